@@ -210,7 +210,6 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/jinja': ['src/text/'],
   '@modelcontextprotocol/sdk': ['actors/environment/'],
   '@oclif/core': ['src/cli/'],
-  'cli-progress': ['src/cli/'],
   uplot: ['src/dashboard/'],
   worker_threads: [
     'transport/thread/',

@@ -1,8 +1,9 @@
 /** Base classes of commands, and the errors for unknown commands and flags. */
-import { Command, type Interfaces } from '@oclif/core';
+import { Command, Flags, type Interfaces } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { nearestOf } from '../check/nearest.ts';
 import { CxmindError } from '../errors.ts';
+import type { Output } from './output/output.ts';
 import { say } from './terminal.ts';
 
 /** A command whose lines for people do nothing to their terminal, whatever they quote. */
@@ -19,6 +20,48 @@ export abstract class CxmindCommand extends Command {
   }
 }
 
+/** Options of loading a config of oclif's, which brings every command its output. */
+export interface OutputOptions extends Interfaces.Options {
+  readonly output: Output;
+}
+
+const reportingHelp = 'OUTPUT';
+
+/** A command that tells how its work goes and what comes of it, in the manner that its flags ask for. */
+export abstract class ReportingCommand extends CxmindCommand {
+  // `mannerOf` reads them before they are parsed.
+  static override baseFlags = {
+    json: Flags.boolean({
+      description: 'print one JSON object a line, errors too, and nothing else',
+      helpGroup: reportingHelp,
+    }),
+    quiet: Flags.boolean({
+      description: 'print warnings, errors and results alone',
+      helpGroup: reportingHelp,
+      exclusive: ['verbose'],
+    }),
+    verbose: Flags.boolean({
+      description: 'print phases and what they took too',
+      helpGroup: reportingHelp,
+    }),
+  };
+
+  /** Receiver of everything that the command says. */
+  protected get output(): Output {
+    return (this.config.options as OutputOptions).output;
+  }
+
+  override log(message = ''): void {
+    this.output.say(message);
+  }
+
+  protected override finally(error: Error | undefined): Promise<void> {
+    const megabytes = (process.resourceUsage().maxRSS / 1024).toFixed(0);
+    this.output.detail(`${process.uptime().toFixed(1)} s, peak memory ${megabytes} MiB`);
+    return super.finally(error);
+  }
+}
+
 /** An error of oclif's parser: what it was to read, and what it read. */
 interface ParseError extends Interfaces.CommandError {
   readonly parse?: {
@@ -28,7 +71,7 @@ interface ParseError extends Interfaces.CommandError {
 }
 
 /** A command that can share its work out among the nodes of a launch. */
-export abstract class ClusterCommand extends CxmindCommand {
+export abstract class ClusterCommand extends ReportingCommand {
   /**
    * Runs the command.
    *

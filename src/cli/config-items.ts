@@ -5,7 +5,7 @@ import { formatIssue } from '../check/issues.ts';
 import { Config } from '../config/schema.ts';
 import { builtInRewards } from '../reward/registry.ts';
 import { packageRoot } from './package-root.ts';
-import { complain, print } from './terminal.ts';
+import type { Output } from './output/output.ts';
 
 /** Arguments of a command that takes `config=FILE` and `path.to.key=value`, any number of them. */
 export const itemArgs = {
@@ -22,29 +22,36 @@ export const itemFlags = {
 };
 
 /**
- * The config that the items describe, checked for `purpose`; warnings go to stderr.
+ * The config that the items describe, checked for `purpose`. The output is warned of what is doubtful.
  *
  * @throws CONFIG_INVALID with everything that is wrong
  */
-export async function configFromItems(items: readonly string[], purpose: Purpose): Promise<Config> {
-  return (await loadedFromItems(items, purpose)).config;
+export async function configFromItems(
+  items: readonly string[],
+  purpose: Purpose,
+  output: Output,
+): Promise<Config> {
+  return (await loadedFromItems(items, purpose, output)).config;
 }
 
 /** `configFromItems` with the stages of a curriculum beside it. */
 export async function loadedFromItems(
   items: readonly string[],
   purpose: Purpose,
+  output: Output,
 ): Promise<LoadedConfig> {
   const loaded = await load(items, purpose);
-  for (const warning of loaded.warnings) complain(`warning: ${warning}`);
+  for (const warning of loaded.warnings) output.warn(warning);
   return loaded;
 }
 
-/** Prints the config that the items describe. Reasons why it cannot run go to stderr. */
-export async function printConfig(items: readonly string[]): Promise<void> {
+/** Prints the config that the items describe. Reasons why it cannot run are warnings. */
+export async function printConfig(items: readonly string[], output: Output): Promise<void> {
   const { config, warnings, issues } = await load(items, null);
-  for (const line of [...warnings, ...issues.map(formatIssue)]) complain(`warning: ${line}`);
-  await print(JSON.stringify(Config.encode(config), null, 2));
+  for (const line of [...warnings, ...issues.map(formatIssue)]) output.warn(line);
+  const encoded = Config.encode(config);
+  const text = JSON.stringify(encoded, null, 2);
+  await output.tell({ event: 'result', command: 'config', config: encoded }, text);
 }
 
 /** The run's folder by the config that the items describe, even where that cannot run here. */

@@ -1,10 +1,9 @@
 import { Args, Flags } from '@oclif/core';
 import { explainKey, referenceTable } from '../config/reference.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { itemArgs, printConfig } from './config-items.ts';
-import { print } from './terminal.ts';
 
-export class ConfigCommand extends CxmindCommand {
+export class ConfigCommand extends ReportingCommand {
   static override summary = 'Print a resolved config, or explain a key of it.';
   static override usage = 'config [config=FILE] [path.to.key=value ...] [--explain KEY] [--table]';
   static override examples = [
@@ -25,8 +24,10 @@ export class ConfigCommand extends CxmindCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(ConfigCommand);
+    const print = (text: string): Promise<void> =>
+      this.output.tell({ event: 'result', command: 'config', text }, text);
     if (flags.explain !== undefined) await print(explainKey(flags.explain));
     else if (flags.table) await print(referenceTable());
-    else await printConfig(argv as string[]);
+    else await printConfig(argv as string[], this.output);
   }
 }

@@ -1,10 +1,11 @@
+import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { pathArg, pathFlag } from './flags.ts';
 
 const LAYOUTS = ['chexpert', 'nih', 'mimic-cxr-jpg'] as const;
 
-export class Convert extends CxmindCommand {
+export class Convert extends ReportingCommand {
   static override summary = 'Write rows of questions about a public set of chest radiographs.';
   static override description =
     "Reads the set's tables of labels, and its reports where there are some, and writes closed and open questions " +
@@ -52,8 +53,12 @@ export class Convert extends CxmindCommand {
       limit: flags.limit ?? null,
       reports: flags.reports ?? null,
     });
-    for (const { path, rows } of files) this.log(`${path}  ${rows} rows`);
     if (missing > 0) this.log(`${missing} pictures that the tables name are not there`);
-    this.log(`\nterms of the set: ${output}/README.md\nnext: data.image_dir=${folder}`);
+    const terms = join(output, 'README.md');
+    const lines = files.map(({ path, rows }) => `${path}  ${rows} rows`);
+    await this.output.tell(
+      { event: 'result', command: 'convert', files, missing, terms },
+      [...lines, `\nterms of the set: ${terms}`, `next: data.image_dir=${folder}`].join('\n'),
+    );
   }
 }

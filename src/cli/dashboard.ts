@@ -2,12 +2,11 @@ import { once } from 'node:events';
 import { Flags } from '@oclif/core';
 import { CxmindError } from '../errors.ts';
 import { localPath } from '../files.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { failureOf } from './exit-code.ts';
 import { interruptible } from './interrupt.ts';
-import { complain } from './terminal.ts';
 
-export class DashboardCommand extends CxmindCommand {
+export class DashboardCommand extends ReportingCommand {
   static override summary = 'Show runs in a browser: curves, timelines, samples, and buttons.';
   static override description =
     'RUN is the folder of a run, or one with such folders in it; runs by default. Runs may go on or have ended. Open the ' +
@@ -40,17 +39,19 @@ export class DashboardCommand extends CxmindCommand {
     if (!/^[\w-]{16,}$/.test(token)) {
       throw new CxmindError('CONFIG_INVALID', '--token: expected at least 16 letters and digits');
     }
+    const { output } = this;
     const options = {
       folders,
       control: runControl,
       token,
-      onError: (error: unknown) => complain(failureOf(error).text),
+      onError: (error: unknown) => output.warn(failureOf(error).text),
     };
     await interruptible(async ({ signal }) => {
       await using dashboard = new Dashboard(options);
-      this.log(await dashboard.listen(flags.host, flags.port));
+      const url = await dashboard.listen(flags.host, flags.port);
+      await output.tell({ event: 'listening', url }, url);
       if (!isLoopback(flags.host)) {
-        complain('warning: the token and all that is shown go over the network in clear text');
+        output.warn('the token and all that is shown go over the network in clear text');
       }
       if (!signal.aborted) await once(signal, 'abort');
     });

@@ -1,11 +1,11 @@
 import { Flags } from '@oclif/core';
 import type { Finding } from '../doctor/finding.ts';
 import type { Machine } from '../doctor/machine.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { pathFlag } from './flags.ts';
-import { print } from './terminal.ts';
+import type { Paint } from './output/style.ts';
 
-export class Doctor extends CxmindCommand {
+export class Doctor extends ReportingCommand {
   static override summary = 'Say what this machine has and lacks, and how to mend it.';
   static override description =
     'Each finding is `ok`, `worth knowing` for some runs, or `broken`, with the command that mends it. The exit ' +
@@ -25,9 +25,6 @@ export class Doctor extends CxmindCommand {
       default: [],
     }),
     online: Flags.boolean({ description: 'ask the hub too whether it answers' }),
-    json: Flags.boolean({
-      description: 'print a line {"check", "verdict", "says", "mend"?} for each finding',
-    }),
   };
 
   async run(): Promise<void> {
@@ -45,11 +42,23 @@ export class Doctor extends CxmindCommand {
     ]);
     const findings = found.flat();
     for (const finding of findings) {
-      await print(flags.json ? JSON.stringify(finding) : reportOf(finding));
+      if (finding.verdict === 'ok' && flags.quiet) continue;
+      await this.output.tell({ event: 'finding', ...finding }, reportOf(finding), paintFinding);
     }
-    if (findings.some(({ verdict }) => verdict === 'broken')) this.exit(1);
+    const broken = findings.filter(({ verdict }) => verdict === 'broken').length;
+    const facts = { findings: findings.length, broken };
+    await this.output.tell({ event: 'result', command: 'doctor', ...facts }, '');
+    if (broken > 0) this.exit(1);
   }
 }
+
+/** The verdict in its colour, and the command that mends it. */
+const paintFinding: Paint = (text, { good, doubtful, bad, accent }) =>
+  text
+    .replace(/^ok/, good)
+    .replace(/^worth knowing/, doubtful)
+    .replace(/^broken/, bad)
+    .replace(/(?<=\n {15}\$ )[^]*/, accent);
 
 async function hubFindings(machine: Machine): Promise<Finding[]> {
   const { checkHub } = await import('../doctor/hub.ts');

@@ -14,6 +14,8 @@ import {
   printConfig,
 } from './config-items.ts';
 import { pathFlag } from './flags.ts';
+import { bar } from './output/progress.ts';
+import type { Paint } from './output/style.ts';
 
 /** The flags of `eval`. */
 const evalFlags = {
@@ -80,14 +82,19 @@ export class Eval extends ClusterCommand {
   async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Eval);
     const items = [...(argv as string[]), ...flagItems(flags)];
-    if (flags['print-config']) return printConfig(items);
+    if (flags['print-config']) return printConfig(items, this.output);
     const ks = ksOf(flags.k);
-    const config = evaluationOnly(await configFromItems(items, 'eval'), flags.out);
+    const config = evaluationOnly(await configFromItems(items, 'eval', this.output), flags.out);
     const { evaluate } = await import('./evaluate.ts');
-    const { summary, files, seconds } = await evaluate(config, flags, ks, gather);
-    for (const line of evaluationTable(summary)) this.log(line);
-    for (const file of files) this.log(file);
-    this.log(`accuracy ${summary.accuracy.toFixed(4)} in ${seconds.toFixed(0)} s`);
+    const { output } = this;
+    const { summary, files, seconds } = await evaluate(config, flags, ks, { output, gather });
+    const lines = [
+      ...evaluationTable(summary),
+      ...files,
+      `accuracy ${summary.accuracy.toFixed(4)} in ${seconds.toFixed(0)} s`,
+    ];
+    const facts = { ...summary, files, seconds };
+    await output.tell({ event: 'result', command: 'eval', ...facts }, lines.join('\n'), paint);
   }
 
   async folder(): Promise<string> {
@@ -124,6 +131,10 @@ function evaluationOnly(config: Config, out: string | undefined): Config {
 const BAR = 20;
 /** Most groups that the table lists; the summary's file has all. */
 const MOST_GROUPS = 20;
+
+/** Bars in colour, and the last line, which is what most people look for. */
+const paint: Paint = (text, { accent, strong }) =>
+  text.replace(/█+/g, accent).replace(/(?<=\n)accuracy .*$/, strong);
 
 /** An evaluation as lines for a terminal. */
 function evaluationTable(summary: EvaluationSummary): string[] {
@@ -177,9 +188,7 @@ function groupLines(name: string, groups: Readonly<Record<string, Share>>): stri
   return [
     `  by ${name}`,
     ...entries.map(([key, { answers, right, accuracy }]) => {
-      const filled = Math.round(accuracy * BAR);
-      const bar = '█'.repeat(filled) + '░'.repeat(BAR - filled);
-      return `    ${key.padEnd(width)}  ${bar} ${accuracy.toFixed(3)}  ${right}/${answers}`;
+      return `    ${key.padEnd(width)}  ${bar(accuracy, BAR)} ${accuracy.toFixed(3)}  ${right}/${answers}`;
     }),
   ];
 }

@@ -21,8 +21,8 @@ import { CxmindError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { thumbnail } from '../vision/encode.ts';
+import type { Output } from './output/output.ts';
 import { runTraining } from './run-training.ts';
-import { complain } from './terminal.ts';
 
 /** Prompts answered together. Their answers are written before the next prompts are asked. */
 const BATCH = 256;
@@ -56,12 +56,18 @@ export interface EvaluationFlags {
   readonly 'report-rows': number;
 }
 
+/** Receiver of what an evaluation says, and the nodes that it runs on. */
+export interface EvaluationRun {
+  readonly output: Output;
+  readonly gather: Gather | undefined;
+}
+
 /** Asks all questions, scores the answers and writes predictions, summary and report. */
 export async function evaluate(
   config: Config,
   flags: EvaluationFlags,
   ks: readonly number[],
-  gather: Gather | undefined,
+  run: EvaluationRun,
 ): Promise<Evaluated> {
   const started = performance.now();
   const judge = flags.judge ? new Judge(judgeAddress(process.env)) : null;
@@ -80,7 +86,7 @@ export async function evaluate(
   const lines = questions.map((question) => `${questionLine(question)}\n`).join('');
   await writeFileAtomically(fileOf('questions.jsonl'), lines);
   const predictions = fileOf('predictions.jsonl');
-  const asking = { task, questions, judge, predictions, gather };
+  const asking = { task, questions, judge, predictions, run };
   const { answers, unasked, metrics } = await askAll(own, asking);
 
   const named = answers.map((answer) => ({ ...answer, file: questions[answer.question]!.file }));
@@ -132,14 +138,14 @@ async function askAll(
     readonly judge: Judge | null;
     /** Path of the file of predictions. */
     readonly predictions: string;
-    readonly gather: Gather | undefined;
+    readonly run: EvaluationRun;
   },
 ): Promise<{
   readonly answers: readonly Answer[];
   readonly unasked: number;
   readonly metrics: Metrics;
 }> {
-  const { task, questions, judge, predictions, gather } = asking;
+  const { task, questions, judge, predictions, run } = asking;
   const answers: Answer[] = [];
   const keep = async (batch: readonly Answer[]): Promise<void> => {
     const records = batch.map((answer, i) =>
@@ -150,18 +156,18 @@ async function askAll(
   };
   const { metrics } = await runTraining(
     config,
-    (whole, run) =>
-      evaluatePolicy(whole, run, async (scored) => {
+    (whole, options) =>
+      evaluatePolicy(whole, options, async (scored) => {
         await keep(await scoredAnswers(scored, questions, task, judge));
       }),
-    { gather },
+    run,
   );
   const asked = new Set(answers.map(({ question }) => question));
   const unasked = questions.flatMap((_, i) => (asked.has(i) ? [] : [i]));
   await keep(unasked.map((i) => unanswered(i, questions[i]!, task)));
   if (judge !== null && judge.failures.count > 0) {
     const { count, first } = judge.failures;
-    complain(`warning: --judge: ${count} answers judged by their words alone: ${first}`);
+    run.output.warn(`--judge: ${count} answers judged by their words alone: ${first}`);
   }
   return { answers, unasked: unasked.length, metrics };
 }

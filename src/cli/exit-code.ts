@@ -6,6 +6,7 @@ import {
   messageOf,
   refusalText,
   type ErrorCode,
+  type ErrorDetail,
 } from '../errors.ts';
 import { exitCodeOfSignal } from './interrupt.ts';
 
@@ -35,21 +36,33 @@ export interface Failure {
    * exit code of its own. 129, 130, 143: interrupted. 1: anything else.
    */
   readonly exitCode: number;
+  readonly code: ErrorCode;
+  /** Message for people; empty for a command that has told everything itself. */
   readonly text: string;
+  readonly detail: ErrorDetail;
 }
 
-/** A thrown value as the shell and the user are told of it. */
-export function failureOf(thrown: unknown): Failure {
+/**
+ * A thrown value as the shell and the user are told of it.
+ *
+ * @param options.withStack shows where a fault of cxmind is, as CXMIND_DEBUG does
+ */
+export function failureOf(
+  thrown: unknown,
+  { withStack = process.env['CXMIND_DEBUG'] !== undefined }: { readonly withStack?: boolean } = {},
+): Failure {
   const failure = firstFailure(thrown);
   if (failure instanceof CxmindError || isSystemError(failure)) {
     const error = asCxmindError(failure);
-    return { exitCode: exitCodeOf(error), text: textOf(error) };
+    const { code, detail } = error;
+    return { exitCode: exitCodeOf(error), code, text: textOf(error, withStack), detail };
   }
   const exitCode = oclifExitCode(failure);
   if (exitCode === undefined) {
-    return { exitCode: 1, text: faultText(failure) };
+    return { exitCode: 1, code: 'INTERNAL', text: faultText(failure, withStack), detail: {} };
   }
-  return { exitCode, text: hasSpoken(failure) ? '' : (failure as Error).message };
+  const text = hasSpoken(failure) ? '' : (failure as Error).message;
+  return { exitCode, code: 'CONFIG_INVALID', text, detail: {} };
 }
 
 function exitCodeOf(error: CxmindError): number {
@@ -64,8 +77,8 @@ function exitCodeOf(error: CxmindError): number {
   return 1;
 }
 
-function textOf(error: CxmindError): string {
-  if (error.code === 'INTERNAL') return faultText(error);
+function textOf(error: CxmindError, withStack: boolean): string {
+  if (error.code === 'INTERNAL') return faultText(error, withStack);
   const lines = [error.message];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
     // Whoever caught an error of the operating system has put it in words.
@@ -77,10 +90,10 @@ function textOf(error: CxmindError): string {
   return lines.join('\n');
 }
 
-/** A fault of cxmind in one line, or its stack where CXMIND_DEBUG asks for it. */
-function faultText(thrown: unknown): string {
+/** A fault of cxmind in one line, or its stack where that is asked for. */
+function faultText(thrown: unknown, withStack: boolean): string {
   const stack = thrown instanceof Error ? thrown.stack : undefined;
-  if (stack !== undefined && process.env['CXMIND_DEBUG'] !== undefined) return stack;
+  if (stack !== undefined && withStack) return stack;
   return `${messageOf(thrown)} (a fault of cxmind: CXMIND_DEBUG=1 shows where)`;
 }
 

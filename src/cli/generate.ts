@@ -3,10 +3,12 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import { configInvalid, issuesOf } from '../check/issues.ts';
 import { Sampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
 import { interruptible } from './interrupt.ts';
-import { print } from './terminal.ts';
+import { CountedPhase } from './output/counted-phase.ts';
+import type { ResponseRecord } from './output/events.ts';
+import type { RowResponse } from './respond.ts';
 
 /** A flag that is repeated for each value, so that the prompt behind it is no value of it. */
 const repeated = (description: string) =>
@@ -18,7 +20,7 @@ const repeated = (description: string) =>
     default: [],
   });
 
-export class Generate extends CxmindCommand {
+export class Generate extends ReportingCommand {
   static override summary = 'Let a model answer prompts.';
   static override description =
     'Either one prompt, with an <image> marker for every --image or a <video> for every --video, whose responses are printed; or the rows ' +
@@ -62,25 +64,39 @@ export class Generate extends CxmindCommand {
     const rows =
       flags.data === undefined ? [promptRow(args.prompt ?? '', flags)] : await rowsOf(flags.data);
     const { device, threads, 'image-dir': imageDir } = flags;
-    using model = await openModel(flags.model, { device, threads, imageDir });
+    const { output } = this;
+    const warn = (text: string): void => output.warn(text);
+    using model = await openModel(flags.model, { device, threads, imageDir, warn });
     await model.builder.settleBitDepth(heldRows(rows));
-    const responses = await interruptible(({ signal }) =>
-      respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),
-    );
-    if (flags.out === undefined) {
-      await print(responses.map(({ response }) => response).join('\n'));
-      return;
+    const options = { ...sampling, maxTokens: flags['max-tokens'] };
+    const responses = await interruptible(async ({ signal }) => {
+      using progress = new CountedPhase(output, 'responses', rows.length * sampling.n);
+      const { onProgress } = progress;
+      return await respond(model, rows, { ...options, signal, onProgress });
+    });
+    const records = responses.map(recordOf);
+    const count = { responses: responses.length };
+    if (flags.out !== undefined) {
+      const lines = records.map((record) => `${JSON.stringify(record)}\n`);
+      await writeFileAtomically(flags.out, lines.join(''));
+      this.log(`${responses.length} responses in ${flags.out}`);
+    } else {
+      for (const record of records)
+        await output.tell({ event: 'response', ...record }, record.response);
     }
-    const lines = responses.map(({ tokenIds, logProbs, finishReason, ...rest }) =>
-      JSON.stringify({
-        ...rest,
-        token_ids: [...tokenIds],
-        log_probs: [...logProbs],
-        finish_reason: finishReason,
-      }),
-    );
-    await writeFileAtomically(flags.out, lines.map((line) => `${line}\n`).join(''));
+    const facts = { ...count, out: flags.out ?? null };
+    await output.tell({ event: 'result', command: 'generate', ...facts }, '');
   }
+}
+
+/** A response as a line of the file, and as an event. */
+function recordOf({ tokenIds, logProbs, finishReason, ...rest }: RowResponse): ResponseRecord {
+  return {
+    ...rest,
+    token_ids: [...tokenIds],
+    log_probs: [...logProbs],
+    finish_reason: finishReason,
+  };
 }
 
 /** @throws CONFIG_INVALID naming every flag with a wrong value */

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { Flags } from '@oclif/core';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { pathArg } from './flags.ts';
+import { snakeCase } from './output/events.ts';
 
-export class Init extends CxmindCommand {
+export class Init extends ReportingCommand {
   static override summary =
     'Write a demo: a small Qwen2.5-VL and drawn chest pictures to teach it.';
   static override description =
@@ -45,7 +46,6 @@ export class Init extends CxmindCommand {
         }),
       },
     });
-    for (const path of Object.values(written)) this.log(path as string);
     const items = [
       'config=configs/quickstart.yaml',
       `data.train_files=${written.closedTrain}`,
@@ -54,6 +54,10 @@ export class Init extends CxmindCommand {
       `worker.actor.model.model_path=${written.model}`,
     ];
     const quoted = items.map((item) => (/\s/.test(item) ? JSON.stringify(item) : item));
-    this.log(`\nnext:\n  npx cxmind sft ${quoted.join(' \\\n    ')}`);
+    const paths = Object.values(written) as string[];
+    await this.output.tell(
+      { event: 'result', command: 'init', ...snakeCase(written) },
+      `${paths.join('\n')}\n\nnext:\n  npx cxmind sft ${quoted.join(' \\\n    ')}`,
+    );
   }
 }

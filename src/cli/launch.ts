@@ -21,9 +21,10 @@ import { makeRunKeys, type RunKeys } from '../../transport/zmq/keys.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
 import { parsedJson } from '../check/json.ts';
 import { CxmindError, refusalText } from '../errors.ts';
-import { CxmindCommand, type ClusterCommand } from './command.ts';
+import { ReportingCommand, type ClusterCommand } from './command.ts';
 import { pathFlag } from './flags.ts';
 import { serveNode } from './node.ts';
+import type { Output } from './output/output.ts';
 import { packageRoot } from './package-root.ts';
 
 /** The flags of `launch`. */
@@ -88,7 +89,7 @@ const launchFlags = {
 /** The flags of `launch` as they are parsed. */
 type LaunchFlags = Interfaces.InferredFlags<typeof launchFlags>;
 
-export class Launch extends CxmindCommand {
+export class Launch extends ReportingCommand {
   static override summary = 'Run a command with the help of other hosts.';
   static override description =
     'Starts a node on each host over ssh and runs the command here, its actors spread over the nodes. Hosts are ' +
@@ -110,13 +111,17 @@ export class Launch extends CxmindCommand {
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Launch);
     const keysFile = flags['write-keys'];
-    if (keysFile !== undefined) return writeKeys(keysFile);
+    if (keysFile !== undefined) {
+      await writeKeys(keysFile);
+      const facts = { event: 'result', command: 'launch', keys: keysFile } as const;
+      return this.output.tell(facts, '');
+    }
     const command = await commandOf(argv as string[], this.config);
     const task = hasHosts(flags)
       ? undefined
       : taskOf(process.env, { size: flags.np, hostname: hostname() });
     if (task !== undefined) return runTask(task, command, flags);
-    await command.runOn(gatherOver(await sharesOf(flags), flags));
+    await command.runOn(gatherOver(await sharesOf(flags), flags, this.output));
   }
 }
 
@@ -182,7 +187,7 @@ async function hostsIn(flags: LaunchFlags): Promise<Host[]> {
 }
 
 /** A function that starts a node on each of those hosts once the command asks for them. */
-function gatherOver(shares: readonly Share[], flags: LaunchFlags): Gather {
+function gatherOver(shares: readonly Share[], flags: LaunchFlags, output: Output): Gather {
   const bin = join(packageRoot(), 'bin', 'cxmind.js');
   const node = [process.execPath, '--disable-sigusr1', bin, 'node'];
   const options = {
@@ -197,8 +202,8 @@ function gatherOver(shares: readonly Share[], flags: LaunchFlags): Gather {
     heartbeat: heartbeatOf(flags),
     toleratesLoss: flags['keep-going'],
     output: {
-      stdout: (text: string) => void process.stdout.write(text),
-      stderr: (text: string) => void process.stderr.write(text),
+      stdout: (text: string) => output.pass('stdout', text),
+      stderr: (text: string) => output.pass('stderr', text),
     },
   };
   return (signal) => launchNodes(options, signal);

@@ -1,16 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import type { LogLevel, LogLine, LogPage } from '../dashboard/api.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { runArg } from './flags.ts';
-import { print } from './terminal.ts';
 
 const LOOK_MS = 300;
 const PAGE_LINES = 500;
 const levels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[];
 
-export class Logs extends CxmindCommand {
+export class Logs extends ReportingCommand {
   static override summary = 'Print the log of a run, and follow it.';
   static override examples = [
     '<%= config.bin %> logs runs/quickstart/seed-1 --level warn',
@@ -26,21 +25,24 @@ export class Logs extends CxmindCommand {
     }),
     level: Flags.option({ description: 'lowest level', options: levels, default: 'info' })(),
     follow: Flags.boolean({ description: 'print what comes, until Ctrl-C', default: false }),
-    json: Flags.boolean({ description: 'print a JSON object a line', default: false }),
   };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Logs);
     const { runIn } = await import('./runs.ts');
     const view = await runIn(args.run);
-    const text = flags.json ? (line: LogLine) => JSON.stringify(line) : textOf;
+    const { output } = this;
     const show = async ({ lines }: LogPage): Promise<void> => {
-      if (lines.length > 0) await print(lines.map(text).join('\n'));
+      for (const { event: name, ...rest } of lines) {
+        await output.tell({ event: 'log', name, ...rest }, textOf({ event: name, ...rest }));
+      }
     };
     const { level } = flags;
     const first = await view.log({ count: flags.lines, level });
     await show(first);
-    if (!flags.follow) return;
+    if (!flags.follow) {
+      return output.tell({ event: 'result', command: 'logs', lines: first.lines.length }, '');
+    }
     await interruptible(async ({ signal }) => {
       let { after } = first;
       while (!signal.aborted) {

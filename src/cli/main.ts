@@ -1,47 +1,60 @@
 import { join, relative } from 'node:path';
-import { Config, run, settings } from '@oclif/core';
+import { Config, run, settings, type Interfaces } from '@oclif/core';
+import type { OutputOptions } from './command.ts';
 import { commands } from './commands.ts';
 import { failureOf } from './exit-code.ts';
 import { packageManifest, packageRoot } from './package-root.ts';
 import { refuseUnknown } from './command.ts';
-import { complain, guardProcess } from './terminal.ts';
+import { JsonOutput } from './output/json-output.ts';
+import { mannerOf, type Output } from './output/output.ts';
+import { TextOutput } from './output/text-output.ts';
+import { guardProcess, ownStandardOutput } from './terminal.ts';
 
 /**
  * Runs the command that `argv` names.
  *
- * @returns the process's exit code; errors are written to stderr
+ * @param output is told of errors too
+ * @returns the process's exit code
  */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], output: Output): Promise<number> {
   try {
     if (argv[0]?.startsWith('-') === false) refuseUnknown(argv[0], Object.keys(commands));
-    await run([...argv], await oclifConfig());
+    const options: OutputOptions = { ...oclifOptions(), output };
+    await run([...argv], options);
     return 0;
   } catch (thrown) {
-    return told(thrown);
+    return told(thrown, output);
   }
 }
 
 /** `main` for a process of its own: it outlives its output, and an uncaught error prints no stack. */
 export async function runProcess(argv: readonly string[]): Promise<number> {
-  guardProcess(told);
-  return main(argv);
+  const { isJson, level } = mannerOf(argv);
+  const output = isJson ? new JsonOutput(level, ownStandardOutput()) : new TextOutput(level);
+  guardProcess((thrown) => told(thrown, output));
+  return main(argv, output);
 }
 
-/** Writes a failure to stderr. @returns the exit code */
-function told(thrown: unknown): number {
-  const { exitCode, text } = failureOf(thrown);
-  if (text !== '') complain(text);
-  return exitCode;
+/** Tells of a failure. @returns the exit code */
+function told(thrown: unknown, output: Output): number {
+  const withStack = output.level === 'verbose' || process.env['CXMIND_DEBUG'] !== undefined;
+  const failure = failureOf(thrown, { withStack });
+  if (failure.text !== '') output.fail(failure);
+  return failure.exitCode;
 }
 
 /** The commands as oclif knows them, and where their files lie. */
-export async function oclifConfig(): Promise<Config> {
+export function oclifConfig(): Promise<Config> {
+  return Config.load(oclifOptions());
+}
+
+function oclifOptions(): Interfaces.Options {
   settings.enableAutoTranspile = false;
   const root = packageRoot();
   const { name, version } = packageManifest();
   const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
   const target = relative(root, join(import.meta.dirname, `commands.${extension}`));
-  return Config.load({
+  return {
     root,
     ignoreManifest: true,
     pjson: {
@@ -55,5 +68,5 @@ export async function oclifConfig(): Promise<Config> {
         commands: { strategy: 'explicit', target, identifier: 'commands' },
       },
     },
-  });
+  };
 }

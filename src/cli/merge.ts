@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Flags } from '@oclif/core';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { pathFlag } from './flags.ts';
-import { complain } from './terminal.ts';
 
 const dtypes = { bf16: 'bf16', f16: 'f16', f32: 'f32' } as const;
 
-export class Merge extends CxmindCommand {
+export class Merge extends ReportingCommand {
   static override summary = 'Make a plain Hugging Face directory of a checkpoint.';
   static override description =
     "Takes the `actor` (or `critic`) folder of a run's global_step_N. Adapters in it are merged into the model " +
@@ -43,8 +42,8 @@ export class Merge extends CxmindCommand {
       ...(out !== undefined && { out }),
       ...(base !== undefined && { base }),
       ...(dtype !== undefined && { dtype }),
-      onNote: (note) => complain(`warning: ${note}`),
+      onNote: (note) => this.output.warn(note),
     });
-    this.log(written);
+    await this.output.tell({ event: 'result', command: 'merge', folder: written }, written);
   }
 }

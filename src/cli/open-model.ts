@@ -8,7 +8,6 @@ import type { DeviceChoice } from '../config/compute.ts';
 import { chooseDevices } from '../device/choose.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
-import { complain } from './terminal.ts';
 
 /** A checkpoint in this thread, with the builder of its samples. */
 export interface OpenedModel extends Disposable {
@@ -29,6 +28,8 @@ export interface OpenOptions {
   readonly threads: number | undefined;
   /** Joined to relative image paths. */
   readonly imageDir: string | undefined;
+  /** Takes warnings of the checkpoint, its samples and the device. */
+  readonly warn: (text: string) => void;
 }
 
 /**
@@ -42,7 +43,7 @@ export interface OpenOptions {
 export async function openModel(model: string, options: OpenOptions): Promise<OpenedModel> {
   const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
-  for (const note of checkpoint.notes) complain(`warning: ${note}`);
+  for (const note of checkpoint.notes) options.warn(note);
   const settings: SampleSettings = {
     ...DEFAULT_KEYS,
     model: checkpoint.config,
@@ -59,12 +60,12 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
   };
   const samples: SampleOptions = {
     ...sampleOptions(settings),
-    warn: (message) => complain(`warning: ${message}`),
+    warn: options.warn,
   };
   const builder = new SampleBuilder(samples);
   const { threads } = options;
   const { devices, note } = chooseDevices(options.device ?? 'auto', 1);
-  if (note !== null && options.device !== undefined) complain(note);
+  if (note !== null && options.device !== undefined) options.warn(note);
   const device = openDevice({ device: devices[0]!, ...(threads !== undefined && { threads }) });
   const dtype = checkpoint.config.torchDtype === 'bfloat16' ? 'bf16' : 'f32';
   const arena = placeArena(device, checkpoint.arena, dtype);

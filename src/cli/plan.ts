@@ -1,9 +1,8 @@
 import { Errors, Flags } from '@oclif/core';
 import type { MachinePlan } from '../plan/report.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { itemArgs } from './config-items.ts';
 import { pathFlag } from './flags.ts';
-import { print, say } from './terminal.ts';
 
 const picture = Flags.custom<[number, number]>({
   parse: (input) => {
@@ -16,7 +15,7 @@ const picture = Flags.custom<[number, number]>({
   },
 });
 
-export class Plan extends CxmindCommand {
+export class Plan extends ReportingCommand {
   static override summary = 'Say what memory and time a run would take, on which machines.';
   static override description =
     "A plan needs the config and the model's `config.json`; weights need not exist. Prompts are those of " +
@@ -51,26 +50,22 @@ export class Plan extends CxmindCommand {
     pictures: Flags.integer({ description: 'pictures of a prompt', min: 0 }),
     picture: picture({ description: 'size of a picture, WIDTHxHEIGHT' }),
     prompts: Flags.integer({ description: 'prompts of the training set, for the hours', min: 1 }),
-    json: Flags.boolean({ description: 'print a line of JSON for each machine' }),
   };
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Plan);
     const { plansOf } = await import('./plan-machines.ts');
-    const { detailsOf, jsonOf, tableOf } = await import('../plan/report.ts');
+    const { detailsOf, factsOf, tableOf } = await import('../plan/report.ts');
     if (flags.calibrate) {
       const { calibrate } = await import('./plan-calibrate.ts');
       await calibrate(argv as string[], flags);
     }
     const { head, plans } = await plansOf(argv as string[], flags);
-    if (flags.json) {
-      for (const plan of plans) await print(jsonOf(plan));
-    } else {
-      say(head);
-      await print(tableOf(plans));
-      const detailed = flags.machine === undefined ? plans.filter(isHere) : plans;
-      for (const plan of detailed) await print(`\n${detailsOf(plan)}`);
-    }
+    const detailed = flags.machine === undefined ? plans.filter(isHere) : plans;
+    const lines = [tableOf(plans), ...detailed.map((plan) => `\n${detailsOf(plan)}`)];
+    this.log(head);
+    const facts = { machines: plans.map(factsOf) };
+    await this.output.tell({ event: 'result', command: 'plan', ...facts }, lines.join('\n'));
     if (plans.every(({ estimate }) => !estimate.fits)) this.exit(1);
   }
 }

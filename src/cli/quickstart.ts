@@ -25,6 +25,7 @@ export class Quickstart extends ClusterCommand {
 
   async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Quickstart);
+    const { output } = this;
     const { seed, folder } = flags;
     const demo = join(folder, `demo-${seed}`);
     const run = join(folder, `seed-${seed}`);
@@ -32,7 +33,7 @@ export class Quickstart extends ClusterCommand {
     const { RunLock } = await import('../../actors/run-folder/lock.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
-    const { describeSummary, runTraining } = await import('./run-training.ts');
+    const { runTraining, tellSummary } = await import('./run-training.ts');
 
     const paths = demoPaths(demo);
     const items = (modelPath: string): string[] => [
@@ -53,16 +54,16 @@ export class Quickstart extends ClusterCommand {
     }
     await RunLock.empty(run);
     this.log('2/3 sft: a few answers, to learn how an answer looks');
-    const sft = await configFromItems(items(paths.model), 'sft');
-    const { checkpoint, loss } = await runTraining(sft, trainSupervised);
+    const sft = await configFromItems(items(paths.model), 'sft', output);
+    const { checkpoint, loss } = await runTraining(sft, trainSupervised, { output });
     this.log(`loss ${loss.toFixed(3)} nats per token`);
     this.log('3/3 train: GRPO on the closed questions');
     const summary = await runTraining(
-      await configFromItems(items(checkpoint), 'train'),
+      await configFromItems(items(checkpoint), 'train', output),
       trainPolicy,
-      { gather, saves: true },
+      { output, gather, saves: true },
     );
-    for (const line of describeSummary(summary)) this.log(line);
+    await tellSummary('quickstart', summary, output);
   }
 
   async folder(): Promise<string> {

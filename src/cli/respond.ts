@@ -16,6 +16,8 @@ export interface RespondOptions {
   /** Tokens of the longest response. */
   readonly maxTokens: number;
   readonly signal: AbortSignal;
+  /** Told the number of responses so far, a batch of prompts at a time. */
+  readonly onProgress: (responses: number) => void;
 }
 
 /** One response to one row. */
@@ -90,6 +92,7 @@ export async function respond(
         });
       }
     }
+    options.onProgress(results.length);
   }
   return results;
 }

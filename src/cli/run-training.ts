@@ -6,11 +6,12 @@ import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { createLogger } from '../log.ts';
 import { interruptible, type Interruption } from './interrupt.ts';
-import { TerminalReporter } from './terminal-reporter.ts';
+import type { Output } from './output/output.ts';
 
 /**
- * Runs training with a log file in the run's folder and its steps in the terminal. Ctrl-C ends it in order.
+ * Runs training with a log file in the run's folder, and tells of its steps. Ctrl-C ends it in order.
  *
+ * @param options.output is told how the run goes
  * @param options.gather brings together the nodes that the run uses beside this process
  * @param options.saves  true for work that saves and returns when it is asked to
  */
@@ -18,19 +19,25 @@ export async function runTraining<T>(
   config: Config,
   work: (config: Config, options: RunOptions) => Promise<T>,
   {
+    output,
     gather,
     saves = false,
-  }: { readonly gather?: Gather | undefined; readonly saves?: boolean } = {},
+  }: {
+    readonly output: Output;
+    readonly gather?: Gather | undefined;
+    readonly saves?: boolean;
+  },
 ): Promise<T> {
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using log = createLogger({ path: join(folder, 'cxmind.log') });
-  const options = { reporter: new TerminalReporter(), logger: log.logger };
+  using reporter = output.reporter();
+  const options = { reporter, logger: log.logger };
   return await interruptible(
     (interruption) =>
       gather === undefined
         ? work(config, { ...options, ...interruption })
         : onCluster(gather, interruption, (nodes) => work(config, { ...options, ...nodes })),
-    { saves },
+    { saves, tell: (line) => output.warn(line) },
   );
 }
 
@@ -56,15 +63,22 @@ async function onCluster<T>(
   }
 }
 
-/** The last lines of a run: accuracy before and after, stage by stage where it has stages, and the checkpoint. */
-export function describeSummary(summary: RunSummary | CurriculumSummary): string[] {
+/** Tells what came of a run: accuracy before and after, stage by stage where it has stages, and the checkpoint. */
+export async function tellSummary(
+  command: string,
+  summary: RunSummary | CurriculumSummary,
+  output: Output,
+): Promise<void> {
   const { checkpoint } = summary;
-  return [
+  const lines = [
     ...('stages' in summary
       ? summary.stages.map((stage) => `stage ${stage.name}: ${accuracyLine(stage)}`)
       : [accuracyLine(summary)]),
     ...(checkpoint === null ? [] : [`checkpoint ${checkpoint}`]),
   ];
+  await output.tell({ event: 'result', command, ...summary }, lines.join('\n'), (text, style) =>
+    text.replace(/\baccuracy .*/g, style.strong),
+  );
 }
 
 function accuracyLine(summary: RunSummary): string {

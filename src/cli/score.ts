@@ -1,8 +1,9 @@
 import { Flags } from '@oclif/core';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
+import { CountedPhase } from './output/counted-phase.ts';
 
-export class Score extends CxmindCommand {
+export class Score extends ReportingCommand {
   static override summary = 'Compute the log-probabilities of given answers.';
   static override description =
     'For each row, with `prompt` (an <image> marker for every image), `images` and `answer`, one line ' +
@@ -35,20 +36,32 @@ export class Score extends CxmindCommand {
     const { device, threads, 'image-dir': imageDir } = flags;
     const source = { source: flags.data, invalidRows: 'fail', ...DEFAULT_KEYS } as const;
     const { rows } = await loadDataset(source);
-    using model = await openModel(flags.model, { device, threads, imageDir });
+    const { output } = this;
+    const warn = (text: string): void => output.warn(text);
+    using model = await openModel(flags.model, { device, threads, imageDir, warn });
     await model.builder.settleBitDepth(heldRows(rows));
-    const { scores, gradients } = await scoreAnswers(model, rows, flags.grads !== undefined);
+    using progress = new CountedPhase(output, 'answers', rows.length);
+    const { out, grads = null } = flags;
+    const { scores, gradients } = await scoreAnswers(
+      model,
+      rows,
+      grads !== null,
+      progress.onProgress,
+    );
 
     const lines = scores.map(({ tokenIds, logProbs }, index) =>
       JSON.stringify({ index, token_ids: [...tokenIds], log_probs: [...logProbs] }),
     );
-    await writeFileAtomically(flags.out, lines.map((line) => `${line}\n`).join(''));
-    if (flags.grads !== undefined && gradients !== null) {
+    await writeFileAtomically(out, lines.map((line) => `${line}\n`).join(''));
+    if (grads !== null && gradients !== null) {
       const tensors = gradients.layout.entries.map(({ name }) => ({
         name,
         tensor: gradients.tensor(name),
       }));
-      await writeSafetensors(flags.grads, tensors);
+      await writeSafetensors(grads, tensors);
     }
+    this.log(`log-probabilities of ${scores.length} answers in ${out}`);
+    const facts = { answers: scores.length, out, grads };
+    await output.tell({ event: 'result', command: 'score', ...facts }, '');
   }
 }

@@ -1,13 +1,12 @@
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { Flags } from '@oclif/core';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { failureOf } from './exit-code.ts';
 import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
 import { interruptible } from './interrupt.ts';
-import { complain } from './terminal.ts';
 
-export class Serve extends CxmindCommand {
+export class Serve extends ReportingCommand {
   static override summary = "Serve a model by OpenAI's chat API.";
   static override description =
     'Routes: POST /v1/chat/completions, GET /v1/models, GET /health. Requests join the running batch as they come. ' +
@@ -58,7 +57,9 @@ export class Serve extends CxmindCommand {
     const name = flags['served-model-name'] ?? flags.model;
     const { CXMIND_API_KEY: given = '' } = process.env;
     const apiKey = given === '' ? null : given;
-    using model = await openModel(flags.model, { device, threads, imageDir: undefined });
+    const { output } = this;
+    const warn = (text: string): void => output.warn(text);
+    using model = await openModel(flags.model, { device, threads, imageDir: undefined, warn });
     const { checkpoint, arena, settings: chat, samples } = model;
     const { config } = checkpoint;
     const { tokenizer } = samples;
@@ -72,15 +73,16 @@ export class Serve extends CxmindCommand {
         maxQueue: flags['max-queue'],
         maxRequestBytes: flags['max-request-bytes'],
         allowedLocalMediaPath: flags['allowed-local-media-path'] ?? null,
-        onError: (error) => complain(failureOf(error).text),
+        onError: (error) => warn(failureOf(error).text),
       });
       const address = await server.listen(flags.host, flags.port);
-      this.log(`${name} at ${address}/v1`);
+      const url = `${address}/v1`;
+      await output.tell({ event: 'listening', url, model: name }, `${name} at ${url}`);
       if (apiKey === null && !isLoopback(flags.host)) {
-        complain('warning: whoever reaches this address may ask; CXMIND_API_KEY asks for a key');
+        warn('whoever reaches this address may ask; CXMIND_API_KEY asks for a key');
       }
       if (!signal.aborted) await once(signal, 'abort');
-      complain('answering what is open; once more ends at once');
+      warn('answering what is open; once more ends at once');
     });
   }
 }

@@ -1,34 +1,27 @@
-import { Flags } from '@oclif/core';
 import type { ActorState, RunDetail, RunListing } from '../dashboard/api.ts';
 import { sizeText } from '../files.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { runArg } from './flags.ts';
-import { durationText } from './step-table.ts';
-import { print } from './terminal.ts';
+import { durationText } from './output/step-table.ts';
 
-export class Status extends CxmindCommand {
+export class Status extends ReportingCommand {
   static override summary = 'Tell where a run stands: step, time left, phases and actors.';
   static override description =
-    'RUN may go on or have ended, here or on another host that shares the folder. --json prints an array with what the ' +
-    "dashboard's API answers for each run in the folder.";
+    'RUN may go on or have ended, here or on another host that shares the folder. The result of --json has in `runs` ' +
+    "what the dashboard's API answers for each run in the folder.";
   static override examples = [
     '<%= config.bin %> status runs/quickstart/seed-1',
     '<%= config.bin %> status runs --json',
   ];
   static override args = { run: runArg };
-  static override flags = {
-    json: Flags.boolean({ description: 'print JSON', default: false }),
-  };
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(Status);
+    const { args } = await this.parse(Status);
     const { runsIn } = await import('./runs.ts');
     const views = await runsIn(args.run);
     const details = await Promise.all(views.map((view) => view.detail()));
-    const text = flags.json
-      ? JSON.stringify(details, null, 2)
-      : details.map((detail) => linesOf(detail).join('\n')).join('\n\n');
-    await print(text);
+    const text = details.map((detail) => linesOf(detail).join('\n')).join('\n\n');
+    await this.output.tell({ event: 'result', command: 'status', runs: details }, text);
   }
 }
 

@@ -3,9 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import type { RequestKind, RunRequest } from '../dashboard/api.ts';
 import { CxmindError } from '../errors.ts';
-import { CxmindCommand } from './command.ts';
+import { ReportingCommand } from './command.ts';
 import { runArg } from './flags.ts';
-import { complain } from './terminal.ts';
 
 const LOOK_MS = 200;
 const args = { run: runArg };
@@ -13,7 +12,7 @@ const flags = {
   wait: Flags.boolean({ description: 'wait until the run has done it', default: false }),
 };
 
-abstract class SteerCommand extends CxmindCommand {
+abstract class SteerCommand extends ReportingCommand {
   protected async ask(kind: RequestKind, folder: string, isWaiting: boolean): Promise<void> {
     const { runIn } = await import('./runs.ts');
     const { runControl } = await import('../../actors/run-folder/requests.ts');
@@ -22,13 +21,12 @@ abstract class SteerCommand extends CxmindCommand {
     const asked = await runControl.request(own, kind);
     const { step, steps } = await view.freshListing();
     if (!isWaiting) {
-      this.log(
-        `asked ${own} to ${kind}, which it does when step ${step + 1} of ${steps ?? '?'} is over`,
-      );
-      return;
+      const text = `asked ${own} to ${kind}, which it does when step ${step + 1} of ${steps ?? '?'} is over`;
+      return this.output.tell({ event: 'result', command: kind, run: own, text }, text);
     }
-    complain(`waiting until step ${step + 1} is over`);
-    this.log(await this.#outcome(own, asked));
+    this.log(`waiting until step ${step + 1} is over`);
+    const text = await this.#outcome(own, asked);
+    await this.output.tell({ event: 'result', command: kind, run: own, text }, text);
   }
 
   /** Waits for what comes of a request. @throws CONFIG_INVALID where the run fails it, or is gone */

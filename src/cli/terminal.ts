@@ -11,15 +11,30 @@ export function complain(message: string): void {
   console.error(shortened(readable(message)));
 }
 
+/** Writes a command's result to standard output. @throws IO_FAILED when it cannot be written */
+export function print(text: string): Promise<void> {
+  return writeWhole(
+    (bytes, written) => process.stdout.write(bytes, written),
+    `${printable(text)}\n`,
+  );
+}
+
+/** Streams that a command writes to. */
+export interface Streams {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+}
+
+/** Writes a text, and calls back when that is done or has failed. */
+export type Write = (text: string, written: (error?: Error | null) => void) => unknown;
+
 /**
- * Writes a command's result to standard output.
+ * Writes a text to standard output and waits until it is there.
  *
  * @throws IO_FAILED when it cannot be written, as to a full disk; a reader that closes the pipe is no failure
  */
-export async function print(text: string): Promise<void> {
-  const error = await new Promise<Error | null | undefined>((resolve) => {
-    process.stdout.write(`${printable(text)}\n`, resolve);
-  });
+export async function writeWhole(write: Write, text: string): Promise<void> {
+  const error = await new Promise<Error | null | undefined>((resolve) => write(text, resolve));
   if (!error || ('code' in error && error.code === 'EPIPE')) return;
   throw new CxmindError('IO_FAILED', `cannot write to standard output: ${error.message}`);
 }
@@ -35,4 +50,15 @@ export function guardProcess(onUncaught: (thrown: unknown) => number): void {
     stream.removeAllListeners('error').on('error', () => undefined);
   }
   process.on('uncaughtException', (thrown) => process.exit(onUncaught(thrown)));
+}
+
+/**
+ * Leaves standard output to one writer: what anyone else prints there, as a library does, goes to standard error.
+ *
+ * @returns the writer
+ */
+export function ownStandardOutput({ stdout, stderr }: Streams = process): Write {
+  const write = stdout.write.bind(stdout) as Write;
+  stdout.write = stderr.write.bind(stderr);
+  return write;
 }

@@ -30,11 +30,11 @@ export class Train extends ClusterCommand {
   async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Train);
     const items = argv as string[];
-    if (flags['print-config']) return printConfig(items);
-    const { config, stages } = await loadedFromItems(items, 'train');
+    if (flags['print-config']) return printConfig(items, this.output);
+    const { config, stages } = await loadedFromItems(items, 'train', this.output);
     const { trainCurriculum } = await import('../../actors/trainer/curriculum.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
-    const { describeSummary, runTraining } = await import('./run-training.ts');
+    const { runTraining, tellSummary } = await import('./run-training.ts');
     const work = async (
       whole: Config,
       options: RunOptions,
@@ -43,8 +43,9 @@ export class Train extends ClusterCommand {
       const named = stages.map((one) => ({ ...one.stage, config: one.config }));
       return trainCurriculum(named, whole.trainer.saveCheckpointPath ?? '.', options);
     };
-    const summary = await runTraining(config, work, { gather, saves: true });
-    for (const line of describeSummary(summary)) this.log(line);
+    const { output } = this;
+    const summary = await runTraining(config, work, { output, gather, saves: true });
+    await tellSummary('train', summary, output);
   }
 
   async folder(): Promise<string> {

@@ -17,18 +17,18 @@ function hoursOf({ estimate, steps }: MachinePlan): number | null {
   return steps === null ? null : (steps * estimate.stepSeconds) / 3600;
 }
 
-/** One line of JSON for a machine. */
-export function jsonOf(plan: MachinePlan): string {
+/** Facts of a machine's plan, for machines to read. */
+export function factsOf(plan: MachinePlan) {
   const { estimate, steps, advice } = plan;
-  return JSON.stringify({
-    ...estimateJson(estimate),
+  return {
+    ...estimateFacts(estimate),
     steps,
     hours: hoursOf(plan),
-    advice: advice.map(({ items, estimate: after }) => ({ items, ...estimateJson(after) })),
-  });
+    advice: advice.map(({ items, estimate: after }) => ({ items, ...estimateFacts(after) })),
+  };
 }
 
-function estimateJson({ machine, fits, memory, seconds, stepSeconds, tokensPerSecond }: Estimate) {
+function estimateFacts({ machine, fits, memory, seconds, stepSeconds, tokensPerSecond }: Estimate) {
   return {
     machine,
     fits,

@@ -42,6 +42,7 @@ interface Answer {
  * A row's `weights` weigh its gradient: one for each token of its answer and one for the end of turn. A row without
  * them has ones.
  *
+ * @param onProgress is told the number of rows so far after each pass
  * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
  */
 export async function scoreAnswers(
@@ -53,6 +54,7 @@ export async function scoreAnswers(
   },
   rows: readonly DatasetRow[],
   withGradients: boolean,
+  onProgress: (rows: number) => void = () => undefined,
 ): Promise<AnswerScores> {
   const { device, checkpoint, arena } = model;
   const { config } = checkpoint;
@@ -68,6 +70,7 @@ export async function scoreAnswers(
     for (const [i, tokenIds] of responses.entries()) {
       scores.push({ tokenIds, logProbs: checked(parts[i]!, rows[scores.length]!) });
     }
+    onProgress(scores.length);
   };
   let pass: Answer[] = [];
   let tokens = 0;

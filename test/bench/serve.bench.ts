@@ -42,7 +42,12 @@ export async function benchServe(): Promise<void> {
     const { model: directory } = await writeDemo(join(folder, 'demo'), { seed: 1 });
     // The API and the clients have a core of their own.
     const threads = Math.max(1, availableParallelism() - 1);
-    using model = await openModel(directory, { device: 'cpu', threads, imageDir: undefined });
+    using model = await openModel(directory, {
+      device: 'cpu',
+      threads,
+      imageDir: undefined,
+      warn: console.error,
+    });
     const { checkpoint, device, arena, samples, settings: chat } = model;
     const { config } = checkpoint;
     const limits = { maxNumSeqs: CLIENTS, maxModelLen: 512 };

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { failureOf, type Failure } from '../../src/cli/exit-code.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { refused } from '../support/cxmind-process.ts';
+import { runHere } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { superviseTiny, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
 const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
 type Row = Record<string, unknown>;
+/** A failure as its process shows it. */
+type Told = Pick<Failure, 'exitCode' | 'text'>;
 
 describe('bad input', () => {
   let temporary: TemporaryDirectory;
@@ -37,13 +39,13 @@ describe('bad input', () => {
     superviseTiny(demo, run, ['data.max_response_length=64', 'sft.batch_size=16', ...items]);
 
   /** Waits for work to fail and gives the failure as the command line tells it. */
-  const failure = (work: Promise<unknown>): Promise<Failure> =>
+  const failure = (work: Promise<unknown>): Promise<Told> =>
     work.then(() => assert.fail('nothing was refused'), failureOf);
-  const failed = ({ status, stderr }: SpawnSyncReturns<string>): Failure => ({
+  const failed = ({ status, stderr }: SpawnSyncReturns<string>): Told => ({
     exitCode: status ?? NaN,
     text: stderr,
   });
-  const assertRefused = ({ exitCode, text }: Failure, wanted: RegExp, wantedCode = 2): void => {
+  const assertRefused = ({ exitCode, text }: Told, wanted: RegExp, wantedCode = 2): void => {
     assert.match(text, wanted);
     assert.doesNotMatch(text, /\n {4}at /, 'a stack is no help to the user');
     assert.equal(exitCode, wantedCode);
@@ -130,7 +132,7 @@ describe('bad input', () => {
       const log = readFileSync(join(run, 'cxmind.log'), 'utf8').trimEnd().split('\n');
       const skipped = log.map((line) => JSON.parse(line) as Row).filter(isSkipped);
       assert.deepEqual([...new Set(skipped.map(({ line }) => line))].sort(), [1, 2, 3, 4]);
-      assert.match(stdout, /^warning: row skipped: .*mixed\.jsonl:1: not JSON/m);
+      assert.match(stderr, /^warning: row skipped: .*mixed\.jsonl:1: not JSON/m);
       assert.match(String(skipped.at(-1)?.['reason']), /mixed\.jsonl:4: images\[0\]: .*truncated/);
       const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
       const counts = metrics.map((line) => (JSON.parse(line) as Row)['data/skipped_rows']);
@@ -211,7 +213,7 @@ describe('bad input', () => {
     for (const [what, [folder, more, wanted]] of Object.entries(cases)) {
       it(`${what} is named, and nothing written`, async () => {
         const args = ['--local_dir', folder(), '--out', run, ...more];
-        assertRefused(await refused(['merge', ...args]), wanted);
+        assertRefused(await runHere(['merge', ...args]), wanted);
         assert.equal(existsSync(run), false);
       });
     }

@@ -6,6 +6,7 @@ import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { trainCurriculum, type CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import { trainSupervised } from '../../actors/trainer/warm-start.ts';
 import { evaluate } from '../../src/cli/evaluate.ts';
+import { TextOutput } from '../../src/cli/output/text-output.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { convertSet } from '../../src/convert/convert.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
@@ -104,9 +105,10 @@ describe('the guide to chest X-rays', () => {
   it('evaluates, with a report that shows the pictures and tells no patient', async () => {
     const { config } = await configOf('eval', 'eval');
     const flags = { judge: false, report: true, 'report-rows': 10 };
+    const output = new TextOutput('quiet');
     const saveCheckpointPath = 'runs/chest/eval';
     const looking = { ...config, trainer: { ...config.trainer, saveCheckpointPath } };
-    const { summary, files } = await evaluate(looking, flags, [1], undefined);
+    const { summary, files } = await evaluate(looking, flags, [1], { output, gather: undefined });
     assert.equal(summary.questions, 2);
     const report = readFileSync(
       files.find((file) => file.endsWith('report.html'))!,

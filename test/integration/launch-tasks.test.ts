@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { hostsOf } from '../../transport/launch/allocation.ts';
 import { readHostfile } from '../../transport/launch/hostfile.ts';
-import { cxmind, refused, start, until, type Running } from '../support/cxmind-process.ts';
+import { cxmind, runHere, start, until, type Running } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   endlessItems,
@@ -232,7 +232,7 @@ wait`;
         '--',
         'train',
       ];
-      const { exitCode, text } = await refused(launch, { JOB_COMPLETION_INDEX: '1' });
+      const { exitCode, text } = await runHere(launch, { JOB_COMPLETION_INDEX: '1' });
       assert.equal(exitCode, 2);
       assert.match(text, /open\.json: holds keys, and its mode 644 is too open/);
     });

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeDemo } from '../../src/demo/write.ts';
-import { bin, cxmind, refused, until, type Running } from '../support/cxmind-process.ts';
+import { bin, cxmind, runHere, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
@@ -227,7 +227,7 @@ describe('cxmind launch over three hosts', function () {
 
   it('refuses more than there are slots, with both numbers', async () => {
     const flags = ['--hostfile', hostfile, '--np', '7'];
-    const { exitCode, text } = await refused(['launch', ...flags, '--', 'train']);
+    const { exitCode, text } = await runHere(['launch', ...flags, '--', 'train']);
     assert.equal(exitCode, 2);
     assert.match(
       text,
@@ -267,7 +267,7 @@ describe('cxmind launch', () => {
     [['--host', '-x', '--', 'train'], /^--host: -x: neither a host name nor an address$/m],
   ] as const) {
     it(`refuses '${args.join(' ')}'`, async () => {
-      const { exitCode, text } = await refused(['launch', ...args]);
+      const { exitCode, text } = await runHere(['launch', ...args]);
       assert.equal(exitCode, 2);
       assert.match(text, message);
     });

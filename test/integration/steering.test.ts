@@ -12,7 +12,7 @@ import type {
   ValidationReport,
 } from '../../src/dashboard/api.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
-import { main } from '../../src/cli/main.ts';
+import { runHere, type Told } from '../support/cxmind-process.ts';
 import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { metricsOf, phaseReporter, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
@@ -35,24 +35,12 @@ const items = [
   'trainer.max_steps=40',
 ];
 
-/** Runs a command in this process. */
-async function command(...args: readonly string[]): Promise<{ code: number; text: string }> {
-  const [log, error] = [console.log, console.error];
-  const lines: unknown[] = [];
-  console.log = console.error = (line) => void lines.push(line);
-  try {
-    return { code: await main(args), text: lines.join('\n') };
-  } finally {
-    [console.log, console.error] = [log, error];
-  }
-}
-
 describe('a run that is asked', () => {
   let temporary: TemporaryDirectory;
   let demo: string;
   let run: string;
   let summary: RunSummary;
-  const answers: { code: number; text: string }[] = [];
+  const answers: Told[] = [];
   const notes: string[] = [];
   let port: number;
   /** Status of the dashboard's page while the run went on. */
@@ -63,10 +51,9 @@ describe('a run that is asked', () => {
     demo = join(temporary.path, 'demo');
     run = join(temporary.path, 'run');
     await writeTinyDemo(demo);
-    // One command at a time, since each takes over the console.
     const askAll = async (): Promise<void> => {
       for (const kind of ['save', 'validate', 'stop']) {
-        answers.push(await command(kind, run, '--wait'));
+        answers.push(await runHere([kind, run, '--wait']));
       }
     };
     let all: Promise<void> | undefined;
@@ -93,7 +80,7 @@ describe('a run that is asked', () => {
     assert.ok(existsSync(join(run, `global_step_${step!}/trainer.json`)));
     assert.match(validated!.text, /validated step \d+: accuracy [01]\.\d{3}, reward -?\d\.\d{3}$/);
     assert.match(stopped!.text, new RegExp(`stopped after step ${summary.steps}$`));
-    assert.deepEqual([saved!.code, validated!.code, stopped!.code], [0, 0, 0]);
+    assert.deepEqual([saved!.exitCode, validated!.exitCode, stopped!.exitCode], [0, 0, 0]);
     assert.ok(summary.preempted === true && summary.steps < 40);
     assert.ok(existsSync(join(run, `global_step_${summary.steps}/trainer.json`)));
     const requests = await runControl.requests(run);
@@ -125,8 +112,8 @@ describe('a run that is asked', () => {
       ['rollout/0', 'cpu', 'running'],
     ]);
     assert.ok(!existsSync(join(run, '.status.json.partial')));
-    const { code, text } = await command('stop', run);
-    assert.equal(code, 2);
+    const { exitCode, text } = await runHere(['stop', run]);
+    assert.equal(exitCode, 2);
     assert.match(text, /no run writes this folder/);
   });
 

@@ -40,6 +40,7 @@ async function lossOf(directory: string, source: string): Promise<number> {
     device: 'cpu',
     threads: 1,
     imageDir: dirname(source),
+    warn: (text) => assert.fail(text),
   });
   const { rows } = await loadDataset({ source, invalidRows: 'fail', ...DEFAULT_KEYS });
   const { scores } = await scoreAnswers(model, rows, false);

@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '../../src/cli/main.ts';
+import { TextOutput } from '../../src/cli/output/text-output.ts';
 
 /** The command's own file, as `npx cxmind` runs it. */
 export const bin = join(import.meta.dirname, '../../bin/cxmind.js');
@@ -38,21 +40,32 @@ export function cxmind(
   return start(process.execPath, [bin, ...args], variables);
 }
 
-/** Runs a command in this process, one that refuses what it is given before it starts anything. */
-export async function refused(
+/** Exit code and text of a command. */
+export interface Told {
+  readonly exitCode: number;
+  readonly text: string;
+}
+
+/** Runs a command in this process. */
+export async function runHere(
   args: readonly string[],
   variables: Readonly<Record<string, string>> = {},
-): Promise<{ readonly exitCode: number; readonly text: string }> {
-  const [env, say] = [process.env, console.error];
-  const lines: unknown[] = [];
+): Promise<Told> {
+  const { env } = process;
+  const lines: string[] = [];
+  const keep = new Writable({
+    write: (bytes: Buffer, _, done) => {
+      lines.push(bytes.toString());
+      done();
+    },
+  }) as unknown as NodeJS.WriteStream;
   process.env = { ...env, ...variables };
-  console.error = (line) => void lines.push(line);
   try {
-    const exitCode = await main(args);
-    return { exitCode, text: lines.join('\n') };
+    const output = new TextOutput('usual', { stdout: keep, stderr: keep });
+    const exitCode = await main(args, output);
+    return { exitCode, text: lines.join('').trimEnd() };
   } finally {
     process.env = env;
-    console.error = say;
   }
 }
 

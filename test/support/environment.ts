@@ -1,16 +1,22 @@
-/** Runs something with variables of the environment that others must not see. */
+/** Runs something with variables of the environment that others must not see; undefined takes one away. */
 export async function withVariables<T>(
-  variables: Readonly<Record<string, string>>,
+  variables: Readonly<Record<string, string | undefined>>,
   run: () => Promise<T>,
 ): Promise<T> {
   const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
-  Object.assign(process.env, variables);
+  setVariables(Object.entries(variables));
   try {
     return await run();
   } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Reflect.deleteProperty(process.env, name);
-      else process.env[name] = value;
-    }
+    setVariables(before);
+  }
+}
+
+function setVariables(
+  values: readonly (readonly [name: string, value: string | undefined])[],
+): void {
+  for (const [name, value] of values) {
+    if (value === undefined) Reflect.deleteProperty(process.env, name);
+    else process.env[name] = value;
   }
 }

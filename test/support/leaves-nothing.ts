@@ -15,6 +15,9 @@ process.env['TMPDIR'] = temporary;
 const compiled = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 process.env['NODE_COMPILE_CACHE'] = compiled;
 enableCompileCache(compiled);
+// What cxmind prints is compared as text, in whatever terminal the tests run.
+delete process.env['FORCE_COLOR'];
+process.env['NO_COLOR'] = '1';
 const workers = new LivingWorkers();
 
 /** Processes that were started with our temporary directory and still run; none where there is no /proc. */

@@ -21,7 +21,11 @@ describe('doctor', () => {
     assert.equal(await ended, 1);
     assert.equal(output.stderr, '');
     const lines = output.stdout.trim().split('\n');
-    const findings = lines.map((line) => JSON.parse(line) as Finding);
+    const events = lines.map((line) => JSON.parse(line) as Finding & { event: string });
+    const findings = events.filter(({ event }) => event === 'finding');
+    const result = { event: 'result', command: 'doctor', findings: findings.length, broken: 1 };
+    assert.deepEqual(events.at(-1), result);
+    assert.equal(events.length, findings.length + 1);
     const bad = (verdict: string): string[] =>
       findings.filter((finding) => finding.verdict === verdict).map(({ check }) => check);
     assert.deepEqual(bad('broken'), ['ONNX Runtime']);

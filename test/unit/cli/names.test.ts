@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { nearestKey } from '../../../src/check/nearest.ts';
-import { refused } from '../../support/cxmind-process.ts';
+import { runHere } from '../../support/cxmind-process.ts';
 
 describe('a name that there is not', () => {
   for (const argv of [['inti'], ['help', 'inti']]) {
     it(`is answered with the command that is near: ${argv.join(' ')}`, async () => {
       const text = 'no command inti, did you mean init?';
-      assert.deepEqual(await refused(argv), { exitCode: 2, text });
+      assert.deepEqual(await runHere(argv), { exitCode: 2, text });
     });
   }
 
   it('is answered with the way to the list where no command is near', async () => {
     const text = 'no command frobnicate; `cxmind help` lists them';
-    assert.deepEqual(await refused(['frobnicate']), { exitCode: 2, text });
+    assert.deepEqual(await runHere(['frobnicate']), { exitCode: 2, text });
   });
 
   for (const [argv, text] of [
@@ -30,7 +30,7 @@ describe('a name that there is not', () => {
     [['merge', '--xyzzy'], 'no flag --xyzzy; --help lists them'],
   ] as const) {
     it(`is answered with the flag that is near: ${argv.join(' ')}`, async () => {
-      assert.deepEqual(await refused(argv), { exitCode: 2, text });
+      assert.deepEqual(await runHere(argv), { exitCode: 2, text });
     });
   }
 

@@ -35,8 +35,9 @@ async function assertTaken([name = '', ...words]: readonly string[]): Promise<vo
   assert.ok(Object.hasOwn(commands, name), `no command ${name}`);
   if (words.includes('--help')) return;
   const end = words.includes('--') ? words.indexOf('--') : words.length;
-  const { args, flags, strict } = commands[name as keyof typeof commands];
-  const parsed = await Parser.parse(words.slice(0, end), { args, flags, strict });
+  const { args, flags, baseFlags, strict } = commands[name as keyof typeof commands];
+  const known = { args, flags: { ...baseFlags, ...flags }, strict };
+  const parsed = await Parser.parse(words.slice(0, end), known);
   const { explain } = parsed.flags as { explain?: string };
   if (explain !== undefined) explainKey(explain);
   const file = name === 'quickstart' ? ['config=configs/quickstart.yaml'] : [];

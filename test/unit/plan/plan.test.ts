@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { plansOf } from '../../../src/cli/plan-machines.ts';
 import { readMachines } from '../../../src/plan/machines.ts';
-import { detailsOf, jsonOf, tableOf, type MachinePlan } from '../../../src/plan/report.ts';
+import { detailsOf, factsOf, tableOf, type MachinePlan } from '../../../src/plan/report.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { wideText } from './configs.ts';
 
@@ -69,7 +69,7 @@ tiny:
     }
     const sum = Object.values(seconds).reduce((all, one) => all + one, 0);
     assert.ok(Math.abs(sum - stepSeconds) < 1e-9 * sum);
-    const told = JSON.parse(jsonOf(plan)) as { hours: number; step_seconds: number; fits: boolean };
+    const told = factsOf(plan);
     assert.equal(told.fits, true);
     assert.equal(told.hours, (100 * told.step_seconds) / 3600);
     assert.match(tableOf([plan]), /^machine +fits .*\nh100-x1 +yes/);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import type { StepLine, SupervisedLine } from '../../actors/trainer/report/reporter.ts';
+import type { StepLine, SupervisedLine } from '../../../../actors/trainer/report/reporter.ts';
 import {
   durationText,
   supervisedColumns,
   tableLines,
   trainingColumns,
-} from '../../src/cli/step-table.ts';
+} from '../../../../src/cli/output/step-table.ts';
 
 const line: StepLine = {
   step: 7,

@@ -1,4 +1,4 @@
-import type { Pace, StepLine, SupervisedLine } from '../../actors/trainer/report/reporter.ts';
+import type { Pace, StepLine, SupervisedLine } from '../../../actors/trainer/report/reporter.ts';
 
 /** A column of the table: its heading, its width, and the text of its cell. */
 interface Column<L> {

@@ -1,0 +1,40 @@
+/**
+ * Colours of the terminal, and the one place that decides whether there are any.
+ *
+ * Node's `styleText` asks the stream: colour goes to a terminal alone, unless `FORCE_COLOR` asks for it; `NO_COLOR` and
+ * `TERM=dumb` take it away. All are of the sixteen that a terminal's own theme defines, so they are read on light and
+ * on dark; none is black, white or grey.
+ */
+import { styleText } from 'node:util';
+
+/** Formats by what they mean. */
+const formats = {
+  strong: 'bold',
+  faint: 'dim',
+  accent: 'cyan',
+  good: 'green',
+  doubtful: 'yellow',
+  bad: 'red',
+} as const;
+
+/** Functions that put a text in a colour, or leave it as it is where the stream takes none. */
+export type Style = Readonly<Record<keyof typeof formats, (text: string) => string>>;
+
+/** Puts colours into text that is safe to show; what it is given has no control characters any more. */
+export type Paint = (text: string, style: Style) => string;
+
+/** The colours of a stream. */
+export function styleFor(stream: NodeJS.WritableStream): Style {
+  const painter =
+    (format: (typeof formats)[keyof typeof formats]) =>
+    (text: string): string =>
+      styleText(format, text, { stream });
+  return {
+    strong: painter(formats.strong),
+    faint: painter(formats.faint),
+    accent: painter(formats.accent),
+    good: painter(formats.good),
+    doubtful: painter(formats.doubtful),
+    bad: painter(formats.bad),
+  };
+}
