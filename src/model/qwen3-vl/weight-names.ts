@@ -1,17 +1,15 @@
 import type { WeightNames } from '../architecture.ts';
 import { decoderModules, namesOutsideLayers } from '../decoder/weight-names.ts';
 import type { VisionConfig } from '../model-config.ts';
-import { patchSizeOf } from '../vision/patch-embed.ts';
 import {
-  blockInputs,
-  blockProducts,
-  mergerInputs,
-  mergerProducts,
+  blockForm,
+  mergerForm,
+  towerModules,
   type MergerNorm,
   type TowerNames,
 } from '../vision/tower-weights.ts';
-import { moduleNames, type Module } from '../weights/modules.ts';
-import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
+import { moduleNames } from '../weights/modules.ts';
+import { one, prefixed, type NamedModule } from '../weights/naming.ts';
 
 /** The modules of Qwen3-VL's tower. */
 export const towerNames: TowerNames = {
@@ -25,41 +23,18 @@ export const towerNames: TowerNames = {
 const VISUAL = 'model.visual';
 const DECODER = 'model.language_model';
 
-function patchEmbedModule(vision: VisionConfig): Module {
-  const { hiddenSize: width, inChannels, temporalPatchSize, patchSize } = vision;
-  const patches = [width, inChannels, temporalPatchSize, patchSize, patchSize];
-  return plain({
-    weight: {
-      ...one(`${VISUAL}.patch_embed.proj.weight`, ...patches),
-      shape: [width, patchSizeOf(vision)],
-    },
-    bias: one(`${VISUAL}.patch_embed.proj.bias`, width),
-    positions: one(`${VISUAL}.pos_embed.weight`, vision.positionGrid! ** 2, width),
-  });
-}
-
 function visionModules(vision: VisionConfig): NamedModule[] {
-  const block = (i: number): NamedModule => [
-    moduleNames.visionBlock(i),
-    prefixed(
-      `${VISUAL}.blocks.${i}`,
-      blockInputs(towerNames, vision),
-      blockProducts(towerNames, vision),
-    ),
-  ];
-  const merger = (name: string, norm: MergerNorm): Module =>
-    prefixed(
-      `${VISUAL}.${name}`,
-      mergerInputs(towerNames, vision, norm),
-      mergerProducts(towerNames, vision),
-    );
+  const merger = (norm: MergerNorm) => mergerForm(towerNames, vision, norm);
+  const embedded = {
+    bias: one(`${VISUAL}.patch_embed.proj.bias`, vision.hiddenSize),
+    positions: one(`${VISUAL}.pos_embed.weight`, vision.positionGrid! ** 2, vision.hiddenSize),
+  };
+  const { inputs, products } = merger('behind');
   return [
-    [moduleNames.patchEmbed, patchEmbedModule(vision)],
-    ...Array.from({ length: vision.depth }, (_, i) => block(i)),
-    [moduleNames.merger, merger('merger', 'before')],
+    ...towerModules(vision, VISUAL, blockForm(towerNames, vision), merger('before'), embedded),
     ...vision.deepstackBlocks.map((_, i): NamedModule => [
       moduleNames.deepstack(i),
-      merger(`deepstack_merger_list.${i}`, 'behind'),
+      prefixed(`${VISUAL}.deepstack_merger_list.${i}`, inputs, products),
     ]),
   ];
 }

@@ -1,10 +1,11 @@
 /**
- * The parameters of a vision tower with LayerNorm and plain MLPs, which Qwen2-VL and Qwen3-VL share. They differ in the
- * names of a few linear modules.
+ * The modules of vision towers, and the parameters of those with LayerNorm and plain MLPs, which Qwen2-VL and Qwen3-VL
+ * share. They differ in the names of a few linear modules.
  */
 import type { VisionConfig } from '../model-config.ts';
-import { productOf } from '../weights/modules.ts';
-import { one } from '../weights/naming.ts';
+import { moduleNames, productOf, type Module, type Product } from '../weights/modules.ts';
+import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
+import { patchSizeOf } from './patch-embed.ts';
 
 /** Names on the hub that families have different ones for. */
 export interface TowerNames {
@@ -17,8 +18,41 @@ export interface TowerNames {
   readonly mergerFc2: string;
 }
 
+/** A module's inputs, their parameters named without its prefix, and its products. */
+interface ModuleForm extends Pick<Module, 'inputs'> {
+  readonly products: Readonly<Record<string, Product>>;
+}
+
+/**
+ * The modules of a tower in arena order: patch embedding, blocks, merger.
+ *
+ * @param root     name of the tower on the hub
+ * @param embedded inputs of the patch embedding beside its weight
+ */
+export function towerModules(
+  vision: VisionConfig,
+  root: string,
+  block: ModuleForm,
+  merger: ModuleForm,
+  embedded: Module['inputs'] = {},
+): NamedModule[] {
+  const { hiddenSize: width, inChannels, temporalPatchSize, patchSize, depth } = vision;
+  const patches = [width, inChannels, temporalPatchSize, patchSize, patchSize];
+  const stored = one(`${root}.patch_embed.proj.weight`, ...patches);
+  const weight = { ...stored, shape: [width, patchSizeOf(vision)] };
+  const blocks = Array.from({ length: depth }, (_, i): NamedModule => [
+    moduleNames.visionBlock(i),
+    prefixed(`${root}.blocks.${i}`, block.inputs, block.products),
+  ]);
+  return [
+    [moduleNames.patchEmbed, plain({ weight, ...embedded })],
+    ...blocks,
+    [moduleNames.merger, prefixed(`${root}.merger`, merger.inputs, merger.products)],
+  ];
+}
+
 /** An input for a module's weight and one for its bias, such as `qkvWeight` and `qkvBias`. */
-function affine<N extends string>(
+export function affine<N extends string>(
   input: N,
   module: string,
   ...shape: readonly [number, ...number[]]
@@ -29,8 +63,12 @@ function affine<N extends string>(
   } as Readonly<Record<`${N}Weight` | `${N}Bias`, ReturnType<typeof one>>>;
 }
 
-/** The parameters of a block, named without its prefix. */
-export function blockInputs(names: TowerNames, vision: VisionConfig) {
+/** A block. */
+export function blockForm(names: TowerNames, vision: VisionConfig): ModuleForm {
+  return { inputs: blockInputs(names, vision), products: blockProducts(names, vision) };
+}
+
+function blockInputs(names: TowerNames, vision: VisionConfig) {
   const { hiddenSize: width, intermediateSize: inner } = vision;
   return {
     ...affine('norm1', 'norm1', width),
@@ -61,18 +99,30 @@ export function mergerNormWidth({ hiddenSize, mergeSize }: VisionConfig, norm: M
   return norm === 'before' ? hiddenSize : hiddenSize * mergeSize ** 2;
 }
 
-/** The parameters of a merger, named without its prefix. */
-export function mergerInputs(names: TowerNames, vision: VisionConfig, norm: MergerNorm) {
+/** A merger. */
+export function mergerForm(names: TowerNames, vision: VisionConfig, norm: MergerNorm): ModuleForm {
+  return {
+    inputs: {
+      ...affine('norm', names.mergerNorm, mergerNormWidth(vision, norm)),
+      ...mergerLinears(names, vision),
+    },
+    products: mergerProducts(names, vision),
+  };
+}
+
+type MergerNames = Pick<TowerNames, 'mergerFc1' | 'mergerFc2'>;
+
+/** The inputs of a merger's linear modules. */
+export function mergerLinears({ mergerFc1, mergerFc2 }: MergerNames, vision: VisionConfig) {
   const merged = vision.hiddenSize * vision.mergeSize ** 2;
   return {
-    ...affine('norm', names.mergerNorm, mergerNormWidth(vision, norm)),
-    ...affine('fc1', names.mergerFc1, merged, merged),
-    ...affine('fc2', names.mergerFc2, vision.outHiddenSize, merged),
+    ...affine('fc1', mergerFc1, merged, merged),
+    ...affine('fc2', mergerFc2, vision.outHiddenSize, merged),
   };
 }
 
 /** The products of a merger. */
-export function mergerProducts(names: TowerNames, vision: VisionConfig) {
-  const { fc1Weight, fc2Weight } = mergerInputs(names, vision, 'before');
+export function mergerProducts(names: MergerNames, vision: VisionConfig) {
+  const { fc1Weight, fc2Weight } = mergerLinears(names, vision);
   return { fc1: productOf('fc1', fc1Weight), fc2: productOf('fc2', fc2Weight) };
 }
