@@ -8,15 +8,14 @@ import { ignoredOverrides, type ConfigOverrides } from '../../src/model/checkpoi
 import { adapterLayout, adaptsVision } from '../../src/model/adapters/model-adapters.ts';
 import { visionLength } from '../../src/model/parameters.ts';
 import { loadValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
-import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
 import { roundTo } from '../../src/tensor/half.ts';
-import { slices } from '../../src/tensor/slices.ts';
 import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
 import { ReferenceWeights } from '../weights/reference-weights.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker, WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
+import { pairedParts } from '../weights/paired-parts.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
 import { weightsMarker, WeightSync, type Synced } from '../weights/sync.ts';
 import type { ComputeSettings, ModelSettings } from './settings.ts';
@@ -25,9 +24,6 @@ import type { ComputeSettings, ModelSettings } from './settings.ts';
  * The models of a run: their weights in memory that all actors of the process share, and the props that hand them to an
  * actor.
  */
-
-/** Elements of the reference that are copied at a time: few enough that both sides may lie in files. */
-const COPIED_AT_ONCE = 2 ** 22;
 
 /** A model in shared memory, and what of it is trained. */
 export interface LoadedModel extends LoadedCheckpoint, ComputeSettings {
@@ -116,12 +112,9 @@ export function freezeReference(
   }
   const marker = modelMarker('reference', arena.byteLength, settings);
   const copy = new Arena(arena.layout, system.blocks.get(marker));
-  for (const { start, end } of slices(arena.data.length, COPIED_AT_ONCE)) {
-    const [from, to] = [arena, copy].map(({ data }) => data.subarray(start, end));
-    to!.set(from!);
-    roundToStorage(settings.storage, to!);
-    letGo(from!);
-    letGo(to!);
+  for (const [from, to] of pairedParts(arena, copy)) {
+    to.set(from);
+    roundTo(settings.storage, to);
   }
   const frozen = frozenAs({ arena: copy });
   const [own, policy] = [copy, arena].map((whole) => whole.from(frozenLength));
@@ -178,11 +171,6 @@ function modelMarker(
   return weightsMarker(name, sizeBytes, isOffloaded && devices[0] === 'cpu');
 }
 
-/** Rounds values to what a dtype can hold, in place. */
-function roundToStorage(storage: FloatDType, values: Float32Array): void {
-  if (storage !== 'f32') roundTo(storage, values);
-}
-
 /**
  * Rounds the part of a model that is trained, and describes it. The weights under adapters stay as they came.
  *
@@ -196,7 +184,7 @@ function loadedModel(
 ): LoadedModel {
   const { overrides, freezeVisionTower } = settings;
   const { config } = checkpoint;
-  roundToStorage(storage, (adapter?.arena ?? checkpoint.arena).data);
+  roundTo(storage, (adapter?.arena ?? checkpoint.arena).data);
   letGo(checkpoint.arena.data);
   const model = {
     ...checkpoint,

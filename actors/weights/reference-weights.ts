@@ -10,13 +10,10 @@ import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { fileBuffer, isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
-import { slices } from '../../src/tensor/slices.ts';
 import { mixWeights } from '../../src/algorithms/reference-mix.ts';
 import { FROZEN_VERSION } from '../model-props.ts';
+import { pairedParts } from './paired-parts.ts';
 import type { WeightSync } from './sync.ts';
-
-/** Elements that are mixed at a time: few enough that links are served between, and that both sides may lie in files. */
-const MIXED_AT_ONCE = 2 ** 22;
 
 /** Name of the file in a checkpoint. */
 const FILE = 'weights.safetensors';
@@ -55,12 +52,9 @@ export class ReferenceWeights implements AsyncDisposable {
   async mix(alpha: number): Promise<void> {
     const { own, policy, storage } = this.#movable();
     await this.sync.revise();
-    for (const { start, end } of slices(own.data.length, MIXED_AT_ONCE)) {
-      const [mixed, towards] = [own, policy].map(({ data }) => data.subarray(start, end));
-      mixWeights(mixed!, towards!, alpha);
-      if (storage !== 'f32') roundTo(storage, mixed!);
-      letGo(mixed!);
-      letGo(towards!);
+    for (const [mixed, towards] of pairedParts(own, policy)) {
+      mixWeights(mixed, towards, alpha);
+      roundTo(storage, mixed);
       await setImmediate();
     }
     this.sync.publishWritten(this.sync.version + 1);

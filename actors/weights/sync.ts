@@ -4,13 +4,13 @@ import type { DeviceName } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
-import { slices } from '../../src/tensor/slices.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
 import { deviceCopyBytes, forgetDeviceCopy } from '../device-copy.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
+import { pairedParts } from './paired-parts.ts';
 import { weightsProtocol } from './protocol.ts';
 import { RemoteCopy } from './remote-copy.ts';
 
@@ -40,9 +40,6 @@ export interface Addressed {
   readonly name: string;
   readonly address: string;
 }
-
-/** Elements that are copied between two turns of the event loop: few enough that messages do not wait. */
-const COPIED_AT_ONCE = 2 ** 22;
 
 /** The marker of an arena's block, in memory or in a file. */
 export function weightsMarker(name: string, sizeBytes: number, isInFile = false): SharedMarker {
@@ -180,10 +177,8 @@ export class WeightSync implements AsyncDisposable {
     const copied = (async () => {
       await ready();
       await this.revise();
-      for (const { start, end } of slices(this.#arena.data.length, COPIED_AT_ONCE)) {
-        const [old, now] = [this.#arena, from.#arena].map(({ data }) => data.subarray(start, end));
-        old!.set(now!);
-        for (const part of [old!, now!]) letGo(part);
+      for (const [old, now] of pairedParts(this.#arena, from.#arena)) {
+        old.set(now);
         await setImmediate();
       }
       if (this.#version > 0) this.#fillWorking();

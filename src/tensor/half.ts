@@ -55,8 +55,9 @@ export function nearestBf16(word: number): number {
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
-/** Rounds values in place to the nearest of a half-precision format. */
-export function roundTo(dtype: HalfDType, values: Float32Array): void {
+/** Rounds values in place to the nearest of a format; all of them are f32's. */
+export function roundTo(dtype: HalfDType | 'f32', values: Float32Array): void {
+  if (dtype === 'f32') return;
   const bits = new Uint16Array(dtype === 'bf16' ? 0 : Math.min(CHUNK, values.length));
   for (const { start, end } of slices(values.length, CHUNK)) {
     const piece = values.subarray(start, end);
