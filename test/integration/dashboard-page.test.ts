@@ -227,7 +227,7 @@ function dashboardPage(): void {
     await openView('samples');
     await page.until(`${texts('section > .reasoning-step')}.length === 2`);
     assert.match(await page.text('.toolbar'), /9 samples, mean score/);
-    assert.equal(await page.text('.rewards tbody'), '1\t1\t1');
+    assert.equal(await page.text('.rewards'), 'format\n1\naccuracy\n1\noverall\n1');
     assert.match(
       await page.text('.reasoning-step.right'),
       /It may be A\.\s+A ✓\s+affirms\s+✓ judged rightly/,
@@ -265,7 +265,7 @@ function dashboardPage(): void {
       ),
       [false, 0, 0],
     );
-    assert.equal(await page.text('.rewards th'), '<i>x</i>');
+    assert.equal(await page.text('.rewards dt'), '<i>x</i>');
   });
 
   it('shows a validation by option, and what was taken for what', async () => {

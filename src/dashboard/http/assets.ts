@@ -55,7 +55,7 @@ export class Assets {
     const content = readFileSync(file);
     return {
       type: types[extension]!,
-      content: extension === 'ts' ? Buffer.from(stripTypeScriptTypes(String(content))) : content,
+      content: extension === 'ts' ? Buffer.from(withoutTypes(String(content))) : content,
     };
   }
 
@@ -63,6 +63,17 @@ export class Assets {
   #module(path: string): string | undefined {
     const [, name, extension] = /^(.+)\.(js|ts)$/.exec(path) ?? [];
     return this.#files.get(`${name}.${extension === 'js' ? 'ts' : 'js'}`);
+  }
+}
+
+/** JavaScript of a module. Node's warning that the function may change is for us, and the Node is pinned. */
+function withoutTypes(source: string): string {
+  const own = Object.getOwnPropertyDescriptor(process, 'emitWarning')!;
+  Object.defineProperty(process, 'emitWarning', { ...own, value: () => undefined });
+  try {
+    return stripTypeScriptTypes(source);
+  } finally {
+    Object.defineProperty(process, 'emitWarning', own);
   }
 }
 

@@ -101,7 +101,8 @@ export class Steering {
 }
 
 function acknowledgement({ kind, state, text }: RunRequest): string {
-  return `${words[kind].button}: ${text === '' ? states[state] : `${states[state]}, ${text}`}`;
+  const isOver = state === 'done' || state === 'failed';
+  return `${words[kind].button}: ${states[state]}${isOver && text !== '' ? `, ${text}` : ''}`;
 }
 
 function kindOf({ state }: RunRequest): 'note' | 'good' | 'bad' {

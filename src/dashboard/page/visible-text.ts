@@ -61,10 +61,10 @@ function hiddenMark(character: string): HTMLElement {
   const code = codePoint(character);
   mark.className = 'hidden-character';
   mark.textContent = code;
-  mark.title = `U+${code.padStart(4, '0')} ${names[character] ?? ''}`.trim();
+  mark.title = `U+${code} ${names[character] ?? ''}`.trim();
   return mark;
 }
 
 function codePoint(character: string): string {
-  return character.codePointAt(0)!.toString(16).toUpperCase();
+  return character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0');
 }

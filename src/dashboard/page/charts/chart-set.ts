@@ -83,7 +83,8 @@ export class ChartSet {
   #fetch(hasGrown: boolean): void {
     const names = [...this.#inSight];
     if (names.length === 0) return;
-    const isWhole = this.#settings.range !== null;
+    // An average of what a reduction left would be another one.
+    const isWhole = this.#settings.range !== null || this.#settings.smoothing > 0;
     this.#fetching.start(async (signal) => {
       await Promise.all(
         this.#session.shown.map(async ({ id }) => {

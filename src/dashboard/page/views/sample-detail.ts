@@ -103,7 +103,7 @@ function sampleHeading({
 function responseParts(sample: SampleDetail): Content {
   const { reasoning, output, parts } = sample;
   return [
-    part('Rewards', rewardTable(parts, sample.score)),
+    part('Rewards', rewardList(parts, sample.score)),
     part(
       'Response',
       reasoning.length === 0 ? textBlock(output) : [reasoning.map(stepElement), asWritten(output)],
@@ -160,37 +160,23 @@ function asWritten(text: string): HTMLElement {
   return element('details', {}, element('summary', {}, 'as written'), textBlock(text));
 }
 
-function rewardTable(parts: SampleDetail['parts'], score: number | null): Content {
-  const names = Object.keys(parts);
-  if (names.length === 0) return element('p', {}, numberText(score));
-  const cells = names.map((name) => [
-    element('th', { scope: 'col', title: plainText(name) }, visibleText(name)),
-    element('td', {}, numberText(parts[name])),
-  ]);
-  return element(
-    'table',
-    { className: 'rewards' },
+/** Parts of a reward with their values, and the whole; as many beside each other as there is room for. */
+function rewardList(parts: SampleDetail['parts'], score: number | null): HTMLElement {
+  const pairs = Object.entries(parts).map(([name, value]) =>
     element(
-      'thead',
-      {},
-      element(
-        'tr',
-        {},
-        cells.map(([head]) => head!),
-        element('th', { scope: 'col' }, 'overall'),
-      ),
-    ),
-    element(
-      'tbody',
-      {},
-      element(
-        'tr',
-        {},
-        cells.map(([, value]) => value!),
-        element('td', { className: 'total' }, numberText(score)),
-      ),
+      'div',
+      { title: plainText(name) },
+      element('dt', {}, visibleText(name)),
+      element('dd', {}, numberText(value)),
     ),
   );
+  const whole = element(
+    'div',
+    { className: 'total' },
+    element('dt', {}, 'overall'),
+    element('dd', {}, numberText(score)),
+  );
+  return element('dl', { className: 'rewards' }, pairs, whole);
 }
 
 function part(title: string, content: Content): HTMLElement {
