@@ -1,9 +1,16 @@
 /**
- * Thinking with images: a policy that may look closer. One quarter of a picture has stripes too fine for the size at
- * which the policy sees it; it asks for a quarter, sees that at full size, and says which way they run. A warm start shows
- * the words of a call, to a quarter drawn at random, and answers to stripes that are seen. Reinforcement learning rewards
- * the right answer, which takes a look at the right quarter. Run it: `npx node look-closer.ts FOLDER`, in this repository
+ * Thinking with images: a policy that looks closer before it answers. Each quarter of a picture has one of four patterns,
+ * all of them too fine for the size at which the policy sees it: within two of 256 levels all look the same there, but for
+ * their borders. The question names a quarter. The policy asks for one, sees that at full size, and says what it shows.
+ *
+ * A warm start has it imitate a clumsy demonstrator, who knows how to call and what each pattern is, but half the time looks
+ * at a quarter at random. Reinforcement learning rewards nothing but the right answer, which takes a look at the right
+ * quarter.
+ *
+ * Run it: `npx node look-closer.ts FOLDER`, in this repository
  * `npx node --conditions=cxmind-source examples/look-closer.ts FOLDER`.
+ *
+ * @see DeepEyes, arXiv:2505.14362, whose model crops and looks again; a large one learns that without a warm start
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,10 +20,18 @@ import { configFrom, createLogger, keyOf, Rng, writeDemo } from 'cxmind';
 import type { Environment, RewardInput, RewardParts } from 'cxmind';
 import { silentReporter, trainPolicy, trainSupervised, type Reporter } from 'cxmind/actors';
 
+/** Side of a picture, pixels; the policy sees it, or a quarter of it, at half of that. */
 const SIDE = 112;
-const ASK = '<image>Which way?';
 const callOf = (part: number): string =>
   `<tool_call>{"name": "look", "arguments": {"part": ${part}}}</tool_call>`;
+
+/** Patterns by the letter that answers, as pixels that are lit. Every square of 2 x 2 pixels is grey on average. */
+const patterns: Readonly<Record<string, (x: number, y: number) => number>> = {
+  A: (x) => x % 2,
+  B: (_, y) => y % 2,
+  C: (x, y) => (x + y) % 2,
+  D: () => 0.5,
+};
 
 /** A quarter of a picture, by its number in reading order. */
 const quarter = (image: string | Uint8Array, part: number): Promise<Buffer> => {
@@ -40,45 +55,53 @@ export function looking(): Environment {
   };
 }
 
-/** One point for the right answer; `looked` is the share of responses that asked for a quarter. */
+/** One point for the right answer. `looked` is the share of responses that asked for a quarter, `found` for the right one. */
 export function right(inputs: readonly RewardInput[]): RewardParts[] {
-  return inputs.map(({ response, groundTruth }) => {
+  return inputs.map(({ response, groundTruth, columns }) => {
     const accuracy = Number(response.endsWith(`<answer>${groundTruth}</answer>`));
-    return { overall: accuracy, accuracy, looked: Number(response.includes('</tool_call>')) };
+    const looked = Number(response.includes('</tool_call>'));
+    const found = Number(response.startsWith(callOf(Number(columns['part']))));
+    return { overall: accuracy, accuracy, looked, found };
   });
 }
 
-/** Draws a picture with stripes in one quarter; returns which one it is, and the answer. */
-async function draw(file: string, rng: Rng) {
-  const [part, isAcross] = [rng.nextBelow(4), rng.nextBelow(2) === 0];
+/** Draws a picture; returns the letters of its quarters. */
+async function draw(file: string, rng: Rng): Promise<string[]> {
+  const letters = [0, 1, 2, 3].map(() => Object.keys(patterns)[rng.nextBelow(4)]!);
   const data = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => {
     const [x, y] = [i % SIDE, Math.floor(i / SIDE)];
-    const isStriped = Math.floor((2 * x) / SIDE) + 2 * Math.floor((2 * y) / SIDE) === part;
-    return isStriped ? 255 * ((isAcross ? y : x) % 2) : 30 + rng.nextBelow(20);
+    const part = Math.floor((2 * x) / SIDE) + 2 * Math.floor((2 * y) / SIDE);
+    return 255 * patterns[letters[part]!]!(x, y);
   });
-  await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 1 } })
-    .png()
-    .toFile(file);
-  return { part, answer: isAcross ? 'A' : 'B' };
+  const raw = { width: SIDE, height: SIDE, channels: 1 } as const;
+  await sharp(data, { raw }).png().toFile(file);
+  return letters;
 }
 
-/** Writes rows to train on, and conversations for the warm start: a call to learn, and an answer to a quarter seen. */
-async function writeRows(folder: string, rows: number): Promise<void> {
-  const rng = new Rng(keyOf('look closer'));
+/** Writes questions to train on, and the demonstrator's conversations: the call alone, and with the answer. */
+async function writeRows(folder: string, rows: number, seed: number): Promise<void> {
+  const rng = new Rng(keyOf('look closer', seed));
   const [questions, conversations]: [string[], string[]] = [[], []];
   await mkdir(join(folder, 'pictures'));
   for (let row = 0; row < rows; row++) {
     const [image, seen] = ['', '-seen'].map((end) => join(folder, 'pictures', `${row}${end}.png`));
-    const { part, answer } = await draw(image!, rng);
-    await writeFile(seen!, await quarter(image!, part));
-    questions.push(JSON.stringify({ prompt: ASK, answer, images: [image] }));
-    const asked = { role: 'user', content: ASK };
-    const callTo = (which: number) => [asked, { role: 'assistant', content: callOf(which) }];
-    const call = callTo(rng.nextBelow(4));
-    const says = { role: 'assistant', content: `<answer>${answer}</answer>` };
-    const whole = [...callTo(part), { role: 'user', content: '<image>' }, says];
+    const letters = await draw(image!, rng);
+    const part = rng.nextBelow(4);
+    const prompt = `<image>Which is in part ${part}?`;
+    questions.push(JSON.stringify({ prompt, answer: letters[part], part, images: [image] }));
+
+    const looksAt = row % 2 === 0 ? part : rng.nextBelow(4);
+    await writeFile(seen!, await quarter(image!, looksAt));
+    const call = [
+      { role: 'user', content: prompt },
+      { role: 'assistant', content: callOf(looksAt) },
+    ];
+    const answer = [
+      { role: 'user', content: '<image>' },
+      { role: 'assistant', content: `<answer>${letters[looksAt]}</answer>` },
+    ];
     conversations.push(JSON.stringify({ messages: call, images: [image] }));
-    conversations.push(JSON.stringify({ messages: whole, images: [image, seen] }));
+    conversations.push(JSON.stringify({ messages: [...call, ...answer], images: [image, seen] }));
   }
   await writeFile(join(folder, 'questions.jsonl'), questions.join('\n'));
   await writeFile(join(folder, 'conversations.jsonl'), conversations.join('\n'));
@@ -87,29 +110,29 @@ async function writeRows(folder: string, rows: number): Promise<void> {
 /** Warms a model up, trains it, and tells of every step. @returns the last step's reward */
 export async function learn(
   folder: string,
-  { rows = 256, warmUp = 400, steps = 80, prompts = 16, n = 8 } = {},
+  { seed = 1, rows = 256, warmUp = 250, steps = 30, prompts = 16, n = 8, lr = 2e-4 } = {},
   tell: (line: string) => void = console.log,
 ): Promise<number> {
   const counts = { closedTrain: 7, closedValidation: 1, openTrain: 1, openValidation: 1 };
-  const { model } = await writeDemo(join(folder, 'demo'), { seed: 1, rows: counts });
-  await writeRows(folder, rows);
+  const { model } = await writeDemo(join(folder, 'demo'), { seed, rows: counts });
+  await writeRows(folder, rows, seed);
   const self = fileURLToPath(import.meta.url);
   const questions = join(folder, 'questions.jsonl');
   const items = (path: string): string[] => [
-    `data={train_files: ${questions}, val_files: ${questions}, max_prompt_length: 128}`,
+    `data={train_files: ${questions}, val_files: ${questions}, max_prompt_length: 128, seed: ${seed}}`,
     `data={max_response_length: 96, min_pixels: 3136, max_pixels: 3136, rollout_batch_size: ${prompts}}`,
     `sft={train_files: ${join(folder, 'conversations.jsonl')}, max_steps: ${warmUp}, batch_size: 16}`,
     'sft={lr: 1e-3, lr_warmup_steps: 5}',
     `worker.actor.model.model_path=${path}`,
-    `worker.actor={global_batch_size: ${prompts}, optim: {lr: 4e-4, weight_decay: 0}}`,
+    `worker.actor={global_batch_size: ${prompts}, optim: {lr: ${lr}, lr_warmup_steps: 5, weight_decay: 0}}`,
     `worker.actor={micro_batch_size_per_device_for_update: ${n}}`,
     `worker.actor={micro_batch_size_per_device_for_experience: ${n}}`,
     `worker.rollout={n: ${n}, multi_turn: {enable: true, environment: '${self}:looking'}}`,
-    'worker.rollout.multi_turn={max_assistant_turns: 3, num_workers: 2}',
+    'worker.rollout.multi_turn={max_assistant_turns: 2, num_workers: 2}',
     `worker.reward.reward_function=${self}:right`,
-    'algorithm={use_kl_loss: true, kl_penalty: low_var_kl, kl_coef: 0.05}',
-    `trainer={save_checkpoint_path: '${join(folder, 'run')}', max_steps: ${steps}, device: cpu}`,
-    'trainer={logger: [console, file], val_before_train: false, val_freq: -1, save_freq: -1}',
+    'algorithm={use_kl_loss: true, kl_penalty: low_var_kl, kl_coef: 0.02}',
+    `trainer={save_checkpoint_path: '${join(folder, 'run')}', max_steps: ${steps}, seed: ${seed}}`,
+    'trainer={device: cpu, threads: 1, logger: [console, file], val_before_train: false, val_freq: -1, save_freq: -1}',
   ];
   let reward = NaN;
   const reporter: Reporter = {

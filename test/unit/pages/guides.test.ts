@@ -1,5 +1,7 @@
 /** Results of the blocks of guides, where they take no run of cxmind. */
 import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { Environments } from '../../../actors/environment/environments.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { EpisodeMessage } from '../../../src/environment/environment.ts';
 import { loadEnvironment, toolsOf } from '../../../src/environment/load.ts';
@@ -7,6 +9,7 @@ import { loadUserFunction } from '../../../src/reward/user-function.ts';
 import { blockOf, pageText } from '../../support/pages.ts';
 import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { keepingLogger } from '../../support/tiny-run.ts';
 
 describe('the page of the configuration', () => {
   const page = 'configs/README.md';
@@ -66,5 +69,32 @@ describe('the guides', () => {
     assert.deepEqual(rolled, { reply: { messages, done: false } });
     const ended = await play({ id: '1', start: null, steps: [turn()], over: [] });
     assert.deepEqual(ended, { reply: { messages: [], done: true } });
+  });
+
+  it('have a server of tools that answers the policy', async () => {
+    using temporary = new TemporaryDirectory();
+    const text = blockOf('examples/own-environment.md', 'yaml', 'Servers of tools');
+    const file = temporary.write('page.yaml', text);
+    const { config } = await configFrom([`config=${file}`], { purpose: null });
+    const { mcpServers, multiTurn } = config.worker.rollout;
+    const program = fileURLToPath(new URL('../../../examples/tools/glossary.ts', import.meta.url));
+    assert.ok(program.endsWith(mcpServers[0]!.args.at(-1)!));
+    const servers = [{ ...mcpServers[0]!, command: process.execPath, args: [program] }];
+    const { logger } = keepingLogger();
+    await using environments = new Environments({ ...multiTurn, user: null, servers }, logger);
+    const { signal } = new AbortController();
+    const tools = await environments.tools(signal);
+    assert.deepEqual(
+      tools.map((tool) => tool.function.name),
+      mcpServers[0]!.allowedTools,
+    );
+    const [, call] =
+      /`(<tool_call>\{"name": "look_up".*<\/tool_call>)`/.exec(
+        pageText('examples/own-environment.md'),
+      ) ?? [];
+    const start = { prompt: '', images: [], groundTruth: '', columns: {}, seed: 1 };
+    const { messages, done } = await environments.answer(environments.begin(start), call!, signal);
+    assert.match(JSON.stringify(messages), /fluid between lung and chest wall/);
+    assert.equal(done, false);
   });
 });
