@@ -3,6 +3,7 @@ import { benchActors } from './actors.bench.ts';
 import { benchAdapters } from './adapters.bench.ts';
 import { benchAsync } from './async.bench.ts';
 import { benchCollectives } from './collectives.bench.ts';
+import { benchDashboard } from './dashboard.bench.ts';
 import { benchData } from './data.bench.ts';
 import { benchCurriculum } from './curriculum.bench.ts';
 import { peakMemory, print } from './harness.ts';
@@ -21,6 +22,7 @@ const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   adapters: benchAdapters,
   async: benchAsync,
   collectives: benchCollectives,
+  dashboard: benchDashboard,
   data: benchData,
   curriculum: benchCurriculum,
   decode: benchDecode,

@@ -1,6 +1,8 @@
 /** The files that samples of one kind are in, read into an index as they grow. */
+import { readFileSync, statSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { InTurn } from './in-turn.ts';
 import { LineTail } from './line-tail.ts';
 import { SampleIndex } from './sample-index.ts';
@@ -49,6 +51,9 @@ export class SampleFile implements SampleFiles {
   }
 }
 
+/** Time for which files are read without a turn of the event loop, in which others are answered. */
+const SLICE_MS = 20;
+const LINE_FEED = 10;
 const NAME = /^(\d+)\.jsonl$/;
 
 /**
@@ -83,18 +88,25 @@ export class SampleFolder implements SampleFiles {
     if (changed === this.#changed) return;
     const names = await readdir(this.#folder).catch((): string[] => []);
     const steps = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number);
-    const isRewound = await this.#rewind();
+    const isRewound = this.#rewind();
     const fresh = steps.filter((step) => !this.#read.has(step)).sort((a, b) => a - b);
-    for (const step of fresh) await this.#take(step);
+    // Waiting for each of very many small files takes ten times as long as reading them.
+    let until = performance.now() + SLICE_MS;
+    for (const step of fresh) {
+      this.#take(step);
+      if (performance.now() < until) continue;
+      await turn();
+      until = performance.now() + SLICE_MS;
+    }
     this.#changed = changed;
     if (isRewound || fresh.length > 0) this.#version++;
   }
 
   /** Drops the newest steps whose files are no longer those that were read. */
-  async #rewind(): Promise<boolean> {
+  #rewind(): boolean {
     let first: number | null = null;
     for (const step of [...this.#read.keys()].sort((a, b) => b - a)) {
-      if ((await identityOf(this.#fileOf(step))) === this.#read.get(step)) break;
+      if (identityOf(this.#fileOf(step)) === this.#read.get(step)) break;
       this.#read.delete(step);
       first = step;
     }
@@ -102,14 +114,17 @@ export class SampleFolder implements SampleFiles {
     return first !== null;
   }
 
-  async #take(step: number): Promise<void> {
+  #take(step: number): void {
     const file = this.#fileOf(step);
-    const identity = await identityOf(file);
+    const identity = identityOf(file);
     if (identity === null) return;
-    await new LineTail(file).read((line, offset) => {
-      const head = headOf(this.form, line);
-      if (head?.step === step) this.index.add(head, { file, offset, length: line.length });
-    });
+    const content = readFileSync(file);
+    let offset = 0;
+    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, offset)) {
+      const head = headOf(this.form, content.subarray(offset, at));
+      if (head?.step === step) this.index.add(head, { file, offset, length: at - offset });
+      offset = at + 1;
+    }
     this.#read.set(step, identity);
   }
 
@@ -118,7 +133,7 @@ export class SampleFolder implements SampleFiles {
   }
 }
 
-async function identityOf(file: string): Promise<string | null> {
-  const found = await stat(file).catch(() => null);
-  return found && `${found.ino}:${found.size}:${found.mtimeMs}`;
+function identityOf(file: string): string | null {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found === undefined ? null : `${found.ino}:${found.size}:${found.mtimeMs}`;
 }

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { logPage } from '../../../src/dashboard/readers/log.ts';
+import { LineTail } from '../../../src/dashboard/readers/line-tail.ts';
+import { reducedIndices } from '../../../src/dashboard/readers/reduce.ts';
+import { SampleFile, SampleFolder } from '../../../src/dashboard/readers/sample-files.ts';
+import type { SampleRecord } from '../../../src/dashboard/readers/sample-record.ts';
+import { Samples } from '../../../src/dashboard/readers/samples.ts';
+import { validationReport } from '../../../src/dashboard/readers/validation.ts';
+import { sampleLine } from '../../support/made-run.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+describe('a reader of the dashboard', () => {
+  let temporary: TemporaryDirectory;
+  beforeEach(() => {
+    temporary = new TemporaryDirectory();
+  });
+  afterEach(() => temporary[Symbol.dispose]());
+  const path = (name: string): string => join(temporary.path, name);
+
+  it('reads each whole line of a growing file once, wherever it is cut', async () => {
+    const text = 'one\n\nthr\u00e9e\nand a fourth\n';
+    const bytes = Buffer.from(text);
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(bytes.length), { maxLength: 4 }), async (cuts) => {
+        const file = path('growing');
+        writeFileSync(file, '');
+        const tail = new LineTail(file);
+        const lines: string[] = [];
+        let from = 0;
+        for (const to of [...cuts.sort((a, b) => a - b), bytes.length]) {
+          appendFileSync(file, bytes.subarray(from, to));
+          from = to;
+          await tail.read((line, offset) => {
+            assert.equal(offset, Buffer.byteLength(lines.map((one) => `${one}\n`).join('')));
+            lines.push(String(line));
+          });
+        }
+        assert.deepEqual(lines, text.split('\n').slice(0, -1));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('keeps of a curve its ends and extremes, however few points are wanted', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.double({ noNaN: true }), fc.constant(NaN)), { minLength: 1 }),
+        fc.integer({ min: 4, max: 40 }),
+        (numbers, most) => {
+          const values = Float64Array.from(numbers);
+          const kept = reducedIndices(values, most);
+          assert.ok(kept.length <= Math.max(most, 4));
+          assert.deepEqual(
+            kept,
+            [...new Set(kept)].sort((a, b) => a - b),
+          );
+          assert.deepEqual([kept[0], kept.at(-1)], [0, values.length - 1]);
+          const known = numbers.filter((value) => !Number.isNaN(value));
+          if (known.length === 0) return;
+          const shown = kept.map((i) => values[i]!).filter((value) => !Number.isNaN(value));
+          // -0 and 0 are drawn at one height.
+          assert.ok(
+            Math.max(...shown) - Math.max(...known) === 0 || Math.max(...known) === Infinity,
+          );
+          assert.ok(
+            Math.min(...shown) - Math.min(...known) === 0 || Math.min(...known) === -Infinity,
+          );
+        },
+      ),
+    );
+  });
+
+  it('pages a log whose lines are longer than what it reads at a time', async () => {
+    const long = 'x'.repeat(600_000);
+    const lines = [0, 1, 2].map((step) =>
+      JSON.stringify({ level: 'info', step, long, msg: 'step' }),
+    );
+    writeFileSync(path('log'), `${lines.join('\n')}\n{"level":"info","half`);
+    const last = await logPage(path('log'), { count: 2, level: 'debug' });
+    assert.deepEqual(
+      last.lines.map(({ fields }) => fields['step']),
+      [1, 2],
+    );
+    const first = await logPage(path('log'), { count: 5, level: 'debug', before: last.before! });
+    assert.deepEqual(
+      first.lines.map(({ fields }) => fields['step']),
+      [0],
+    );
+    assert.equal(first.before, null);
+    assert.deepEqual(
+      (await logPage(path('log'), { count: 5, level: 'debug', after: last.after })).lines,
+      [],
+    );
+    appendFileSync(path('log'), '":1,"msg":"end"}\n');
+    const more = await logPage(path('log'), { count: 5, level: 'debug', after: last.after });
+    assert.deepEqual(
+      more.lines.map(({ event }) => event),
+      ['end'],
+    );
+  });
+
+  it('follows a resumed run that takes its last steps again', async () => {
+    const write = (step: number, count: number): void => {
+      const lines = Array.from(
+        { length: count },
+        (_, row) => `${JSON.stringify(sampleLine(step, row))}\n`,
+      );
+      writeFileSync(path(`${step}.jsonl`), lines.join(''));
+    };
+    for (const step of [1, 2, 3]) write(step, 4);
+    const samples = new Samples('rollout', new SampleFolder(temporary.path));
+    await samples.refresh();
+    assert.deepEqual(samples.columns().counts, [4, 4, 4]);
+    rmSync(path('3.jsonl'));
+    rmSync(path('2.jsonl'));
+    write(2, 8);
+    utimesSync(temporary.path, new Date(), new Date(Date.now() + 5000));
+    await samples.refresh();
+    assert.deepEqual(samples.columns(), { steps: [1, 2], counts: [4, 8], means: [0.55, 0.55] });
+    const { total } = await samples.history('train.jsonl:1', { start: 0, count: 1 });
+    assert.equal(total, 8);
+  });
+
+  it('shows answers of validations and evaluations in the forms that these have', async () => {
+    const generation = { step: 4, prompt: 'Which?', output: 'B', ground_truth: 'A', score: 0 };
+    writeFileSync(path('generations.jsonl'), `${JSON.stringify(generation)}\n`);
+    const chosen = new Samples(
+      'validation',
+      new SampleFile(path('generations.jsonl'), 'generation'),
+    );
+    await chosen.refresh();
+    const one = await chosen.one({ step: 4, row: 0 });
+    assert.deepEqual([one!.prompt, one!.groundTruth, one!.isRight], ['Which?', 'A', false]);
+    const prediction = {
+      messages: [
+        { role: 'user', content: '<image>Which?' },
+        { role: 'assistant', content: 'A' },
+      ],
+      images: ['x.png'],
+      predict: 'A',
+      scores: { sample: 2, tokens: 5, right: 1, reward: { overall: 0.9, format: 1 } },
+    };
+    writeFileSync(path('predictions.jsonl'), `${JSON.stringify(prediction)}\n{"predict`);
+    const asked = new Samples(
+      'evaluation',
+      new SampleFile(path('predictions.jsonl'), 'prediction'),
+    );
+    await asked.refresh();
+    const answer = await asked.one({ step: 0, row: 0 });
+    assert.deepEqual(
+      [answer!.prompt, answer!.groundTruth, answer!.isRight, answer!.score, answer!.sample],
+      ['<image>Which?', 'A', true, 0.9, 2],
+    );
+    assert.equal(await asked.picture({ step: 0, row: 0 }, 0), path('x.png'));
+  });
+
+  it('confuses findings as the multi-label confusion matrix does', () => {
+    const answers: readonly (readonly [gold: string, said: string])[] = [
+      ['edema, mass', 'edema, mass'], // two hits
+      ['edema, mass', 'edema'], // mass is missed, and nothing named in its place
+      ['edema', 'edema, nodule'], // all are named, and one too many: held against edema
+      ['edema, mass', 'nodule, edema'], // mass is taken for a nodule
+      ['mass', 'nodule'],
+    ];
+    const records = answers.map(([groundTruth, output], sample): SampleRecord => ({
+      ...{ promptId: 'p', sample, score: 0, parts: {}, tokens: 1, pictures: [], prompt: '' },
+      ...{ finishReason: 'stop', policyVersion: 0, output, groundTruth },
+    }));
+    const report = validationReport(3, records);
+    assert.deepEqual([report.task, report.answers, report.right], ['open', 5, 1]);
+    const { rows, columns, counts } = report.matrix;
+    const of = (row: string, column: string): number =>
+      counts[rows.indexOf(row)]![columns.indexOf(column)]!;
+    assert.deepEqual([of('edema', 'edema'), of('mass', 'mass')], [4, 1]);
+    assert.deepEqual([of('mass', 'none'), of('edema', 'nodule'), of('mass', 'nodule')], [1, 1, 2]);
+    assert.equal(
+      counts.flat().reduce((sum, count) => sum + count, 0),
+      9,
+    );
+    const mass = report.findings.find(({ name }) => name === 'mass')!;
+    assert.deepEqual([mass.hits, mass.misses, mass.falseAlarms, mass.recall], [1, 3, 0, 0.25]);
+  });
+});
