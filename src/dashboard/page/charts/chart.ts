@@ -121,7 +121,7 @@ export class Chart {
       legend: { show: false },
       series: [{}, ...lines],
       scales: {
-        x: { time: false, range: (_, least, most) => this.#stepRange(least, most) },
+        x: { time: false, range: (plot, least, most) => this.#stepRange(plot, least, most) },
         y: isLog ? uPlot.assign({}, logScale) : {},
       },
       axes: [
@@ -145,11 +145,12 @@ export class Chart {
     };
   }
 
-  #stepRange(least: number | null, most: number | null): uPlot.Range.MinMax {
+  #stepRange(plot: uPlot, least: number | null, most: number | null): uPlot.Range.MinMax {
     const range = this.#settings?.range;
     if (range) return [range[0], range[1]];
     if (least === null || most === null) return [0, 1];
-    return least === most ? [least - 1, most + 1] : [least, most];
+    // A single step has no extent, for which uPlot would take a hundred.
+    return plot.data[0].length === 1 ? [least - 1, least + 1] : [least, most];
   }
 
   #select(plot: uPlot): void {
