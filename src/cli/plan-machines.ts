@@ -35,7 +35,7 @@ export interface PlanFlags {
 }
 
 /** Bytes of a run's process beside its models, where this machine was not calibrated: six threads, and what they load. */
-const BASE_BYTES = 600 * 2 ** 20;
+const BASE_BYTES = 450 * 2 ** 20;
 /** Size of a picture that nobody gave. */
 const USUAL_PICTURE = [512, 512] as const;
 

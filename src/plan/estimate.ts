@@ -39,6 +39,8 @@ export interface ProcessMemory {
 const MODEL_ACTORS = 3;
 /** Memory of a thread with its modules: six workers that import the actors' modules take 183 MiB (Node 24). */
 const THREAD_BYTES = 32 * 2 ** 20;
+/** Memory of ONNX Runtime's session for a program: 1.1 MiB for a decoder layer's, 0.4 MiB for a tower's block. */
+const PROGRAM_BYTES = 0.85 * 2 ** 20;
 
 /** Estimates a step on a machine. */
 export function estimated(
@@ -69,12 +71,15 @@ function memoryOn(
   { memoryShare, process }: { readonly memoryShare: number; readonly process: ProcessMemory },
 ): Placed[] {
   const isOnCard = counted.kind === 'cuda';
-  const threads = Object.keys(counted.actors).length - MODEL_ACTORS;
+  const memories = Object.values<DeviceMemory>(counted.actors);
+  const threads = memories.length - MODEL_ACTORS;
+  const programs = memories.reduce((sum, memory) => sum + memory.programs, 0);
   const ofHost = [
     ...keptOnHost(counted.kept, isOnCard),
     ...(isOnCard ? [] : computingParts(counted, counted.cache.cacheBytes)),
     { what: 'prompts, responses and experience', bytes: counted.experienceBytes },
     { what: 'process, threads and libraries', bytes: process.baseBytes + threads * THREAD_BYTES },
+    { what: 'compiled programs', bytes: programs * PROGRAM_BYTES },
   ];
   const host = placed('host', ofHost, machine.host.memoryGib * 2 ** 30);
   if (!isOnCard) return [host];

@@ -35,6 +35,8 @@ export interface DeviceMemory {
   readonly workspaces: number;
   /** Intermediate tensors of programs, in ONNX Runtime's arenas. */
   readonly inside: number;
+  /** Programs that were compiled. */
+  readonly programs: number;
 }
 
 /**
@@ -57,6 +59,7 @@ export class CountedDevice implements Device {
   readonly #workspaces = new Set<CountedWorkspace>();
   /** Most intermediate bytes of each program. */
   readonly #inside = new Map<Program, number>();
+  #programs = 0;
   #isRecording = false;
   #allocated = 0;
   #held = 0;
@@ -76,6 +79,7 @@ export class CountedDevice implements Device {
     const inside = [...this.#inside.values()];
     return {
       ...this.#most,
+      programs: this.#programs,
       // A process has one arena for all programs on the processor. On a card each program has its own.
       inside:
         this.#kind === 'cpu'
@@ -127,6 +131,7 @@ export class CountedDevice implements Device {
   }
 
   compile(graph: Graph): Program {
+    this.#programs++;
     const program = new CountedProgram(graph, targets[this.#kind], ({ work, insideBytes }) => {
       this.ledger.add(work);
       this.#inside.set(program, Math.max(insideBytes, this.#inside.get(program) ?? 0));
