@@ -47,7 +47,9 @@ export class TextOutput implements Output {
 
   fail({ text }: Failure): void {
     if (text === '') return;
-    this.#line('stderr', shortened(readable(text)), (shown, { bad }) => shown.replace(/^.*/, bad));
+    this.#line('stderr', shortened(readable(text)), (shown, { bad }) =>
+      shown.replace(/^\S[^:\n]*:?/gm, bad),
+    );
   }
 
   pass(stream: 'stdout' | 'stderr', text: string): void {
