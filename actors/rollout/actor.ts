@@ -1,6 +1,7 @@
 import { chatTools, type ChatSettings } from '../../src/data/sample-options.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
+import type { LogitControls } from '../../src/generation/logit-control.ts';
 import type { PausableCall } from '../../src/generation/pausable-call.ts';
 import type {
   EngineOptions,
@@ -8,6 +9,8 @@ import type {
   GenerationRequest,
   Response,
 } from '../../src/generation/request.ts';
+import { ControlCompiler } from '../../src/generation/response-controls.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { Environments, type EnvironmentSettings } from '../environment/environments.ts';
 import { ModelActor } from '../model-actor.ts';
 import type { ModelProps } from '../model-props.ts';
@@ -27,6 +30,8 @@ export interface RolloutProps {
   readonly engine: EngineOptions;
   /** Tokens that end a response. */
   readonly stopTokens: readonly number[];
+  /** Directory of the tokenizer, by which words and forms of responses become tokens. */
+  readonly tokenizerPath: string;
   /** Environments that answer between turns; responses have one turn where it is null or left out. */
   readonly episodes?: EpisodeProps | null;
 }
@@ -44,6 +49,8 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
   readonly #episodes: EpisodeTools | null;
+  readonly #tokenizerPath: string;
+  #compiler: ControlCompiler | undefined;
   /** Requests that have begun, by id, until they are forgotten: their replies may be lost. */
   readonly #begun = new Map<
     string,
@@ -51,12 +58,16 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   >();
 
   /** @param logger hears what environments print */
-  constructor({ model, engine, stopTokens, episodes = null }: RolloutProps, logger: Logger) {
+  constructor(
+    { model, engine, stopTokens, tokenizerPath, episodes = null }: RolloutProps,
+    logger: Logger,
+  ) {
     super(model);
     const { arena, adapter } = this.weights.working;
     const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
     this.#engine = new GenerationEngine(this.device, model.config, arena, options, adapter);
     this.#stopTokens = stopTokens;
+    this.#tokenizerPath = tokenizerPath;
     this.#episodes = episodes && {
       engine: this.#engine,
       config: model.config,
@@ -73,7 +84,11 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
     const groups = await this.weights.at(policyVersion, signal, async () =>
       this.#episodes === null
         ? groupsOf(request, await this.#engine.generate(this.#requestsOf(request), control))
-        : playEpisodes(this.#episodes, request, control),
+        : playEpisodes(
+            this.#episodes,
+            { ...request, controls: this.#controlsOf(request) },
+            control,
+          ),
     );
     return { groups };
   }
@@ -109,14 +124,24 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
     this.#begun.delete(id);
   }
 
-  #requestsOf({ prompts, sampling, maxTokens, ignoreEos }: GenerateRequest): GenerationRequest[] {
+  #requestsOf(request: GenerateRequest): GenerationRequest[] {
+    const { prompts, sampling, maxTokens, ignoreEos } = request;
+    const controls = this.#controlsOf(request);
     return prompts.map(({ input, keys }) => ({
       prompt: input,
       sampling,
+      ...(controls && { controls }),
       maxTokens,
       stopTokens: ignoreEos ? [] : this.#stopTokens,
       keys,
     }));
+  }
+
+  /** Controls of logits; undefined where the request has none. */
+  #controlsOf({ controls }: GenerateRequest): LogitControls | undefined {
+    if (controls === null) return undefined;
+    this.#compiler ??= new ControlCompiler(Tokenizer.load(this.#tokenizerPath));
+    return this.#compiler.of(controls);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,6 +16,7 @@ import {
 } from '../../src/environment/observation.ts';
 import { asCxmindError } from '../../src/errors.ts';
 import type { GenerationEngine } from '../../src/generation/engine.ts';
+import type { LogitControls } from '../../src/generation/logit-control.ts';
 import type { GenerateControl, GenerationRequest, Response } from '../../src/generation/request.ts';
 import { asPrompt, responseMedia, type ShownPictures } from '../../src/model/continuation.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
@@ -59,6 +60,15 @@ interface Play {
   problem: string | null;
 }
 
+/** A request for episodes. */
+export interface EpisodesRequest extends Pick<
+  GenerateRequest,
+  'prompts' | 'sampling' | 'maxTokens'
+> {
+  /** Controls of every turn, to which all that was said before is its prompt. */
+  readonly controls?: LogitControls | undefined;
+}
+
 /**
  * Plays an episode for every key of a request, in order.
  *
@@ -66,7 +76,7 @@ interface Play {
  */
 export async function playEpisodes(
   tools: EpisodeTools,
-  { prompts, sampling, maxTokens }: Pick<GenerateRequest, 'prompts' | 'sampling' | 'maxTokens'>,
+  { prompts, sampling, controls, maxTokens }: EpisodesRequest,
   { signal, onProgress }: GenerateControl & { readonly signal: AbortSignal },
 ): Promise<Group[]> {
   const { engine, config, environments, stopTokens } = tools;
@@ -77,7 +87,7 @@ export async function playEpisodes(
   const tokensMade = (): number => all.reduce((sum, { mask }) => sum + countOf(mask), 0);
   try {
     // The first turns to a prompt are one request, so that it is prefilled once, as without an environment.
-    const common = { sampling, stopTokens };
+    const common = { sampling, stopTokens, ...(controls && { controls }) };
     let playing = all;
     let turns = await engine.generate(
       prompts.map(({ input, keys }) => ({ prompt: input, keys, maxTokens, ...common })),

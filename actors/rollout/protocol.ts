@@ -13,6 +13,19 @@ export const EpisodeTask = t.type(taskParts);
 /** Parameters by which next tokens are drawn. */
 export const SamplingMessage = t.type({ temperature: t.number, topP: t.number, topK: t.number });
 
+/** Controls of what responses may say. */
+export const ControlsMessage = t.type({
+  minP: t.number,
+  repetitionPenalty: t.number,
+  presencePenalty: t.number,
+  frequencyPenalty: t.number,
+  badWords: t.readonlyArray(t.string),
+  structuredOutputs: t.type({
+    regex: t.union([t.string, t.null]),
+    json: t.union([t.UnknownRecord, t.null]),
+  }),
+});
+
 /** Prompts, each with the random streams of the responses wanted to it. */
 export const GenerateRequest = t.type({
   prompts: t.array(
@@ -24,6 +37,8 @@ export const GenerateRequest = t.type({
     }),
   ),
   sampling: SamplingMessage,
+  /** Null where there are none. */
+  controls: t.union([ControlsMessage, t.null]),
   maxTokens: whole,
   ignoreEos: t.boolean,
   /** Version of the weights to sample with. */

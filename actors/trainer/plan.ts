@@ -4,6 +4,9 @@ import { sourceList, type DataSources } from '../../src/config/names.ts';
 import { learnerCount, trainingSteps, validationSampling } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
+import { CxmindError, messageOf } from '../../src/errors.ts';
+import { grammarAutomaton } from '../../src/generation/grammar/grammars.ts';
+import { grammarSource } from '../../src/generation/response-controls.ts';
 import type { DataProps } from '../data/actor.ts';
 import { devicesOf } from './this-machine.ts';
 import {
@@ -47,7 +50,7 @@ export interface MixedStage {
  *
  * @param config as this machine runs it: its models are directories, and its device is chosen
  * @param note   hears of a gate that the scores of a reward file bring about
- * @throws CONFIG_INVALID for a gate without the parts that it needs
+ * @throws CONFIG_INVALID for a gate without the parts that it needs, or structured outputs that cannot be followed
  */
 export function planRun(
   config: Config,
@@ -101,7 +104,7 @@ export function planRun(
     step: planStep(config),
     validation: {
       ...planResponses(config),
-      sampling: validationSampling(worker.rollout),
+      sampling: followed(validationSampling(worker.rollout), 'worker.rollout.val_override_config'),
       /** Prompts at a time; -1 is all. */
       batchSize: data.valBatchSize,
     },
@@ -141,12 +144,31 @@ function planStep(config: Config) {
 function planResponses({ data, worker: { rollout, reward } }: Config) {
   return {
     /** Among others `n`, the responses to each prompt. */
-    sampling: rollout as Sampling,
+    sampling: followed<Sampling>(rollout, 'worker.rollout'),
     maxPromptLength: data.maxPromptLength,
     maxResponseLength: data.maxResponseLength,
     /** True where responses may be left out and counted: what cannot be scored, or what an environment broke off. */
     skipsInvalid: reward.invalidResponses === 'skip' || rollout.multiTurn.enable,
   };
+}
+
+/**
+ * A sampling whose structured outputs can be followed.
+ *
+ * @throws CONFIG_INVALID naming the key of those that cannot
+ */
+function followed<S extends Sampling>(sampling: S, section: string): S {
+  const { structuredOutputs } = sampling;
+  const source = grammarSource(structuredOutputs);
+  if (source === null) return sampling;
+  try {
+    grammarAutomaton(source);
+  } catch (error) {
+    const key = structuredOutputs.json === null ? 'regex' : 'json';
+    const path = `${section}.structured_outputs.${key}`;
+    throw new CxmindError('CONFIG_INVALID', `${path}: ${messageOf(error)}`, { cause: error });
+  }
+  return sampling;
 }
 
 /** Plans supervised training; `config` as in `planRun`. */

@@ -1,7 +1,9 @@
 import { CxmindError } from '../../src/errors.ts';
 import { keyOf } from '../../src/rng.ts';
 import { zeros } from '../../src/tensor/tensor.ts';
-import type { Sampling } from '../../src/config/worker-schema.ts';
+import type { Sampling, ValidationSampling } from '../../src/config/worker-schema.ts';
+import { likeliest } from '../../src/generation/n-best.ts';
+import { isNeutral, type ResponseControls } from '../../src/generation/response-controls.ts';
 import type { Prompt } from '../messages.ts';
 import type { GenerateRequest, Group } from '../rollout/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
@@ -20,7 +22,7 @@ export interface PromptGroup {
 
 /** Sampling of the responses to a batch of prompts. */
 export interface RolloutRequest {
-  readonly sampling: Sampling;
+  readonly sampling: Sampling & Partial<ValidationSampling>;
   readonly maxTokens: number;
   /** Purpose and step, which name the random streams besides prompt and sample. */
   readonly stream: readonly (string | number)[];
@@ -37,7 +39,7 @@ const TIMEOUT_MS = 24 * 3600_000;
 const RETRIES = 5;
 
 /**
- * Samples `n` responses to every prompt, spread over the rollout actors.
+ * Samples `n` responses to every prompt, or the best `n` of more, spread over the rollout actors.
  *
  * Every response has its own random stream, named by seed, step, prompt and sample. So the actor does not matter, and a
  * call that failed is retried elsewhere with the same result. Responses belong to prompts by place, since prompts of two
@@ -54,11 +56,12 @@ export async function generateGroups(
     askAny(rollouts, 'generate', request, { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES }),
 ): Promise<PromptGroup[]> {
   const { n, seed, temperature, topP, topK, ignoreEos } = sampling;
+  const sampled = sampling.bestOf ?? n;
   const shares = divide(prompts, rollouts.length);
   const counters = shares.map(() => zeros('i32', [2]));
   using _ = reporter.phase({
     name: 'rollout',
-    total: prompts.length * n,
+    total: prompts.length * sampled,
     done: () => counters.reduce((sum, { data }) => sum + data[1]!, 0),
   });
   const replies = await Promise.all(
@@ -68,9 +71,12 @@ export async function generateGroups(
           promptId,
           input,
           task: { prompt: context.text, images, groundTruth, columns: context.columns },
-          keys: Array.from({ length: n }, (_, sample) => keyOf(...stream, seed, promptId, sample)),
+          keys: Array.from({ length: sampled }, (_, sample) =>
+            keyOf(...stream, seed, promptId, sample),
+          ),
         })),
         sampling: { temperature, topP, topK },
+        controls: controlsOf(sampling),
         maxTokens,
         ignoreEos,
         policyVersion,
@@ -82,16 +88,27 @@ export async function generateGroups(
   return prompts.map((prompt, i) => {
     const group = groups[i];
     const isOther = group?.promptId !== prompt.promptId;
-    if (isOther || group.responses.length !== n) {
+    if (isOther || group.responses.length !== sampled) {
       const made = isOther ? 'no group' : `${group.responses.length} responses`;
-      throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${n}`);
+      throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${sampled}`);
     }
-    const { responses } = group;
+    const responses = likeliest(group.responses, n, ({ logProbs }) => logProbs.data);
     const oldest = Math.min(
       ...responses.map((one) => one.policyVersions?.data[0] ?? policyVersion),
     );
     return { id: prompt.promptId, prompt, policyVersion: oldest, responses };
   });
+}
+
+/** The controls among the keys of a sampling; null where all are neutral. */
+function controlsOf(sampling: Sampling): ResponseControls | null {
+  const { minP, repetitionPenalty, presencePenalty, frequencyPenalty } = sampling;
+  const { badWords, structuredOutputs } = sampling;
+  const controls = {
+    ...{ minP, repetitionPenalty, presencePenalty, frequencyPenalty },
+    ...{ badWords, structuredOutputs },
+  };
+  return isNeutral(controls) ? null : controls;
 }
 
 /** Divides items into at most `count` consecutive shares of nearly equal size, none empty. */

@@ -319,6 +319,7 @@ export async function spawnRollouts(
       bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
     },
     stopTokens: Tokenizer.load(tokenizerPath).eosIds,
+    tokenizerPath,
     episodes,
   };
   const places = stations.map(({ place }) => place);

@@ -16,6 +16,7 @@ import {
 import { pathFlag } from './flags.ts';
 import { bar } from './output/progress.ts';
 import type { Paint } from './output/style.ts';
+import { controlFlags, samplingKeys } from './sampling-flags.ts';
 
 /** The flags of `eval`. */
 const evalFlags = {
@@ -31,6 +32,7 @@ const evalFlags = {
   'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all' }),
   seed: Flags.string({ description: 'seed of the sampler' }),
   'max-tokens': Flags.integer({ description: 'longest answer', min: 1 }),
+  ...controlFlags,
   k: Flags.string({
     description: 'the k of pass@k; those above --n are left out',
     default: '1,2,4,8,16',
@@ -52,16 +54,6 @@ const evalFlags = {
 
 /** The flags of `eval` as they are parsed. */
 type EvalFlags = Interfaces.InferredFlags<typeof evalFlags>;
-
-/** Flags that stand for items of the config. */
-const itemsOfFlags = {
-  n: 'worker.rollout.val_override_config.n',
-  temperature: 'worker.rollout.val_override_config.temperature',
-  'top-p': 'worker.rollout.val_override_config.top_p',
-  'top-k': 'worker.rollout.val_override_config.top_k',
-  seed: 'worker.rollout.val_override_config.seed',
-  'max-tokens': 'data.max_response_length',
-} as const;
 
 export class Eval extends ClusterCommand {
   static override summary = 'Evaluate a checkpoint on closed or open questions.';
@@ -104,10 +96,16 @@ export class Eval extends ClusterCommand {
 }
 
 function flagItems(flags: EvalFlags): string[] {
-  return Object.entries(itemsOfFlags).flatMap(([flag, key]) => {
-    const value = flags[flag as keyof typeof itemsOfFlags];
-    return value === undefined ? [] : [`${key}=${value}`];
+  const sampling = Object.entries(samplingKeys).flatMap(([flag, key]) => {
+    const value = flags[flag as keyof typeof samplingKeys];
+    if (value === undefined) return [];
+    // JSON is YAML, and keeps a regular expression from being read as a list.
+    const isNumber = typeof value === 'string' && flag !== 'regex';
+    const yaml = isNumber ? value : JSON.stringify(value);
+    return [`worker.rollout.val_override_config.${key}=${yaml}`];
   });
+  const longest = flags['max-tokens'];
+  return longest === undefined ? sampling : [...sampling, `data.max_response_length=${longest}`];
 }
 
 /** @throws CONFIG_INVALID for anything but positive integers */

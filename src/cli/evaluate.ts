@@ -8,7 +8,7 @@ import type { Gather } from '../../transport/launch/cluster.ts';
 import { sourceList } from '../config/names.ts';
 import { validationSampling } from '../config/derive.ts';
 import type { Config } from '../config/schema.ts';
-import { Sampling } from '../config/worker-schema.ts';
+import { ValidationSampling } from '../config/worker-schema.ts';
 import { answerText, DEFAULT_KEYS } from '../data/row.ts';
 import { loadDataset } from '../data/dataset.ts';
 import { Judge, judgeAddress } from '../evaluation/judge.ts';
@@ -96,7 +96,7 @@ export async function evaluate(
   const content = {
     model,
     data: data.valFiles,
-    sampling: Sampling.encode(validationSampling(own.worker.rollout)),
+    sampling: ValidationSampling.encode(validationSampling(own.worker.rollout)),
     max_tokens: data.maxResponseLength,
     seconds,
     unasked,

@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { configInvalid, issuesOf } from '../check/issues.ts';
-import { Sampling } from '../config/worker-schema.ts';
+import { ValidationSampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { ReportingCommand } from './command.ts';
 import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
@@ -9,6 +9,7 @@ import { interruptible } from './interrupt.ts';
 import { CountedPhase } from './output/counted-phase.ts';
 import type { ResponseRecord } from './output/events.ts';
 import type { RowResponse } from './respond.ts';
+import { controlFlags, samplingKeys } from './sampling-flags.ts';
 
 /** A flag that is repeated for each value, so that the prompt behind it is no value of it. */
 const repeated = (description: string) =>
@@ -45,6 +46,7 @@ export class Generate extends ReportingCommand {
     'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all', default: '-1' }),
     seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
     'max-tokens': Flags.integer({ description: 'longest response', default: 512, min: 1 }),
+    ...controlFlags,
     'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
     device: deviceFlag,
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
@@ -100,14 +102,29 @@ function recordOf({ tokenIds, logProbs, finishReason, ...rest }: RowResponse): R
 }
 
 /** @throws CONFIG_INVALID naming every flag with a wrong value */
-function samplingOf(flags: Readonly<Record<string, unknown>>): Sampling {
-  const { n, temperature, 'top-p': top_p, 'top-k': top_k, seed } = flags;
-  const decoded = Sampling.decode({ n, temperature, top_p, top_k, seed });
-  if (!isLeft(decoded)) return decoded.right;
-  const issues = issuesOf(Sampling, decoded.left);
-  throw configInvalid(
-    issues.map((issue) => ({ ...issue, path: `--${issue.path.replace('_', '-')}` })),
-  );
+function samplingOf(flags: Readonly<Record<string, unknown>>): ValidationSampling {
+  const items = Object.entries(samplingKeys).map(([flag, key]) => [key, flags[flag]] as const);
+  const {
+    'structured_outputs.regex': regex,
+    'structured_outputs.json': json,
+    ...given
+  } = Object.fromEntries(items);
+  const decoded = ValidationSampling.decode({ ...given, structured_outputs: { regex, json } });
+  if (isLeft(decoded)) {
+    const issues = issuesOf(ValidationSampling, decoded.left);
+    throw configInvalid(issues.map((issue) => ({ ...issue, path: flagOf(issue.path) })));
+  }
+  const { n, bestOf } = decoded.right;
+  if (bestOf === null || bestOf >= n) return decoded.right;
+  const expected = `expected --n ${n} or more, got ${bestOf}`;
+  throw configInvalid([{ path: '--best-of', expected }]);
+}
+
+/** The flag that stands for a key, or for an item of it. */
+function flagOf(path: string): string {
+  const isOf = (key: string): boolean => path === key || path.startsWith(`${key}[`);
+  const [flag] = Object.entries(samplingKeys).find(([, key]) => isOf(key)) ?? [path];
+  return `--${flag}`;
 }
 
 /** A prompt of the command line; pictures or videos without a marker stand before the text. */

@@ -1,18 +1,15 @@
+import type { ValidationSampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { GenerationEngine } from '../generation/engine.ts';
+import { likeliest } from '../generation/n-best.ts';
+import { ControlCompiler, isNeutral } from '../generation/response-controls.ts';
 import { keyOf } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import type { OpenedModel } from './open-model.ts';
 
 /** Options of answering rows. */
-export interface RespondOptions {
-  readonly n: number;
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
-  readonly seed: number;
-  readonly ignoreEos: boolean;
+export interface RespondOptions extends ValidationSampling {
   /** Tokens of the longest response. */
   readonly maxTokens: number;
   readonly signal: AbortSignal;
@@ -44,7 +41,7 @@ const PROMPTS_AT_ONCE = 64;
  *
  * A response depends on the model, its row, the options and its place alone.
  *
- * @throws DATA_INVALID naming file, line and field; RUNTIME_CANCELLED when the signal aborts
+ * @throws DATA_INVALID naming file, line and field, or structured outputs that cannot be followed; RUNTIME_CANCELLED when the signal aborts
  */
 export async function respond(
   { checkpoint, device, arena, builder }: OpenedModel,
@@ -58,6 +55,8 @@ export async function respond(
     maxPrefillTokens: MAX_PREFILL_TOKENS,
     bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
   });
+  const controls = isNeutral(options) ? null : new ControlCompiler(tokenizer).of(options);
+  const sampled = options.bestOf ?? options.n;
   const results: RowResponse[] = [];
   for (let first = 0; first < rows.length; first += PROMPTS_AT_ONCE) {
     const samples = await Promise.all(
@@ -72,16 +71,18 @@ export async function respond(
           grids,
         },
         sampling: options,
+        ...(controls && { controls }),
         maxTokens: options.maxTokens,
         stopTokens: options.ignoreEos ? [] : tokenizer.eosIds,
-        keys: Array.from({ length: options.n }, (_, sample) =>
+        keys: Array.from({ length: sampled }, (_, sample) =>
           keyOf('generate', options.seed, first + i, sample),
         ),
       })),
       { signal: options.signal },
     );
     for (const [i, group] of groups.entries()) {
-      for (const [sample, { tokenIds, logProbs, finishReason }] of group.entries()) {
+      const best = likeliest(group, options.n, ({ logProbs }) => logProbs.data);
+      for (const [sample, { tokenIds, logProbs, finishReason }] of best.entries()) {
         results.push({
           index: first + i,
           sample,

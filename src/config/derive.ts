@@ -7,7 +7,7 @@ import type { JudgeSettings } from './judge-schema.ts';
 import { rewardFileOf } from './names.ts';
 import type { RewardSource } from './reward-schema.ts';
 import type { Config } from './schema.ts';
-import { Sampling } from './worker-schema.ts';
+import { ValidationSampling } from './worker-schema.ts';
 
 /** The value at a dotted path of fields; never where there is none. */
 type At<T, P extends string> = P extends `${infer Field}.${infer Rest}`
@@ -226,10 +226,12 @@ export function learnerCount({ worker, trainer }: Config): number {
 }
 
 /** Sampling of a validation: the rollout's keys, one response a prompt, `val_override_config` on top. */
-export function validationSampling(rollout: Config['worker']['rollout']): Sampling {
-  const { temperature, topP, topK, seed, ignoreEos } = rollout;
-  const usual = { n: 1, temperature, topP, topK, seed, ignoreEos };
-  const decoded = Sampling.decode({ ...Sampling.encode(usual), ...rollout.valOverrideConfig });
+export function validationSampling(rollout: Config['worker']['rollout']): ValidationSampling {
+  const usual = { ...rollout, n: 1, bestOf: null };
+  const decoded = ValidationSampling.decode({
+    ...ValidationSampling.encode(usual),
+    ...rollout.valOverrideConfig,
+  });
   return isRight(decoded) ? decoded.right : usual;
 }
 

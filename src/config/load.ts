@@ -17,7 +17,8 @@ import { interpolate } from './interpolate.ts';
 import { mergeLayers, readItems, sourceIn, type Layer } from './merge.ts';
 import { multiTurnRules } from './multi-turn-rules.ts';
 import type { Rule } from './rule.ts';
-import { brokenRules, trainingRules, validationSamplingIssues } from './rules.ts';
+import { brokenRules, trainingRules } from './rules.ts';
+import { samplingRules, validationSamplingIssues } from './sampling-rules.ts';
 import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRules, unsupported } from './unsupported.ts';
 import { parseYaml } from './yaml.ts';
@@ -185,6 +186,7 @@ function decodeLayer(
   const rules: readonly Rule[] = [
     ...(purpose === 'sft' || purpose === 'eval' ? [] : [...trainingRules, ...unsupported]),
     ...multiTurnRules,
+    ...samplingRules,
     ...(rewards === undefined || purpose === 'sft' ? [] : rewardRules(rewards)),
     ...(purpose === null ? [] : fileRules(purpose, cwd)),
   ];

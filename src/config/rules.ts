@@ -1,13 +1,12 @@
 import { advantageEstimators, type AdvantageEstimator } from '../algorithms/advantage.ts';
 import { policyLosses } from '../algorithms/policy-losses.ts';
 import { rejectionsOf } from '../algorithms/rejection.ts';
-import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
+import type { Issue, SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './compute.ts';
 import { messageOf } from '../errors.ts';
 import type { Rule } from './rule.ts';
 import { rewardListRules } from './reward-rules.ts';
 import type { Config } from './schema.ts';
-import { Sampling } from './worker-schema.ts';
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
 
@@ -279,19 +278,4 @@ export function brokenRules(
     const source = keys.map(sourceOf).find((found) => found !== undefined);
     return [{ path: keys[0], expected, ...(source === undefined ? {} : { source }) }];
   });
-}
-
-/** Issues inside `worker.rollout.val_override_config`. */
-export function validationSamplingIssues(config: Config, sourceOf: SourceOf): Issue[] {
-  const prefix = 'worker.rollout.val_override_config.';
-  const decoded = Sampling.decode(config.worker.rollout.valOverrideConfig);
-  if (decoded._tag === 'Right') return [];
-  const issues = issuesOf(Sampling, decoded.left, (path) => sourceOf(prefix + path));
-  return issues.map((issue) => ({
-    ...issue,
-    path: prefix + issue.path,
-    ...(issue.expected === 'a known key' && issue.nearest !== undefined
-      ? { nearest: prefix + issue.nearest }
-      : {}),
-  }));
 }

@@ -1,5 +1,14 @@
 import type * as t from 'io-ts';
-import { about, freeForm, listOf, orNull, pairOf, section, withDefault } from '../check/codec.ts';
+import {
+  about,
+  freeForm,
+  listOf,
+  oneOrMore,
+  orNull,
+  pairOf,
+  section,
+  withDefault,
+} from '../check/codec.ts';
 import {
   above,
   atLeast,
@@ -9,6 +18,7 @@ import {
   int,
   intFrom,
   keyOf,
+  matching,
   number,
   oneOf,
   pattern,
@@ -24,6 +34,7 @@ import { McpServer, MultiTurn } from './multi-turn-schema.ts';
 import { Reward } from './reward-schema.ts';
 
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
+const word = matching('a text that is not empty', /./s);
 const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);
 
 /** Estimator of the KL term against the reference model, token by token. */
@@ -325,6 +336,15 @@ const Ref = section({
   useTorchCompile: about('Derived from `actor`.', withDefault(bool, true)),
 });
 
+/** Form of responses. */
+const StructuredOutputs = section({
+  regex: about(
+    'cxmind: regular expression that the whole response matches, as in `(yes|no)`.',
+    orNull(pattern),
+  ),
+  json: about('cxmind: JSON schema that the response follows.', orNull(freeForm)),
+});
+
 const sampling = {
   n: about('Responses per prompt.', withDefault(positiveInt, 1)),
   temperature: about(
@@ -338,11 +358,48 @@ const sampling = {
   ),
   seed: about('Seed of the sampler.', withDefault(int, 1)),
   ignoreEos: about('Do not stop at the end-of-turn token.', withDefault(bool, false)),
+  minP: about(
+    "cxmind: as in vLLM; least probability of a token, as a share of the likeliest one's; 0 is off.",
+    withDefault(between(0, 1), 0),
+  ),
+  repetitionPenalty: about(
+    'cxmind: as in vLLM; divides positive logits of tokens that prompt or response have, and multiplies negative ones; 1 is off.',
+    withDefault(above(0), 1),
+  ),
+  presencePenalty: about(
+    'cxmind: as in vLLM; taken off the logits of tokens that the response has.',
+    withDefault(between(-2, 2), 0),
+  ),
+  frequencyPenalty: about(
+    'cxmind: as in vLLM; taken off the logit of a token for each time that the response has it.',
+    withDefault(between(-2, 2), 0),
+  ),
+  badWords: about(
+    'cxmind: as in vLLM; texts that a response never has.',
+    withDefault(oneOrMore(word), []),
+  ),
+  structuredOutputs: about(
+    'cxmind: as in vLLM; the form of every response, or of every turn of one.',
+    StructuredOutputs,
+  ),
 };
 
-/** The rollout keys that reach the sampler; `val_override_config` may hold these and no others. */
+/** The rollout keys that reach the sampler. */
 export const Sampling = section(sampling);
 export interface Sampling extends t.TypeOf<typeof Sampling> {}
+
+/**
+ * The keys that `val_override_config` may hold: those of `Sampling`, and `best_of`, which training has no use for, since
+ * a policy is trained on what it samples and not on the best of it.
+ */
+export const ValidationSampling = section({
+  ...sampling,
+  bestOf: about(
+    'cxmind: as in vLLM; responses that are sampled, of which the `n` whose tokens are likeliest are kept.',
+    orNull(positiveInt),
+  ),
+});
+export interface ValidationSampling extends t.TypeOf<typeof ValidationSampling> {}
 
 /** `worker.rollout`: how responses are generated. */
 export const Rollout = section({

@@ -6,11 +6,11 @@
  */
 import type { ChatSettings } from '../data/sample-options.ts';
 import type { WireError } from '../errors.ts';
+import type { GrammarSource } from '../generation/grammar/grammars.ts';
 import type { LogitControls } from '../generation/logit-control.ts';
 import type { GenerationRequest, Response } from '../generation/request.ts';
 import type { Draw } from '../generation/sampler.ts';
 import type { BodyLimits } from './body.ts';
-import type { GrammarSource } from './grammars.ts';
 
 /** Settings of the API. */
 export interface ApiSettings extends BodyLimits {

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { fromWireError } from '../errors.ts';
+import type { Grammars } from '../generation/grammar/grammars.ts';
 import type { GenerationSession } from '../generation/session.ts';
 import type { ApiNews, ApiOrder, ApiSettings } from './api-messages.ts';
-import type { Grammars } from './grammars.ts';
 import { SessionHost } from './session-host.ts';
 
 /** Parts of this thread that the API's thread uses. */

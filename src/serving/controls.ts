@@ -1,5 +1,6 @@
 /** Controls of a request's responses, from the fields of the API. */
 import { NO_CONTROLS } from '../generation/logit-control.ts';
+import { badTokens } from '../generation/response-controls.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { PlainControls } from './api-messages.ts';
 import type { ChatRequest } from './chat-request.ts';
@@ -26,7 +27,7 @@ export function controlsOf(
     ...defined('topLogProbs', request.topLogprobs, 0),
     ...(request.logitBias && { logitBias: biasesOf(request.logitBias, tokenizer.size) }),
     ...(grammar && { grammar }),
-    ...(request.badWords && { badWords: badWordsOf(request.badWords, tokenizer) }),
+    ...(request.badWords && { badWords: badTokens(request.badWords, tokenizer) }),
   };
   if (Object.keys(given).length === 0) return undefined;
   return { ...NO_CONTROLS, grammar: null, ...given };
@@ -47,12 +48,4 @@ function biasesOf(biases: Readonly<Record<string, number>>, size: number): Map<n
   const stranger = entries.find(([token]) => token >= size);
   if (stranger === undefined) return new Map(entries);
   throw refusal(400, `logit_bias: no token ${stranger[0]}`, { param: 'logit_bias' });
-}
-
-/** The tokens of each word, at the beginning of a text and, as vLLM does, behind a space. */
-function badWordsOf(words: readonly string[], tokenizer: Tokenizer): number[][] {
-  return words
-    .flatMap((word) => [word, ` ${word.trimStart()}`])
-    .map((word) => tokenizer.encode(word))
-    .filter((tokens) => tokens.length > 0);
 }

@@ -5,23 +5,16 @@
  */
 import { LRUCache } from 'lru-cache';
 import { asCxmindError } from '../errors.ts';
-import { Automaton } from '../generation/grammar/automaton.ts';
-import { jsonSchemaPattern } from '../generation/grammar/json-schema.ts';
-import type { Pattern } from '../generation/grammar/pattern.ts';
-import { regexPattern } from '../generation/grammar/regex.ts';
-import { TokenGrammar, TokenTrie } from '../generation/grammar/token-grammar.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import {
+  grammarAutomaton,
+  grammarKey,
+  type GrammarSource,
+} from '../generation/grammar/grammars.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { refusal } from './refusal.ts';
 
 /** Grammars that are kept for requests with the same one. */
 const KEPT = 16;
-
-/** A grammar as a request gives it: a schema in JSON, or a regular expression. */
-export interface GrammarSource {
-  readonly kind: 'schema' | 'regex';
-  readonly text: string;
-}
 
 /** Reader of the grammars of requests. */
 export class GrammarReader {
@@ -54,43 +47,11 @@ export class GrammarReader {
   #checked(param: string, sourceOf: () => GrammarSource): GrammarSource {
     try {
       const source = sourceOf();
-      const key = keyOf(source);
-      if (!this.#known.has(key)) this.#known.set(key, new Automaton(patternOf(source)));
+      const key = grammarKey(source);
+      if (!this.#known.has(key)) this.#known.set(key, grammarAutomaton(source));
       return source;
     } catch (error) {
       throw refusal(400, `${param}: ${asCxmindError(error).message}`, { param });
     }
   }
-}
-
-/** Compiler of grammars for one tokenizer. */
-export class Grammars {
-  readonly #tokenizer: Tokenizer;
-  readonly #kept = new LRUCache<string, TokenGrammar>({ max: KEPT });
-  #trie: TokenTrie | undefined;
-
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
-  }
-
-  /** The grammar of a source. @throws DATA_INVALID for one that cannot be followed */
-  of(source: GrammarSource): TokenGrammar {
-    const key = keyOf(source);
-    let grammar = this.#kept.get(key);
-    if (grammar === undefined) {
-      const { eosIds } = this.#tokenizer;
-      this.#trie ??= new TokenTrie(this.#tokenizer.tokenBytes().bytes, eosIds);
-      grammar = new TokenGrammar(new Automaton(patternOf(source)), this.#trie);
-      this.#kept.set(key, grammar);
-    }
-    return grammar;
-  }
-}
-
-function keyOf({ kind, text }: GrammarSource): string {
-  return `${kind} ${text}`;
-}
-
-function patternOf({ kind, text }: GrammarSource): Pattern {
-  return kind === 'schema' ? jsonSchemaPattern(JSON.parse(text)) : regexPattern(text);
 }

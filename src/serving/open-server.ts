@@ -1,11 +1,11 @@
 import type { ChatSettings } from '../data/sample-options.ts';
 import type { Device } from '../device/device.ts';
 import { GenerationEngine } from '../generation/engine.ts';
+import { Grammars } from '../generation/grammar/grammars.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { ApiThread } from './api-thread.ts';
-import { Grammars } from './grammars.ts';
 
 /** Most prompt tokens of a prefill pass. */
 const MAX_PREFILL_TOKENS = 8192;

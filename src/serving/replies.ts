@@ -1,5 +1,6 @@
 /** Replies to chat requests in OpenAI's form: what all of them have, and those that are sent as a whole. */
 import { randomUUID } from 'node:crypto';
+import { likeliest } from '../generation/n-best.ts';
 import type { Draw } from '../generation/sampler.ts';
 import type { TokenBytes } from '../text/token-bytes.ts';
 import type { CompletionListener, Usage } from './completion.ts';
@@ -46,10 +47,6 @@ interface WholeChoice {
   reason: string;
 }
 
-function meanLogProb({ draws }: WholeChoice): number {
-  return draws.reduce((sum, { logProb }) => sum + logProb, 0) / draws.length;
-}
-
 /** A reply that is sent when all its choices are complete. */
 export class WholeReply implements CompletionListener {
   readonly #head: ReplyHead;
@@ -78,10 +75,9 @@ export class WholeReply implements CompletionListener {
    * @param count choices that it has: of more, those whose tokens are likeliest on average
    */
   body(usage: Usage, count: number): object {
-    const best =
-      count === this.#choices.length
-        ? this.#choices
-        : this.#choices.toSorted((a, b) => meanLogProb(b) - meanLogProb(a)).slice(0, count);
+    const best = likeliest(this.#choices, count, ({ draws }) =>
+      draws.map(({ logProb }) => logProb),
+    );
     const { id, created, model } = this.#head;
     return {
       id,

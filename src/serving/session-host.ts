@@ -1,7 +1,7 @@
 import { toWireError } from '../errors.ts';
+import type { Grammars } from '../generation/grammar/grammars.ts';
 import type { LogitControls } from '../generation/logit-control.ts';
 import type { GenerationSession } from '../generation/session.ts';
-import type { Grammars } from './grammars.ts';
 import { packDraws, type DrawEvent, type JobNews, type JobOrder } from './api-messages.ts';
 import type { PlainControls, PlainRequest } from './api-messages.ts';
 

@@ -113,6 +113,10 @@ describe('cxmind', () => {
           '0.5',
           '--max-tokens',
           '8',
+          '--regex',
+          '[A-D].{64}',
+          '--best-of',
+          '3',
         ],
       ];
       const { status, stdout, stderr } = cxmind(asked);
@@ -126,7 +130,7 @@ describe('cxmind', () => {
       const rows = readFileSync(`${demo}/closed-validation.jsonl`, 'utf8').split('\n');
       const { predict, correct, scores, ...record } = predictions[3]!;
       assert.deepEqual(record, JSON.parse(rows[1]!));
-      assert.equal(typeof predict, 'string');
+      assert.match(predict as string, /^[A-D]/);
       assert.ok(correct === 0 || correct === 1);
       assert.equal((scores as { sample: number }).sample, 1);
       assert.equal((scores as { tokens: number }).tokens, 8);
@@ -138,6 +142,13 @@ describe('cxmind', () => {
         top_k: -1,
         seed: 1,
         ignore_eos: false,
+        min_p: 0,
+        repetition_penalty: 1,
+        presence_penalty: 0,
+        frequency_penalty: 0,
+        bad_words: [],
+        structured_outputs: { regex: '[A-D].{64}', json: null },
+        best_of: 3,
       });
       assert.deepEqual(Object.keys(summary['pass_at'] as object), ['1', '2']);
       const page = read('report.html');

@@ -49,12 +49,30 @@ describe('cxmind generate', () => {
     assert.equal(shown(pathToFileURL(image).href).stdout, first.stdout);
   });
 
+  it('gives answers the form of a regular expression, the best of several', () => {
+    const regex = '[A-D]: (yes|no)';
+    const given = ['--regex', regex, '--bad-words', 'A', '--n', '2', '--best-of', '5', 'Which?'];
+    const { status, stdout, stderr } = generate(...given);
+    assert.equal(status, 0, stderr);
+    const answers = stdout.trimEnd().split('\n');
+    assert.equal(answers.length, 2);
+    for (const answer of answers) assert.match(answer, /^[B-D]: (yes|no)$/);
+  });
+
   it('names every flag with a wrong value, with exit code 2', () => {
-    const { status, stderr } = generate('x', '--temperature', 'hot', '--top-p', '2');
+    const { status, stderr } = generate(
+      'x',
+      '--temperature',
+      'hot',
+      '--top-p',
+      '2',
+      '--min-p',
+      '2',
+    );
     assert.equal(status, 2);
     assert.equal(
       stderr,
-      '--temperature: expected number >= 0, got "hot"\n--top-p: expected number in (0, 1], got "2"\n',
+      '--temperature: expected number >= 0, got "hot"\n--top-p: expected number in (0, 1], got "2"\n--min-p: expected number in [0, 1], got "2"\n',
     );
   });
 

@@ -35,6 +35,7 @@ describe('a request for responses in parts', () => {
         model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
         engine: { ...planRun(defaults()).rollout.engine, bannedTokens: [] },
         stopTokens: [],
+        tokenizerPath: '',
       },
       keepingLogger().logger,
     );
@@ -42,7 +43,7 @@ describe('a request for responses in parts', () => {
     const request = {
       ...{ id: 'one', cache: 'keep' as const, maxTokens: 4, ignoreEos: false, policyVersion: 1 },
       prompts: [{ ...prompt, task, keys: [keyOf('parts', 0), keyOf('parts', 1)] }],
-      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, progress: null },
+      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, progress: null },
     };
     const context = { signal } as never;
     const made = await actor.begin(request, context);

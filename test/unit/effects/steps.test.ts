@@ -83,6 +83,7 @@ describe('a key of the config', () => {
         {
           model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
           engine: { ...planRun(await configOf()).rollout.engine, bannedTokens: [] },
+          tokenizerPath: '',
           // One token in three ends a response.
           stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
         },
@@ -256,8 +257,8 @@ describe('a key of the config', () => {
         },
       });
       const rollout = fakeRef('rollout', rolloutProtocol, {
-        generate: ({ prompts, sampling, maxTokens, ignoreEos }) => {
-          asked.push([prompts.map(({ keys }) => keys), sampling, maxTokens, ignoreEos]);
+        generate: ({ prompts, sampling, controls, maxTokens, ignoreEos }) => {
+          asked.push([prompts.map(({ keys }) => keys), sampling, controls, maxTokens, ignoreEos]);
           const response = {
             tokenIds: tensorOf('i32', [1], [7]),
             logProbs: zeros('f32', [1]),
@@ -289,6 +290,9 @@ describe('a key of the config', () => {
         'worker.rollout.val_override_config={top_k: 5}',
         'worker.rollout.val_override_config={seed: 5}',
         'worker.rollout.val_override_config={ignore_eos: true}',
+        'worker.rollout.val_override_config={min_p: 0.1}',
+        'worker.rollout.val_override_config={structured_outputs: {regex: a|b}}',
+        'worker.rollout.val_override_config={best_of: 3}',
       ],
       (item) => assertChanges(validated, item),
     );

@@ -46,6 +46,7 @@ describe('a key of the config, of several turns', () => {
       model: { config: sizes, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
       engine: { ...planRun(config).rollout.engine, bannedTokens: [630, 631] },
       // One token in three ends a turn.
+      tokenizerPath: MODEL,
       stopTokens: Array.from({ length: sizes.text.vocabSize / 3 }, (_, i) => 3 * i),
     };
     await using actor = new RolloutActor({ ...props, episodes }, logger);
@@ -55,7 +56,7 @@ describe('a key of the config, of several turns', () => {
         keys: [0, 1].map((sample) => keyOf('turns', prompt, sample)),
         task: { prompt, images: [], groundTruth: '', columns: {} },
       })),
-      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, ignoreEos: false },
+      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, ignoreEos: false },
       ...{ maxTokens: config.data.maxResponseLength, policyVersion: 1, progress: null },
     };
     return (await actor.generate(request, { signal } as never)).groups;
