@@ -2,8 +2,7 @@ import type { JudgeSettings } from '../../src/config/judge-schema.ts';
 import { isTemplateText } from '../../src/config/derive.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { readWhole } from '../../src/files.ts';
-import { AnswerCache } from '../../src/reward/judge/answer-cache.ts';
-import { ChatClient } from '../../src/reward/judge/chat-client.ts';
+import { openAskedModel } from '../../src/reward/judge/asked-model.ts';
 import { Judge, usualPattern } from '../../src/reward/judge/judge.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { rewardInputs } from '../reward/inputs.ts';
@@ -63,37 +62,16 @@ export const judgeActor = actorFactory(
   rewardProtocol,
   async (props: JudgeProps, { logger }): Promise<JudgeActor> => {
     const { name, judge, firstDelayMs } = props;
-    const { baseUrl, maxRetries, maxConcurrency, cacheSize, cachePath } = judge;
-    const client = new ChatClient({
-      ...{ baseUrl, maxRetries, maxConcurrency },
-      apiKey: keyIn(process.env, judge.apiKeyEnv, name),
-      timeoutMs: judge.timeoutSeconds * 1000,
-      ...(firstDelayMs !== undefined && { firstDelayMs }),
-    });
     const warn = (message: string): void => logger.warn({ reward: name }, message);
-    const cache = cacheSize === 0 ? null : await AnswerCache.open(cacheSize, cachePath, warn);
+    const environment = process.env;
+    const asked = await openAskedModel(judge, { name, environment, warn, firstDelayMs });
     const template = await templateOf(judge.promptTemplate);
     const scorePattern = judge.scorePattern ?? usualPattern;
     const options = { ...judge, template, scorePattern };
     const tokenizer = Tokenizer.load(props.tokenizerPath);
-    return new JudgeActor(tokenizer, new Judge(options, client, cache), props, logger);
+    return new JudgeActor(tokenizer, new Judge(options, asked), props, logger);
   },
 );
-
-function keyIn(
-  environment: Readonly<Record<string, string | undefined>>,
-  variable: string | null,
-  name: string,
-): string | null {
-  if (variable === null) return null;
-  const key = environment[variable];
-  if (key !== undefined && key !== '') return key;
-  throw new CxmindError(
-    'CONFIG_INVALID',
-    `worker.reward.reward_functions: the judge ${name} takes its key from the environment variable ${variable}, which ` +
-      'is not set',
-  );
-}
 
 /** The source of a template that is given as text or by its file. */
 async function templateOf(given: string | null): Promise<string | null> {

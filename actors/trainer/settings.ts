@@ -121,7 +121,7 @@ export function episodeSettings(config: Config): EpisodeProps | null {
   if (!multiTurn.enable) return null;
   const { maxAssistantTurns, maxUserTurns, environment } = multiTurn;
   const source = environment === null ? null : rewardFileOf(environment)!;
-  const { overrideChatTemplate, minPixels, maxPixels, videoFps } = data;
+  const { overrideChatTemplate, minPixels, maxPixels, videoFps, window, bitDepth } = data;
   return {
     environment: {
       ...multiTurn,
@@ -135,8 +135,9 @@ export function episodeSettings(config: Config): EpisodeProps | null {
     limits: { maxAssistantTurns, maxUserTurns },
     chat: {
       tokenizerPath: tokenizerPathOf(config),
-      ...{ overrideChatTemplate, minPixels, maxPixels, videoFps },
+      ...{ overrideChatTemplate, minPixels, maxPixels, videoFps, window },
     },
+    ...(bitDepth !== 'auto' && { bitDepth }),
   };
 }
 

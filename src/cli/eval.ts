@@ -39,7 +39,7 @@ const evalFlags = {
   }),
   judge: Flags.boolean({
     description:
-      'let gpt-4o behind AZURE_OPENAI_ENDPOINT, _API_KEY and _API_VERSION judge open answers',
+      'let the first judge of worker.reward.reward_functions judge open answers, else gpt-4o behind AZURE_OPENAI_ENDPOINT, _API_KEY and _API_VERSION',
   }),
   out: pathFlag({
     description: "folder for the results; by default eval in the run's folder",

@@ -11,10 +11,10 @@ import type { Config } from '../config/schema.ts';
 import { ValidationSampling } from '../config/worker-schema.ts';
 import { answerText, DEFAULT_KEYS } from '../data/row.ts';
 import { loadDataset } from '../data/dataset.ts';
-import { Judge, judgeAddress } from '../evaluation/judge.ts';
+import { openJudge, type Judge } from '../evaluation/judge.ts';
 import { questionLine, questionsOf, type Question } from '../evaluation/questions.ts';
 import { reportPage, type ReportQuestion } from '../evaluation/report.ts';
-import { scoreAnswer, type AnswerScore, type Verdict } from '../evaluation/score.ts';
+import { scoreAnswer, type AnswerScore } from '../evaluation/score.ts';
 import { summarize, type EvaluationSummary } from '../evaluation/summary.ts';
 import { taskOf, tasks, type Task } from '../evaluation/task.ts';
 import { CxmindError } from '../errors.ts';
@@ -26,8 +26,6 @@ import { runTraining } from './run-training.ts';
 
 /** Prompts answered together. Their answers are written before the next prompts are asked. */
 const BATCH = 256;
-/** Answers that a judge is asked about at a time. */
-const JUDGED_AT_ONCE = 8;
 /** Longer side of a picture in the report. */
 const PICTURE_SIDE = 448;
 
@@ -70,7 +68,6 @@ export async function evaluate(
   run: EvaluationRun,
 ): Promise<Evaluated> {
   const started = performance.now();
-  const judge = flags.judge ? new Judge(judgeAddress(process.env)) : null;
   const { data } = config;
   const { rows } = await loadDataset({ source: data.valFiles, ...data });
   const task =
@@ -81,6 +78,7 @@ export async function evaluate(
   await using _ = await RunLock.take(folder);
   await refuseTrainingRun(folder);
   const fileOf = (name: string): string => join(folder, name);
+  const judge = flags.judge ? await judgeFor(config, fileOf('judge.jsonl'), run) : null;
 
   const own = ownConfig(config, task, fileOf('questions.jsonl'));
   const lines = questions.map((question) => `${questionLine(question)}\n`).join('');
@@ -102,6 +100,7 @@ export async function evaluate(
     unasked,
     ...summary,
     reward: metrics,
+    ...(judge !== null && { judge: { ...judge.counts, failed: judge.failures.count } }),
   };
   const files = [predictions, fileOf('summary.json')];
   await writeFileAtomically(fileOf('summary.json'), `${JSON.stringify(content, null, 2)}\n`);
@@ -113,6 +112,19 @@ export async function evaluate(
     files.push(fileOf('report.html'));
   }
   return { summary, files, seconds };
+}
+
+/** The judge of answers; replies are kept beside the results, where the config names no file for them. */
+function judgeFor(
+  { worker }: Config,
+  cachePath: string,
+  { output }: EvaluationRun,
+): Promise<Judge> {
+  const configured = worker.reward.rewardFunctions.flatMap(({ name, judge }) =>
+    judge === null ? [] : [{ name, judge }],
+  );
+  const warn = (message: string): void => output.warn(message);
+  return openJudge(configured[0], { environment: process.env, cachePath, warn });
 }
 
 /** @throws CONFIG_INVALID for the folder of a training run */
@@ -158,7 +170,7 @@ async function askAll(
     config,
     (whole, options) =>
       evaluatePolicy(whole, options, async (scored) => {
-        await keep(await scoredAnswers(scored, questions, task, judge));
+        await keep(await scoredAnswers(scored, questions, task, judge, options.signal));
       }),
     run,
   );
@@ -198,25 +210,19 @@ async function scoredAnswers(
   questions: readonly Question[],
   task: Task,
   judge: Judge | null,
+  signal: AbortSignal,
 ): Promise<Answer[]> {
-  const answers: Answer[] = [];
-  for (let start = 0; start < scored.length; start += JUDGED_AT_ONCE) {
-    const made = scored.slice(start, start + JUDGED_AT_ONCE).map(async (one): Promise<Answer> => {
-      const question = questionIndex(one.group.prompt.promptId);
-      const { gold } = questions[question]!;
-      const verdict: Verdict | undefined =
-        task === 'open' ? await judge?.verdict(one.text.trim(), gold) : undefined;
-      return {
-        question,
-        predict: one.text,
-        parts: one.parts,
-        tokens: one.response.tokenIds.data.length,
-        score: scoreAnswer(task, one.text, gold, verdict),
-      };
-    });
-    answers.push(...(await Promise.all(made)));
-  }
-  return answers;
+  const places = scored.map(({ group }) => questionIndex(group.prompt.promptId));
+  const golds = places.map((question) => questions[question]!.gold);
+  const judged = scored.map(({ text }, i) => ({ prediction: text.trim(), gold: golds[i]! }));
+  const verdicts = task === 'open' ? await judge?.verdicts(judged, signal) : undefined;
+  return scored.map((one, i): Answer => ({
+    question: places[i]!,
+    predict: one.text,
+    parts: one.parts,
+    tokens: one.response.tokenIds.data.length,
+    score: scoreAnswer(task, one.text, golds[i]!, verdicts?.[i]),
+  }));
 }
 
 /** A prompt's id ends with its line, from 1. */

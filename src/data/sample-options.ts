@@ -42,7 +42,13 @@ export interface SampleSettings
 /** The settings among them by which any message becomes tokens and patches. */
 export type ChatSettings = Pick<
   SampleSettings,
-  'model' | 'tokenizerPath' | 'overrideChatTemplate' | 'minPixels' | 'maxPixels' | 'videoFps'
+  | 'model'
+  | 'tokenizerPath'
+  | 'overrideChatTemplate'
+  | 'minPixels'
+  | 'maxPixels'
+  | 'videoFps'
+  | 'window'
 >;
 
 /**

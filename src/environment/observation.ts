@@ -13,6 +13,7 @@ import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-templa
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Grid } from '../vision/patchify.ts';
+import type { BitDepth } from '../vision/sample-depth.ts';
 import type { ShownMessage } from './environment.ts';
 
 /** Tokens that follow a turn, and the pictures among them. */
@@ -29,6 +30,8 @@ export interface ObservationTools {
   readonly chatTemplate: ChatTemplate;
   /** Null for a model without vision. */
   readonly vision: SampleVision | null;
+  /** Used bits of 16-bit samples; 16 if absent. */
+  readonly bitDepth?: BitDepth | undefined;
 }
 
 /** The turn of the assistant in the conversation that is rendered. */
@@ -42,7 +45,7 @@ const MARK = '[[turn]]';
  *   for a template that does not show the assistant's turn
  */
 export async function observe(
-  { tokenizer, chatTemplate, vision }: ObservationTools,
+  { tokenizer, chatTemplate, vision, bitDepth }: ObservationTools,
   messages: readonly ShownMessage[],
   lastToken: number,
 ): Promise<Observation> {
@@ -57,7 +60,7 @@ export async function observe(
   const read = await Promise.all(
     pictures.map((source) => {
       const { pixels, reader = pixels } = vision!;
-      return reader.image(typeof source === 'string' ? resolve(source) : source);
+      return reader.image(typeof source === 'string' ? resolve(source) : source, bitDepth);
     }),
   );
   const ids = tokenizer.encode(textBehindTurn(chatTemplate, messages.map(rendered)));

@@ -1,12 +1,36 @@
+/**
+ * The judge of `eval --judge`: a model that is asked whether an open answer says what the reference says.
+ *
+ * The request and the reading of the reply are those of the released script. The endpoint, its retries and the cache are
+ * those of the rewards: the model is the judge that the config has among its rewards, or else the script's, gpt-4o at
+ * Azure OpenAI.
+ */
 import * as t from 'io-ts';
-import { isLeft } from 'fp-ts/lib/Either.js';
+import type { JudgeSettings } from '../config/judge-schema.ts';
 import { CxmindError, messageOf } from '../errors.ts';
+import { AnswerCache } from '../reward/judge/answer-cache.ts';
+import {
+  Asking,
+  openAskedModel,
+  type AskedModel,
+  type AskingCounts,
+  type Environment,
+} from '../reward/judge/asked-model.ts';
+import {
+  ChatClient,
+  type ChatClientOptions,
+  type ChatRequest,
+} from '../reward/judge/chat-client.ts';
 import { readFloat, readInteger } from '../reward/python-text.ts';
 import { trimSpace } from '../text/whitespace.ts';
 import { wordVerdict, type Verdict } from './score.ts';
 
-const MODEL = 'gpt-4o';
-const TIMEOUT_MS = 60_000;
+/** The script's model and sampling. */
+const usual = { model: 'gpt-4o', temperature: 1, max_tokens: 512 };
+/** The settings of its endpoint that the script has no word about, as rewards have them. */
+const patience = { timeoutMs: 60_000, maxRetries: 5, maxConcurrency: 16 };
+/** Replies that are kept. */
+const KEPT = 10_000;
 
 const system = [
   'You compare the findings that an answer about a chest X-ray names with those of a reference.',
@@ -15,25 +39,59 @@ const system = [
   '"jaccard": findings in both divided by findings in either, from 0 to 1}',
 ].join(' ');
 
-const Completion = t.type({
-  choices: t.array(t.type({ message: t.type({ content: t.string }) })),
-});
+/** An answer and the reference that it is held against. */
+export interface JudgedAnswer {
+  readonly prediction: string;
+  readonly gold: string;
+}
 
-/** Address of the judge: a model that is deployed behind Azure OpenAI. */
-export interface JudgeAddress {
-  readonly endpoint: string;
-  readonly apiKey: string;
-  readonly apiVersion: string;
+/** The model of a judge, and what its requests have in common. */
+export interface JudgeOptions {
+  readonly asked: AskedModel;
+  readonly form: Pick<ChatRequest, 'model' | 'temperature' | 'max_tokens'>;
+}
+
+/** Options of opening a judge. */
+export interface OpenJudgeOptions {
+  readonly environment: Environment;
+  /** File that keeps replies, where the config names none. */
+  readonly cachePath: string;
+  /** Hears of the first reply that cannot be written. */
+  readonly warn: (message: string) => void;
 }
 
 /**
- * The judge that the environment names, by the variables of the released script.
+ * Opens the judge that the config has among its rewards, or else the one that the environment names, by the variables of
+ * the released script.
+ *
+ * @param configured the first judge among the rewards; undefined without any
+ * @throws CONFIG_INVALID naming the variables that are not set, or a cache that cannot be read
+ */
+export async function openJudge(
+  configured: { readonly name: string; readonly judge: JudgeSettings } | undefined,
+  { environment, cachePath, warn }: OpenJudgeOptions,
+): Promise<Judge> {
+  if (configured !== undefined) {
+    const { name, judge } = configured;
+    const { model, temperature, maxTokens } = judge;
+    const settings = { ...judge, cachePath: judge.cachePath ?? cachePath };
+    const asked = await openAskedModel(settings, { name, environment, warn });
+    return new Judge({ asked, form: { model, temperature, max_tokens: maxTokens } });
+  }
+  const client = new ChatClient({ ...azureAddress(environment), ...patience });
+  const cache = await AnswerCache.open(KEPT, cachePath, warn);
+  const asked = { client, cache, inputCostPerToken: 0, outputCostPerToken: 0 };
+  return new Judge({ asked, form: usual });
+}
+
+/**
+ * The address of a model at Azure OpenAI that the environment names.
  *
  * @throws CONFIG_INVALID naming the variables that are not set
  */
-export function judgeAddress(
-  environment: Readonly<Record<string, string | undefined>>,
-): JudgeAddress {
+function azureAddress(
+  environment: Environment,
+): Required<Pick<ChatClientOptions, 'baseUrl' | 'apiKey' | 'azure'>> {
   const names = [
     'AZURE_OPENAI_ENDPOINT',
     'AZURE_OPENAI_API_KEY',
@@ -41,31 +99,53 @@ export function judgeAddress(
   ] as const;
   const missing = names.filter((name) => (environment[name] ?? '') === '');
   if (missing.length > 0) {
-    throw new CxmindError('CONFIG_INVALID', `--judge: ${missing.join(', ')} not set`);
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `--judge: ${missing.join(', ')} not set, and worker.reward.reward_functions has no judge`,
+    );
   }
-  const [endpoint, apiKey, apiVersion] = names.map((name) => environment[name]!);
-  return { endpoint: endpoint!, apiKey: apiKey!, apiVersion: apiVersion! };
+  const [baseUrl, apiKey, apiVersion] = names.map((name) => environment[name]!);
+  return {
+    baseUrl: baseUrl!,
+    apiKey: apiKey!,
+    azure: { deployment: usual.model, apiVersion: apiVersion! },
+  };
 }
 
-/** A model that is asked whether an open answer says what the reference says. */
+/** A model that is asked whether open answers say what their references say. */
 export class Judge {
-  readonly #url: string;
-  readonly #headers: Readonly<Record<string, string>>;
   /** Number of answers that the judge failed to judge, and the reason of the first. */
   readonly failures: { count: number; first: string | null } = { count: 0, first: null };
+  /** Costs of the verdicts so far. */
+  readonly counts: Partial<AskingCounts> = {};
+  readonly #options: JudgeOptions;
 
-  constructor({ endpoint, apiKey, apiVersion }: JudgeAddress) {
-    const query = new URLSearchParams({ 'api-version': apiVersion }).toString();
-    const base = endpoint.replace(/\/+$/, '');
-    this.#url = `${base}/openai/deployments/${MODEL}/chat/completions?${query}`;
-    this.#headers = { 'content-type': 'application/json', 'api-key': apiKey };
+  constructor(options: JudgeOptions) {
+    this.#options = options;
   }
 
-  /** Gives the verdict on an answer: by words alone where the judge fails, 0 for an empty answer or a blank reference. */
-  async verdict(prediction: string, gold: string): Promise<Verdict> {
+  /**
+   * Gives the verdicts on answers: by words alone where the judge fails, 0 for an empty answer or a blank reference.
+   *
+   * @throws the signal's reason
+   */
+  async verdicts(answers: readonly JudgedAnswer[], signal: AbortSignal): Promise<Verdict[]> {
+    const asking = new Asking<Verdict>(this.#options.asked, signal);
+    const verdicts = await Promise.all(answers.map((answer) => this.#verdict(answer, asking)));
+    signal.throwIfAborted();
+    for (const [name, count] of Object.entries(asking.counts)) {
+      const key = name as keyof AskingCounts;
+      this.counts[key] = (this.counts[key] ?? 0) + count;
+    }
+    return verdicts;
+  }
+
+  async #verdict({ prediction, gold }: JudgedAnswer, asking: Asking<Verdict>): Promise<Verdict> {
     if (prediction === '' || trimSpace(gold) === '') return { correct: 0, jaccard: 0 };
     try {
-      return readVerdict(await this.#ask(prediction, gold), prediction, gold);
+      return await asking.answer(this.#requestFor(prediction, gold), (reply) =>
+        readVerdict(reply, prediction, gold),
+      );
     } catch (error) {
       this.failures.count++;
       this.failures.first ??= messageOf(error);
@@ -73,26 +153,15 @@ export class Judge {
     }
   }
 
-  async #ask(prediction: string, gold: string): Promise<string> {
+  #requestFor(prediction: string, gold: string): ChatRequest {
     const user = `Reference:\n${gold}\n\nAnswer:\n${prediction}`;
-    const response = await fetch(this.#url, {
-      method: 'POST',
-      headers: this.#headers,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      body: JSON.stringify({
-        model: MODEL,
-        temperature: 1,
-        messages: [
-          { role: 'system', content: system },
-          { role: 'user', content: user },
-        ],
-      }),
-    });
-    if (!response.ok) throw new Error(`the judge answered ${response.status}`);
-    const completion = Completion.decode(await response.json());
-    const content = isLeft(completion) ? undefined : completion.right.choices[0]?.message.content;
-    if (content === undefined) throw new Error('the judge said nothing');
-    return content;
+    return {
+      ...this.#options.form,
+      messages: [
+        { role: 'system', content: system },
+        { role: 'user', content: user },
+      ],
+    };
   }
 }
 

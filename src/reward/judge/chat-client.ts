@@ -5,7 +5,8 @@
  * delays that double from half a second to 8 s, each shortened by up to a quarter at random, unless the server says
  * `Retry-After`. A body that is no completion is retried too, as a proxy may stand in for the server.
  *
- * https://platform.openai.com/docs/api-reference/chat/create
+ * https://platform.openai.com/docs/api-reference/chat/create, and its form at Azure:
+ * https://learn.microsoft.com/azure/ai-services/openai/reference
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRight } from 'fp-ts/lib/Either.js';
@@ -15,10 +16,12 @@ import { Slots } from './slots.ts';
 
 /** Options of a client. */
 export interface ChatClientOptions {
-  /** Address that `/chat/completions` follows. */
+  /** Address that `/chat/completions` follows; of Azure OpenAI the resource's endpoint. */
   readonly baseUrl: string;
-  /** Key, sent as a bearer token and shown nowhere; null sends none. */
+  /** Key, sent as a bearer token, to Azure as `api-key`, and shown nowhere; null sends none. */
   readonly apiKey: string | null;
+  /** The deployment and the version of the API, where the endpoint is one of Azure OpenAI. */
+  readonly azure?: { readonly deployment: string; readonly apiVersion: string };
   /** Time limit of one attempt. */
   readonly timeoutMs: number;
   /** Attempts after the first. */
@@ -88,11 +91,15 @@ export class ChatClient {
   /** Address of the endpoint, without a slash at its end. */
   readonly baseUrl: string;
   readonly #options: ChatClientOptions;
+  readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #slots: Slots;
 
   constructor(options: ChatClientOptions) {
     this.#options = options;
     this.baseUrl = options.baseUrl.replace(/\/+$/, '');
+    this.#url = urlOf(this.baseUrl, options.azure);
+    this.#headers = { 'content-type': 'application/json', ...authorization(options) };
     this.#slots = new Slots(options.maxConcurrency);
   }
 
@@ -121,18 +128,15 @@ export class ChatClient {
   }
 
   async #attempt(request: ChatRequest, signal: AbortSignal): Promise<ChatAnswer> {
-    const { apiKey, timeoutMs } = this.#options;
+    const { timeoutMs } = this.#options;
     const limit = AbortSignal.timeout(timeoutMs);
     let status: number;
     let retryAfter: string | null;
     let text: string;
     try {
-      const response = await fetch(`${this.baseUrl}/chat/completions`, {
+      const response = await fetch(this.#url, {
         method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(apiKey !== null && { authorization: `Bearer ${apiKey}` }),
-        },
+        headers: this.#headers,
         body: JSON.stringify(request),
         redirect: 'error',
         signal: AbortSignal.any([signal, limit]),
@@ -164,6 +168,17 @@ export class ChatClient {
     const whole = Math.min(LONGEST_DELAY_MS, firstDelayMs * 2 ** attempt);
     return whole * (1 - 0.25 * Math.random());
   }
+}
+
+function urlOf(baseUrl: string, azure: ChatClientOptions['azure']): string {
+  if (azure === undefined) return `${baseUrl}/chat/completions`;
+  const query = new URLSearchParams({ 'api-version': azure.apiVersion }).toString();
+  return `${baseUrl}/openai/deployments/${azure.deployment}/chat/completions?${query}`;
+}
+
+function authorization({ apiKey, azure }: ChatClientOptions): Record<string, string> {
+  if (apiKey === null) return {};
+  return azure === undefined ? { authorization: `Bearer ${apiKey}` } : { 'api-key': apiKey };
 }
 
 function answerIn(text: string): ChatAnswer {

@@ -5,14 +5,13 @@
  * The prompt of a judge is a Jinja template over the prompt, the response and the row. Its answer is text, out of which
  * a pattern reads the grade, and the reward is the grade's share of the highest one.
  */
-import { createHash } from 'node:crypto';
 import type { Answer } from '../../data/row.ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { JinjaTemplate } from '../../text/jinja.ts';
 import type { Outcome } from '../outcome.ts';
 import type { RewardInput } from '../reward.ts';
-import type { AnswerCache } from './answer-cache.ts';
-import type { ChatAnswer, ChatClient, ChatRequest } from './chat-client.ts';
+import { Asking, type AskedModel, type AskingCounts } from './asked-model.ts';
+import type { ChatRequest } from './chat-client.ts';
 
 /** Template of a judge whose config has none. */
 const usualTemplate = `Grade the response of an assistant to a question.
@@ -49,16 +48,10 @@ export interface JudgeOptions {
   /** `fail` has a response without a grade not be scored; `value` gives it `errorValue`. */
   readonly onError: 'fail' | 'value';
   readonly errorValue: number;
-  /** Prices, in a currency of the user's. */
-  readonly inputCostPerToken: number;
-  readonly outputCostPerToken: number;
 }
 
 /** Costs of judging some responses, by metric. */
-export type JudgeCounts = Record<
-  'requests' | 'retries' | 'cached' | 'failed' | 'prompt_tokens' | 'completion_tokens' | 'cost',
-  number
->;
+export type JudgeCounts = AskingCounts & { failed: number };
 
 /** Scores of a batch, in order, and what they took. */
 export interface Judgement {
@@ -71,23 +64,17 @@ export interface Judgement {
 /** A judge of responses. */
 export class Judge {
   readonly #options: JudgeOptions;
-  readonly #client: Pick<ChatClient, 'ask' | 'baseUrl'>;
-  readonly #cache: AnswerCache | null;
+  readonly #asked: AskedModel;
   readonly #template: JinjaTemplate;
   readonly #pattern: RegExp;
 
   /**
-   * @param cache keeps answers; null asks every time
+   * @param asked the model that judges
    * @throws CONFIG_INVALID if the template does not parse
    */
-  constructor(
-    options: JudgeOptions,
-    client: Pick<ChatClient, 'ask' | 'baseUrl'>,
-    cache: AnswerCache | null,
-  ) {
+  constructor(options: JudgeOptions, asked: AskedModel) {
     this.#options = options;
-    this.#client = client;
-    this.#cache = cache;
+    this.#asked = asked;
     this.#template = new JinjaTemplate(options.template ?? usualTemplate, {
       ...{ origin: 'judge: prompt_template', code: 'CONFIG_INVALID', trimBlocks: true },
     });
@@ -101,23 +88,21 @@ export class Judge {
    *   signal's reason
    */
   async score(batch: readonly RewardInput<Answer>[], signal: AbortSignal): Promise<Judgement> {
-    const counts: JudgeCounts = {
-      ...{ requests: 0, retries: 0, cached: 0, failed: 0 },
-      ...{ prompt_tokens: 0, completion_tokens: 0, cost: 0 },
-    };
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
-    const asked = new Map<string, Promise<number>>();
+    const asking = new Asking<number>(this.#asked, either);
+    let failed = 0;
     const problems: (string | null)[] = batch.map(() => null);
     const scored = batch.map(async (input, i): Promise<Outcome> => {
       try {
-        return { parts: { overall: await this.#grade(input, asked, counts, either) } };
+        const answer = asking.answer(this.#requestFor(input), (content) => this.#gradeIn(content));
+        return { parts: { overall: await answer } };
       } catch (error) {
         if (either.aborted || error instanceof CxmindError) {
           stop.abort(error);
           throw error;
         }
-        counts.failed++;
+        failed++;
         const problem = `judge: ${messageOf(error)}`;
         problems[i] = problem;
         const { onError, errorValue } = this.#options;
@@ -128,60 +113,8 @@ export class Judge {
     signal.throwIfAborted();
     stop.signal.throwIfAborted();
     const outcomes = await Promise.all(scored);
+    const counts = { ...asking.counts, failed };
     return { outcomes, counts, firstFailure: problems.find((one) => one !== null) ?? null };
-  }
-
-  /** The reward of a response: by an answer of the cache, of a request under way, or of a new one. */
-  async #grade(
-    input: RewardInput<Answer>,
-    asked: Map<string, Promise<number>>,
-    counts: JudgeCounts,
-    signal: AbortSignal,
-  ): Promise<number> {
-    const request = this.#requestFor(input);
-    // Models of one name at two addresses are two judges.
-    const asking = JSON.stringify([this.#client.baseUrl, request]);
-    const key = createHash('sha256').update(asking).digest('hex');
-    const known = this.#keptGrade(key) ?? asked.get(key);
-    if (known !== undefined) {
-      counts.cached++;
-      return await known;
-    }
-    const grade = this.#ask(request, key, counts, signal);
-    asked.set(key, grade);
-    return await grade;
-  }
-
-  /** The grade in an answer of the cache. One that another pattern wrote there may have none, and is no hit. */
-  #keptGrade(key: string): number | undefined {
-    const kept = this.#cache?.get(key);
-    try {
-      return kept === undefined ? undefined : this.#gradeIn(kept);
-    } catch {
-      return undefined;
-    }
-  }
-
-  async #ask(
-    request: ChatRequest,
-    key: string,
-    counts: JudgeCounts,
-    signal: AbortSignal,
-  ): Promise<number> {
-    counts.requests++;
-    const answer = await this.#client.ask(request, signal, () => counts.retries++);
-    this.#count(answer, counts);
-    // An answer without a grade is not kept: another may have one.
-    const grade = this.#gradeIn(answer.content);
-    await this.#cache?.set(key, answer.content);
-    return grade;
-  }
-
-  #count({ promptTokens, completionTokens }: ChatAnswer, counts: JudgeCounts): void {
-    const { inputCostPerToken, outputCostPerToken } = this.#options;
-    counts.prompt_tokens += promptTokens;
-    counts.completion_tokens += completionTokens;
-    counts.cost += promptTokens * inputCostPerToken + completionTokens * outputCostPerToken;
   }
 
   #requestFor({

@@ -166,6 +166,15 @@ describe('a key of the config, of several turns', () => {
     );
   });
 
+  effectOf('data.window', 'data.bit_depth');
+  it('is how pictures of the environment are read: data.window, data.bit_depth', async () => {
+    const given = ['data.window=[-600, 1500]', 'data.bit_depth=12'];
+    const { chat, bitDepth } = planRun(await configOf(...usual, ...given)).rollout.episodes!;
+    assert.deepEqual([chat.window, bitDepth], [[-600, 1500], 12]);
+    const plain = planRun(await configOf(...usual)).rollout.episodes!;
+    assert.deepEqual([plain.chat.window, plain.bitDepth], [null, undefined]);
+  });
+
   it('is refused where it contradicts another one', async () => {
     const enable = 'worker.rollout.multi_turn.enable=true';
     const refused = async (message: RegExp, ...items: string[]): Promise<void> =>

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { chatTools } from '../../../src/data/sample-options.ts';
 import { observe } from '../../../src/environment/observation.ts';
 import type { ShownMessage } from '../../../src/environment/environment.ts';
@@ -115,6 +116,20 @@ describe('observe', () => {
     const pad = tools.vision!.imageTokenId;
     assert.equal(tokenIds.filter((id) => id === pad).length, (height * width) / 4);
     assert.equal(pictures!.pixelValues.levels.shape[0], height * width);
+  });
+
+  it('reads 16-bit pictures by the depth that is given', async () => {
+    const samples = new Uint16Array(56 * 56).fill(4095);
+    const raw = { width: 56, height: 56, channels: 1 } as const;
+    const picture = sharp(samples, { raw }).toColourspace('grey16').png();
+    const content = [{ type: 'image', image: await picture.toBuffer() } as const];
+    const end = tools.tokenizer.endOfTurnId;
+    const levelsBy = async (bitDepth?: 12) => {
+      const shown = await observe({ ...tools, bitDepth }, [{ role: 'tool', content }], end);
+      return new Set(shown.pictures!.pixelValues.levels.data);
+    };
+    assert.deepEqual([...(await levelsBy(12))], [255]);
+    assert.deepEqual([...(await levelsBy())], [15]);
   });
 
   it('refuses a text that spells a placeholder out, and pictures for a model without vision', async () => {

@@ -20,8 +20,6 @@ const usual: JudgeOptions = {
   maxTokens: 64,
   onError: 'fail',
   errorValue: 0,
-  inputCostPerToken: 0.5,
-  outputCostPerToken: 2,
 };
 
 interface Setting {
@@ -40,7 +38,8 @@ function judgeAt(
     firstDelayMs: 1,
     ...client,
   });
-  return new Judge({ ...usual, ...options }, asker, cache ?? null);
+  const prices = { inputCostPerToken: 0.5, outputCostPerToken: 2 };
+  return new Judge({ ...usual, ...options }, { client: asker, cache: cache ?? null, ...prices });
 }
 
 const inputs = (...responses: readonly string[]) =>
