@@ -51,7 +51,7 @@ export interface JudgeOptions {
 }
 
 /** Costs of judging some responses, by metric. */
-export type JudgeCounts = AskingCounts & { failed: number };
+type JudgeCounts = AskingCounts & { failed: number };
 
 /** Scores of a batch, in order, and what they took. */
 export interface Judgement {

@@ -191,10 +191,15 @@ describe('derive', () => {
 describe('validationSampling', () => {
   it('is one response a prompt with the overrides on top', () => {
     const { rollout } = configOf({
-      worker: { rollout: { n: 8, top_p: 0.9, val_override_config: { temperature: 0.5 } } },
+      worker: {
+        rollout: { n: 8, top_p: 0.9, min_p: 0.1, val_override_config: { temperature: 0.5 } },
+      },
     }).worker;
-    const sampling = { n: 1, temperature: 0.5, topP: 0.9, topK: -1, seed: 1, ignoreEos: false };
-    assert.deepEqual(validationSampling(rollout), sampling);
+    assert.deepEqual(validationSampling(rollout), {
+      ...{ n: 1, temperature: 0.5, topP: 0.9, topK: -1, seed: 1, ignoreEos: false, bestOf: null },
+      ...{ minP: 0.1, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 },
+      ...{ badWords: [], structuredOutputs: { regex: null, json: null } },
+    });
   });
 });
 

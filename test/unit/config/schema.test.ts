@@ -46,7 +46,7 @@ describe('Config', () => {
     assert.deepEqual(
       added.filter(
         (path) =>
-          !/^(sft\.|curriculum|(algorithm\.rollout_correction|worker\.rollout\.multi_turn)\.|worker\.rollout\.mcp_servers)/.test(
+          !/^(sft\.|curriculum|(algorithm\.rollout_correction|worker\.rollout\.(multi_turn|structured_outputs))\.|worker\.rollout\.mcp_servers)/.test(
             path,
           ),
       ),
@@ -78,6 +78,11 @@ describe('Config', () => {
         'worker.actor.vespo_k_neg',
         'worker.actor.vespo_lambda_neg',
         'worker.actor.num_workers',
+        'worker.rollout.min_p',
+        'worker.rollout.repetition_penalty',
+        'worker.rollout.presence_penalty',
+        'worker.rollout.frequency_penalty',
+        'worker.rollout.bad_words',
         'worker.rollout.num_workers',
         'worker.reward.reward_functions',
         'worker.reward.num_workers',
