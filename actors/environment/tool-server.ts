@@ -5,7 +5,6 @@
  * their calls run side by side. A connection that ended is opened again by the next call. Results of a tool that says it
  * changes nothing and gives the same each time (`readOnlyHint` and `idempotentHint`) are kept by the content of the call.
  */
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import {
   getDefaultEnvironment,
   StdioClientTransport,
@@ -28,18 +27,15 @@ import type { Tool } from '../../src/text/chat-template.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { LOAD_LIMIT_MS, logPrinted } from '../user-code/user-code.ts';
 import { KeptResults } from './kept-results.ts';
+import { ToolSession } from './tool-session.ts';
 
 /** Bound on the results that are kept. */
 const MOST_KEPT_BYTES = 2 ** 26;
-/** Name that servers see. */
-const CLIENT = { name: 'cxmind', version: '0.1.0' };
 
 /** A connected server, and its tools by name. */
-interface Session {
-  readonly client: Client;
+interface Connection {
+  readonly session: ToolSession;
   readonly tools: ReadonlyMap<string, ServerTool>;
-  /** Has the next call open another session, and ends this one. */
-  readonly end: () => Promise<void>;
 }
 
 /** One server with its tools. */
@@ -47,11 +43,17 @@ export class ToolServer implements AsyncDisposable {
   readonly #server: McpServer;
   readonly #logger: Logger;
   readonly #kept = new KeptResults(MOST_KEPT_BYTES);
-  #session: Promise<Session> | undefined;
+  readonly #graceMs: number | undefined;
+  /** Sessions that are ending. */
+  readonly #ending = new Set<Promise<void>>();
+  /** The session that calls go to, and its opening. */
+  #current: { readonly session: ToolSession; readonly opened: Promise<Connection> } | undefined;
 
-  constructor(server: McpServer, logger: Logger) {
+  /** @param graceMs of each step of a session's end; that of `ToolSession` if absent */
+  constructor(server: McpServer, logger: Logger, graceMs?: number) {
     this.#server = server;
     this.#logger = logger;
+    this.#graceMs = graceMs;
   }
 
   /**
@@ -86,19 +88,19 @@ export class ToolServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const session = await this.#session?.catch(() => undefined);
-    await session?.client.close();
+    await this.#current?.opened.catch(() => undefined);
+    await this.#current?.session.end();
+    await Promise.all(this.#ending);
   }
 
   async #ask({ name, arguments: given }: ToolCall, signal: AbortSignal): Promise<ShownMessage> {
-    const session = await this.#connected();
+    const { session } = await this.#connected();
     const timeout = this.#server.timeoutSeconds * 1000;
     try {
       const request = { name, arguments: { ...given } };
-      const result = await session.client.callTool(request, CallToolResultSchema, {
-        signal,
-        timeout,
-      });
+      const result = await session.call((client) =>
+        client.callTool(request, CallToolResultSchema, { signal, timeout }),
+      );
       return messageOfResult(result as CallToolResult);
     } catch (thrown) {
       signal.throwIfAborted();
@@ -107,51 +109,56 @@ export class ToolServer implements AsyncDisposable {
         return { role: 'tool', content: thrown.message };
       }
       // Anything else comes from the connection: the server has forgotten the session, or is not reached.
-      if (!(thrown instanceof McpError)) await session.end();
-      else if (isTimeout(thrown)) void letGoIfSilent(session, timeout);
+      if (!(thrown instanceof McpError)) this.#leave(session);
+      else if (isTimeout(thrown)) void this.#leaveIfSilent(session, timeout);
       throw this.#failure(`${name}: ${messageOf(thrown)}`, thrown);
     }
   }
 
-  #connected(): Promise<Session> {
-    if (this.#session !== undefined) return this.#session;
-    const client = new Client(CLIENT);
-    const forget = (): void => {
-      if (this.#session === session) this.#session = undefined;
-    };
-    const end = async (): Promise<void> => {
-      forget();
-      await client.close();
-    };
-    client.onclose = forget;
-    const session = this.#connect(client).then(
-      (tools) => ({ client, tools, end }),
-      async (thrown: unknown) => {
-        await end();
-        throw this.#failure(messageOf(thrown), thrown);
-      },
-    );
-    this.#session = session;
-    return session;
+  #connected(): Promise<Connection> {
+    if (this.#current !== undefined) return this.#current.opened;
+    const onGone = (): void => this.#forget(session);
+    const session = new ToolSession(this.#transport(), onGone, this.#graceMs);
+    const opened = this.#connect(session).catch(async (thrown: unknown) => {
+      this.#forget(session);
+      await session.end();
+      throw this.#failure(messageOf(thrown), thrown);
+    });
+    this.#current = { session, opened };
+    return opened;
   }
 
-  /** Connects a client. @returns the tools that the policy may call */
-  async #connect(client: Client): Promise<Session['tools']> {
+  /** Has the next call open another session, if calls go to this one. */
+  #forget(session: ToolSession): void {
+    if (this.#current?.session === session) this.#current = undefined;
+  }
+
+  /** Opens a session with the tools that the policy may call. */
+  async #connect(session: ToolSession): Promise<Connection> {
     const { allowedTools } = this.#server;
-    const timeout = LOAD_LIMIT_MS;
-    await client.connect(this.#transport(), { timeout });
-    const tools = new Map<string, ServerTool>();
-    let cursor: string | undefined;
-    do {
-      const page = await client.listTools({ cursor }, { timeout });
-      for (const tool of page.tools) tools.set(tool.name, tool);
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
+    const tools = await session.open(LOAD_LIMIT_MS);
     const missing = allowedTools?.find((name) => !tools.has(name));
     if (missing !== undefined) {
       throw new Error(`no tool '${missing}', only ${[...tools.keys()].join(', ')}`);
     }
-    return new Map([...tools].filter(([name]) => allowedTools?.includes(name) ?? true));
+    const called = [...tools].filter(([name]) => allowedTools?.includes(name) ?? true);
+    return { session, tools: new Map(called) };
+  }
+
+  /** Ends a session that calls go to no more, and whose other calls may still be answered. */
+  #leave(session: ToolSession): void {
+    this.#forget(session);
+    const ending = session.end().finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  /** Leaves a session whose server does not even answer a ping. */
+  async #leaveIfSilent(session: ToolSession, timeout: number): Promise<void> {
+    try {
+      await session.client.ping({ timeout });
+    } catch {
+      this.#leave(session);
+    }
   }
 
   #transport(): Transport {
@@ -173,15 +180,6 @@ export class ToolServer implements AsyncDisposable {
   #failure(why: string, cause: unknown): CxmindError {
     const message = `worker.rollout.mcp_servers: ${this.#server.name}: ${why}`;
     return new CxmindError('ENVIRONMENT_INVALID', message, { cause });
-  }
-}
-
-/** Ends a session whose server does not even answer a ping. */
-async function letGoIfSilent({ client, end }: Session, timeout: number): Promise<void> {
-  try {
-    await client.ping({ timeout });
-  } catch {
-    await end();
   }
 }
 

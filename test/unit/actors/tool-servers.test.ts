@@ -11,6 +11,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { Environments, type UserSettings } from '../../../actors/environment/environments.ts';
 import type { McpServer } from '../../../src/config/multi-turn-schema.ts';
 import { KeptResults } from '../../../actors/environment/kept-results.ts';
+import { ToolServer } from '../../../actors/environment/tool-server.ts';
 import { effectOf } from '../../support/effect.ts';
 import { isRunning } from '../../support/is-running.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -168,6 +169,72 @@ describe('servers of tools', () => {
     await assert.rejects(roll(), { message: /tools: roll: .*Error POSTing/ });
     assert.equal((await roll()).messages.length, 1);
     assert.equal(sessions.size, 1);
+  });
+
+  it('are left when calls under way are answered, and are told of the end', async () => {
+    const sessions = new Map<string, StreamableHTTPServerTransport>();
+    const ended: unknown[] = [];
+    const held = Promise.withResolvers<undefined>();
+    await using http = await httpServer((request, response) => {
+      const id = request.headers['mcp-session-id'] as string | undefined;
+      if (request.method === 'DELETE') ended.push(id);
+      void (async () => {
+        const body = (await request.toArray()).join('');
+        if (body.includes('"roll"')) {
+          response.writeHead(503).end();
+          return;
+        }
+        // The other call is answered when the session has been left.
+        if (body.includes('"paint"')) await held.promise;
+        const known = id === undefined ? undefined : sessions.get(id);
+        const transport =
+          known ??
+          new StreamableHTTPServerTransport({
+            enableJsonResponse: true,
+            sessionIdGenerator: randomUUID,
+            onsessioninitialized: (session) => void sessions.set(session, transport),
+          });
+        if (known === undefined) await toolsServer().connect(transport);
+        await transport.handleRequest(
+          request,
+          response,
+          body === '' ? undefined : JSON.parse(body),
+        );
+      })();
+    });
+    const server = { ...process, command: null, url: http.url };
+    await using tools = new ToolServer(server, logger, 20_000);
+    const asked = (name: string) => tools.call({ name, arguments: {} }, signal);
+    await tools.tools();
+    const painted = asked('paint');
+    await assert.rejects(asked('roll'), { message: /tools: roll: .*Error POSTing/ });
+    assert.deepEqual(ended, []);
+    held.resolve(undefined);
+    assert.equal(((await painted).content as unknown[]).length, 1);
+    await asked('fail');
+    await tools[Symbol.asyncDispose]();
+    assert.deepEqual(ended.toSorted(), [...sessions.keys()].toSorted());
+    assert.equal(sessions.size, 2);
+  });
+
+  it('are left in the end, whatever they do', async () => {
+    let isHanging = false;
+    await using http = await httpServer((request, response) => {
+      if (isHanging) return;
+      void (async () => {
+        const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
+        await toolsServer().connect(transport);
+        await transport.handleRequest(request, response);
+      })();
+    });
+    const server = { ...process, command: null, url: http.url };
+    const tools = new ToolServer(server, logger, 1);
+    await tools.tools();
+    isHanging = true;
+    const call = tools.call({ name: 'paint', arguments: {} }, signal);
+    const failed = assert.rejects(call, { code: 'ENVIRONMENT_INVALID' });
+    await tools[Symbol.asyncDispose]();
+    await failed;
   });
 
   it('end with a connection that lists no tools', async () => {
