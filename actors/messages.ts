@@ -46,7 +46,7 @@ export const Prompt = t.type({
   context: PromptContext,
   groundTruth: Answer,
   input: PromptInput,
-  /** The prompt's pictures, paths or bytes of files, where an environment or a record of responses wants them. */
+  /** The prompt's pictures, paths or bytes of files, where an environment, a reward or a record of responses wants them. */
   images: t.readonlyArray(t.union([t.string, bytes])),
 });
 export interface Prompt extends t.TypeOf<typeof Prompt> {}

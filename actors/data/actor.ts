@@ -35,7 +35,7 @@ export interface DataProps extends SampleSettings {
   readonly pixelReaders: readonly string[];
   /** Functions that the policy may call, which prompts show. */
   readonly tools: readonly Tool[];
-  /** True where prompts go with their pictures, for an environment or to be shown beside responses. */
+  /** True where prompts go with their pictures: for an environment, a reward model, or to be shown beside responses. */
   readonly withImages: boolean;
   /** Prompts of a training batch. */
   readonly batchSize: number;

@@ -1,23 +1,25 @@
-import { CxmindError } from '../../src/errors.ts';
+import type { Answer } from '../../src/data/row.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { loadRewardCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
 import type { PromptInput } from '../../src/model/pack.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
+import type { RewardInput } from '../../src/reward/reward.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
+import { slices } from '../../src/tensor/slices.ts';
 import { lastingBuffer } from '../../src/tensor/memory.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
-import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { conversationScores } from '../../src/training/conversation-scores.ts';
 import { DeviceCopy, deviceCopyBytes } from '../device-copy.ts';
 import { rewardInputs } from '../reward/inputs.ts';
 import { rewardProtocol, type ScoreReply, type ScoreRequest } from '../reward/protocol.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
+import { ConversationWriter, type Pictures, type RewardMedia } from './conversation.ts';
 
 /** Props of a reward model. */
 export interface RewardModelProps {
-  /** Directory of the reward model, with its tokenizer and chat template. */
+  /** Directory of the reward model, with its tokenizer, chat template and processor. */
   readonly modelPath: string;
   /** Directory of the policy's tokenizer, which decodes responses. */
   readonly tokenizerPath: string;
@@ -27,33 +29,40 @@ export interface RewardModelProps {
   readonly computeDType: FloatDType;
   /** Compute threads of the process; null is one per core. */
   readonly threads: number | null;
+  readonly media: RewardMedia;
   /** Conversations of a pass. */
   readonly microBatchSize: number;
 }
 
+/** Conversations held in memory together, their pictures included. */
+const AT_ONCE = 64;
 /** Version of weights that nobody trains. */
 const ONLY_VERSION = 1;
 
 /**
  * A reward actor whose scores are those of a network with a scalar head, at the last token of prompt and response.
  *
- * The conversation is written by the reward model's own chat template and tokenizer, so it may be of another family than
- * the policy. It reads text alone.
+ * The conversation is written by the reward model's own chat template, tokenizer and processor of images, so it may be of
+ * another family than the policy. Of several turns it reads the first prompt's pictures, not those that an environment
+ * showed.
  */
 export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposable {
   readonly #device: Device;
   readonly #model: ValueModel;
   readonly #policyTokenizer: Tokenizer;
-  readonly #tokenizer: Tokenizer;
-  readonly #template: ChatTemplate;
+  readonly #writer: ConversationWriter;
   readonly #props: RewardModelProps;
 
-  private constructor(device: Device, model: ValueModel, props: RewardModelProps) {
+  private constructor(
+    device: Device,
+    model: ValueModel,
+    writer: ConversationWriter,
+    props: RewardModelProps,
+  ) {
     this.#device = device;
     this.#model = model;
     this.#policyTokenizer = Tokenizer.load(props.tokenizerPath);
-    this.#tokenizer = Tokenizer.load(props.modelPath);
-    this.#template = ChatTemplate.load(props.modelPath);
+    this.#writer = writer;
     this.#props = props;
   }
 
@@ -61,6 +70,7 @@ export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposabl
   static async open(props: RewardModelProps): Promise<RewardModelActor> {
     const { modelPath, threads, computeDType } = props;
     const { config, arena } = await loadRewardCheckpoint(modelPath);
+    const writer = new ConversationWriter(modelPath, config, props.media);
     const device = openDevice({ device: props.device, ...(threads !== null && { threads }) });
     let computed: ConstructorParameters<typeof ValueModel>[2] = arena;
     if (props.device !== 'cpu') {
@@ -70,17 +80,18 @@ export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposabl
       computed = copy.arena;
     }
     const model = new ValueModel(device, config, computed, { gradientCheckpointing: false });
-    return new RewardModelActor(device, model, props);
+    return new RewardModelActor(device, model, writer, props);
   }
 
   async score(request: ScoreRequest): Promise<ScoreReply> {
     const { microBatchSize: size } = this.#props;
     const batch = rewardInputs(request, this.#policyTokenizer, true);
-    const conversations = batch.map((input, i) =>
-      this.#conversation(input, request.responses[i]!.name),
-    );
     const microBatch = { size, dynamic: false, maxTokens: Infinity };
-    const scores = await conversationScores(this.#model, conversations, microBatch);
+    const scores: number[] = [];
+    for (const { start, end } of slices(batch.length, size * Math.ceil(AT_ONCE / size))) {
+      const conversations = await this.#written(request, batch, start, end);
+      scores.push(...(await conversationScores(this.#model, conversations, microBatch)));
+    }
     const scored = batch.map(({ response: text }, i) => ({
       ...{ text, problem: null },
       parts: { overall: scores[i]! },
@@ -93,29 +104,30 @@ export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposabl
     this.#device[Symbol.dispose]();
   }
 
-  /** A prompt with a response to it, as the model reads them. @throws DATA_INVALID for pictures */
-  #conversation(
-    { messages, response }: ReturnType<typeof rewardInputs>[number],
-    name: string,
-  ): PromptInput {
-    for (const { content } of messages) {
-      if (typeof content === 'string' || content.every(({ type }) => type === 'text')) continue;
-      throw new CxmindError(
-        'DATA_INVALID',
-        `${name}: the reward model ${this.#props.modelPath} reads text, and the prompt has pictures`,
-      );
-    }
-    const turns = [...messages, { role: 'assistant' as const, content: response }];
-    const ids = this.#tokenizer.encode(
-      this.#template.render(turns, { addGenerationPrompt: false }),
-    );
-    const row = [...ids.keys()];
-    return {
-      tokenIds: tensorOf('i32', [ids.length], ids),
-      positions: tensorOf('i32', [3, ids.length], [...row, ...row, ...row]),
-      pixelValues: null,
-      grids: [],
+  /** Some of the conversations, for which the pictures of a prompt are read once. */
+  #written(
+    { prompts, responses }: ScoreRequest,
+    batch: readonly RewardInput<Answer>[],
+    start: number,
+    end: number,
+  ): Promise<PromptInput[]> {
+    const pictures = new Map<number, Promise<Pictures>>();
+    const read = (prompt: number): Promise<Pictures> => {
+      const reading = pictures.get(prompt) ?? this.#writer.read(prompts[prompt]!.images ?? []);
+      pictures.set(prompt, reading);
+      return reading;
     };
+    return Promise.all(
+      batch.slice(start, end).map(async (input, i) => {
+        const { name, prompt } = responses[start + i]!;
+        try {
+          return this.#writer.write(input, await read(prompt));
+        } catch (cause) {
+          const { code, message } = asCxmindError(cause);
+          throw new CxmindError(code, `${name}: ${message}`, { cause });
+        }
+      }),
+    );
   }
 }
 

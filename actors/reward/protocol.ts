@@ -1,13 +1,19 @@
 import * as t from 'io-ts';
-import { whole } from '../../src/check/scalars.ts';
+import { bytes, whole } from '../../src/check/scalars.ts';
 import { Answer } from '../../src/data/row.ts';
 import { FinishReason, PromptContext } from '../messages.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
+/** A prompt, and its pictures for a reward that looks at them: paths or bytes of files. */
+const JudgedPrompt = t.intersection([
+  PromptContext,
+  t.partial({ images: t.readonlyArray(t.union([t.string, bytes])) }),
+]);
+
 /** Responses, the prompts they answer, and the answers they are held against. */
 export const ScoreRequest = t.type({
-  prompts: t.array(PromptContext),
+  prompts: t.array(JudgedPrompt),
   responses: t.array(
     t.type({
       /** Name in errors: the row, and the number of the response to it. */

@@ -10,6 +10,8 @@ import type { ActorRef } from '../runtime/ref.ts';
 export interface TaskReward extends Weighted {
   readonly actors: readonly ActorRef<typeof rewardProtocol>[];
   readonly gate: GateChoice | undefined;
+  /** True where it looks at the pictures of prompts; false if absent. */
+  readonly seesPictures?: boolean;
 }
 
 /** Prompts and the rewards of responses to them: a run's own, or those of an earlier stage that go on. */

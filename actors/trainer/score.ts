@@ -104,13 +104,15 @@ type Parts = Readonly<Record<string, number>>;
 
 /** Scores of some responses by one reward, in order, and what they took. */
 async function askReward(
-  { actors }: TaskReward,
+  { actors, seesPictures = false }: TaskReward,
   all: readonly NamedResponse[],
   signal: AbortSignal,
 ): Promise<ScoreReply> {
   const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
   const replies = await Promise.all(
-    divide(all, actors.length).map((share) => askAny(actors, 'score', requestOf(share), options)),
+    divide(all, actors.length).map((share) =>
+      askAny(actors, 'score', requestOf(share, seesPictures), options),
+    ),
   );
   return {
     scored: replies.flatMap(({ scored }) => scored),
@@ -144,11 +146,13 @@ interface NamedResponse extends Pick<ScoredResponse, 'group' | 'response'> {
 }
 
 /** The request to score some responses, each prompt in it once. */
-function requestOf(share: readonly NamedResponse[]): ScoreRequest {
+function requestOf(share: readonly NamedResponse[], seesPictures: boolean): ScoreRequest {
   const groups = [...new Set(share.map(({ group }) => group))];
   const indices = new Map(groups.map((group, index) => [group, index]));
   return {
-    prompts: groups.map(({ prompt }) => prompt.context),
+    prompts: groups.map(({ prompt: { context, images } }) =>
+      seesPictures ? { ...context, images } : context,
+    ),
     responses: share.map(({ group, response, name }) => ({
       name,
       prompt: indices.get(group)!,

@@ -71,7 +71,10 @@ export function dataSettings(config: Config) {
     ...data,
     tokenizerPath: tokenizerPathOf(config),
     limitImages: worker.rollout.limitImages,
-    withImages: worker.rollout.multiTurn.enable || isKept,
+    withImages:
+      worker.rollout.multiTurn.enable ||
+      isKept ||
+      worker.reward.rewardFunctions.some(({ rewardModel }) => rewardModel !== null),
     filterConcurrency: data.filterOverlongPromptsWorkers,
   };
 }
@@ -200,7 +203,9 @@ export function rewardPlans(config: Config, note?: (line: string) => void): Rewa
 /** Props of a reward model, which computes on the last device, as the reference does. */
 function rewardModelProps(config: Config, modelPath: string): RewardModelProps {
   const { devices, computeDType, threads } = referenceModel(config);
+  const { minPixels, maxPixels, window, bitDepth } = config.data;
   return {
+    media: { minPixels, maxPixels, window, bitDepth: bitDepth === 'auto' ? null : bitDepth },
     ...{ modelPath, tokenizerPath: tokenizerPathOf(config), computeDType, threads },
     device: devices.at(-1)!,
     microBatchSize: config.worker.actor.microBatchSizePerDeviceForExperience,

@@ -211,7 +211,7 @@ function spawnRewards(
           ...placed,
         }),
       );
-      return { ...reward, actors };
+      return { ...reward, actors, seesPictures: kind === 'model' };
     }),
   );
 }

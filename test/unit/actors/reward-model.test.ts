@@ -7,8 +7,9 @@ import { loadRewardCheckpoint } from '../../../src/model/checkpoint/value-checkp
 import { ValueModel } from '../../../src/model/value-model.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { conversationScores } from '../../../src/training/conversation-scores.ts';
+import { assertClose } from '../../support/assert-close.ts';
 import { textPrompt } from '../../support/golden-model.ts';
-import { goldenPath } from '../../support/golden.ts';
+import { goldenJson, goldenPath } from '../../support/golden.ts';
 import { writeRewardCheckpoint } from '../../support/reward-checkpoint.ts';
 import { scoreRequest, shortContext } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -27,6 +28,7 @@ describe('a reward model as an actor', () => {
     actor = await RewardModelActor.open({
       ...{ modelPath: path, tokenizerPath: goldenPath('micro-vl') },
       ...{ device: 'cpu', computeDType: 'f32', threads: 1, microBatchSize: 2 },
+      media: { minPixels: null, maxPixels: null, bitDepth: null },
     });
   });
   after(() => {
@@ -63,12 +65,54 @@ describe('a reward model as an actor', () => {
     assert.equal(new Set(wanted).size, 3);
   });
 
-  it('refuses a prompt with pictures', async () => {
-    const messages = [{ role: 'user' as const, content: [{ type: 'image' as const }] }];
-    const request = scoreRequest(tokenizer, ['B'], '', { ...shortContext, messages });
-    await assert.rejects(actor.score(request), {
-      code: 'DATA_INVALID',
-      message: /^row 0: the reward model .* reads text, and the prompt has pictures$/,
+  it('scores conversations with pictures as transformers does', async () => {
+    const golden = goldenJson('reward-models/vl-scores.json') as readonly {
+      readonly images: readonly string[];
+      readonly response: string;
+      readonly score: number;
+    }[];
+    const requests = golden.map(({ images, response }) => {
+      const pictures = images.map(() => ({ type: 'image' as const }));
+      const content = [...pictures, { type: 'text' as const, text: 'Which finding?' }];
+      const messages = [{ role: 'user' as const, content }];
+      return scoreRequest(tokenizer, [response], '', { ...shortContext, messages });
     });
+    const { scored } = await actor.score({
+      prompts: requests.map(({ prompts: [prompt] }, i) => ({
+        ...prompt!,
+        images: golden[i]!.images.map((name) => goldenPath(`micro-vl-reference/images/${name}`)),
+      })),
+      responses: requests.map(({ responses: [response] }, prompt) => ({ ...response!, prompt })),
+    });
+    assertClose(
+      scored.map(({ parts }) => parts!['overall']!),
+      golden.map(({ score }) => score),
+      { atol: 1e-4 },
+    );
+  });
+
+  it('refuses pictures that are not there or that nobody speaks of, and videos', async () => {
+    const refused = async (
+      kinds: readonly ('image' | 'video')[],
+      images: readonly string[],
+      message: RegExp,
+    ): Promise<void> => {
+      const messages = [{ role: 'user' as const, content: kinds.map((type) => ({ type })) }];
+      const request = scoreRequest(tokenizer, ['B'], '', { ...shortContext, messages });
+      const prompts = request.prompts.map((prompt) => ({ ...prompt, images }));
+      await assert.rejects(actor.score({ ...request, prompts }), {
+        code: 'DATA_INVALID',
+        message,
+      });
+    };
+    const picture = goldenPath('micro-vl-reference/images/case_001_0.png');
+    await refused(
+      ['image'],
+      [],
+      /^row 0: the reward model .* has 1 place\(s\) for 0 picture\(s\)$/,
+    );
+    await refused([], [picture], /has 0 place\(s\) for 1 picture\(s\)$/);
+    await refused(['image'], ['gone.png'], /^row 0: .*gone\.png/);
+    await refused(['video'], [], /^row 0: the reward model .* reads no videos$/);
   });
 });

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { join } from 'node:path';
 import { writeRewardCheckpoint } from '../../support/reward-checkpoint.ts';
@@ -8,6 +9,7 @@ import { rewardActor, type RewardActor, type RewardProps } from '../../../actors
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { TaskReward } from '../../../actors/trainer/prompt-feed.ts';
 import { scoreGroups } from '../../../actors/trainer/score.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { rewardPlans } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { gateOver, gateStep, initialGateState } from '../../../src/reward/gate.ts';
@@ -20,7 +22,7 @@ import { fakeRef } from '../../support/fake-ref.ts';
 import { textPrompt } from '../../support/golden-model.ts';
 import { shortContext } from '../../support/reward-input.ts';
 import { effectOf, effects } from '../../support/effect.ts';
-import { assertChanges } from './changes.ts';
+import { assertChanges, configOf } from './changes.ts';
 
 describe('a key of the config, of rewards,', () => {
   const model = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
@@ -177,6 +179,9 @@ describe('a key of the config, of rewards,', () => {
       await writeRewardCheckpoint(directory, weight, 'micro-vl');
     }
     const of = (path: string): string => list(`name: liked, reward_model: {model_path: '${path}'}`);
+    const sees = async (...items: string[]): Promise<boolean> =>
+      planRun(await configOf(...items)).task.data.withImages;
+    assert.deepEqual([await sees(model), await sees(model, of(one))], [false, true]);
     await assertChanges(
       scored,
       of(other),

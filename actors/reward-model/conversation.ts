@@ -1,0 +1,95 @@
+/** A prompt with a response to it as a reward model reads them: by its own template, tokenizer and processor. */
+import { chatTools, type ChatSettings } from '../../src/data/sample-options.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { architectureOf } from '../../src/model/families.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
+import type { PromptInput } from '../../src/model/pack.ts';
+import { stackLevels } from '../../src/tensor/patch-levels.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
+import type { ChatMessage } from '../../src/text/chat-template.ts';
+import { expandPlaceholders } from '../../src/text/image-tokens.ts';
+import type { ProcessedPixels } from '../../src/vision/processor.ts';
+import type { BitDepth } from '../../src/vision/sample-depth.ts';
+
+/** Settings by which pictures of prompts are read. */
+export interface RewardMedia extends Pick<ChatSettings, 'minPixels' | 'maxPixels' | 'window'> {
+  /** Used bits of 16-bit samples; null is 16. */
+  readonly bitDepth: BitDepth | null;
+}
+
+/** A response, and the conversation that it ends. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly response: string;
+}
+
+/** Pictures of a prompt as patches. */
+export type Pictures = readonly ProcessedPixels[];
+
+/** Writer of conversations for one model. */
+export class ConversationWriter {
+  readonly #path: string;
+  readonly #config: ModelConfig;
+  readonly #media: RewardMedia;
+  readonly #tools: ReturnType<typeof chatTools>;
+
+  /** @throws CHECKPOINT_INVALID if the directory lacks a tokenizer, a template or, for pictures, a processor */
+  constructor(path: string, config: ModelConfig, media: RewardMedia) {
+    this.#path = path;
+    this.#config = config;
+    this.#media = media;
+    const text = { tokenizerPath: path, overrideChatTemplate: null, videoFps: 1 };
+    this.#tools = chatTools({ ...media, ...text, model: config });
+  }
+
+  /**
+   * Reads the pictures of a prompt, paths or bytes of files.
+   *
+   * @throws DATA_INVALID for pictures that the model does not take, or one that cannot be read
+   */
+  async read(images: readonly (string | Uint8Array)[]): Promise<Pictures> {
+    const { vision } = this.#tools;
+    if (images.length === 0) return [];
+    if (vision === null) throw this.#invalid('reads text, and the prompt has pictures');
+    const { bitDepth } = this.#media;
+    const depth = bitDepth ?? undefined;
+    return Promise.all(images.map((source) => vision.pixels.image(source, depth)));
+  }
+
+  /**
+   * The conversation as the model reads it.
+   *
+   * @throws DATA_INVALID for a conversation with other pictures, or with videos
+   */
+  write({ messages, response }: Conversation, pictures: Pictures): PromptInput {
+    const { tokenizer, chatTemplate, vision } = this.#tools;
+    const kinds = messages.flatMap(({ content }) =>
+      typeof content === 'string' ? [] : content.map(({ type }) => type),
+    );
+    if (kinds.includes('video')) throw this.#invalid('reads no videos');
+    if (vision === null && kinds.includes('image')) {
+      throw this.#invalid('reads text, and the prompt has pictures');
+    }
+    const turns = [...messages, { role: 'assistant' as const, content: response }];
+    const ids = tokenizer.encode(chatTemplate.render(turns, { addGenerationPrompt: false }));
+    const places = ids.filter((id) => id === vision?.imageTokenId).length;
+    if (places !== pictures.length) {
+      throw this.#invalid(`has ${places} place(s) for ${pictures.length} picture(s)`);
+    }
+    const grids = pictures.map(({ grid }) => grid);
+    const counts = grids.map((grid) => vision!.pixels.tokensOf(grid));
+    const tokenIds =
+      vision === null ? Int32Array.from(ids) : expandPlaceholders(ids, vision.imageTokenId, counts);
+    const media = { grids, secondsPerGrid: null };
+    return {
+      tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
+      positions: architectureOf(this.#config).positions(this.#config, tokenIds, media),
+      pixelValues: stackLevels(pictures.map(({ pixelValues }) => pixelValues)),
+      grids,
+    };
+  }
+
+  #invalid(reason: string): CxmindError {
+    return new CxmindError('DATA_INVALID', `the reward model ${this.#path} ${reason}`);
+  }
+}
