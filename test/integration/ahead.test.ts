@@ -156,7 +156,8 @@ describe('a run whose rollouts take new weights inside responses', () => {
 
   effectOf('trainer.partial_rollout');
   for (const cache of ['keep', 'recompute']) {
-    it(`trains on tokens of several versions, and goes on from a checkpoint: ${cache}`, async () => {
+    // Whether an update ends inside a response depends on who is faster. In `partial-rollouts.test.ts` one does.
+    it(`trains on tokens that know their versions, and goes on from a checkpoint: ${cache}`, async () => {
       const run = join(temporary.path, cache);
       const mode = `trainer.partial_rollout=${cache}`;
       await trainTiny(demo, run, [...partial, mode]);
@@ -166,8 +167,6 @@ describe('a run whose rollouts take new weights inside responses', () => {
         assert.equal(line['rollout/staleness_max'], 1);
         assert.ok(line['rollout/token_staleness']! <= line['rollout/staleness']!);
       }
-      const spans = lines.map((line) => line['rollout/partial_ratio']!);
-      assert.ok(Math.max(...spans) > 0, `no weights came inside a response: ${spans.join(', ')}`);
       // The third batch was in flight at the save, and a resumed run trains on it as it was.
       const again = join(temporary.path, `${cache}-again`);
       cpSync(run, again, { recursive: true });

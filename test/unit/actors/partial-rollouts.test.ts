@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
-import { rolloutProtocol, type Group } from '../../../actors/rollout/protocol.ts';
+import { rolloutProtocol, type GenerateRequest, type Group } from '../../../actors/rollout/protocol.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
@@ -106,6 +106,59 @@ describe('a request for responses in parts', () => {
     );
     return [calls, isAnswered];
   };
+
+  for (const cache of ['keep', 'recompute'] as const) {
+    it(`takes new weights inside its responses, whose tokens know their versions: ${cache}`, async () => {
+      const { config, arena } = await loadGoldenModel('micro-text');
+      const shared = new SharedArrayBuffer(versionBytes);
+      const version = new SharedVersion(shared);
+      version.current = 1;
+      const model = { config, layout: arena.layout, weights: arena.buffer, version: shared };
+      using actor = new RolloutActor(
+        {
+          model: { ...model, threads: 1 },
+          engine: { ...planRun(defaults()).rollout.engine, bannedTokens: [] },
+          ...{ stopTokens: [], tokenizerPath: '' },
+        },
+        keepingLogger().logger,
+      );
+      const loan = new WeightLoan(1);
+      let isOver = false;
+      /** Brings new weights as soon as there are tokens by the old ones. */
+      const renewOver = async (progress: GenerateRequest['progress']): Promise<void> => {
+        while (!isOver && progress!.data[0] === 0) await new Promise(setImmediate);
+        await loan.recall();
+        version.current = 2;
+        loan.renew(2);
+      };
+      const ref = fakeRef('rollout', rolloutProtocol, {
+        begin: (request, options) => {
+          void renewOver(request.progress);
+          return actor.begin(request, options as never);
+        },
+        hasBegun: (id) => Promise.resolve(actor.hasBegun(id)),
+        goOn: (request, options) => actor.goOn(request, options as never),
+      });
+      const context = {
+        actors: { rollouts: [{ ...ref, tell: { forget: () => Promise.resolve() } }] },
+        plan: { step: { partialRollout: cache } },
+        reporter: silentReporter,
+        rolloutWeights: { lend: <T>(work: (lent: WeightLoan) => Promise<T>) => work(loan) },
+      };
+      const { sampling } = planRun(defaults()).step;
+      const [group] = await answersInParts(context as unknown as StepContext, 1)(
+        [{ ...prompt, context: shortContext, groundTruth: '', images: [] }],
+        { sampling: { ...sampling, n: 2 }, maxTokens: 200, stream: ['s'], signal },
+      );
+      isOver = true;
+      for (const { policyVersions } of group!.responses) {
+        const versions = [...policyVersions!.data];
+        const old = versions.lastIndexOf(1) + 1;
+        assert.ok(old > 0 && old < 200, `${old} tokens of 200 are by the old weights`);
+        assert.deepEqual(versions, [...Array<number>(old).fill(1), ...Array<number>(200 - old).fill(2)]);
+      }
+    });
+  }
 
   it('has time for a pass of a large model before it is taken for one that hangs', async () => {
     const { logger } = keepingLogger();
