@@ -1,20 +1,26 @@
 import { existsSync } from 'node:fs';
 import { Flags } from '@oclif/core';
+import { demoFamilies } from '../demo/family.ts';
 import { ReportingCommand } from './command.ts';
 import { pathArg } from './flags.ts';
 import { snakeCase } from './output/events.ts';
 
 export class Init extends ReportingCommand {
-  static override summary =
-    'Write a demo: a small Qwen2.5-VL and drawn chest pictures to teach it.';
+  static override summary = 'Write a demo: a small model and drawn chest pictures to teach it.';
   static override description =
     'The checkpoint has random weights and a tokenizer of its own. Closed and open questions, each with ' +
-    'a training and a validation part that share no picture, lie beside it as JSONL.';
+    'a training and a validation part that share no picture, lie beside it as JSONL. A model without vision reads in words ' +
+    'what the pictures show.';
   static override examples = ['<%= config.bin %> init demo --seed 7'];
   static override args = {
     directory: pathArg({ description: 'folder to write, new or empty', default: 'demo' }),
   };
   static override flags = {
+    family: Flags.option({
+      description: 'family of the model',
+      options: demoFamilies,
+      default: 'qwen2.5-vl' as const,
+    })(),
     seed: Flags.integer({ description: 'seed of weights and pictures', default: 1 }),
     'train-rows': Flags.integer({ description: 'training rows of each task', min: 1 }),
     'val-rows': Flags.integer({ description: 'validation rows of each task', min: 1 }),
@@ -37,6 +43,7 @@ export class Init extends ReportingCommand {
     const validation = flags['val-rows'];
     const written = await writeDemo(directory, {
       seed: flags.seed,
+      family: flags.family,
       closedRejections: flags['closed-rejections'],
       rows: {
         ...(train !== undefined && { closedTrain: train, openTrain: train }),

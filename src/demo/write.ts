@@ -3,7 +3,10 @@ import * as path from 'node:path';
 import { CxmindError } from '../errors.ts';
 import { writeDirectoryAtomically } from '../files.ts';
 import { encodePng } from '../vision/encode.ts';
-import { demoModelSize, writeDemoCheckpoint, type DemoModelSize } from './checkpoint.ts';
+import { demoModelSize, writeDemoCheckpoint } from './checkpoint.ts';
+import { familyFiles, type DemoModelSize } from './families.ts';
+import type { DemoFamily } from './family.ts';
+import { findingOf } from './findings.ts';
 import { demoSample } from './sample.ts';
 
 /** Numbers of rows of the parts of a demo. */
@@ -17,9 +20,11 @@ interface DemoRows {
 /** Options of the demo that `cxmind init` writes. */
 export interface DemoOptions {
   readonly seed: number;
+  /** Family of the model; Qwen2.5-VL if absent. One without vision reads in words what pictures show. */
+  readonly family?: DemoFamily;
   /** Number of rows of each part. Every row has a picture of its own. */
   readonly rows?: Partial<DemoRows>;
-  /** Side of the pictures, pixels. A multiple of 28 is not resized. */
+  /** Side of the pictures, pixels; one that the family does not resize if absent. */
   readonly pictureSize?: number;
   /** Number of wrong options beside the right one of a closed question; 0 gives all options, unjudged. */
   readonly closedRejections?: number;
@@ -62,22 +67,31 @@ interface Part {
   readonly seed: number;
   readonly pictureSize: number;
   readonly rejections: number;
+  /** False where prompts tell in words what pictures show. */
+  readonly hasPictures: boolean;
 }
 
 /** Draws a part's pictures and writes its rows. @returns texts of its questions and answers */
 async function writePart(directory: string, part: Part): Promise<string[]> {
-  const { task, split, rows, seed, pictureSize: size, rejections } = part;
+  const { task, split, rows, seed, pictureSize: size, rejections, hasPictures } = part;
   const name = `${task}-${split === 'val' ? 'validation' : split}`;
   const texts: string[] = [];
   const lines: string[] = [];
-  await mkdir(path.join(directory, 'images', name), { recursive: true });
+  if (hasPictures) await mkdir(path.join(directory, 'images', name), { recursive: true });
   for (let index = 0; index < rows; index++) {
     const recipe = { seed, split, task, index, size, rejections };
     const { prompt, answer, kinds, picture } = demoSample(recipe);
-    const image = `images/${name}/${String(index).padStart(5, '0')}.png`;
-    await writeFile(path.join(directory, image), await encodePng(picture));
-    lines.push(`${JSON.stringify({ prompt, answer, images: [image], findings: kinds })}\n`);
-    texts.push(prompt.replaceAll('<image>', ''), answer);
+    if (hasPictures) {
+      const image = `images/${name}/${String(index).padStart(5, '0')}.png`;
+      await writeFile(path.join(directory, image), await encodePng(picture));
+      lines.push(`${JSON.stringify({ prompt, answer, images: [image], findings: kinds })}\n`);
+      texts.push(prompt.replaceAll('<image>', ''), answer);
+      continue;
+    }
+    const shown = kinds.map((kind) => findingOf(kind).present).join(' ');
+    const told = prompt.replace('<image>', `${shown}\n`);
+    lines.push(`${JSON.stringify({ prompt: told, answer, findings: kinds })}\n`);
+    texts.push(told, answer);
   }
   await writeFile(path.join(directory, `${name}.jsonl`), lines.join(''));
   return texts;
@@ -94,7 +108,7 @@ async function isOccupied(directory: string): Promise<boolean> {
 }
 
 /**
- * Writes the demo: a small Qwen2.5-VL with random weights, drawn chest pictures, and closed and open questions about
+ * Writes the demo: a small model with random weights, drawn chest pictures, and closed and open questions about
  * them. Each kind of question has a training and a validation part that share no picture.
  *
  * Image paths in the rows are relative to the directory. Equal options give equal bytes. The directory appears whole or
@@ -103,14 +117,16 @@ async function isOccupied(directory: string): Promise<boolean> {
  * @throws CONFIG_INVALID if the directory exists and is not empty
  */
 export async function writeDemo(directory: string, options: DemoOptions): Promise<DemoPaths> {
-  const { seed, pictureSize = 112, modelSize = demoModelSize } = options;
+  const { seed, family = 'qwen2.5-vl', modelSize = demoModelSize } = options;
+  const files = familyFiles[family];
+  const { pictureSize = files.pictureSize } = options;
   if (await isOccupied(directory)) {
     throw new CxmindError('CONFIG_INVALID', `${directory} exists and is not an empty directory`, {
       detail: { directory },
     });
   }
   const rows = { ...defaultRows, ...options.rows };
-  const drawn = { seed, pictureSize };
+  const drawn = { seed, pictureSize, hasPictures: files.preprocessor !== null };
   const closed = { ...drawn, task: 'closed', rejections: options.closedRejections ?? 0 } as const;
   const open = { ...drawn, task: 'open', rejections: options.openRejections ?? 2 } as const;
   await writeDirectoryAtomically(directory, async (partial) => {
@@ -124,7 +140,7 @@ export async function writeDemo(directory: string, options: DemoOptions): Promis
     await writePart(partial, { ...closed, split: 'val', rows: rows.closedValidation });
     await writePart(partial, { ...open, split: 'val', rows: rows.openValidation });
     const model = demoPaths(partial).model;
-    await writeDemoCheckpoint(model, { seed, size: modelSize, texts });
+    await writeDemoCheckpoint(model, { seed, family, size: modelSize, texts });
   });
   return demoPaths(directory);
 }

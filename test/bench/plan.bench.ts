@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { calibrate } from '../../src/cli/plan-calibrate.ts';
 import { Planner } from '../../src/cli/plan-machines.ts';
 import { packageRoot } from '../../src/cli/package-root.ts';
-import type { DemoModelSize } from '../../src/demo/checkpoint.ts';
+import type { DemoModelSize } from '../../src/demo/families.ts';
 import { demoModelSize } from '../../src/demo/checkpoint.ts';
 import { writeDemo, type DemoPaths } from '../../src/demo/write.ts';
 import { thisMachine } from '../../src/plan/machines.ts';

@@ -6,7 +6,8 @@ import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
 import { trainSupervised, type SupervisedSummary } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
-import { demoModelSize, type DemoModelSize } from '../../src/demo/checkpoint.ts';
+import { demoModelSize } from '../../src/demo/checkpoint.ts';
+import type { DemoModelSize } from '../../src/demo/families.ts';
 import { writeDemo, type DemoPaths } from '../../src/demo/write.ts';
 
 /** A policy that a step costs a tenth of a second. */

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
-import { rolloutProtocol, type GenerateRequest, type Group } from '../../../actors/rollout/protocol.ts';
+import {
+  rolloutProtocol,
+  type GenerateRequest,
+  type Group,
+} from '../../../actors/rollout/protocol.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
@@ -155,7 +159,10 @@ describe('a request for responses in parts', () => {
         const versions = [...policyVersions!.data];
         const old = versions.lastIndexOf(1) + 1;
         assert.ok(old > 0 && old < 200, `${old} tokens of 200 are by the old weights`);
-        assert.deepEqual(versions, [...Array<number>(old).fill(1), ...Array<number>(200 - old).fill(2)]);
+        assert.deepEqual(versions, [
+          ...Array<number>(old).fill(1),
+          ...Array<number>(200 - old).fill(2),
+        ]);
       }
     });
   }

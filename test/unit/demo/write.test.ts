@@ -4,6 +4,11 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { demoModelSize, writeDemoCheckpoint } from '../../../src/demo/checkpoint.ts';
+import { loadDataset } from '../../../src/data/dataset.ts';
+import { DEFAULT_KEYS } from '../../../src/data/row.ts';
+import { SampleBuilder } from '../../../src/data/sample.ts';
+import { sampleOptions } from '../../../src/data/sample-options.ts';
+import { demoFamilies } from '../../../src/demo/family.ts';
 import { writeDemo, type DemoPaths } from '../../../src/demo/write.ts';
 import { loadCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
 import { readSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
@@ -98,6 +103,33 @@ describe('writeDemo', () => {
     const variance = weights.reduce((sum, value) => sum + value * value, 0) / weights.length;
     assert.ok(Math.abs(variance * config.text.hiddenSize - 1) < 0.05, `variance ${variance}`);
   });
+
+  for (const family of demoFamilies) {
+    it(`writes a model of a family with data that it takes: ${family}`, async () => {
+      const folder = path.join(scratch, family);
+      const few = { closedTrain: 7, closedValidation: 1, openTrain: 7, openValidation: 1 };
+      const { model, closedTrain } = await writeDemo(folder, { seed: 1, family, rows: few });
+      const { config, notes } = await loadCheckpoint(model);
+      assert.deepEqual(notes, []);
+      const { rows } = await loadDataset({
+        source: closedTrain,
+        invalidRows: 'fail',
+        ...DEFAULT_KEYS,
+      });
+      const bounds = { minPixels: null, maxPixels: null, limitImages: 0, videoFps: 2 };
+      const builder = new SampleBuilder(
+        sampleOptions({
+          ...{ ...DEFAULT_KEYS, ...bounds, model: config, tokenizerPath: model, imageDir: folder },
+          ...{ formatPrompt: null, overrideChatTemplate: null },
+          ...{ maxPromptLength: 1000, maxResponseLength: 1000 },
+        }),
+      );
+      const { tokenIds, grids } = await builder.build(rows[0]!);
+      assert.ok(tokenIds.every((id) => id < config.text.vocabSize));
+      // Pictures are of a size that the processor leaves.
+      assert.deepEqual(grids, config.vision === null ? [] : [[1, 8, 8]]);
+    });
+  }
 
   it('has a tokenizer that gives back every solution in few tokens', async () => {
     const tokenizer = Tokenizer.load(parts.model);

@@ -204,6 +204,18 @@ describe('decodeModelConfig', () => {
     assert.match(failure([]), /architectures/);
   });
 
+  it('says of a mixture of experts what to take instead', () => {
+    const names = { architectures: ['Qwen3MoeForCausalLM'] };
+    const message = failure({ ...flat, ...names, num_experts: 128 });
+    assert.match(
+      message,
+      /^dir\/config\.json: num_experts 128: Qwen3MoeForCausalLM is a mixture of experts, which is not supported; take a dense model \(.*Qwen3ForCausalLM.*\), or ask this one from a server/,
+    );
+    const text = { ...(nested['text_config'] as Json), num_experts: 128 };
+    assert.match(failure({ ...nested, text_config: text }), /: text_config\.num_experts 128: /);
+    assert.match(failure({ ...flat, num_local_experts: 8 }), /: num_local_experts 8: /);
+  });
+
   it('names every field that is missing or mistyped at once', () => {
     const broken: Json = { ...flat, hidden_size: '64', vocab_size: 0 };
     delete broken['num_hidden_layers'];
