@@ -1,9 +1,15 @@
 /* Entry of the thread that `ColumnarThread` starts: reads a file's rows and posts them in batches. */
 import { parentPort } from 'node:worker_threads';
 import { toWireError, type WireError } from '../errors.ts';
-import { arrowRows, parquetRows } from './columnar-rows.ts';
+import { arrowRows, parquetRows, type ReadOptions } from './columnar-rows.ts';
 import type { RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
+
+/** A file whose rows are wanted, or those of a part of it. */
+export interface ReadRequest {
+  readonly file: DataFile;
+  readonly options: ReadOptions;
+}
 
 /** Rows that cross to the thread that asked for them. */
 export interface RowBatch {
@@ -54,9 +60,10 @@ function withOwnBytes(value: unknown, buffers: Set<ArrayBuffer>): unknown {
 
 const port = parentPort!;
 let rows: AsyncGenerator<RawRow>;
-port.on('message', (message: DataFile | 'next') => {
+port.on('message', (message: ReadRequest | 'next') => {
   if (message !== 'next') {
-    rows = message.format === 'parquet' ? parquetRows(message) : arrowRows(message);
+    const { file, options } = message;
+    rows = file.format === 'parquet' ? parquetRows(file, options) : arrowRows(file);
   }
   void nextBatch(rows).then(({ batch, buffers }) => port.postMessage(batch, buffers));
 });

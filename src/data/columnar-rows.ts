@@ -27,25 +27,39 @@ const MAX_BUFFER_BYTES = 2 ** 30;
 /** Start of an Arrow file in file form: this magic, then the stream form, then a table of contents. */
 const ARROW_MAGIC = Buffer.from('ARROW1\0\0');
 
+/** The part of a file that is read. */
+export interface ReadOptions {
+  /** The one row group of a Parquet file that is read; all if absent. */
+  readonly group?: number;
+}
+
 /**
  * Rows of a Parquet file, one row group in memory at a time. A binary column that is not marked as text gives bytes.
  *
  * @throws DATA_INVALID if the file is missing, cut short or not Parquet
  */
-export async function* parquetRows({ path, name }: DataFile): AsyncGenerator<RawRow> {
+export async function* parquetRows(
+  { path, name }: DataFile,
+  { group: only }: ReadOptions = {},
+): AsyncGenerator<RawRow> {
   await using handle = await openDataFile(path);
   let line = 0;
   try {
     const file = await bufferOf(handle);
     const metadata = await parquetMetadataAsync(file);
-    for (const group of metadata.row_groups) {
+    for (const [number, group] of metadata.row_groups.entries()) {
       const rowEnd = line + Number(group.num_rows);
       if (!(rowEnd >= line && rowEnd <= MAX_ROWS_PER_BYTE * file.byteLength)) {
         throw new Error(`it claims ${group.num_rows} rows in ${file.byteLength} bytes`);
       }
       const range = { rowStart: line, rowEnd };
+      line = rowEnd;
+      if (only !== undefined && only !== number) continue;
       const rows = await parquetReadObjects({ file, metadata, ...range, compressors, utf8: false });
-      for (const row of rows) yield { file: path, name, line: ++line, value: plainValue(row) };
+      for (const [i, row] of rows.entries()) {
+        const place = { group: number, row: i };
+        yield { file: path, name, line: range.rowStart + i + 1, value: plainValue(row), place };
+      }
     }
   } catch (cause) {
     throw unreadable(path, 'cannot be read as Parquet', cause);

@@ -48,12 +48,18 @@ export interface OpenDataset {
 
 /**
  * Checks every row of a data set, as `loadDataset` does. Rows of JSON Lines stay in their files, and are read again when
- * they are asked for; those of other files are held.
+ * they are asked for. So do those of Parquet once 256 MiB of them are held; rows of other files are held.
  *
  * @throws DATA_INVALID as `loadDataset` does
  */
-export async function openDataset(options: DatasetOptions): Promise<OpenDataset> {
-  const rows = new FileRows(options);
+export async function openDataset({
+  heldBytes,
+  ...options
+}: DatasetOptions & {
+  /** Bytes of rows of Parquet that are held; 256 MiB if absent. */
+  readonly heldBytes?: number;
+}): Promise<OpenDataset> {
+  const rows = new FileRows(options, heldBytes);
   const skipped = await readRows(options, rows);
   return { rows, skipped };
 }

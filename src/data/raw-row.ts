@@ -17,6 +17,14 @@ export interface RawRow {
   readonly problem?: CxmindError;
   /** Place of a line of JSON Lines in its file. */
   readonly range?: ByteRange;
+  /** Place of a row in a Parquet file. */
+  readonly place?: GroupPlace;
+}
+
+/** Row group of a Parquet file, and number of a row in it, both from 0. */
+export interface GroupPlace {
+  readonly group: number;
+  readonly row: number;
 }
 
 /** Bytes of a file. */

@@ -1,15 +1,16 @@
 /**
  * Rows of a data set that stay in their files: a row is read when it is asked for, so a set may be larger than memory.
  *
- * That holds for JSON Lines, whose rows are found by their offset. What is kept of one are 20 bytes: where it stands, and
- * how many pictures it has. Rows of other files are held in memory: to find one again in Parquet, a whole row group must
- * be read, which takes up to seconds, and shuffled reading would do that for each row.
+ * That holds for JSON Lines, whose rows are found by their offset, and for Parquet, whose row groups are read again
+ * (`parquet-groups.ts`); its first rows are held, as most sets are small. What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of
+ * other files are held in memory.
  */
 import { stat } from 'node:fs/promises';
 import { CxmindError } from '../errors.ts';
 import { decodeRow } from './decode-row.ts';
+import { ParquetGroups } from './parquet-groups.ts';
 import type { RawRow } from './raw-row.ts';
-import { picturesOf, type DatasetRow, type RowKeys } from './row.ts';
+import { picturesOf, rowBytes, type DatasetRow, type RowKeys } from './row.ts';
 import type { DataFile } from './source.ts';
 
 /** Rows by their number. */
@@ -56,11 +57,15 @@ export function joinedRows(first: RowStore, second: RowStore): RowStore {
   };
 }
 
+/** Bytes of rows of Parquet that are held. */
+const HELD_BYTES = 2 ** 28;
+
 /** Places of 2^16 rows. */
 interface PlaceBlock {
-  /** Offset of the row in its file, for JSON Lines. */
+  /** Offset of the row in its file, for JSON Lines; number of its row group in a Parquet file. */
   readonly start: Float64Array;
-  readonly bytes: Uint32Array;
+  /** Length of the row in bytes, for JSON Lines; its number in its row group. */
+  readonly extent: Uint32Array;
   readonly line: Uint32Array;
   readonly pictures: Uint32Array;
 }
@@ -80,15 +85,20 @@ export class FileRows implements RowStore {
   readonly #files: IndexedFile[] = [];
   readonly #blocks: PlaceBlock[] = [];
   readonly #held = new Map<number, DatasetRow>();
+  readonly #groups = new ParquetGroups();
   /** Rows that somebody holds. Whoever asks for one again gets the same, by which samples of it are found. */
   readonly #living = new Map<number, WeakRef<DatasetRow>>();
   readonly #dead = new FinalizationRegistry<number>((index) => {
     if (this.#living.get(index)?.deref() === undefined) this.#living.delete(index);
   });
+  /** Bytes of rows of Parquet that may yet be held. */
+  #room: number;
   #length = 0;
 
-  constructor(keys: RowKeys) {
+  /** @param heldBytes bytes of rows of Parquet that are held */
+  constructor(keys: RowKeys, heldBytes = HELD_BYTES) {
     this.#keys = keys;
+    this.#room = heldBytes;
   }
 
   get length(): number {
@@ -107,9 +117,18 @@ export class FileRows implements RowStore {
     const block = this.#blocks.at(-1)!;
     block.line[at] = row.line;
     block.pictures[at] = picturesOf(row).length;
-    if (raw.range === undefined) this.#held.set(this.#length, row);
-    else [block.start[at], block.bytes[at]] = [raw.range.start, raw.range.bytes];
+    const { range, place } = raw;
+    if (range !== undefined) [block.start[at], block.extent[at]] = [range.start, range.bytes];
+    else if (place !== undefined && !this.#hasRoomFor(row)) {
+      [block.start[at], block.extent[at]] = [place.group, place.row];
+    } else this.#held.set(this.#length, row);
     this.#length++;
+  }
+
+  /** Takes room for a row of Parquet, if there is enough. */
+  #hasRoomFor(row: DatasetRow): boolean {
+    this.#room -= rowBytes(row);
+    return this.#room >= 0;
   }
 
   pictureCount(index: number): number {
@@ -124,14 +143,22 @@ export class FileRows implements RowStore {
       const reason = 'it has changed since its rows were counted';
       throw new CxmindError('DATA_INVALID', `${file.path}: ${reason}`);
     }
-    const { jsonRowAt } = await import('./json-rows.ts');
-    const at = index & (2 ** BLOCK_BITS - 1);
-    const { start, bytes, line } = this.#block(index);
-    const range = { start: start[at]!, bytes: bytes[at]! };
-    const row = decodeRow(await jsonRowAt(file, line[at]!, range), this.#keys);
+    const row = decodeRow(await this.#rawRow(file, index), this.#keys);
+    // Somebody else may have asked for it meanwhile.
+    const living = this.#living.get(index)?.deref();
+    if (living !== undefined) return living;
     this.#living.set(index, new WeakRef(row));
     this.#dead.register(row, index);
     return row;
+  }
+
+  async #rawRow(file: DataFile, index: number): Promise<RawRow> {
+    const at = index & (2 ** BLOCK_BITS - 1);
+    const block = this.#block(index);
+    const [start, extent] = [block.start[at]!, block.extent[at]!];
+    if (file.format === 'parquet') return this.#groups.row(file, { group: start, row: extent });
+    const { jsonRowAt } = await import('./json-rows.ts');
+    return jsonRowAt(file, block.line[at]!, { start, bytes: extent });
   }
 
   #block(index: number): PlaceBlock {
@@ -143,7 +170,7 @@ function placeBlock(): PlaceBlock {
   const rows = 2 ** BLOCK_BITS;
   return {
     start: new Float64Array(rows),
-    bytes: new Uint32Array(rows),
+    extent: new Uint32Array(rows),
     line: new Uint32Array(rows),
     pictures: new Uint32Array(rows),
   };

@@ -113,7 +113,8 @@ export function rowBytes({ fields, images, videos }: DatasetRow): number {
   return valueBytes(fields) + valueBytes(images) + valueBytes(videos);
 }
 
-function valueBytes(value: unknown): number {
+/** Bytes of the texts and files in a value. */
+export function valueBytes(value: unknown): number {
   if (typeof value === 'string') return value.length;
   if (value instanceof Uint8Array) return value.byteLength;
   if (typeof value !== 'object' || value === null) return 0;
