@@ -5,6 +5,7 @@ import { PythonScorer, type PythonProps } from '../../../actors/reward/python-sc
 import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { ended } from '../../support/is-running.ts';
+import { blockOf } from '../../support/pages.ts';
 import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -55,6 +56,18 @@ def score(items):
     const box = { label: 'B', box: [1, null] };
     const outcomes = await score('B', 3, -0.5, true, [12, 50.5], box, []);
     assert.deepEqual(outcomes, new Array(7).fill({ parts: { overall: 1 } }));
+  });
+
+  it('scores as its guide has it', async () => {
+    const text = blockOf('examples/own-reward.md', 'python', 'In Python');
+    const file = folder.write('reward.py', text);
+    const { scorer, score } = scorerOf('', { source: { file, name: 'compute_score' } });
+    await using _ = scorer;
+    const penalty = 1 / 64 / 2; // a response of one token, of 64
+    assert.deepEqual(await score('a', 'b'), [
+      { parts: { overall: 1 - penalty, accuracy: 1 } },
+      { parts: { overall: -penalty, accuracy: 0 } },
+    ]);
   });
 
   it('may start processes in every way, for functions of its own file, and takes them along', async () => {

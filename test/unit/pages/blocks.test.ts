@@ -2,8 +2,10 @@
  * Code of every page: each block is tried by its language.
  *
  * A shell block calls commands, flags, keys and values that there are. YAML is a config that decodes. JSON is a row that decodes.
- * TypeScript is compiled by `test/integration/pack.test.ts`, Python here. What a block does when it runs, the test of its topic
- * shows: `guides.test.ts` beside this file, and `test/integration/guides.test.ts`. Keys and commands in the text are tried too.
+ * TypeScript is compiled by `test/integration/pack.test.ts`, Python here. Keys and commands in the text are tried too.
+ *
+ * That is cheap, and holds for all blocks. Some are run besides: by `guides.test.ts` beside this file, and by tests that are
+ * named after their guides.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
