@@ -33,7 +33,14 @@ export class JsonOutput implements Output {
   }
 
   fail({ code, text, detail, exitCode }: Failure): void {
-    this.#put({ event: 'error', code, message: withoutSecrets(text), detail, exit_code: exitCode });
+    // The detail quotes what was given: values of the config, and where each came from.
+    const hidden = JSON.parse(
+      JSON.stringify(detail, (_, value: unknown) =>
+        typeof value === 'string' ? withoutSecrets(value) : value,
+      ),
+    ) as Failure['detail'];
+    const message = withoutSecrets(text);
+    this.#put({ event: 'error', code, message, detail: hidden, exit_code: exitCode });
   }
 
   pass(stream: 'stdout' | 'stderr', text: string): void {
@@ -45,8 +52,8 @@ export class JsonOutput implements Output {
   reporter(): Reporter & Disposable {
     return {
       phase: (phase) => this.#phase(phase),
-      step: (line) => this.#put({ event: 'step', ...snakeCase(line) }),
-      supervisedStep: (line) => this.#put({ event: 'sft_step', ...snakeCase(line) }),
+      step: (line) => this.#step({ event: 'step', ...snakeCase(line) }),
+      supervisedStep: (line) => this.#step({ event: 'sft_step', ...snakeCase(line) }),
       note: (text) => noteTo(this, text),
       [Symbol.dispose]: () => undefined,
     };
@@ -61,6 +68,10 @@ export class JsonOutput implements Output {
         this.#put({ event: 'phase', name, done: done(), total, seconds });
       },
     };
+  }
+
+  #step(event: Event): void {
+    if (this.level !== 'quiet') this.#put(event);
   }
 
   #put(event: Event): void {

@@ -42,24 +42,41 @@ describe('output for machines', () => {
   it('hides secrets', async () => {
     const { output, events } = kept();
     await withVariables({ SOME_TOKEN: 'hush-hush' }, () => {
-      output.say('it is hush-hush');
+      const text = 'it is hush-hush';
+      output.say(text);
+      const detail = { line: 3, issues: [{ got: '"hush-hush"', source: 'argument x=hush-hush' }] };
+      output.fail({ exitCode: 2, code: 'CONFIG_INVALID', text, detail });
       return Promise.resolve();
     });
-    assert.deepEqual(events(), [{ event: 'note', text: 'it is ${SOME_TOKEN}' }]);
+    const text = 'it is ${SOME_TOKEN}';
+    const issues = [{ got: '"${SOME_TOKEN}"', source: 'argument x=${SOME_TOKEN}' }];
+    assert.deepEqual(events(), [
+      { event: 'note', text },
+      {
+        event: 'error',
+        code: 'CONFIG_INVALID',
+        message: text,
+        detail: { line: 3, issues },
+        exit_code: 2,
+      },
+    ]);
   });
 
-  it('tells of phases where it is verbose, and of no notes where it is quiet', () => {
+  it('tells of phases where it is verbose, and of no notes and steps where it is quiet', () => {
+    const pace = { step: 1, steps: 2, seconds: 1, secondsLeft: 1 };
+    const step = { ...pace, loss: 2, gradNorm: 1, learningRate: 1e-3, tokensPerSecond: 9 };
     const names = (level: Level): unknown[] => {
       const { output, events } = kept(level);
       using reporter = output.reporter();
       reporter.phase({ name: 'rollout', total: 8, done: () => 8 })[Symbol.dispose]();
+      reporter.supervisedStep(step);
       reporter.note('a note');
       reporter.note('warning: a warning');
       return events().map((event) => (event as { event: unknown }).event);
     };
     assert.deepEqual(names('quiet'), ['warning']);
-    assert.deepEqual(names('usual'), ['note', 'warning']);
-    assert.deepEqual(names('verbose'), ['phase', 'note', 'warning']);
+    assert.deepEqual(names('usual'), ['sft_step', 'note', 'warning']);
+    assert.deepEqual(names('verbose'), ['phase', 'sft_step', 'note', 'warning']);
   });
 
   it('is described in the page of the commands, every kind of line', () => {
