@@ -1,7 +1,8 @@
 /** The plans of a config on machines: the config as each of them would run it, counted and estimated. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { planRun, type RunPlan } from '../../actors/trainer/plan.ts';
+import { placeRun, type Station } from '../../actors/trainer/placement.ts';
+import { planRun, type PlacementPlan, type RunPlan } from '../../actors/trainer/plan.ts';
 import { withDevice } from '../../actors/trainer/this-machine.ts';
 import { configInvalid } from '../check/issues.ts';
 import { nearestOf } from '../check/nearest.ts';
@@ -18,7 +19,8 @@ import { dataPrompts, repeated, type DataPrompts } from '../plan/data.ts';
 import { estimated } from '../plan/estimate.ts';
 import { readMachines, thisMachine, type Machine } from '../plan/machines.ts';
 import { madePrompts } from '../plan/prompts.ts';
-import type { MachinePlan } from '../plan/report.ts';
+import type { MachinePlan, RefusedMachine } from '../plan/report.ts';
+import type { PlannedPlaces } from '../plan/settings.ts';
 import { sizedModel } from '../plan/sizes.ts';
 import { builtInRewards } from '../reward/registry.ts';
 import { packageRoot } from './package-root.ts';
@@ -39,22 +41,54 @@ const BASE_BYTES = 450 * 2 ** 20;
 /** Size of a picture that nobody gave. */
 const USUAL_PICTURE = [512, 512] as const;
 
-/** Plans a config on the machines that were asked for, or on all of the table. */
-export async function plansOf(
-  items: readonly string[],
-  flags: PlanFlags,
-): Promise<{ readonly head: string; readonly plans: readonly MachinePlan[] }> {
+/** The plans of a config. */
+interface Plans {
+  /** A line on the model and a step of it. */
+  readonly head: string;
+  readonly plans: readonly MachinePlan[];
+  /** Machines of the table that the config cannot run on. */
+  readonly refused: readonly RefusedMachine[];
+}
+
+/**
+ * Plans a config on the machines that were asked for, or on all of the table.
+ *
+ * @throws DEVICE_MISSING, CONFIG_INVALID where a machine that was asked for cannot run the config, or none of the table can
+ */
+export async function plansOf(items: readonly string[], flags: PlanFlags): Promise<Plans> {
   const planner = new Planner(items, flags);
-  const machines = await machinesOf(flags);
   const plans: MachinePlan[] = [];
-  for (const machine of machines) {
-    const first = await planner.tryOn(machine, []);
-    const advice = first.estimate.fits
-      ? []
-      : await advise(first, (more) => planner.tryOn(machine, more));
-    plans.push({ estimate: first.estimate, steps: first.steps, advice });
+  const refusals: { readonly machine: string; readonly error: CxmindError }[] = [];
+  for (const machine of await machinesOf(flags)) {
+    try {
+      plans.push(await planOn(planner, machine));
+    } catch (error) {
+      if (flags.machine !== undefined || !isRefusal(error)) throw error;
+      refusals.push({ machine: machine.name, error });
+    }
   }
-  return { head: planner.head, plans };
+  if (plans.length === 0) throw refusals[0]!.error;
+  const refused = refusals.map(({ machine, error }) => ({
+    machine,
+    hasCard: error.code !== 'DEVICE_MISSING',
+    reason: error.message,
+  }));
+  return { head: planner.head, plans, refused };
+}
+
+async function planOn(planner: Planner, machine: Machine): Promise<MachinePlan> {
+  const first = await planner.tryOn(machine, []);
+  const { estimate, steps } = first;
+  const advice = estimate.fits ? [] : await advise(first, (more) => planner.tryOn(machine, more));
+  return { estimate, steps, advice };
+}
+
+/** True for an error about a machine that lacks what a config asks for. */
+function isRefusal(error: unknown): error is CxmindError {
+  return (
+    error instanceof CxmindError &&
+    (error.code === 'DEVICE_MISSING' || error.code === 'CONFIG_INVALID')
+  );
 }
 
 async function machinesOf({ machine: wanted, machines: file }: PlanFlags): Promise<Machine[]> {
@@ -102,18 +136,19 @@ export class Planner {
     const policy = await sizedModel(run.policy.model, 'policy');
     const critic = run.critic && (await sizedModel(run.critic.model, 'value'));
     const { step, rows } = await this.#stepData(config, { policy, critic });
+    const places = placesOf(run.placement);
     const kind = run.policy.model.devices[0] === 'cpu' ? 'cpu' : 'cuda';
-    const key = [kind, run.placement.learners, ...more].join(' ');
-    const counted = this.#counted.get(key) ?? countStep(run, { policy, critic }, step);
+    const key = [kind, JSON.stringify(places), ...more].join(' ');
+    const counted = this.#counted.get(key) ?? countStep(run, { policy, critic }, step, places);
     this.#counted.set(key, counted);
     if (more.length === 0) this.head = headOf(policy, await counted, config);
-    const estimate = estimated(await counted, machine, run.policy.model.computeDType, {
+    const estimate = await estimated(await counted, machine, run.policy.model.computeDType, {
       memoryShare: run.rollout.engine.memoryShare,
       process: { baseBytes: machine.measured?.baseBytes ?? BASE_BYTES },
     });
     const prompts = this.#flags.prompts ?? rows;
     const steps = config.trainer.maxSteps ?? (prompts === null ? null : run.stepsOver(prompts));
-    return { run, estimate, steps };
+    return { run, estimate, steps, cards: machine.cards?.count ?? 0 };
   }
 
   /** The policy's sizes and a step of the run, as this machine's processor would run it. */
@@ -134,14 +169,11 @@ export class Planner {
       ...{ purpose: null, packageRoot: packageRoot(), rewards: builtInRewards },
     });
     if (issues.length > 0) throw configInvalid(issues);
-    const { cards } = machine;
-    const { device } = config.trainer;
-    const wanted = device === 'auto' ? (cards === null ? 'cpu' : 'cuda') : device;
-    const given = { ...config, trainer: { ...config.trainer, device: wanted } };
-    const placed = withDevice(given, () => undefined, {
-      tryDevice: () => {
+    const { cards, name } = machine;
+    const placed = withDevice(config, () => undefined, {
+      tryDevice: (device) => {
         if (cards !== null) return;
-        throw new CxmindError('DEVICE_MISSING', `device ${wanted}: ${machine.name} has no card`);
+        throw new CxmindError('DEVICE_MISSING', `device ${device}: ${name} has no card`);
       },
       countCards: () => cards?.count ?? 0,
     });
@@ -188,6 +220,29 @@ export class Planner {
     this.#data.set(key, known);
     return known;
   }
+}
+
+/**
+ * The numbers of a run's actors with models, placed as the run places them on hosts that are alike.
+ *
+ * @throws CONFIG_INVALID where there are too few cards
+ */
+function placesOf(plan: PlacementPlan): PlannedPlaces {
+  const hosts = Array.from({ length: plan.hosts }, (_, i) => ({
+    node: i === 0 ? null : `host-${i}`,
+    slots: 1,
+  }));
+  const { learners, rollouts } = placeRun(plan, hosts);
+  return {
+    ...{ learners: learners.length, rollouts: rollouts.length },
+    ...{ learnersADevice: mostADevice(learners), rolloutsADevice: mostADevice(rollouts) },
+  };
+}
+
+/** Stations at the device that has the most of them. */
+function mostADevice(stations: readonly Station[]): number {
+  const devices = Map.groupBy(stations, ({ place, device }) => JSON.stringify([place, device]));
+  return Math.max(...[...devices.values()].map(({ length }) => length));
 }
 
 /** The config with directories that have the `config.json` of its models; of a model on the hub that file alone is fetched. */

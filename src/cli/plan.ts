@@ -1,5 +1,4 @@
 import { Errors, Flags } from '@oclif/core';
-import type { MachinePlan } from '../plan/report.ts';
 import { ReportingCommand } from './command.ts';
 import { itemArgs } from './config-items.ts';
 import { pathFlag } from './flags.ts';
@@ -55,21 +54,20 @@ export class Plan extends ReportingCommand {
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Plan);
     const { plansOf } = await import('./plan-machines.ts');
-    const { detailsOf, factsOf, tableOf } = await import('../plan/report.ts');
+    const { THIS_MACHINE } = await import('../plan/machines.ts');
+    const { detailsOf, factsOf, refusalFacts, tableOf } = await import('../plan/report.ts');
     if (flags.calibrate) {
       const { calibrate } = await import('./plan-calibrate.ts');
       await calibrate(argv as string[], flags);
     }
-    const { head, plans } = await plansOf(argv as string[], flags);
-    const detailed = flags.machine === undefined ? plans.filter(isHere) : plans;
-    const lines = [tableOf(plans), ...detailed.map((plan) => `\n${detailsOf(plan)}`)];
+    const { head, plans, refused } = await plansOf(argv as string[], flags);
+    const detailed = plans.filter(
+      ({ estimate }) => flags.machine !== undefined || estimate.machine === THIS_MACHINE,
+    );
+    const lines = [tableOf(plans, refused), ...detailed.map((plan) => `\n${detailsOf(plan)}`)];
     this.log(head);
-    const facts = { machines: plans.map(factsOf) };
+    const facts = { machines: [...plans.map(factsOf), ...refused.map(refusalFacts)] };
     await this.output.tell({ event: 'result', command: 'plan', ...facts }, lines.join('\n'));
     if (plans.every(({ estimate }) => !estimate.fits)) this.exit(1);
   }
-}
-
-function isHere({ estimate }: MachinePlan): boolean {
-  return estimate.machine === 'this machine';
 }

@@ -14,10 +14,19 @@ export interface Advice {
 export interface Tried {
   readonly run: PlannedRun;
   readonly estimate: Estimate;
+  /** Cards of the machine. */
+  readonly cards: number;
 }
 
-/** Changes that may save memory, in the order of what they cost: none of quality first, then time, then what is trained. */
-const changes: readonly ((run: PlannedRun) => readonly string[])[] = [
+/**
+ * Changes that may save memory, in the order of what they cost: nothing first, then time, then what is trained.
+ * `trainer.device=auto` is one card, whatever the machine has.
+ */
+const changes: readonly ((run: PlannedRun, cards: number) => readonly string[])[] = [
+  ({ policy: { model } }, cards) =>
+    cards > 1 && model.devices.length === 1 && model.devices[0] !== 'cpu'
+      ? ['trainer.device=cuda']
+      : [],
   ({ step }) => (step.maxStaleness > 0 ? ['trainer.max_staleness=0'] : []),
   ({ policy }) =>
     policy.settings.gradientCheckpointing
@@ -84,7 +93,7 @@ export async function advise(first: Tried, tryWith: TryWith): Promise<Advice[]> 
   let last = first;
   for (const change of changes) {
     if (last.estimate.fits) break;
-    const items = change(last.run);
+    const items = change(last.run, last.cards);
     if (items.length === 0) continue;
     const tried = await tryWith([...taken.flat(), ...items]).catch(refused);
     if (tried === null || excessOf(tried.estimate) >= excessOf(last.estimate)) continue;

@@ -7,12 +7,12 @@ import { patchBytes } from '../tensor/patch-levels.ts';
 import { needsEntropies } from '../training/exploration.ts';
 import { learnerShares } from '../training/mini-batches.ts';
 import { CountedDevice, type DeviceKind, type DeviceMemory } from './counted/device.ts';
-import { noWork, type Work } from './counted/work.ts';
+import { noWork, timesWork, type Work } from './counted/work.ts';
 import { countedGeneration, type CountedGeneration } from './generation.ts';
 import type { KeptRun } from './kept.ts';
 import { openCounted, scoringWork, updateWork, type CountedModel } from './passes.ts';
 import { madeResponses } from './prompts.ts';
-import type { PlannedModel, PlannedRun, PlannedTraining } from './settings.ts';
+import type { PlannedModel, PlannedPlaces, PlannedRun, PlannedTraining } from './settings.ts';
 import type { SizedModel } from './sizes.ts';
 
 /** Phases of a step, in their order, by the names of their metrics `timing_s/…`; generation in its two parts. */
@@ -27,7 +27,7 @@ export const phases = [
 ] as const;
 export type Phase = (typeof phases)[number];
 
-/** An actor with a device of its own. */
+/** A role of actors with models. Those of one role share a device where there are more of them than devices. */
 export type ActorName = 'rollout' | 'learner' | 'reference' | 'critic';
 
 /** The models of a run, from their `config.json` alone. */
@@ -47,11 +47,14 @@ export interface StepData {
 /** A step of a run, counted. */
 export interface CountedStep {
   readonly kind: DeviceKind;
-  /** The work of one learner or rollout in each phase; those of others have as much at the same time. */
+  /** The work of one device in each phase; others have as much at the same time. */
   readonly work: Readonly<Record<Phase, Work>>;
-  /** The memory of each actor's device. */
+  /** The memory that all actors of a role take on one device. */
   readonly actors: Readonly<Partial<Record<ActorName, DeviceMemory>>>;
-  readonly cache: Pick<CountedGeneration, 'cacheBytes' | 'sequenceBytes'> & {
+  /** Actors of a role on one device. */
+  readonly places: PlannedPlaces;
+  /** The cache of one rollout. */
+  readonly cache: Pick<CountedGeneration, 'cacheBytes' | 'sequenceBytes' | 'decodeAt'> & {
     /** Bytes of the module with the most parameters, as it computes. */
     readonly largestModuleBytes: number;
   };
@@ -62,22 +65,27 @@ export interface CountedStep {
   readonly tokens: number;
 }
 
-/** Counts a step of a run. */
+/**
+ * Counts a step of a run.
+ *
+ * Actors of one role that share a device have their work at the same time: the device has the sum of it, and of their
+ * workspaces.
+ */
 export async function countStep(
   run: PlannedRun,
   { policy, critic }: RunModels,
   { prompts, responseTokens }: StepData,
+  places: PlannedPlaces,
 ): Promise<CountedStep> {
   const kind: DeviceKind = run.policy.model.devices[0] === 'cpu' ? 'cpu' : 'cuda';
-  const { learners } = run.placement;
+  const { learners, learnersADevice, rolloutsADevice } = places;
   const { n } = run.step.sampling;
   const samples = madeResponses(prompts, n, responseTokens);
   const own = learnerShares(samples, learners)[0]!.map((i) => samples[i]!);
   const { settings, model } = run.policy;
   const rollout = new CountedDevice(kind);
-  const rollouts = run.placement.rollouts ?? learners;
   const generation = await countedGeneration(rollout, policy, {
-    prompts: prompts.slice(0, Math.ceil(prompts.length / rollouts)),
+    prompts: prompts.slice(0, Math.ceil(prompts.length / places.rollouts)),
     responses: n,
     responseTokens,
     longest: run.step.maxPromptLength + run.step.maxResponseLength,
@@ -102,31 +110,41 @@ export async function countStep(
       ...{ settings: run.critic.settings, updates: run.step.critic, learners },
       dtype: run.critic.model.computeDType,
     }));
-  const memoryOf = ({ device }: { readonly device: CountedDevice }): DeviceMemory => device.memory;
   return {
     kind,
     work: {
-      prefill: generation.prefill,
-      decode: generation.decode,
-      old,
+      prefill: timesWork(generation.prefill, rolloutsADevice),
+      decode: timesWork(generation.decode, rolloutsADevice),
+      old: timesWork(old, learnersADevice),
       ref: ref ?? noWork,
-      values: values ?? noWork,
-      update_critic: updateCritic ?? noWork,
-      update_actor: update,
+      values: timesWork(values ?? noWork, learnersADevice),
+      update_critic: timesWork(updateCritic ?? noWork, learnersADevice),
+      update_actor: timesWork(update, learnersADevice),
     },
     actors: {
-      rollout: rollout.memory,
-      learner: memoryOf(trainer),
-      ...(reference !== null && { reference: memoryOf(reference) }),
-      ...(valuer !== null && { critic: memoryOf(valuer) }),
+      rollout: memoryOf(rollout, rolloutsADevice),
+      learner: memoryOf(trainer.device, learnersADevice),
+      ...(reference !== null && { reference: memoryOf(reference.device, 1) }),
+      ...(valuer !== null && { critic: memoryOf(valuer.device, learnersADevice) }),
     },
+    places,
     cache: { ...generation, largestModuleBytes: largestModuleBytes(policy, model.computeDType) },
-    kept: keptRun(run, { policy, critic }),
+    kept: keptRun(run, { policy, critic }, learners),
     experienceBytes: experienceBytes(prompts, samples.length * responseTokens),
     tokens: samples.reduce(
       (sum, { prompt }) => sum + prompt.tokenIds.data.length + responseTokens,
       0,
     ),
+  };
+}
+
+/** The memory of as many actors on one device as there are of a role. */
+function memoryOf({ memory }: CountedDevice, actors: number): DeviceMemory {
+  return {
+    allocated: actors * memory.allocated,
+    workspaces: actors * memory.workspaces,
+    inside: actors * memory.inside,
+    programs: actors * memory.programs,
   };
 }
 
@@ -171,7 +189,7 @@ function scored(kind: DeviceKind, policy: SizedModel, dtype: FloatDType): Counte
   return openCounted(new CountedDevice(kind), { ...policy, adapter: null }, dtype, false);
 }
 
-function keptRun(run: PlannedRun, { policy, critic }: RunModels): KeptRun {
+function keptRun(run: PlannedRun, { policy, critic }: RunModels, learners: number): KeptRun {
   const modelOf = (
     name: 'policy' | 'critic',
     { layout, adapter, frozenLength }: SizedModel,
@@ -189,7 +207,7 @@ function keptRun(run: PlannedRun, { policy, critic }: RunModels): KeptRun {
     policy: modelOf('policy', policy, run.policy),
     critic: critic && run.critic && modelOf('critic', critic, run.critic),
     reference: policy.adapter === null ? (run.reference?.model ?? null) : null,
-    learners: run.placement.learners,
+    learners,
     isAhead: run.step.maxStaleness > 0,
   };
 }

@@ -3,7 +3,7 @@ import type { FloatDType } from '../tensor/dtype.ts';
 import { bytesPerElement } from '../tensor/dtype.ts';
 import { phases, type ActorName, type CountedStep, type Phase } from './count.ts';
 import type { DeviceMemory } from './counted/device.ts';
-import { weighed } from './counted/work.ts';
+import { sumOf as sumOfWork, timesWork, weighed, type Work } from './counted/work.ts';
 import { keptOnCard, keptOnHost, type Kept } from './kept.ts';
 import { ratesOf, type Machine } from './machines.ts';
 
@@ -43,52 +43,91 @@ const THREAD_BYTES = 32 * 2 ** 20;
 const PROGRAM_BYTES = 0.85 * 2 ** 20;
 
 /** Estimates a step on a machine. */
-export function estimated(
+export async function estimated(
   counted: CountedStep,
   machine: Machine,
   dtype: FloatDType,
   run: { readonly memoryShare: number; readonly process: ProcessMemory },
-): Estimate {
+): Promise<Estimate> {
   const rates = ratesOf(machine, counted.kind, dtype);
+  const caches = cachesOn(counted, machine, run.memoryShare);
+  const memory = memoryOn(counted, machine, { ...run, cacheBytes: sumOf(caches) });
+  const fits = memory.every((place) => place.fits);
+  // What does not fit has no time; it is told that of a run with room, to compare with.
+  const decode = fits ? await decodeWork(counted, caches) : counted.work.decode;
+  const work = { ...counted.work, decode };
   const seconds = Object.fromEntries(
-    phases.map((phase) => [phase, weighed(counted.work[phase], rates)]),
+    phases.map((phase) => [phase, weighed(work[phase], rates)]),
   ) as Record<Phase, number>;
   const stepSeconds = phases.reduce((sum, phase) => sum + seconds[phase], 0);
-  const memory = memoryOn(counted, machine, run);
   return {
     machine: machine.name,
     memory,
-    fits: memory.every(({ fits }) => fits),
+    fits,
     seconds,
     stepSeconds,
     tokensPerSecond: counted.tokens / stepSeconds,
   };
 }
 
+/**
+ * Bytes of each rollout's cache on a device. On a card, each takes no more than its share of what is free when it opens,
+ * and no less than one sequence.
+ */
+function cachesOn(
+  { kind, kept, cache, places }: CountedStep,
+  machine: Machine,
+  share: number,
+): number[] {
+  const { cacheBytes, sequenceBytes } = cache;
+  if (kind === 'cpu') return Array<number>(places.rolloutsADevice).fill(cacheBytes);
+  let free = cardBytes(machine) - sumOf(keptOnCard(kept).map(({ bytes }) => bytes));
+  return Array.from({ length: places.rolloutsADevice }, () => {
+    const taken = Math.max(sequenceBytes, Math.min(cacheBytes, share * free));
+    free -= taken;
+    return taken;
+  });
+}
+
+/** The work of decoding by the rollouts of a device, of which some may have less cache than they have responses. */
+async function decodeWork({ work, cache }: CountedStep, caches: readonly number[]): Promise<Work> {
+  const works: Work[] = [];
+  for (const bytes of caches) {
+    const isCut = bytes < cache.cacheBytes;
+    const one = isCut
+      ? await cache.decodeAt(Math.floor(bytes / cache.sequenceBytes))
+      : timesWork(work.decode, 1 / caches.length);
+    works.push(one);
+  }
+  return sumOfWork(works);
+}
+
+function cardBytes({ cards }: Machine): number {
+  return (cards?.memoryGib ?? 0) * 2 ** 30;
+}
+
 function memoryOn(
   counted: CountedStep,
   machine: Machine,
-  { memoryShare, process }: { readonly memoryShare: number; readonly process: ProcessMemory },
+  { cacheBytes, process }: { readonly cacheBytes: number; readonly process: ProcessMemory },
 ): Placed[] {
   const isOnCard = counted.kind === 'cuda';
   const memories = Object.values<DeviceMemory>(counted.actors);
-  const threads = memories.length - MODEL_ACTORS;
+  const { rolloutsADevice, learnersADevice } = counted.places;
+  const shared = rolloutsADevice - 1 + (counted.kept.critic ? 2 : 1) * (learnersADevice - 1);
+  const threads = memories.length + shared - MODEL_ACTORS;
   const programs = memories.reduce((sum, memory) => sum + memory.programs, 0);
   const ofHost = [
     ...keptOnHost(counted.kept, isOnCard),
-    ...(isOnCard ? [] : computingParts(counted, counted.cache.cacheBytes)),
+    ...(isOnCard ? [] : computingParts(counted, cacheBytes)),
     { what: 'prompts, responses and experience', bytes: counted.experienceBytes },
     { what: 'process, threads and libraries', bytes: process.baseBytes + threads * THREAD_BYTES },
     { what: 'compiled programs', bytes: programs * PROGRAM_BYTES },
   ];
   const host = placed('host', ofHost, machine.host.memoryGib * 2 ** 30);
   if (!isOnCard) return [host];
-  const capacity = (machine.cards?.memoryGib ?? 0) * 2 ** 30;
-  const kept = keptOnCard(counted.kept);
-  const free = capacity - sumOf(kept);
-  const { cacheBytes, sequenceBytes } = counted.cache;
-  const cache = Math.max(sequenceBytes, Math.min(cacheBytes, memoryShare * free));
-  return [placed('card', [...kept, ...computingParts(counted, cache)], capacity), host];
+  const parts = [...keptOnCard(counted.kept), ...computingParts(counted, cacheBytes)];
+  return [placed('card', parts, cardBytes(machine)), host];
 }
 
 /**
@@ -99,7 +138,6 @@ function memoryOn(
 function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: number): Kept[] {
   const { policy, reference } = kept;
   const memories = Object.entries(actors) as [ActorName, DeviceMemory][];
-  const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0);
   const inside = memories.map(([, memory]) => memory.inside);
   const isCard = kind === 'cuda';
   const stagedBy = (name: ActorName): number => {
@@ -114,10 +152,10 @@ function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: 
   };
   const passes = memories.map(([name, { workspaces }]) => workspaces + stagedBy(name));
   return [
-    { what: 'activations of passes', bytes: isCard ? Math.max(...passes) : sum(passes) },
+    { what: 'activations of passes', bytes: isCard ? Math.max(...passes) : sumOf(passes) },
     {
       what: "tensors inside of programs, in ONNX Runtime's arenas",
-      bytes: isCard ? sum(inside) : Math.max(...inside),
+      bytes: isCard ? sumOf(inside) : Math.max(...inside),
     },
     {
       what: 'cache of keys and values',
@@ -130,10 +168,10 @@ function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: 
 const ownerOf = { learner: 'policy', critic: 'critic' } as const;
 
 function placed(place: Placed['place'], parts: readonly Kept[], capacityBytes: number): Placed {
-  const peakBytes = sumOf(parts);
+  const peakBytes = sumOf(parts.map(({ bytes }) => bytes));
   return { place, parts, peakBytes, capacityBytes, fits: peakBytes <= capacityBytes };
 }
 
-function sumOf(parts: readonly Kept[]): number {
-  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }

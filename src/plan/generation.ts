@@ -48,6 +48,8 @@ export interface CountedGeneration {
   readonly cacheBytes: number;
   /** Bytes of one such sequence, without which nothing can be generated. */
   readonly sequenceBytes: number;
+  /** The work of decoding where the cache has room for so many sequences: the fewer, the more waves. */
+  readonly decodeAt: (slots: number) => Promise<Work>;
 }
 
 /** Counts a generation. */
@@ -86,11 +88,15 @@ export async function countedGeneration(
     works.push(timesWork(work, count));
   }
   const decoded = { device, model, weights, plan, logitBias, responses, ...size };
-  const decode =
+  const decodedIn = (slots: number): Promise<Decoded> =>
     sampler === null
-      ? await hostDecoding(decoded)
-      : await pagedDecoding({ ...decoded, sampler, prompt: entered[0]! });
-  return { prefill: sumOf(works), ...decode };
+      ? hostDecoding({ ...decoded, slots })
+      : pagedDecoding({ ...decoded, slots, sampler, prompt: entered[0]! });
+  return {
+    prefill: sumOf(works),
+    ...(await decodedIn(size.slots)),
+    decodeAt: async (slots) => (await decodedIn(slots)).decode,
+  };
 }
 
 /** Options of a decoder, and the responses that it has to decode. */
@@ -105,7 +111,7 @@ interface Decoding {
   readonly capacity: number;
 }
 
-type Decoded = Omit<CountedGeneration, 'prefill'>;
+type Decoded = Omit<CountedGeneration, 'prefill' | 'decodeAt'>;
 
 const GREEDY: Sampling = { temperature: 0, topK: -1, topP: 1 };
 

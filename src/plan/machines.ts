@@ -65,7 +65,7 @@ export async function readMachines(file: string): Promise<Machine[]> {
 }
 
 /** The name of the machine that a plan is made on. */
-const THIS_MACHINE = 'this machine';
+export const THIS_MACHINE = 'this machine';
 
 /**
  * This machine's processor and memory.

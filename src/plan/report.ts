@@ -12,6 +12,14 @@ export interface MachinePlan {
   readonly advice: readonly Advice[];
 }
 
+/** A machine that a config cannot run on. */
+export interface RefusedMachine {
+  readonly machine: string;
+  /** False where the config asks for a card, and the machine has none. */
+  readonly hasCard: boolean;
+  readonly reason: string;
+}
+
 /** Hours of the whole run, validation and checkpoints not counted; null where the number of steps is not known. */
 function hoursOf({ estimate, steps }: MachinePlan): number | null {
   return steps === null ? null : (steps * estimate.stepSeconds) / 3600;
@@ -45,8 +53,16 @@ function estimateFacts({ machine, fits, memory, seconds, stepSeconds, tokensPerS
   };
 }
 
-/** The table of machines: where the run fits, and how long it takes there. */
-export function tableOf(plans: readonly MachinePlan[]): string {
+/** Facts of a machine that a config cannot run on. */
+export function refusalFacts({ machine, reason }: RefusedMachine) {
+  return { machine, fits: false, reason };
+}
+
+/** The table of machines: where the run fits, and how long it takes there. Reasons of those it cannot run on follow. */
+export function tableOf(
+  plans: readonly MachinePlan[],
+  refused: readonly RefusedMachine[] = [],
+): string {
   const rows = plans.map((plan): string[] => {
     const { estimate } = plan;
     const { memory, stepSeconds, tokensPerSecond, fits } = estimate;
@@ -66,7 +82,14 @@ export function tableOf(plans: readonly MachinePlan[]): string {
     ];
   });
   const head = ['machine', 'fits', 'card, GiB', 'host, GiB', 'step, s', 'tokens/s', 'hours'];
-  return aligned([head, ...rows]);
+  const others = refused.map(({ machine, hasCard }) => [
+    ...[machine, hasCard ? 'no' : 'no card'],
+    ...head.slice(2).map(() => ''),
+  ]);
+  const reasons = refused
+    .filter(({ hasCard }) => hasCard)
+    .map(({ machine, reason }) => `${machine}: ${reason}`);
+  return [aligned([head, ...rows, ...others]), ...reasons].join('\n');
 }
 
 /** The details of one machine: memory by part, seconds by phase, and what to change where it does not fit. */

@@ -1,4 +1,3 @@
-import type { Algorithm } from '../config/schema.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { Sampling } from '../generation/sampler.ts';
 import type { ExplorationOptions } from '../training/exploration.ts';
@@ -13,7 +12,6 @@ interface PlannedCompute {
   readonly devices: readonly DeviceName[];
   readonly computeDType: FloatDType;
   readonly isOffloaded: boolean;
-  readonly storage: FloatDType;
 }
 
 /** A model that is trained. */
@@ -55,18 +53,15 @@ export interface PlannedRun {
   readonly critic: { readonly model: PlannedModel; readonly settings: PlannedTraining } | null;
   readonly reference: {
     readonly model: PlannedCompute;
-    readonly moves: boolean;
     readonly microBatch: MicroBatchOptions;
   } | null;
   readonly rollout: {
     readonly engine: { readonly maxPrefillTokens: number; readonly memoryShare: number };
   };
-  readonly placement: { readonly learners: number; readonly rollouts: number | null };
   readonly step: {
     /** P */
     readonly prompts: number;
     readonly sampling: Sampling & { readonly n: number };
-    readonly algorithm: Algorithm;
     readonly maxPromptLength: number;
     readonly maxResponseLength: number;
     readonly maxStaleness: number;
@@ -74,4 +69,12 @@ export interface PlannedRun {
     readonly critic: PlannedUpdates;
     readonly exploration: ExplorationOptions;
   };
+}
+
+/** Actors of a run that have models, and how many of them share a device where most do. */
+export interface PlannedPlaces {
+  readonly learners: number;
+  readonly rollouts: number;
+  readonly learnersADevice: number;
+  readonly rolloutsADevice: number;
 }

@@ -74,7 +74,7 @@ export class CountedDevice implements Device {
     this.host = kind === 'cpu' ? this.#hostMemory() : null;
   }
 
-  /** The memory that was held at most since the device was made, or since `forget`. */
+  /** The memory that was held at most since the device was made. */
   get memory(): DeviceMemory {
     const inside = [...this.#inside.values()];
     return {

@@ -1,8 +1,7 @@
-import { noWork, sumOf, timesWork, type Work } from './work.ts';
+import { noWork, sumOf, type Work } from './work.ts';
 
-/** A book of the work that a device was asked for, by the phase in which it was. */
+/** A book of the work that a device is asked for. */
 export class Ledger {
-  readonly #phases = new Map<string, Work>();
   #open: Work = noWork;
 
   /** Adds work to what is open. */
@@ -32,15 +31,5 @@ export class Ledger {
     } finally {
       this.#open = before;
     }
-  }
-
-  /** Enters work under a phase. */
-  enter(phase: string, work: Work, times = 1): void {
-    this.#phases.set(phase, sumOf([this.work(phase), timesWork(work, times)]));
-  }
-
-  /** The work of a phase. */
-  work(phase: string): Work {
-    return this.#phases.get(phase) ?? noWork;
   }
 }

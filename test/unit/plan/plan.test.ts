@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { plansOf } from '../../../src/cli/plan-machines.ts';
-import { readMachines } from '../../../src/plan/machines.ts';
+import { Planner, plansOf } from '../../../src/cli/plan-machines.ts';
+import { advise } from '../../../src/plan/advice.ts';
+import type { Estimate } from '../../../src/plan/estimate.ts';
+import { readMachines, type Machine } from '../../../src/plan/machines.ts';
 import { detailsOf, factsOf, tableOf, type MachinePlan } from '../../../src/plan/report.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { wideText } from './configs.ts';
@@ -21,6 +23,11 @@ describe('the plan of a run', () => {
     `small:
   cards: { name: small, count: 1, memory_gib: 5, bandwidth_gb_s: 1000, tflops_bf16: 100, tflops_f32: 20 }
   host: { cores: 8, memory_gib: 32, bandwidth_gb_s: 50, gflops_a_core: 50 }
+pair:
+  cards: { name: small, count: 2, memory_gib: 5, bandwidth_gb_s: 1000, tflops_bf16: 100, tflops_f32: 20, link_gb_s: 50 }
+  host: { cores: 8, memory_gib: 32, bandwidth_gb_s: 50, gflops_a_core: 50 }
+roomy:
+  host: { cores: 8, memory_gib: 64, bandwidth_gb_s: 50, gflops_a_core: 50 }
 tiny:
   host: { cores: 2, memory_gib: 0.5, bandwidth_gb_s: 20, gflops_a_core: 50 }
 `,
@@ -36,10 +43,19 @@ tiny:
     return plans[0]!;
   };
 
+  const machineOf = async (wanted: string): Promise<Machine> =>
+    (await readMachines(machines)).find(({ name }) => name === wanted)!;
+  const planner = new Planner(items, {});
+  const roomyCard = {
+    ...{ name: 'roomy', count: 1, memoryGib: 24, linkGbS: null },
+    ...{ bandwidthGbS: 1000, tflopsBf16: 100, tflopsF32: 20 },
+  };
+
   it('says what to change where a card is too small, and that fits when it is applied', async () => {
-    const plan = await planOn('small');
-    assert.equal(plan.estimate.fits, false);
-    const { advice } = plan;
+    const machine = await machineOf('small');
+    const first = await planner.tryOn(machine, []);
+    assert.equal(first.estimate.fits, false);
+    const advice = await advise(first, (more) => planner.tryOn(machine, more));
     const last = advice.at(-1)!;
     assert.ok(last.estimate.fits);
     const applied = await planOn(
@@ -51,11 +67,76 @@ tiny:
     // None of the changes is for nothing.
     for (const one of advice) {
       const others = advice.filter((other) => other !== one).flatMap(({ items: some }) => some);
-      assert.equal((await planOn('small', others)).estimate.fits, false);
+      assert.equal((await planner.tryOn(machine, others)).estimate.fits, false);
     }
-    const text = detailsOf(plan);
+    const text = detailsOf({ ...first, advice });
     assert.match(text, /to make it fit/);
     for (const { items: some } of advice) assert.ok(text.includes(some.join(' ')));
+  });
+
+  it('takes one card for trainer.device=auto as a run does, and advises all of them', async () => {
+    const [one, two] = [await machineOf('small'), await machineOf('pair')];
+    const auto = await planner.tryOn(two, []);
+    assert.deepEqual(auto.run.policy.model.devices, ['cuda:0']);
+    assert.deepEqual(auto.estimate.seconds, (await planner.tryOn(one, [])).estimate.seconds);
+    const roomier = { ...two, cards: { ...two.cards!, memoryGib: 6.5 } };
+    const tried = await planner.tryOn(roomier, []);
+    assert.equal(tried.estimate.fits, false);
+    const advice = await advise(tried, (more) => planner.tryOn(roomier, more));
+    assert.deepEqual(
+      advice.map(({ items: some }) => some),
+      [['trainer.device=cuda']],
+    );
+  });
+
+  it('gives a processor the work and the memory of all actors that share it', async () => {
+    const machine = await machineOf('roomy');
+    const on = async (...more: string[]): Promise<Estimate> =>
+      (await planner.tryOn(machine, more)).estimate;
+    const partOf = ({ memory }: Estimate, name: string): number =>
+      memory[0]!.parts.find(({ what }) => what === name)!.bytes;
+    const [one, learners, rollouts] = [
+      await on(),
+      await on('worker.actor.num_workers=4'),
+      await on('worker.rollout.num_workers=4'),
+    ];
+    // Four learners on one processor have one rollout beside them, and no more cores than one learner.
+    assert.equal(learners.seconds.prefill, one.seconds.prefill);
+    assert.equal(learners.seconds.decode, one.seconds.decode);
+    assert.ok(learners.seconds.update_actor > 0.9 * one.seconds.update_actor);
+    assert.ok(rollouts.seconds.decode > one.seconds.decode);
+    // Every rollout has logits and draws for 32 sequences in f32. The sequences are as many as before.
+    const cache = 'cache of keys and values';
+    assert.equal(
+      partOf(rollouts, cache) - partOf(one, cache),
+      3 * 2 * 32 * wideText.vocab_size * 4,
+    );
+  });
+
+  it('decodes in more waves where the cache is cut to its share of the card', async () => {
+    const machine = { ...(await machineOf('small')), cards: roomyCard };
+    const at = async (...more: string[]): Promise<Estimate> =>
+      (await planner.tryOn(machine, more)).estimate;
+    const whole = await at();
+    // Of 16 sequences of 2 kinds x 4 layers x 2 heads x 128 numbers of 2 bytes x 128 tokens, 3 fit: there are 6 waves.
+    const cut = await at('worker.rollout.gpu_memory_utilization=0.0001');
+    assert.ok(whole.fits && cut.fits);
+    assert.equal(cut.seconds.prefill, whole.seconds.prefill);
+    assert.ok(cut.seconds.decode > 4 * whole.seconds.decode);
+  });
+
+  it('shows machines that lack the device as such, and throws where none has it', async () => {
+    const wanted = [...items, 'trainer.device=cuda'];
+    const { plans, refused } = await plansOf(wanted, {});
+    assert.ok(plans.length > 1);
+    assert.deepEqual(
+      refused.map(({ machine, hasCard }) => [machine, hasCard]),
+      ['this machine', 'cpu-16-cores', 'cpu-96-cores'].map((name) => [name, false]),
+    );
+    assert.match(tableOf(plans, refused), /\nthis machine +no card/);
+    await assert.rejects(plansOf([...items, 'data.max_prompt_length=0'], {}), {
+      code: 'CONFIG_INVALID',
+    });
   });
 
   it('adds up to what it tells, and has hours by the steps', async () => {
