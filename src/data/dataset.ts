@@ -48,7 +48,7 @@ export interface OpenDataset {
 
 /**
  * Checks every row of a data set, as `loadDataset` does. Rows of JSON Lines stay in their files, and are read again when
- * they are asked for. So do those of Parquet once 256 MiB of them are held; rows of other files are held.
+ * they are asked for. So do those of Parquet once they take an eighth of memory; rows of other files are held.
  *
  * @throws DATA_INVALID as `loadDataset` does
  */
@@ -56,7 +56,7 @@ export async function openDataset({
   heldBytes,
   ...options
 }: DatasetOptions & {
-  /** Bytes of rows of Parquet that are held; 256 MiB if absent. */
+  /** Bytes of rows of Parquet that are held; an eighth of the memory if absent. */
   readonly heldBytes?: number;
 }): Promise<OpenDataset> {
   const rows = new FileRows(options, heldBytes);

@@ -2,10 +2,11 @@
  * Rows of a data set that stay in their files: a row is read when it is asked for, so a set may be larger than memory.
  *
  * That holds for JSON Lines, whose rows are found by their offset, and for Parquet, whose row groups are read again
- * (`parquet-groups.ts`); its first rows are held, as most sets are small. What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of
- * other files are held in memory.
+ * (`parquet-groups.ts`). What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of other
+ * files are held in memory, and so are rows of Parquet until they take too much of it.
  */
 import { stat } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { CxmindError } from '../errors.ts';
 import { decodeRow } from './decode-row.ts';
 import { ParquetGroups } from './parquet-groups.ts';
@@ -57,8 +58,14 @@ export function joinedRows(first: RowStore, second: RowStore): RowStore {
   };
 }
 
-/** Bytes of rows of Parquet that are held. */
-const HELD_BYTES = 2 ** 28;
+/**
+ * Bytes of rows of Parquet that a set holds: an eighth of the memory of the machine, or of the container.
+ *
+ * A row that is not held costs the reading of its whole row group, so as many are held as leave room for the models.
+ */
+function defaultHeldBytes(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity) / 8;
+}
 
 /** Places of 2^16 rows. */
 interface PlaceBlock {
@@ -96,7 +103,7 @@ export class FileRows implements RowStore {
   #length = 0;
 
   /** @param heldBytes bytes of rows of Parquet that are held */
-  constructor(keys: RowKeys, heldBytes = HELD_BYTES) {
+  constructor(keys: RowKeys, heldBytes = defaultHeldBytes()) {
     this.#keys = keys;
     this.#room = heldBytes;
   }
