@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import type { LogLevel, LogLine, LogPage } from '../dashboard/api.ts';
+import { logLevels } from '../dashboard/readers/log.ts';
+import type { RunView } from '../dashboard/run-view.ts';
 import { ReportingCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { runArg } from './flags.ts';
 
 const LOOK_MS = 300;
 const PAGE_LINES = 500;
-const levels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[];
 
 export class Logs extends ReportingCommand {
   static override summary = 'Print the log of a run, and follow it.';
@@ -23,7 +24,7 @@ export class Logs extends ReportingCommand {
       min: 1,
       max: 100_000,
     }),
-    level: Flags.option({ description: 'lowest level', options: levels, default: 'info' })(),
+    level: Flags.option({ description: 'lowest level', options: logLevels, default: 'info' })(),
     follow: Flags.boolean({ description: 'print what comes, until Ctrl-C', default: false }),
   };
 
@@ -38,7 +39,7 @@ export class Logs extends ReportingCommand {
       }
     };
     const { level } = flags;
-    const first = await view.log({ count: flags.lines, level });
+    const first = await lastLines(view, { count: flags.lines, level });
     await show(first);
     if (!flags.follow) {
       return output.tell({ event: 'result', command: 'logs', lines: first.lines.length }, '');
@@ -55,6 +56,25 @@ export class Logs extends ReportingCommand {
       }
     });
   }
+}
+
+/**
+ * The last lines of a log, as many as are wanted where it has them.
+ *
+ * A page ends after so many bytes, and has fewer lines where most are of lower levels; then those before it are read.
+ */
+async function lastLines(
+  view: Pick<RunView, 'log'>,
+  { count, level }: { readonly count: number; readonly level: LogLevel },
+): Promise<LogPage> {
+  const last = await view.log({ count, level });
+  let { lines, before } = last;
+  while (lines.length < count && before !== null) {
+    const page = await view.log({ before, count: count - lines.length, level });
+    lines = [...page.lines, ...lines];
+    before = page.before;
+  }
+  return { lines, before, after: last.after };
 }
 
 /** An event as a line to read: time, level, event, fields. */

@@ -6,20 +6,13 @@
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../check/json.ts';
-import type {
-  Event,
-  LogPage,
-  RunDetail,
-  RunListing,
-  RunStatus,
-  SampleIndex,
-  SampleKind,
-  ValidationReport,
-} from './api.ts';
+import type { Event, LogPage, RunDetail, RunListing, RunStatus } from './api.ts';
+import type { SampleIndex, SampleKind, ValidationReport } from './api-samples.ts';
+import { InTurn } from './readers/in-turn.ts';
 import { logPage, WarningList, type LogQuery } from './readers/log.ts';
 import { MetricTable } from './readers/metrics.ts';
 import { SampleFile, SampleFolder, type SampleFiles } from './readers/sample-files.ts';
-import { Samples } from './readers/samples.ts';
+import { sampleKinds, Samples } from './readers/samples.ts';
 import { listingOf, statusIn, statusVersion } from './readers/status.ts';
 import { TimelineFile } from './readers/timeline.ts';
 import { validationReport } from './readers/validation.ts';
@@ -27,8 +20,6 @@ import type { RunControl } from './run-control.ts';
 
 /** A run by its folder. */
 export type RunPlace = Pick<RunListing, 'id' | 'name' | 'folder'>;
-
-const kinds: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
 
 type Grown = Extract<Event, { type: 'grown' }>;
 
@@ -50,6 +41,7 @@ export class RunView {
   /** True where all answers of validations are kept. */
   #keepsValidations = false;
   #sampleFolders = '';
+  readonly #turns = new InTurn();
   #status: RunStatus | null = null;
   #statusVersion: string | null = null;
   #isOpened = false;
@@ -72,12 +64,16 @@ export class RunView {
     this.#samples = this.#openSamples({ rollout: null, validation: null });
   }
 
-  /** Reads the status if the run wrote it anew. */
-  async #refreshStatus(): Promise<void> {
+  /** Reads the status if the run wrote it anew, after the readings that were begun before. */
+  #refreshStatus(): Promise<void> {
+    return this.#turns.run(() => this.#readStatus());
+  }
+
+  async #readStatus(): Promise<void> {
     const version = await statusVersion(this.place.folder);
     if (version === this.#statusVersion) return;
-    this.#statusVersion = version;
     this.#status = await statusIn(this.place.folder);
+    this.#statusVersion = version;
     const folders = this.#status?.samples ?? { rollout: null, validation: null };
     const named = JSON.stringify(folders);
     if (named !== this.#sampleFolders) this.#samples = this.#openSamples(folders);
@@ -129,9 +125,9 @@ export class RunView {
 
   async sampleIndex(kind: SampleKind): Promise<SampleIndex> {
     const samples = await this.samples(kind);
-    await Promise.all(kinds.map((one) => this.#samples[one].refresh()));
+    await Promise.all(sampleKinds.map((one) => this.#samples[one].refresh()));
     const columns = samples.columns();
-    const found = kinds.filter((one) => this.#samples[one].lastStep !== null);
+    const found = sampleKinds.filter((one) => this.#samples[one].lastStep !== null);
     const hint = columns.steps.length === 0 ? hints[kind] : null;
     return { kind, ...columns, kinds: found, hint };
   }

@@ -8,6 +8,8 @@ import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refusal } from '../serving/refusal.ts';
+import { InTurn } from './readers/in-turn.ts';
+import type { RunListing } from './api.ts';
 import type { RunControl } from './run-control.ts';
 import { RunView } from './run-view.ts';
 
@@ -20,6 +22,7 @@ export class Runs {
   readonly #roots: readonly string[];
   readonly #control: RunControl;
   readonly #views = new Map<string, RunView>();
+  readonly #turns = new InTurn();
 
   /** @param roots folders of runs, or folders with such folders in them */
   constructor(roots: readonly string[], control: RunControl) {
@@ -28,7 +31,11 @@ export class Runs {
   }
 
   /** Finds the runs that there are now. Those that were found before keep their readers. */
-  async find(): Promise<readonly RunView[]> {
+  find(): Promise<readonly RunView[]> {
+    return this.#turns.run(() => this.#find());
+  }
+
+  async #find(): Promise<readonly RunView[]> {
     const found = (await Promise.all(this.#roots.map((root) => foldersIn(root, DEPTH)))).flat();
     const folders = [...new Set(found)].sort();
     const above = commonFolder(folders);
@@ -51,6 +58,13 @@ export class Runs {
     if (view !== undefined) return view.open();
     throw refusal(404, `no run ${id.slice(0, 50)}`);
   }
+}
+
+/** Runs as they are now, looked at one after the other: there may be more of them than files that a process may open. */
+export async function listingsOf(views: readonly RunView[]): Promise<RunListing[]> {
+  const listings: RunListing[] = [];
+  for (const view of views) listings.push(await view.freshListing());
+  return listings;
 }
 
 /** Folders of runs in a folder, itself included. */

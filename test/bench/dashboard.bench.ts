@@ -7,13 +7,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { runControl } from '../../actors/run-folder/requests.ts';
-import type {
-  MetricList,
-  RunList,
-  SampleIndex,
-  SamplePage,
-  SeriesList,
-} from '../../src/dashboard/api.ts';
+import type { MetricList, RunList, SeriesList } from '../../src/dashboard/api.ts';
+import type { SampleIndex, SamplePage } from '../../src/dashboard/api-samples.ts';
 import { Runs } from '../../src/dashboard/runs.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { madeValue, metricName, writeMadeRun } from '../support/made-run.ts';

@@ -3,14 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runControl } from '../../actors/run-folder/requests.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
+import type { MetricList, RunStatus, StepTimeline } from '../../src/dashboard/api.ts';
 import type {
-  MetricList,
-  RunStatus,
   SampleDetail,
   SampleIndex,
-  StepTimeline,
   ValidationReport,
-} from '../../src/dashboard/api.ts';
+} from '../../src/dashboard/api-samples.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { runHere, type Told } from '../support/cxmind-process.ts';
 import { effectOf } from '../support/effect.ts';

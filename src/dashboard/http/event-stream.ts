@@ -5,10 +5,10 @@
  * opened only the status is looked at.
  */
 import type { ServerResponse } from 'node:http';
-import type { Event, RunListing, RunRequest } from '../api.ts';
+import type { Event, RunRequest } from '../api.ts';
 import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
-import type { Runs } from '../runs.ts';
+import { listingsOf, type Runs } from '../runs.ts';
 
 /** Looks between two searches for new runs. */
 const LOOKS_PER_SEARCH = 5;
@@ -35,6 +35,7 @@ export class EventStream {
   #listings = '';
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   /** @param options.lookMs time between two looks at the files */
   constructor(
@@ -50,17 +51,21 @@ export class EventStream {
 
   /** Sends events to a page until it leaves, the list of runs first. */
   async add(response: ServerResponse): Promise<void> {
+    response.once('close', () => this.#listeners.delete(response));
     this.#views = await this.#runs.find();
+    const runs = await listingsOf(this.#views);
+    // The page may have left meanwhile, or the server have closed: nobody would take it off the list.
+    if (response.destroyed || this.#isClosed) return;
     response.writeHead(200, streamHeaders);
     response.write(`retry: ${RETRY_MS}\n\n`);
-    response.write(textOf({ type: 'runs', runs: await this.#listRuns() }));
+    response.write(textOf({ type: 'runs', runs }));
     this.#listeners.add(response);
-    response.once('close', () => this.#listeners.delete(response));
     this.#schedule();
   }
 
   /** Lets go of all pages. */
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
     for (const response of this.#listeners) response.end();
     this.#listeners.clear();
@@ -82,7 +87,7 @@ export class EventStream {
     this.#looks++;
     if (this.#looks % LOOKS_PER_SEARCH === 0) this.#views = await this.#runs.find();
     if (this.#looks % LOOKS_PER_SIGN === 0) this.#write(': \n\n');
-    const runs = await this.#listRuns();
+    const runs = await listingsOf(this.#views);
     const listings = JSON.stringify(runs);
     if (listings !== this.#listings) this.#send({ type: 'runs', runs });
     this.#listings = listings;
@@ -92,10 +97,6 @@ export class EventStream {
         this.#send({ type: 'request', run: view.place.id, request });
       }
     }
-  }
-
-  #listRuns(): Promise<RunListing[]> {
-    return Promise.all(this.#views.map((view) => view.freshListing()));
   }
 
   async #changedRequests({ place }: RunView): Promise<RunRequest[]> {

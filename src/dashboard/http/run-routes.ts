@@ -6,22 +6,16 @@ import { asCxmindError } from '../../errors.ts';
 import { send, type Route, type Routes } from '../../serving/http.ts';
 import { refusal } from '../../serving/refusal.ts';
 import { thumbnail } from '../../vision/encode.ts';
-import type {
-  LogLevel,
-  RequestKind,
-  RunList,
-  RunRequest,
-  SampleKind,
-  SamplePlace,
-} from '../api.ts';
+import type { RequestKind, RunList, RunRequest } from '../api.ts';
+import type { SamplePlace } from '../api-samples.ts';
 import { configTable } from '../readers/config.ts';
+import { logLevels } from '../readers/log.ts';
+import { sampleKinds } from '../readers/samples.ts';
 import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
-import type { Runs } from '../runs.ts';
+import { listingsOf, type Runs } from '../runs.ts';
 import { Query } from './query.ts';
 
-const kinds: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
-const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const RequestBody = t.type({ kind: t.keyof({ stop: null, save: null, validate: null }) });
 
 const MOST_RUNS = 16;
@@ -39,10 +33,7 @@ type Answer = (query: Query) => object | Promise<object>;
 /** Routes that are of no single run. */
 export function listRoutes(runs: Runs): Routes {
   return {
-    '/api/runs': get(async (): Promise<RunList> => {
-      const views = await runs.find();
-      return { runs: await Promise.all(views.map((view) => view.freshListing())) };
-    }),
+    '/api/runs': get(async (): Promise<RunList> => ({ runs: await listingsOf(await runs.find()) })),
     '/api/config': get(async (query) => {
       const views = await Promise.all(
         query
@@ -87,7 +78,7 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
         ...(before !== undefined && { before }),
         ...(after !== undefined && { after }),
         count: query.count('count', 200, MOST_LINES),
-        level: query.oneOf('level', levels, 'debug'),
+        level: query.oneOf('level', logLevels, 'debug'),
       });
     }),
     requests: {
@@ -104,13 +95,13 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
 }
 
 function sampleRoutes(view: RunView): Routes {
-  const samplesOf = (query: Query) => view.samples(query.oneOf('kind', kinds, 'rollout'));
+  const samplesOf = (query: Query) => view.samples(query.oneOf('kind', sampleKinds, 'rollout'));
   const placeIn = (query: Query): SamplePlace => ({
     step: query.whole('step') ?? 0,
     row: query.whole('row') ?? 0,
   });
   return {
-    samples: get((query) => view.sampleIndex(query.oneOf('kind', kinds, 'rollout'))),
+    samples: get((query) => view.sampleIndex(query.oneOf('kind', sampleKinds, 'rollout'))),
     'samples/page': get(async (query) => {
       const range = {
         start: query.whole('start') ?? 0,

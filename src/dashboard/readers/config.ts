@@ -1,12 +1,18 @@
 /** The configs of runs side by side, from their `config.json`. */
 import { join } from 'node:path';
 import * as t from 'io-ts';
+import { asMapping } from '../../check/codec.ts';
 import { jsonIn } from '../../check/json.ts';
 import { flattened } from '../../loggers/nesting.ts';
 import type { ConfigRow, ConfigTable } from '../api.ts';
 
-/** Keys whose values are for nobody's eyes, if they were written out in a config. */
-const secret = /(api_?key|secret|password|passwd|(^|_)token|credentials?)$/i;
+/** Last keys whose values are for nobody's eyes, if they were written out in a config. */
+const secret =
+  /((api|access|secret|private)[-_]?key|secret|password|passwd|passphrase|(^|[._-])token|credentials?|authorization)s?$/i;
+/** Keys of what a user names freely: nobody knows which of its values are secret. */
+const free: readonly string[] = ['headers', 'env'];
+/** A reference to the environment, without a value to fall back to. */
+const reference = /^\$\{[\w.:]+\}$/;
 
 /** The config of a run by key, as in `trainer.seed`; empty where there is none that can be read. */
 async function keysOf(folder: string): Promise<Readonly<Record<string, unknown>>> {
@@ -24,13 +30,21 @@ export async function configTable(
   const rows = [...keys].map((key): ConfigRow => {
     const values = configs.map((config) => config[key]);
     const texts = new Set(values.map((value) => JSON.stringify(value)));
-    return { key, values: values.map((value) => shown(key, value)), differs: texts.size > 1 };
+    const path = key.split('.');
+    return { key, values: values.map((value) => shown(value, path)), differs: texts.size > 1 };
   });
   return { runs: runs.map(({ id }) => id), rows };
 }
 
-/** A value without what is secret. A reference to the environment is none. */
-function shown(key: string, value: unknown): unknown {
-  const isSecret = typeof value === 'string' && value !== '' && secret.test(key);
-  return isSecret && !value.startsWith('${') ? '***' : value;
+/** A value without the texts in it that are secret, however deep. */
+function shown(value: unknown, path: readonly string[]): unknown {
+  if (Array.isArray(value)) return value.map((item) => shown(item, path));
+  const mapping = asMapping(value);
+  if (mapping !== undefined) {
+    const entries = Object.entries(mapping);
+    return Object.fromEntries(entries.map(([key, inner]) => [key, shown(inner, [...path, key])]));
+  }
+  const isText = typeof value === 'string' && value !== '' && !reference.test(value);
+  const isSecret = path.some((key) => free.includes(key)) || secret.test(path.at(-1)!);
+  return isText && isSecret ? '***' : value;
 }

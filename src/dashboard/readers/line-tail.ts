@@ -5,6 +5,7 @@
  * that was replaced, as a resumed run does with its metrics, or that became shorter, is read anew.
  */
 import { open, stat, type FileHandle } from 'node:fs/promises';
+import { isSystemError } from '../../errors.ts';
 import { InTurn } from './in-turn.ts';
 
 /** A line without its line feed, and its place in the file in bytes. Its bytes are only valid during the call. */
@@ -93,9 +94,21 @@ export class LineTail {
   }
 }
 
+/** Opens a file to read lines of; null where there is none any more. */
+export async function openedFile(file: string): Promise<FileHandle | null> {
+  try {
+    return await open(file, 'r');
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
 /** Reads some bytes of a file as text. */
-export async function textAt(file: string, offset: number, length: number): Promise<string> {
-  await using handle = await open(file, 'r');
+export async function textAt(
+  handle: FileHandle,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): Promise<string> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset);
   return buffer.toString('utf8', 0, bytesRead);
 }

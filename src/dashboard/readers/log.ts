@@ -9,7 +9,8 @@ import { open, stat } from 'node:fs/promises';
 import type { LogLevel, LogLine, LogPage, Warning } from '../api.ts';
 import { LineTail, objectOf } from './line-tail.ts';
 
-const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+/** Levels, the lowest first. */
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[];
 
 const CHUNK_BYTES = 256 * 2 ** 10;
 /** Bytes that one page reads at most. */
@@ -132,14 +133,14 @@ function lineOf(text: Buffer, offset: number): LogLine | null {
   return {
     offset,
     time: Number.isNaN(at) ? null : at,
-    level: levels.find((one) => one === level) ?? 'info',
+    level: logLevels.find((one) => one === level) ?? 'info',
     event: typeof msg === 'string' ? msg : '',
     fields,
   };
 }
 
 function isAtLeast(line: LogLine, level: LogLevel): boolean {
-  return levels.indexOf(line.level) >= levels.indexOf(level);
+  return logLevels.indexOf(line.level) >= logLevels.indexOf(level);
 }
 
 /** The newest warnings and errors of a log. */

@@ -4,7 +4,7 @@
  * A sample takes four numbers and a place in the list of its prompt, whatever the length of its texts, so 100,000 of them
  * take a few megabytes. Texts are read from their files when they are shown.
  */
-import type { SamplePlace } from '../api.ts';
+import type { SamplePlace } from '../api-samples.ts';
 import type { LineHead } from './sample-record.ts';
 
 /** A line of a file. */

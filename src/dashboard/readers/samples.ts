@@ -10,10 +10,12 @@ import type {
   SampleListing,
   SamplePage,
   SamplePlace,
-} from '../api.ts';
-import { textAt } from './line-tail.ts';
+} from '../api-samples.ts';
+import { openedFile, textAt } from './line-tail.ts';
 import type { SampleFiles } from './sample-files.ts';
 import { recordOf, type SampleRecord } from './sample-record.ts';
+
+export const sampleKinds: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
 
 const LISTED_CHARACTERS = 200;
 
@@ -91,21 +93,28 @@ export class Samples {
     return line === null || path === undefined ? null : resolve(dirname(line.file), path);
   }
 
+  /** Makes something of each record, in the order of the places. A file is opened once, and one at a time. */
   async #each<T>(
     places: readonly SamplePlace[],
     make: (place: SamplePlace, record: SampleRecord) => T,
   ): Promise<T[]> {
-    const made = await Promise.all(
-      places.map(async (place): Promise<T[]> => {
-        const line = this.#files.index.lineOf(place);
-        if (line === null) return [];
-        // A file that was replaced meanwhile has no such line; the next refresh finds what it has.
-        const text = await textAt(line.file, line.offset, line.length).catch(() => '');
-        const record = recordOf(this.#files.form, text);
-        return record === null ? [] : [make(place, record)];
-      }),
-    );
-    return made.flat();
+    const { form, index } = this.#files;
+    const lines = places.flatMap((place) => {
+      const line = index.lineOf(place);
+      return line === null ? [] : [{ place, line }];
+    });
+    const made: T[] = [];
+    // Places come by step, so those of a file come together.
+    for (const [path, inFile] of Map.groupBy(lines, ({ line }) => line.file)) {
+      await using file = await openedFile(path);
+      // A file that is gone or was replaced meanwhile has no such line; the next refresh finds what it has.
+      if (file === null) continue;
+      for (const { place, line } of inFile) {
+        const record = recordOf(form, await textAt(file, line));
+        if (record !== null) made.push(make(place, record));
+      }
+    }
+    return made;
   }
 }
 

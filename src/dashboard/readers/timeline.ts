@@ -6,7 +6,7 @@
  */
 import * as t from 'io-ts';
 import type { StepTimeline } from '../api.ts';
-import { LineTail, objectOf, textAt } from './line-tail.ts';
+import { LineTail, objectOf, openedFile, textAt } from './line-tail.ts';
 
 const numberOrNull = t.union([t.number, t.null]);
 
@@ -71,7 +71,8 @@ export class TimelineFile {
   async of(step = this.lastStep): Promise<StepTimeline | null> {
     const place = this.#places.findLast((one) => one.step === step);
     if (place === undefined) return null;
-    const line = objectOf(await textAt(this.#tail.file, place.offset, place.length));
+    await using file = await openedFile(this.#tail.file);
+    const line = file === null ? null : objectOf(await textAt(file, place));
     if (!SpanLine.is(line)) return null;
     const spans = line.spans
       .map(([lane, name, start, end, sent], i) => ({

@@ -15,7 +15,12 @@
  */
 import { compareAnswer, type Comparison } from '../../evaluation/score.ts';
 import { stepsOf, taskOf, type Task } from '../../evaluation/task.ts';
-import type { ConfusionMatrix, FindingScore, ValidationGroup, ValidationReport } from '../api.ts';
+import type {
+  ConfusionMatrix,
+  FindingScore,
+  ValidationGroup,
+  ValidationReport,
+} from '../api-samples.ts';
 import type { SampleRecord } from './sample-record.ts';
 
 /** Findings with a row of their own. */

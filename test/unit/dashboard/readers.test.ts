@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
+import { configTable } from '../../../src/dashboard/readers/config.ts';
 import { logPage } from '../../../src/dashboard/readers/log.ts';
 import { LineTail } from '../../../src/dashboard/readers/line-tail.ts';
 import { reducedIndices } from '../../../src/dashboard/readers/reduce.ts';
@@ -124,6 +126,31 @@ describe('a reader of the dashboard', () => {
     assert.equal(total, 8);
   });
 
+  it('opens a file of samples once, however many are wanted, and drops none that cannot be read', async () => {
+    const lines = Array.from({ length: 300 }, (_, row) => JSON.stringify(sampleLine(1, row)));
+    writeFileSync(path('1.jsonl'), `${lines.join('\n')}\n`);
+    const samples = new Samples('rollout', new SampleFolder(temporary.path));
+    await samples.refresh();
+    const countOpen = (): number => readdirSync('/proc/self/fd').length;
+    const before = countOpen();
+    const most = { open: before, isRead: false };
+    const reading = samples.records(1).finally(() => (most.isRead = true));
+    while (!most.isRead) {
+      most.open = Math.max(most.open, countOpen());
+      await turn();
+    }
+    const outputs = (await reading).map(({ output }) => output);
+    assert.deepEqual(
+      outputs,
+      lines.map((_, row) => sampleLine(1, row).output),
+    );
+    assert.ok(most.open - before <= 1, `${most.open - before} files were open`);
+    rmSync(path('1.jsonl'));
+    assert.deepEqual(await samples.records(1), []);
+    mkdirSync(path('1.jsonl'));
+    await assert.rejects(samples.records(1), { code: 'EISDIR' });
+  });
+
   it('shows answers of validations and evaluations in the forms that these have', async () => {
     const generation = { step: 4, prompt: 'Which?', output: 'B', ground_truth: 'A', score: 0 };
     writeFileSync(path('generations.jsonl'), `${JSON.stringify(generation)}\n`);
@@ -155,6 +182,46 @@ describe('a reader of the dashboard', () => {
       ['<image>Which?', 'A', true, 0.9, 2],
     );
     assert.equal(await asked.picture({ step: 0, row: 0 }, 0), path('x.png'));
+  });
+
+  it('hides what is secret in a config, in lists and mappings too', async () => {
+    const config = {
+      worker: {
+        rollout: {
+          mcp_servers: [
+            {
+              url: 'http://tools:8000',
+              args: ['--fast'],
+              headers: { Authorization: 'Bearer of-nobody', Accept: 'text/html' },
+              env: { API_KEY: 'sk-of-nobody', HOME: '${HOME}', EMPTY: '' },
+            },
+          ],
+        },
+        judge: { 'X-Api-Key': 'sk', Authorization: 'sk', api_key_env: 'JUDGE_KEY', max_tokens: 9 },
+        hub: { access_token: ['a', 'b'], tokenizer: 'letters', password: '${env:PASS,word}' },
+      },
+      trainer: { env: { HF: { name: 'secret' } } },
+    };
+    writeFileSync(path('config.json'), JSON.stringify(config));
+    const { rows } = await configTable([{ id: 'one', folder: temporary.path }]);
+    assert.deepEqual(Object.fromEntries(rows.map(({ key, values }) => [key, values[0]])), {
+      'worker.rollout.mcp_servers': [
+        {
+          url: 'http://tools:8000',
+          args: ['--fast'],
+          headers: { Authorization: '***', Accept: '***' },
+          env: { API_KEY: '***', HOME: '${HOME}', EMPTY: '' },
+        },
+      ],
+      'worker.judge.X-Api-Key': '***',
+      'worker.judge.Authorization': '***',
+      'worker.judge.api_key_env': 'JUDGE_KEY',
+      'worker.judge.max_tokens': 9,
+      'worker.hub.access_token': ['***', '***'],
+      'worker.hub.tokenizer': 'letters',
+      'worker.hub.password': '***',
+      'trainer.env.HF.name': '***',
+    });
   });
 
   it('confuses findings as the multi-label confusion matrix does', () => {

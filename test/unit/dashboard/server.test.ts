@@ -9,18 +9,20 @@ import type {
   ConfigTable,
   LogPage,
   MetricList,
-  PromptHistory,
   RequestList,
   RunDetail,
   RunList,
   RunRequest,
+  SeriesList,
+  StepTimeline,
+} from '../../../src/dashboard/api.ts';
+import type {
+  PromptHistory,
   SampleDetail,
   SampleIndex,
   SamplePage,
-  SeriesList,
-  StepTimeline,
   ValidationReport,
-} from '../../../src/dashboard/api.ts';
+} from '../../../src/dashboard/api-samples.ts';
 import { Dashboard } from '../../../src/dashboard/server.ts';
 import {
   madeValue,

@@ -103,12 +103,12 @@ class Log implements View {
       return;
     }
     this.#fetch({ after: this.#after }, ({ lines, after }) => {
+      // A page may end before what has come does.
+      if (after > this.#after) this.#refresh.ask();
       this.#after = after;
       if (lines.length === 0) return;
       this.#lines = [...this.#lines, ...lines];
       this.#draw();
-      // A page may be full.
-      if (lines.length === PAGE) this.#refresh.ask();
     });
   }
 
@@ -149,6 +149,8 @@ class Log implements View {
       chosen: (i) => fill(this.#detail, lineDetail(lines[i]!)),
     });
     if (this.#follow.checked) this.#list.scrollToEnd();
+    // A page may have no line of the level, and a list without rows sees none to go on from.
+    if (lines.length === 0) this.#fetchOld();
   }
 }
 

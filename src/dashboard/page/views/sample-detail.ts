@@ -1,5 +1,5 @@
 /** A sample in full: pictures, prompt, response in judged steps, reference and rewards. */
-import type { ReasoningStep, SampleDetail, SampleKind } from '../../api.ts';
+import type { ReasoningStep, SampleDetail, SampleKind } from '../../api-samples.ts';
 import { apiPath } from '../client.ts';
 import { element, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';

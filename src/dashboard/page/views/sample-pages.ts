@@ -1,5 +1,5 @@
 /** Samples of a step, fetched a page at a time when they come into sight. */
-import type { SampleKind, SampleListing, SamplePage } from '../../api.ts';
+import type { SampleKind, SampleListing, SamplePage } from '../../api-samples.ts';
 import { get } from '../client.ts';
 
 const PAGE = 100;

@@ -5,7 +5,7 @@ import type {
   SampleIndex,
   SampleKind,
   SampleListing,
-} from '../../api.ts';
+} from '../../api-samples.ts';
 import { get } from '../client.ts';
 import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';

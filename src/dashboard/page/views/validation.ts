@@ -4,7 +4,7 @@ import type {
   FindingScore,
   ValidationGroup,
   ValidationReport,
-} from '../../api.ts';
+} from '../../api-samples.ts';
 import { getOrNull } from '../client.ts';
 import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, numberText, percentText } from '../format.ts';

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { runControl } from '../../../actors/run-folder/requests.ts';
+import { EventStream } from '../../../src/dashboard/http/event-stream.ts';
+import { Runs } from '../../../src/dashboard/runs.ts';
+import { listenAt } from '../../../src/serving/http.ts';
+import { runHere } from '../../support/cxmind-process.ts';
+import { writeMadeRun } from '../../support/made-run.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+describe('runs in a folder', () => {
+  let temporary: TemporaryDirectory;
+  let folder: string;
+  before(() => {
+    temporary = new TemporaryDirectory();
+    folder = join(temporary.path, 'one');
+    writeMadeRun(folder, { steps: 3, status: { state: 'done' } });
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  it('have one set of readers and one status, however many look for them at once', async () => {
+    const runs = new Runs([temporary.path], runControl);
+    const [[one], [other]] = await Promise.all([runs.find(), runs.find()]);
+    assert.equal(one, other);
+    const listings = await Promise.all([one!.freshListing(), one!.freshListing()]);
+    assert.deepEqual(
+      listings.map(({ state, step }) => [state, step]),
+      [
+        ['done', 3],
+        ['done', 3],
+      ],
+    );
+  });
+
+  it('are not told to a page that left while they were looked for', async () => {
+    const added = Promise.withResolvers<ServerResponse>();
+    const left = Promise.withResolvers<unknown>();
+    const control = { ...runControl, holder: () => left.promise.then(() => 'none' as const) };
+    const options = { lookMs: 20, onError: added.reject };
+    const events = new EventStream(new Runs([temporary.path], control), control, options);
+    await using server = createServer((_, response) => {
+      left.resolve(once(response, 'close'));
+      events.add(response).then(() => added.resolve(response), added.reject);
+      leaving.abort();
+    });
+    const leaving = new AbortController();
+    const url = await listenAt(server, '127.0.0.1', 0);
+    await assert.rejects(fetch(url, { signal: leaving.signal }), { name: 'AbortError' });
+    try {
+      assert.equal((await added.promise).headersSent, false);
+    } finally {
+      events.close();
+    }
+  });
+
+  it('have their last lines printed, however many of lower levels lie between', async () => {
+    // A page of the log reads 16 MiB.
+    const quiet = `${JSON.stringify({ level: 'debug', msg: 'x'.repeat(2 ** 20) })}\n`.repeat(17);
+    appendFileSync(join(folder, 'cxmind.log'), `${quiet}{"level":"info","msg":"last"}\n`);
+    const { exitCode, text } = await runHere(['logs', folder, '--lines', '3']);
+    assert.equal(exitCode, 0);
+    assert.deepEqual(
+      text.split('\n').map((line) => /(last|step=\d)$/.exec(line)?.[0]),
+      ['step=2', 'step=3', 'last'],
+    );
+  });
+});
