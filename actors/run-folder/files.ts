@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
 import type { SpanLine } from '../../src/dashboard/readers/timeline.ts';
@@ -137,7 +137,7 @@ export class RunFiles {
 /**
  * Moves files of an earlier run into a new folder `before-N` inside theirs.
  *
- * @param names of files and folders; those that do not exist are left out
+ * @param names of files and folders, as paths inside theirs; those that do not exist are left out
  * @returns the new folder; null where there was nothing to move
  */
 export async function setAside(folder: string, names: readonly string[]): Promise<string | null> {
@@ -148,7 +148,11 @@ export async function setAside(folder: string, names: readonly string[]): Promis
   const aside = join(folder, `before-${count}`);
   await writing(aside, async () => {
     await mkdir(aside);
-    for (const name of found) await rename(join(folder, name), join(aside, name));
+    for (const name of found) {
+      const target = join(aside, name);
+      await mkdir(dirname(target), { recursive: true });
+      await rename(join(folder, name), target);
+    }
   });
   return aside;
 }

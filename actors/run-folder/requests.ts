@@ -34,18 +34,26 @@ const RequestFile: t.Type<RunRequest, unknown> = t.type({
 });
 
 /** The requests to a run, as the run takes them. */
-export class RequestBox {
+export class RequestBox implements AsyncDisposable {
   readonly #folder: string;
 
   private constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** Opens the requests of a run that begins. What was asked of the run before is over. */
+  /**
+   * Opens the requests of a run that has taken its folder's lock and does nothing else yet, as requests come from then on.
+   * What was asked of the run before is over.
+   */
   static async open(folder: string): Promise<RequestBox> {
     const box = new RequestBox(folder);
-    await box.close('the run ended before it came to this');
+    await box.#close('the run ended before it came to this');
     return box;
+  }
+
+  /** Fails what the run has not come to. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close('the run has ended');
   }
 
   /** Requests that wait, the oldest first. */
@@ -59,7 +67,7 @@ export class RequestBox {
   }
 
   /** Fails what nobody will come to any more, and removes all but the newest requests. */
-  async close(reason: string): Promise<void> {
+  async #close(reason: string): Promise<void> {
     const requests = await requestsIn(this.#folder);
     for (const request of requests) {
       const isOpen = request.state === 'waiting' || request.state === 'taken';

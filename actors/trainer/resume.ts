@@ -1,4 +1,4 @@
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { initialAdvanceState } from '../../src/training/advance.ts';
@@ -46,9 +46,7 @@ export async function resume(
   const later = await checkpoints.namesAfter(point?.step ?? 0);
   const isBegun = point === null && (later.length > 0 || (await files.hasSteps()));
   const { rolloutDataDir, validationDataDir } = plan.trainer;
-  const samples = [rolloutDataDir, validationDataDir].filter(
-    (name) => name !== null && !isAbsolute(name) && !name.includes('..'),
-  ) as string[];
+  const samples = [rolloutDataDir, validationDataDir].filter((name) => name !== null);
   const begun = isBegun ? [...filesOfSteps, ...samples] : [];
   const aside = await setAside(files.folder, [...later, ...begun]);
   if (aside !== null) {

@@ -13,7 +13,7 @@ import { newRun, resume, type Resumed } from './resume.ts';
 import { RolloutsAhead } from './ahead/rollouts-ahead.ts';
 import { profiled } from './report/profile.ts';
 import { RunFiles, type RunSummary } from '../run-folder/files.ts';
-import { RequestBox } from '../run-folder/requests.ts';
+import type { RequestBox } from '../run-folder/requests.ts';
 import { Saving } from './saving.ts';
 import { Steering } from './steering.ts';
 import { trainingStep, type StepResult } from './step.ts';
@@ -28,10 +28,14 @@ export interface LoopOptions {
   readonly lost: AbortSignal;
   /** Target of an event `save`, which asks for a checkpoint at once while training goes on. */
   readonly saveRequests?: EventTarget;
+  /** Shows text that the run's log must not have, such as prompts and answers. */
+  readonly write: (text: string) => void;
   /** Aborts the preemption of the context. */
   readonly stop: () => void;
   /** Ends the run before its steps are taken. */
   readonly advance: AdvanceRule | null;
+  /** What the run is asked for, from its beginning on. */
+  readonly requests: RequestBox;
   /** The beginning of the run, as `performance.now()` gives it. */
   readonly started: number;
 }
@@ -57,6 +61,7 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
   const point = resumed ?? newRun(context);
   const { step, unfinished } = point;
   const steps = trainer.valOnly ? step : plan.stepsOver(data.trainPrompts);
+  context.live.begins(step, steps, resumed && { step, path: resumed.checkpoint });
   const isDone = unfinished === null && isAtEnd(point, steps, options.advance);
   if (resumed !== null && !trainer.valOnly && isDone) {
     const summary = await files.earlierSummary();
@@ -77,17 +82,17 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
     await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
   }
   const resumedAfter = resumed === null ? null : logged;
-  await using log = RunLog.open(plan, files, reporter, { resumedAfter });
+  const display = { write: options.write, note: (text: string) => reporter.note(text) };
+  await using log = RunLog.open(plan, files, display, { resumedAfter });
   if (!trainer.valOnly)
     await log.keepSamplesUntil(resumed === null ? -1 : step, resumedAfter ?? -1);
   const validations = new Validations(context, data.validationPrompts, log);
   await using batches = batchesFrom(context, steps, point, resumed);
-  const newest = { step: resumed?.step ?? 0, checkpoint: resumed?.checkpoint ?? null };
+  const newest = { step, checkpoint: resumed?.checkpoint ?? null };
   const score = (): number => validations.score();
   const saving = new Saving(context, checkpoints, { newest, batches, score });
   const steered = { saving, validations, stop: options.stop };
-  const steering = new Steering(await RequestBox.open(folder), steered);
-  context.live.begins(step, steps);
+  const steering = new Steering(options.requests, steered);
   const parts = { steps, log, validations, saving, batches, steering };
   const run = new Run(context, options, parts, point);
   return await run.toEnd(resumed === null);
@@ -339,10 +344,10 @@ class Run {
       if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
     }
     if (plan.trainer.valOnly) return;
-    const { step: saved } = this.#saving.newest;
+    const { step: saved, checkpoint } = this.#saving.newest;
     const where = step === 0 ? 'in the first step' : `after step ${step} of ${this.#steps}`;
     reporter.note(
-      saved === 0
+      checkpoint === null
         ? `stopped ${where}; there is no checkpoint in ${plan.folder} yet, the same command starts anew`
         : `stopped ${where}; step ${saved} is saved in ${plan.folder}, the same command goes on from there`,
     );

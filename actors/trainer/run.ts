@@ -1,4 +1,6 @@
+import { addAbortListener } from 'node:events';
 import type { Config } from '../../src/config/schema.ts';
+import { statusIn } from '../../src/dashboard/readers/status.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
@@ -18,6 +20,7 @@ import { warnOfData, type Reporter } from './report/reporter.ts';
 import type { DashboardProps } from '../dashboard/actor.ts';
 import type { RunSummary } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
+import { RequestBox } from '../run-folder/requests.ts';
 import { StatusFile } from '../run-folder/status.ts';
 import { runLoop } from './run-loop.ts';
 import { newToken, spawnDashboard } from './spawn-dashboard.ts';
@@ -96,6 +99,7 @@ export async function trainOn(
   const plan = planRun(config, mix, (line) => options.reporter.note(line));
   await using owned = new AsyncDisposableStack();
   owned.use(await RunLock.take(plan.folder));
+  const requests = owned.use(await RequestBox.open(plan.folder));
   owned.defer(() => system.stopActors());
   const { rayTimeline, valOnly } = plan.trainer;
   const timeline = options.timeline ?? new Timeline();
@@ -105,7 +109,7 @@ export async function trainOn(
   }
   const live = owned.use(liveRun(system, plan, hosts, timeline));
   // A run that only validates leaves the status of the run itself.
-  if (!valOnly) owned.use(await StatusFile.begin(plan.folder, () => live.status()));
+  if (!valOnly) owned.use(await beginStatus(plan, live));
   const reporter = live.listening(options.reporter, logger);
   if (plan.trainer.dashboard) {
     const shared = options.dashboard ?? { folder: plan.folder, token: newToken() };
@@ -118,13 +122,15 @@ export async function trainOn(
     stopped.signal,
     ...(options.preemption ? [options.preemption] : []),
   ]);
+  owned.use(addAbortListener(preemption, () => live.stops()));
   const stop = (): void => stopped.abort(new CxmindError('RUNTIME_CANCELLED', 'asked to stop'));
   try {
     const spawned = await spawnRun(system, plan, hosts, { reporter, logger }, owned);
     const signal = AbortSignal.any([options.signal, system.signal]);
     const shown = { reporter, logger, timeline, live };
     const context = { ...spawned, ...shown, plan, feed: new PromptFeed(), signal, preemption };
-    const loop = { ...options, advance, lost: system.signal, started, stop };
+    const write = (text: string): void => options.reporter.note(text);
+    const loop = { ...options, advance, lost: system.signal, started, stop, write, requests };
     const summary = await runLoop(context, loop);
     live.ends(summary.preempted === true ? 'stopped' : 'done');
     return summary;
@@ -134,6 +140,14 @@ export async function trainOn(
     live.ends('failed', asCxmindError(ended).message);
     throw withWayOut(ended);
   }
+}
+
+/** Writes the status from now on. A run that goes on in its folder has the place that it had, until it has read its checkpoint. */
+async function beginStatus({ folder, trainer }: RunPlan, live: LiveRun): Promise<StatusFile> {
+  const { findLastCheckpoint, loadCheckpointPath } = trainer;
+  const earlier = findLastCheckpoint && loadCheckpointPath === null ? await statusIn(folder) : null;
+  if (earlier !== null) live.recalls(earlier);
+  return await StatusFile.begin(folder, () => live.status());
 }
 
 /** The run as its folder tells of it. */

@@ -5,7 +5,7 @@ import type { StepContext } from './context.ts';
 import { writeKept } from './ahead/kept-batches.ts';
 import { Stopwatch } from './report/timeline.ts';
 
-/** A checkpoint: its step, and its Hugging Face directory. */
+/** A checkpoint: its step, and its Hugging Face directory; of step 0 and null before there is one. */
 interface Saved {
   readonly step: number;
   readonly checkpoint: string | null;
@@ -45,6 +45,11 @@ export class Saving {
 
   get newest(): Saved {
     return this.#newest;
+  }
+
+  /** True where the newest checkpoint has a step. The beginning of a new run is a step too, and in none. */
+  has(step: number): boolean {
+    return this.#newest.checkpoint !== null && this.#newest.step >= step;
   }
 
   /** True when a checkpoint was requested in the middle of a step, and has to be saved after it. */
@@ -92,7 +97,7 @@ export class Saving {
       return;
     }
     const { step } = point;
-    if (this.#newest.step >= step) {
+    if (this.has(step)) {
       reporter.note(`step ${step} is saved already, going on`);
       return;
     }

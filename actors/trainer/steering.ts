@@ -46,7 +46,7 @@ export class Steering {
     }
   }
 
-  /** Answers what is left when the run ends. @param failure of the run, if it failed */
+  /** Answers requests to stop when the run has ended. @param failure of the run, if it failed */
   async close({ step }: ResumePoint, failure: unknown): Promise<void> {
     for (const request of this.#stops) {
       if (failure === null) {
@@ -55,14 +55,13 @@ export class Steering {
         await this.#box.answer(request, 'failed', asCxmindError(failure).message);
       }
     }
-    await this.#box.close('the run has ended');
   }
 
   async #do(kind: Exclude<RequestKind, 'stop'>, point: ResumePoint): Promise<string> {
     const { saving, validations } = this.#steered;
     const { step, state } = point;
     if (kind === 'validate') return await validations.request(step, state.validationGate);
-    if (saving.newest.step >= step) return `step ${step} is saved already`;
+    if (saving.has(step)) return `step ${step} is saved already`;
     await saving.save(point);
     return `saved step ${step}`;
   }

@@ -127,13 +127,19 @@ async function validateWith(
   };
 }
 
-/** The validations of a run: the newest one, its score, and where its answers are written. */
+/**
+ * The validations of a run: the newest one, its score, and where its answers are written.
+ *
+ * One that a person asked for changes nothing of the run, such as which checkpoint is the best.
+ */
 export class Validations {
   readonly #context: StepContext;
   /** Validation prompts. */
   readonly #prompts: number;
   readonly #log: RunLog;
   #newest: { readonly step: number; readonly validation: Validation } | null = null;
+  /** Step of the newest validation that a person asked for. */
+  #requestedStep: number | null = null;
 
   constructor(context: StepContext, prompts: number, log: RunLog) {
     this.#context = context;
@@ -147,6 +153,15 @@ export class Validations {
    * @param isNew false where the answers were written before a resume
    */
   async take(step: number, gate: GateState, isNew: boolean): Promise<Validation | null> {
+    const validation = await this.#validated(step, gate, isNew);
+    if (validation === null) return null;
+    this.#newest = { step, validation };
+    this.score();
+    return validation;
+  }
+
+  /** Validates, and writes and shows what came of it. */
+  async #validated(step: number, gate: GateState, isNew: boolean): Promise<Validation | null> {
     if (this.#prompts === 0) return null;
     const { plan, signal, preemption, reporter, logger } = this.#context;
     let validation: Validation;
@@ -157,8 +172,6 @@ export class Validations {
       if (preemption.aborted && !signal.aborted) return null;
       throw error;
     }
-    this.#newest = { step, validation };
-    this.score();
     const shown = chosenGenerations(
       validation.scored.map(generationOf),
       plan.trainer.valGenerationsToLog,
@@ -177,9 +190,12 @@ export class Validations {
    */
   async request(step: number, gate: GateState): Promise<string> {
     if (this.#prompts === 0) return 'there are no validation prompts: data.val_files names none';
-    if (this.isOf(step)) return `step ${step} is validated already`;
-    const validation = await this.take(step, gate, true);
+    if (this.isOf(step) || this.#requestedStep === step) {
+      return `step ${step} is validated already`;
+    }
+    const validation = await this.#validated(step, gate, true);
     if (validation === null) return 'the run was stopped meanwhile';
+    this.#requestedStep = step;
     this.#log.show(step, validation.metrics);
     const { accuracy, metrics } = validation;
     return (
@@ -188,7 +204,7 @@ export class Validations {
     );
   }
 
-  /** True when the newest validation is of a step. */
+  /** True when the newest validation of the run's own is of a step. */
   isOf(step: number): boolean {
     return this.#newest?.step === step;
   }

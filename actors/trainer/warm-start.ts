@@ -65,7 +65,9 @@ export async function trainSupervised(
   const aside = await setAside(folder, growingFiles);
   if (aside !== null) reporter.note(`the metrics of the run before are kept in ${aside}`);
   const experiment = `${plan.trainer.experimentName}-sft`;
-  await using log = RunLog.open(plan, files, reporter, { experiment, resumedAfter: null });
+  const write = (text: string): void => options.reporter.note(text);
+  const display = { write, note: (text: string) => reporter.note(text) };
+  await using log = RunLog.open(plan, files, display, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
   const run = { ...options, plan, data, learners, log, summary, steps, ask };
   const result = await new SupervisedTraining(run).toEnd();

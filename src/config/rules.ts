@@ -6,6 +6,7 @@ import { floatDTypeOf } from './compute.ts';
 import { messageOf } from '../errors.ts';
 import type { Rule } from './rule.ts';
 import { rewardListRules } from './reward-rules.ts';
+import { sampleRules } from './sample-rules.ts';
 import type { Config } from './schema.ts';
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
@@ -182,6 +183,7 @@ export const trainingRules: readonly Rule[] = [
         : `algorithm.kl_type = adaptive takes a horizon above 0, got ${klHorizon}`,
   },
   ...rewardListRules,
+  ...sampleRules,
   {
     keys: [
       'worker.ref.fsdp.mp_param_dtype',

@@ -248,7 +248,7 @@ export const Trainer = section({
     withDefault(bool, true),
   ),
   rolloutDataDir: about(
-    "cxmind: as in verl; folder inside the run's that gets the responses of every step with their scores, `STEP.jsonl`; null is none.",
+    "cxmind: as in verl; name of a folder inside the run's that gets the responses of every step with their scores, `STEP.jsonl`; null is none.",
     orNull(text),
   ),
   validationDataDir: about(

@@ -150,7 +150,7 @@ export interface RunStatus {
   readonly checkpoint: { readonly step: number; readonly path: string } | null;
   /** Tells that reached nobody. */
   readonly deadLetters: number;
-  /** Folders of samples, relative to the run's folder where they lie inside; null where none are kept. */
+  /** Folders of samples, inside the run's folder; null where none are kept. */
   readonly samples: { readonly rollout: string | null; readonly validation: string | null };
 }
 

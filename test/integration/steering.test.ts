@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runControl } from '../../actors/run-folder/requests.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
@@ -13,7 +13,14 @@ import { Dashboard } from '../../src/dashboard/server.ts';
 import { runHere, type Told } from '../support/cxmind-process.ts';
 import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { metricsOf, phaseReporter, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { silentReporter } from '../../actors/trainer/report/reporter.ts';
+import {
+  keepingLogger,
+  metricsOf,
+  phaseReporter,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
 
 effectOf(
   'trainer.rollout_data_dir',
@@ -30,8 +37,12 @@ const items = [
   'worker.reward.reward_function=test/support/letters-reward.ts:score',
   'trainer.val_before_train=false',
   'trainer.val_generations_to_log=2',
+  'trainer.logger=[console]',
   'trainer.max_steps=40',
 ];
+
+const statusOf = (folder: string): RunStatus =>
+  JSON.parse(readFileSync(join(folder, 'status.json'), 'utf8')) as RunStatus;
 
 describe('a run that is asked', () => {
   let temporary: TemporaryDirectory;
@@ -40,6 +51,7 @@ describe('a run that is asked', () => {
   let summary: RunSummary;
   const answers: Told[] = [];
   const notes: string[] = [];
+  const { logger, events } = keepingLogger();
   let port: number;
   /** Status of the dashboard's page while the run went on. */
   let served: number;
@@ -67,7 +79,7 @@ describe('a run that is asked', () => {
       }),
       note: (text: string) => void notes.push(text),
     };
-    summary = await trainTiny(demo, run, items, { reporter });
+    summary = await trainTiny(demo, run, items, { reporter, logger });
     await all;
   });
   after(() => temporary[Symbol.dispose]());
@@ -88,6 +100,23 @@ describe('a run that is asked', () => {
     );
   });
 
+  it('keeps the checkpoint that was the best, whatever a requested validation found', () => {
+    const [, step] = /saved step (\d+)$/.exec(answers[0]!.text)!;
+    const file = readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8');
+    const tracker = JSON.parse(file) as Record<string, unknown>;
+    assert.deepEqual(
+      [tracker['best_global_step'], tracker['best_val_reward_score'], summary.val_accuracy_after],
+      [Number(step), 0, null],
+    );
+  });
+
+  it('shows prompts and answers, and logs none of them', () => {
+    const hasAnswer = (text: unknown): boolean => /\[ground_truth\]/.test(JSON.stringify(text));
+    assert.ok(notes.some(hasAnswer));
+    assert.ok(events.some(({ fields }) => String(fields['text']).startsWith('validation at step')));
+    assert.deepEqual(events.filter(hasAnswer), []);
+  });
+
   it('serves its dashboard on a port of its own while it goes on, whose token is in no file', () => {
     assert.deepEqual([served, port === 8765], [303, false]);
     const token = /token=(.*)/.exec(notes.find((note) => note.startsWith('dash'))!)![1]!;
@@ -97,7 +126,7 @@ describe('a run that is asked', () => {
   });
 
   it('tells of itself in its folder', async () => {
-    const status = JSON.parse(readFileSync(join(run, 'status.json'), 'utf8')) as RunStatus;
+    const status = statusOf(run);
     assert.deepEqual(
       [status.state, status.step, status.steps, status.lastError],
       ['stopped', summary.steps, 40, null],
@@ -176,5 +205,48 @@ describe('a run that is asked', () => {
       steps,
       Array.from({ length: more.steps }, (_, i) => i + 1),
     );
+    // A command that finds the run done, or fails before it has read the checkpoint, leaves the place of the run.
+    const place = { step: more.steps, path: more.checkpoint };
+    const cancelled = { signal: AbortSignal.abort(new Error('cancelled by the test')) };
+    for (const [options, state] of [
+      [{}, 'done'],
+      [cancelled, 'failed'],
+    ] as const) {
+      const again = trainTiny(demo, run, [...items, `trainer.max_steps=${more.steps}`], options);
+      await again.catch(() => undefined);
+      const { checkpoint, ...status } = statusOf(run);
+      assert.deepEqual([status.state, status.step, checkpoint], [state, more.steps, place]);
+    }
+  });
+
+  it('saves and stops before its first step where it is asked while it starts', async () => {
+    const folder = join(temporary.path, 'asked-early');
+    const startItems = [...items, 'trainer.dashboard=false', 'trainer.max_steps=1'];
+    let asked = 0;
+    const ask = (text: string): void => {
+      // The data is there, and no checkpoint is looked for yet.
+      if (!/^\d+ training prompts/.test(text)) return;
+      mkdirSync(join(folder, 'requests'), { recursive: true });
+      for (const kind of ['save', 'stop']) {
+        const request = { id: kind, kind, state: 'waiting', asked: ++asked, updated: 0, text: '' };
+        writeFileSync(join(folder, 'requests', `${kind}.json`), JSON.stringify(request));
+      }
+    };
+    const reporter = { ...silentReporter, note: ask };
+    const stopped = await trainTiny(demo, folder, startItems, { reporter });
+    assert.deepEqual([stopped.steps, stopped.preempted], [0, true]);
+    assert.equal(stopped.checkpoint, join(folder, 'global_step_0/actor/huggingface'));
+    const requests = await runControl.requests(folder);
+    assert.deepEqual(
+      requests.map(({ kind, state, text }) => `${kind} ${state}: ${text}`),
+      ['stop done: stopped after step 0', 'save done: saved step 0'],
+    );
+    const resumed = await trainTiny(demo, folder, startItems);
+    assert.equal(resumed.steps, 1);
+    const [first] = metricsOf(folder);
+    const [uncut] = metricsOf(run);
+    for (const name of ['critic/score/mean', 'actor/pg_loss', 'actor/grad_norm']) {
+      assert.equal(first![name], uncut![name], name);
+    }
   });
 });

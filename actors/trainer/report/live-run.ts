@@ -67,10 +67,17 @@ export class LiveRun implements Disposable {
     };
   }
 
-  /** Notes the place of the run before its first step of this process. */
-  begins(step: number, steps: number): void {
-    this.#state = 'running';
+  /** Takes the place of the run from the status that an earlier process of it left, until `begins` knows better. */
+  recalls({ step, steps, checkpoint }: Pick<RunStatus, 'step' | 'steps' | 'checkpoint'>): void {
     this.#pace = { ...this.#pace, step, steps };
+    this.#checkpoint = checkpoint;
+  }
+
+  /** Notes the place of the run before its first step of this process. @param checkpoint that it resumes from */
+  begins(step: number, steps: number, checkpoint: RunStatus['checkpoint'] = null): void {
+    if (this.#state === 'starting') this.#state = 'running';
+    this.#pace = { ...this.#pace, step, steps };
+    this.#checkpoint = checkpoint;
   }
 
   /** Notes a step that was taken. */
@@ -78,8 +85,9 @@ export class LiveRun implements Disposable {
     this.#pace = pace;
   }
 
+  /** Notes that the run is to save and return. */
   stops(): void {
-    this.#state = 'stopping';
+    if (this.#state === 'starting' || this.#state === 'running') this.#state = 'stopping';
   }
 
   saves(step: number, path: string): void {

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { answerText } from '../../../src/data/row.ts';
 import type { Generation, RunDescription, RunEnd } from '../../../src/loggers/logger.ts';
-import { Loggers } from '../../../src/loggers/open.ts';
+import { Loggers, type LoggerSurroundings } from '../../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../../src/metrics.ts';
 import type { RunPlan } from '../plan.ts';
-import type { Reporter, StepLine } from './reporter.ts';
+import type { StepLine } from './reporter.ts';
 import type { RunFiles } from '../../run-folder/files.ts';
 import type { ScoredResponse } from '../score.ts';
 import { SampleLog } from './sample-log.ts';
@@ -30,15 +30,20 @@ export class RunLog implements AsyncDisposable {
     this.#answers = samplesIn(validationDataDir);
   }
 
-  /** Opens the loggers that the config names. @param described replaces the plan's description of the run */
+  /**
+   * Opens the loggers that the config names.
+   *
+   * @param display.write     shows the text of the console logger, which has prompts and answers, and so is in no log
+   * @param display.note      tells the user something, one line
+   * @param described replaces the plan's description of the run
+   */
   static open(
     { trainer, config, folder }: Pick<RunPlan, 'trainer' | 'config' | 'folder'>,
     files: RunFiles,
-    reporter: Reporter,
+    display: Pick<LoggerSurroundings, 'write' | 'note'>,
     described: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
   ): RunLog {
     const { logger, consoleForm, projectName, experimentName, valOnly } = trainer;
-    const note = (text: string): void => reporter.note(text);
     const run = {
       project: projectName,
       experiment: experimentName,
@@ -47,7 +52,7 @@ export class RunLog implements AsyncDisposable {
       isLook: valOnly,
       ...described,
     };
-    const options = { environment: process.env, write: note, consoleForm, note };
+    const options = { environment: process.env, consoleForm, ...display };
     return new RunLog(files, Loggers.open(logger, run, options), trainer);
   }
 

@@ -102,15 +102,17 @@ describe('setAside', () => {
     const { path } = temporary;
     for (const count of [1, 2]) {
       temporary.write('metrics.jsonl', String(count));
-      mkdirSync(join(path, 'global_step_4'));
-      const names = ['global_step_4', 'metrics.jsonl', 'trained.jsonl'];
+      for (const name of ['global_step_4', 'samples/rollouts', 'samples/validations']) {
+        mkdirSync(join(path, name), { recursive: true });
+      }
+      const samples = ['samples/rollouts', 'samples/validations'];
+      const names = ['global_step_4', 'metrics.jsonl', 'trained.jsonl', ...samples];
       assert.equal(await setAside(path, names), join(path, `before-${count}`));
-      assert.deepEqual(readdirSync(join(path, `before-${count}`)), [
-        'global_step_4',
-        'metrics.jsonl',
-      ]);
+      const moved = join(path, `before-${count}`);
+      assert.deepEqual(readdirSync(moved), ['global_step_4', 'metrics.jsonl', 'samples']);
+      assert.deepEqual(readdirSync(join(moved, 'samples')), ['rollouts', 'validations']);
     }
     assert.equal(await setAside(path, ['metrics.jsonl']), null);
-    assert.deepEqual(readdirSync(path), ['before-1', 'before-2']);
+    assert.deepEqual(readdirSync(path), ['before-1', 'before-2', 'samples']);
   });
 });

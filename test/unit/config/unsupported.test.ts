@@ -98,6 +98,39 @@ describe('a value that a run cannot be started with', () => {
     });
   }
 
+  it('is a folder of samples that does not lie inside the run', async () => {
+    const folders = { rollout: 'rollouts', validation: 'validations' };
+    for (const [kind, example] of Object.entries(folders)) {
+      const key = `trainer.${kind}_data_dir`;
+      for (const name of ['/data/dumps', '..', 'a/../../b', '.', 'a/..']) {
+        assert.deepEqual(await issuesWith(`${key}=${name}`), [
+          `${key}: expected the name of a folder inside the run's, such as ${example}, got "${name}"; ` +
+            'trainer.save_checkpoint_path says where the run itself lies',
+        ]);
+      }
+      assert.deepEqual(await issuesWith(`${key}=a/..b/`), []);
+    }
+  });
+
+  it('is a folder of validations that is not apart from that of rollouts', async () => {
+    const issues = (rollouts: string, validations: string): Promise<string[]> =>
+      issuesWith(
+        `trainer.rollout_data_dir=${rollouts}`,
+        `trainer.validation_data_dir=${validations}`,
+      );
+    for (const [rollouts, validations] of [
+      ['a', './a/'],
+      ['a', 'a/b'],
+      ['a/b', 'a'],
+    ] as const) {
+      assert.deepEqual(await issues(rollouts, validations), [
+        `trainer.validation_data_dir: "${validations}" is not apart from trainer.rollout_data_dir = "${rollouts}"; ` +
+          'name two folders of which neither lies in the other, such as validations and rollouts',
+      ]);
+    }
+    assert.deepEqual(await issues('a/rollouts', 'a/validations'), []);
+  });
+
   it('is a reference in another dtype than the policy whose weights it reads', async () => {
     const own = 'worker.ref.fsdp.mp_param_dtype=float16';
     const adapted = [own, 'worker.actor.model.lora.rank=4'];
@@ -145,6 +178,7 @@ describe('a value that a run cannot be started with', () => {
     covered.add('algorithm.kl_horizon').add('worker.reward.gate.rule');
     covered.add('worker.ref.fsdp.mp_param_dtype');
     covered.add('algorithm.rollout_correction.rollout_is_batch_normalize');
+    covered.add('trainer.rollout_data_dir').add('trainer.validation_data_dir');
     // In `reward-rules.test.ts`.
     covered.add('worker.reward.reward_functions');
     covered.add('algorithm.rollout_correction.rollout_is').add('worker.ref.sync_ref_model');
