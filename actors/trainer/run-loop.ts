@@ -34,7 +34,7 @@ export interface LoopOptions {
   readonly stop: () => void;
   /** Ends the run before its steps are taken. */
   readonly advance: AdvanceRule | null;
-  /** What the run is asked for, from its beginning on. */
+  /** Requests to the run, from its beginning on. */
   readonly requests: RequestBox;
   /** The beginning of the run, as `performance.now()` gives it. */
   readonly started: number;
