@@ -57,8 +57,8 @@ function dashboardPage(): void {
     await on.evaluate(`location.hash = '${name}'`);
     await on.until(`document.title.toLowerCase().startsWith('${name}')`);
   };
-  const focusOn = async (run: string): Promise<void> => {
-    await page.evaluate(`(() => {
+  const focusOn = async (run: string, on = page): Promise<void> => {
+    await on.evaluate(`(() => {
       const select = document.querySelector('.run-picker select');
       select.value = [...select.options].find(({ text }) => text === '${run}').value;
       select.dispatchEvent(new Event('change'));
@@ -72,6 +72,9 @@ function dashboardPage(): void {
     writeMadeRun(join(temporary.path, 'other'), { steps: 5, status: { state: 'done' } });
     const lastError = 'the disk is full';
     writeMadeRun(join(temporary.path, 'gone'), { steps: 3, status: { lastError } });
+    // More than a page of the log reads.
+    const quiet = `${JSON.stringify({ level: 'debug', msg: 'x'.repeat(2 ** 20) })}\n`.repeat(17);
+    appendFileSync(join(temporary.path, 'gone/cxmind.log'), quiet);
     const evil = { ...sampleLine(STEPS, 8), input: hostile, output: hostile, gts: hostile };
     const samples = join(folder, 'rollouts', `${STEPS}.jsonl`);
     appendFileSync(samples, `${JSON.stringify({ ...evil, parts: { '<i>x</i>': 1 } })}\n`);
@@ -270,6 +273,14 @@ function dashboardPage(): void {
     appendFileSync(join(folder, 'metrics.jsonl'), metricLine(STEPS + 1, METRICS));
     for (const one of [page, second])
       await one.until(`/at step 41/.test(${chart('critic/score/mean')})`);
+  });
+
+  it('looks further up a log whose newest part has no line of the level', async () => {
+    await focusOn('gone', second);
+    await openView('log', second);
+    await second.until(`document.querySelector('.toolbar').innerText.endsWith('3 lines')`);
+    await focusOn('one', second);
+    await openView('overview', second);
   });
 
   it('asks before it steers a run, and says what became of it', async () => {
