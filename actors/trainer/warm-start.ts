@@ -1,6 +1,7 @@
+import { addAbortListener } from 'node:events';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
-import { CxmindError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { responseTokensOf } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
@@ -8,6 +9,7 @@ import type { DataSummary } from '../data/protocol.ts';
 import type { AskOptions } from '../runtime/ref.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
+import { LiveRun } from './report/live-run.ts';
 import { type Pace, reportData, warnOfData } from './report/reporter.ts';
 import { imitationRate, isDue } from './schedule.ts';
 import type { Learners } from './learners.ts';
@@ -18,6 +20,8 @@ import { planSupervised, type SupervisedPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
 import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
+import { StatusFile } from '../run-folder/status.ts';
+import { Timeline } from './report/timeline.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
 import { spawnData, spawnLearners, toolsFor } from './spawn.ts';
 import { RunLog, showsTable } from './report/tracking.ts';
@@ -38,18 +42,52 @@ const TIMEOUT_MS = 24 * 3600_000;
 /**
  * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for reinforcement learning.
  *
- * The folder gets the model and `metrics.jsonl`, a line for each step. When preempted, it gets the model as it is then.
- * The loss of held-out answers is measured before the first step, every `val_freq` steps and after the last.
+ * The folder gets the model, `metrics.jsonl`, a line for each step, and `status.json` while it goes on. When preempted,
+ * it gets the model as it is then. The loss of held-out answers is measured before the first step, every `val_freq` steps
+ * and after the last.
  */
 export async function trainSupervised(
   given: Config,
   options: TrainingOptions,
 ): Promise<SupervisedSummary> {
-  const { reporter, logger, signal: interrupted } = options;
-  const plan = planSupervised(await onThisMachine(given, reporter));
-  const { folder, sft } = plan;
-  await using _ = await RunLock.take(folder);
+  const plan = planSupervised(await onThisMachine(given, options.reporter));
+  await using _ = await RunLock.take(plan.folder);
   await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
+  const devices = placeLearners(plan.placement, [{ node: null, slots: 1 }]).map(
+    ({ device }, i) => [`learner/${i}`, device] as const,
+  );
+  const deviceOf = new Map<string, string>(devices);
+  await using owned = new AsyncDisposableStack();
+  const liveOptions = {
+    ...{ system, timeline: new Timeline(), device: plan.trainer.device },
+    deviceOf: (actor: string) => deviceOf.get(actor) ?? null,
+    samples: { rollout: null, validation: null },
+  };
+  const live = owned.use(new LiveRun(liveOptions));
+  owned.use(await StatusFile.begin(plan.folder, () => live.status()));
+  owned.use(addAbortListener(anyInterruption(options), () => live.stops()));
+  try {
+    const write = (text: string): void => options.reporter.note(text);
+    const reporter = live.listening(options.reporter, options.logger);
+    const summary = await supervise(system, plan, live, { ...options, reporter, write });
+    const { step, steps } = live.status();
+    live.ends(step === steps ? 'done' : 'stopped');
+    return summary;
+  } catch (error) {
+    live.ends('failed', asCxmindError(error).message);
+    throw error;
+  }
+}
+
+/** Spawns the actors, trains, and saves the model. */
+async function supervise(
+  system: ActorSystem,
+  plan: SupervisedPlan,
+  live: LiveRun,
+  options: TrainingOptions & { readonly write: (text: string) => void },
+): Promise<SupervisedSummary> {
+  const { reporter, logger, signal: interrupted, write } = options;
+  const { folder, sft } = plan;
   const policy = await loadPolicy(system, plan.policy.model);
   for (const note of policy.notes) reporter.note(note);
   await using weights = new PolicyWeights(system, policy, logger);
@@ -65,11 +103,11 @@ export async function trainSupervised(
   const aside = await setAside(folder, growingFiles);
   if (aside !== null) reporter.note(`the metrics of the run before are kept in ${aside}`);
   const experiment = `${plan.trainer.experimentName}-sft`;
-  const write = (text: string): void => options.reporter.note(text);
   const display = { write, note: (text: string) => reporter.note(text) };
   await using log = RunLog.open(plan, files, display, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
-  const run = { ...options, plan, data, learners, log, summary, steps, ask };
+  live.begins(0, steps);
+  const run = { ...options, live, plan, data, learners, log, summary, steps, ask };
   const result = await new SupervisedTraining(run).toEnd();
   await learners.save({ directory: folder, modelOnly: true }, ask);
   log.finish();
@@ -79,6 +117,7 @@ export async function trainSupervised(
 /** The parts of supervised training that its loop works with. */
 interface SupervisedRun extends Pick<TrainingOptions, 'reporter' | 'logger' | 'preemption'> {
   readonly plan: SupervisedPlan;
+  readonly live: LiveRun;
   readonly data: Task['data'];
   readonly learners: Learners;
   readonly log: RunLog;
@@ -137,7 +176,7 @@ class SupervisedTraining {
 
   /** Takes a step and shows it. @param began the first step of this training */
   async #step(step: number, began: number): Promise<Metrics> {
-    const { plan, data, learners, steps, ask, reporter } = this.#run;
+    const { plan, live, data, learners, steps, ask, reporter } = this.#run;
     const started = performance.now();
     const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
     warnOfData(notes, reporter);
@@ -145,7 +184,9 @@ class SupervisedTraining {
     const result = await learners.imitate(samples, learningRate, ask);
     const now = performance.now();
     const seconds = (now - started) / 1000;
-    const secondsLeft = ((now - began) / 1000 / step) * (steps - step);
+    const secondsPerStep = (now - began) / 1000 / step;
+    const secondsLeft = secondsPerStep * (steps - step);
+    live.takes({ step, steps, secondsPerStep, secondsLeft });
     this.#report(result, learningRate, { step, steps, seconds, secondsLeft });
     return {
       'sft/loss': result.loss,

@@ -6,6 +6,7 @@ import {
   type StepLine,
   type SupervisedLine,
 } from '../../actors/trainer/report/reporter.ts';
+import { statusIn } from '../../src/dashboard/readers/status.ts';
 import { openModel } from '../../src/cli/open-model.ts';
 import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { loadDataset } from '../../src/data/dataset.ts';
@@ -84,6 +85,11 @@ describe('a run', () => {
     writeFileSync(join(run, 'sft/metrics.jsonl'), '{"step":1}\n');
     const warm = await superviseTiny(demo, run, items, { logger, reporter: table });
     assert.equal(readFileSync(join(run, 'sft/before-1/metrics.jsonl'), 'utf8'), '{"step":1}\n');
+    const status = await statusIn(join(run, 'sft'));
+    assert.deepEqual(
+      [status?.state, status?.step, status?.steps, status?.secondsLeft],
+      ['done', 30, 30, 0],
+    );
     const losses = events
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);
