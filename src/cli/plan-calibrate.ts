@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { writeDemo } from '../demo/write.ts';
 import { keepCalibration, type Measured } from '../plan/calibration.ts';
 import { fittedRates } from '../plan/fit.ts';
-import { ratesOf, thisMachine } from '../plan/machines.ts';
+import { ratesOf, thisMachine, threadsOn } from '../plan/machines.ts';
 import { probed } from '../plan/probes.ts';
 import { packageRoot } from './package-root.ts';
 import { Planner, type PlanFlags } from './plan-machines.ts';
@@ -19,16 +19,18 @@ const PROMPTS = 16;
 export async function calibrate(items: readonly string[], flags: PlanFlags): Promise<Measured> {
   const baseBytes = await measuredBase();
   const { policy, step, run } = await new Planner(items, flags).onThisMachine();
+  const { threads } = run.policy.model;
   const measurements = await probed(policy.config, step.prompts.slice(0, PROMPTS), {
     gradientCheckpointing: run.policy.settings.gradientCheckpointing,
     n: run.step.sampling.n,
     responseTokens: step.responseTokens,
-    threads: run.policy.model.threads,
+    threads,
   });
   const machine = thisMachine(null);
   const measured = {
     baseBytes,
-    seconds: fittedRates(measurements, ratesOf(machine, 'cpu', 'f32')),
+    threads: threadsOn(machine, threads),
+    seconds: fittedRates(measurements, ratesOf(machine, 'cpu', 'f32', threads)),
   };
   await keepCalibration(measured);
   return measured;

@@ -142,7 +142,7 @@ export class Planner {
     const counted = this.#counted.get(key) ?? countStep(run, { policy, critic }, step, places);
     this.#counted.set(key, counted);
     if (more.length === 0) this.head = headOf(policy, await counted, config);
-    const estimate = await estimated(await counted, machine, run.policy.model.computeDType, {
+    const estimate = await estimated(await counted, machine, run.policy.model, {
       memoryShare: run.rollout.engine.memoryShare,
       process: { baseBytes: machine.measured?.baseBytes ?? BASE_BYTES },
     });
@@ -195,7 +195,6 @@ export class Planner {
     }
     const lengths = {
       promptTokens: flags['prompt-tokens'] ?? maxPromptLength,
-      responseTokens,
       pictures: flags.pictures ?? (policy.config.vision === null ? 0 : 1),
       picture: flags.picture ?? USUAL_PICTURE,
     };

@@ -5,9 +5,8 @@ import { pathFlag } from './flags.ts';
 
 const picture = Flags.custom<[number, number]>({
   parse: (input) => {
-    const [width, height, ...rest] = input.split('x').map(Number);
-    const isSize = rest.length === 0 && [width, height].every((side) => Number(side) >= 1);
-    if (isSize) return Promise.resolve([width!, height!]);
+    const size = /^([1-9]\d{0,4})x([1-9]\d{0,4})$/.exec(input);
+    if (size !== null) return Promise.resolve([Number(size[1]), Number(size[2])]);
     return Promise.reject(
       new Errors.CLIError(`--picture: expected WIDTHxHEIGHT in pixels, got "${input}"`),
     );
@@ -46,8 +45,15 @@ export class Plan extends ReportingCommand {
       min: 2,
     }),
     'response-tokens': Flags.integer({ description: 'tokens of a response', min: 1 }),
-    pictures: Flags.integer({ description: 'pictures of a prompt', min: 0 }),
-    picture: picture({ description: 'size of a picture, WIDTHxHEIGHT' }),
+    pictures: Flags.integer({
+      description: 'pictures of a prompt of --prompt-tokens',
+      min: 0,
+      dependsOn: ['prompt-tokens'],
+    }),
+    picture: picture({
+      description: 'size of a picture, WIDTHxHEIGHT in pixels',
+      dependsOn: ['prompt-tokens'],
+    }),
     prompts: Flags.integer({ description: 'prompts of the training set, for the hours', min: 1 }),
   };
 

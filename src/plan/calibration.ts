@@ -12,6 +12,8 @@ const Calibration = t.type({
   cores: t.number,
   /** Time of the measurement, ISO 8601. */
   date: t.string,
+  /** Compute threads that the seconds were measured with. */
+  threads: t.number,
   /** Seconds for a unit of each kind of work. */
   seconds: t.record(t.string, t.number),
   /** Bytes of a run's process beside its models. */
@@ -21,6 +23,8 @@ const Calibration = t.type({
 /** Numbers of this machine. */
 export interface Measured {
   readonly seconds: Work;
+  /** Compute threads that the seconds were measured with. */
+  readonly threads: number;
   readonly baseBytes: number;
 }
 
@@ -33,15 +37,16 @@ export function calibrationFile(): string {
 export async function readCalibration(): Promise<Measured | null> {
   const kept = await jsonIn(Calibration, calibrationFile());
   if (kept?.processor !== processor() || kept.cores !== availableParallelism()) return null;
-  return { seconds: workOf(kept.seconds), baseBytes: kept.base_bytes };
+  return { seconds: workOf(kept.seconds), threads: kept.threads, baseBytes: kept.base_bytes };
 }
 
 /** Keeps a calibration in place of the last one. */
-export async function keepCalibration({ seconds, baseBytes }: Measured): Promise<void> {
+export async function keepCalibration({ seconds, threads, baseBytes }: Measured): Promise<void> {
   const kept: t.TypeOf<typeof Calibration> = {
     processor: processor(),
     cores: availableParallelism(),
     date: new Date().toISOString(),
+    threads,
     seconds,
     base_bytes: baseBytes,
   };

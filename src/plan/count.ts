@@ -86,7 +86,8 @@ export async function countStep(
   const rollout = new CountedDevice(kind);
   const generation = await countedGeneration(rollout, policy, {
     prompts: prompts.slice(0, Math.ceil(prompts.length / places.rollouts)),
-    responses: n,
+    // ReMax compares with the greedy response to each prompt.
+    responses: run.step.algorithm.advEstimator === 'remax' ? n + 1 : n,
     responseTokens,
     longest: run.step.maxPromptLength + run.step.maxResponseLength,
     engine: run.rollout.engine,

@@ -1,11 +1,11 @@
 /** A counted step on a machine: the seconds of its phases, the memory of its parts, and whether these fit. */
-import type { FloatDType } from '../tensor/dtype.ts';
 import { bytesPerElement } from '../tensor/dtype.ts';
 import { phases, type ActorName, type CountedStep, type Phase } from './count.ts';
 import type { DeviceMemory } from './counted/device.ts';
 import { sumOf as sumOfWork, timesWork, weighed, type Work } from './counted/work.ts';
 import { keptOnCard, keptOnHost, type Kept } from './kept.ts';
 import { ratesOf, type Machine } from './machines.ts';
+import type { PlannedRun } from './settings.ts';
 
 /** The memory of a place, by part. */
 export interface Placed {
@@ -46,10 +46,10 @@ const PROGRAM_BYTES = 0.85 * 2 ** 20;
 export async function estimated(
   counted: CountedStep,
   machine: Machine,
-  dtype: FloatDType,
+  { computeDType, threads }: Pick<PlannedRun['policy']['model'], 'computeDType' | 'threads'>,
   run: { readonly memoryShare: number; readonly process: ProcessMemory },
 ): Promise<Estimate> {
-  const rates = ratesOf(machine, counted.kind, dtype);
+  const rates = ratesOf(machine, counted.kind, computeDType, threads);
   const caches = cachesOn(counted, machine, run.memoryShare);
   const memory = memoryOn(counted, machine, { ...run, cacheBytes: sumOf(caches) });
   const fits = memory.every((place) => place.fits);

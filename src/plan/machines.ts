@@ -97,8 +97,23 @@ const FIXED = {
   host: { programs: 1e-5, nodes: 4e-6, exponentials: 2e-9, scalars: 1.5e-9 },
 };
 
-/** Seconds that a machine takes for a unit of each kind of work. */
-export function ratesOf(machine: Machine, kind: DeviceKind, dtype: FloatDType): Work {
+/** Threads that compute: as many as were asked for, and no more than there are cores; null is one per core. */
+export function threadsOn({ host }: Machine, threads: number | null): number {
+  return Math.min(threads ?? host.cores, host.cores);
+}
+
+/**
+ * Seconds that a machine takes for a unit of each kind of work.
+ *
+ * @param wanted compute threads of a run on the processor. Each has its share of the cores' speed and bandwidth. Rates
+ *   that were measured with another number of threads do not count
+ */
+export function ratesOf(
+  machine: Machine,
+  kind: DeviceKind,
+  dtype: FloatDType,
+  wanted: number | null,
+): Work {
   const { cards, host, measured } = machine;
   if (kind === 'cuda' && cards !== null) {
     const { products, batched, bandwidth, link } = REACHED.card;
@@ -114,17 +129,18 @@ export function ratesOf(machine: Machine, kind: DeviceKind, dtype: FloatDType): 
       exchanged: cards.linkGbS === null ? 1e-10 : 1 / (link * cards.linkGbS * 1e9),
     });
   }
-  if (measured?.seconds !== undefined) return measured.seconds;
+  const threads = threadsOn(machine, wanted);
+  if (measured?.seconds !== undefined && measured.threads === threads) return measured.seconds;
   const { products, batched, bandwidth } = REACHED.host;
-  const operations = 1e9 * host.cores * host.gflopsACore;
-  const byte = 1 / (bandwidth * host.bandwidthGbS * 1e9);
+  const operations = 1e9 * threads * host.gflopsACore;
+  const byte = 1 / (bandwidth * host.bandwidthGbS * (threads / host.cores) * 1e9);
   return workOf({
     ...FIXED.host,
     products: 1 / (products * operations),
     batched: 1 / (batched * operations),
     operands: byte,
     moved: byte,
-    exponentials: FIXED.host.exponentials / host.cores,
+    exponentials: FIXED.host.exponentials / threads,
     exchanged: byte,
   });
 }

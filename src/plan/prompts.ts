@@ -5,14 +5,12 @@ import { architectureOf } from '../model/families.ts';
 import type { PromptInput, SequenceInput } from '../model/pack.ts';
 import { CxmindError } from '../errors.ts';
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
-import { tensorOf, zeros } from '../tensor/tensor.ts';
+import { zeros } from '../tensor/tensor.ts';
 
 /** Lengths of what a run trains on. */
 export interface Lengths {
   /** Tokens of a prompt, its pictures among them. */
   readonly promptTokens: number;
-  /** Tokens of a response. */
-  readonly responseTokens: number;
   /** Pictures of a prompt. */
   readonly pictures: number;
   /** Width and height of a picture as the model sees it, pixels. */
@@ -33,27 +31,35 @@ function gridOf(
 /**
  * Makes prompts of given lengths. No two are the same prompt, and no two pictures the same picture.
  *
- * @throws CONFIG_INVALID where the pictures alone are longer than the prompt
+ * @throws CONFIG_INVALID where the pictures alone are longer than the prompt, or the model sees none
  */
 export function madePrompts(config: ModelConfig, lengths: Lengths, count: number): PromptInput[] {
   const { vision, tokens } = config;
-  const grids = Array.from({ length: vision === null ? 0 : lengths.pictures }, () =>
-    gridOf(config, lengths.picture),
-  );
-  const ids = grids.flatMap(([, height, width]) => [
-    tokens!.visionStart,
-    ...Array<number>((height * width) / vision!.mergeSize ** 2).fill(tokens!.imagePad),
-    tokens!.visionEnd,
-  ]);
-  if (ids.length >= lengths.promptTokens) {
+  if (vision === null && lengths.pictures > 0) {
     throw new CxmindError(
       'CONFIG_INVALID',
-      `the pictures of a prompt take ${ids.length} tokens of ${lengths.promptTokens}; raise data.max_prompt_length ` +
+      `--pictures: ${config.architecture} reads text alone; leave --pictures out, or take a model with a vision tower`,
+    );
+  }
+  const grids = Array.from({ length: lengths.pictures }, () => gridOf(config, lengths.picture));
+  const pads = grids.map(([, height, width]) => (height * width) / vision!.mergeSize ** 2);
+  const pictureTokens = pads.reduce((sum, count) => sum + count + 2, 0);
+  if (pictureTokens >= lengths.promptTokens) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `the pictures of a prompt take ${pictureTokens} tokens of ${lengths.promptTokens}; raise data.max_prompt_length ` +
         'or --prompt-tokens, or lower --picture',
     );
   }
-  ids.push(...Array<number>(lengths.promptTokens - ids.length).fill(0));
-  const tokenIds = tensorOf('i32', [ids.length], ids);
+  const tokenIds = zeros('i32', [lengths.promptTokens]);
+  let start = 0;
+  for (const count of pads) {
+    tokenIds.data[start] = tokens!.visionStart;
+    tokenIds.data.fill(tokens!.imagePad, start + 1, start + 1 + count);
+    tokenIds.data[start + 1 + count] = tokens!.visionEnd;
+    start += count + 2;
+  }
+  const ids = [...tokenIds.data];
   const positions = architectureOf(config).positions(config, ids, { grids, secondsPerGrid: null });
   return Array.from({ length: count }, (_, i) => ({
     tokenIds: { ...tokenIds },

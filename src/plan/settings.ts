@@ -1,3 +1,4 @@
+import type { Algorithm } from '../config/schema.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { Sampling } from '../generation/sampler.ts';
 import type { ExplorationOptions } from '../training/exploration.ts';
@@ -12,6 +13,8 @@ interface PlannedCompute {
   readonly devices: readonly DeviceName[];
   readonly computeDType: FloatDType;
   readonly isOffloaded: boolean;
+  /** Compute threads of a process; null is one per core. */
+  readonly threads: number | null;
 }
 
 /** A model that is trained. */
@@ -62,6 +65,7 @@ export interface PlannedRun {
     /** P */
     readonly prompts: number;
     readonly sampling: Sampling & { readonly n: number };
+    readonly algorithm: Pick<Algorithm, 'advEstimator'>;
     readonly maxPromptLength: number;
     readonly maxResponseLength: number;
     readonly maxStaleness: number;

@@ -7,7 +7,7 @@ import {
 } from '../../../src/plan/calibration.ts';
 import { noWork, weighed, workOf } from '../../../src/plan/counted/work.ts';
 import { fittedRates } from '../../../src/plan/fit.ts';
-import { ratesOf, thisMachine } from '../../../src/plan/machines.ts';
+import { ratesOf, thisMachine, threadsOn } from '../../../src/plan/machines.ts';
 import { withVariables } from '../../support/environment.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -50,11 +50,16 @@ describe('the calibration of a machine', () => {
     await withVariables({ XDG_CACHE_HOME: directory.path }, async () => {
       assert.equal(calibrationFile(), join(directory.path, 'cxmind/calibration.json'));
       assert.equal(await readCalibration(), null);
-      const measured = { seconds: workOf({ products: 2e-11 }), baseBytes: 5e8 };
+      const threads = threadsOn(thisMachine(null), null);
+      const measured = { seconds: workOf({ products: 2e-11 }), threads, baseBytes: 5e8 };
       await keepCalibration(measured);
       assert.deepEqual(await readCalibration(), measured);
-      assert.deepEqual(ratesOf(thisMachine(measured), 'cpu', 'f32'), measured.seconds);
-      assert.notDeepEqual(ratesOf(thisMachine(null), 'cpu', 'f32'), noWork);
+      assert.deepEqual(ratesOf(thisMachine(measured), 'cpu', 'f32', null), measured.seconds);
+      // Those of other threads are no word on this run.
+      const other = thisMachine({ ...measured, threads: threads + 1 });
+      const uncalibrated = ratesOf(thisMachine(null), 'cpu', 'f32', null);
+      assert.deepEqual(ratesOf(other, 'cpu', 'f32', null), uncalibrated);
+      assert.notDeepEqual(uncalibrated, noWork);
     });
   });
 });

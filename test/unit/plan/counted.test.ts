@@ -38,7 +38,7 @@ describe('a device that counts', () => {
     const how = gradientCheckpointing ? 'recomputed' : 'saved';
     it(`plans the workspace of a model whose activations are ${how} to the byte`, async () => {
       const { config, arena } = await loadGoldenModel('micro-vl');
-      const lengths = { promptTokens: 40, responseTokens: 30, pictures: 1 };
+      const lengths = { promptTokens: 40, pictures: 1 };
       const prompts = madePrompts(config, { ...lengths, picture: [112, 56] }, 3);
       const batch = packSequences(madeResponses(prompts, 2, 30));
       const gradient = (scores: Float32Array): Float32Array => scores.map(() => 0);

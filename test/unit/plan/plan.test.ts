@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Planner, plansOf } from '../../../src/cli/plan-machines.ts';
+import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
+import type { PromptInput } from '../../../src/model/pack.ts';
+import { madePrompts } from '../../../src/plan/prompts.ts';
 import { advise } from '../../../src/plan/advice.ts';
 import type { Estimate } from '../../../src/plan/estimate.ts';
 import { readMachines, type Machine } from '../../../src/plan/machines.ts';
 import { detailsOf, factsOf, tableOf, type MachinePlan } from '../../../src/plan/report.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
-import { wideText } from './configs.ts';
+import { qwen3b, wideText } from './configs.ts';
 
 describe('the plan of a run', () => {
   const directory = new TemporaryDirectory();
@@ -125,6 +128,39 @@ tiny:
     assert.ok(cut.seconds.decode > 4 * whole.seconds.decode);
   });
 
+  it('has the speed of the threads that a run may use, and the greedy responses of ReMax', async () => {
+    const machine = await machineOf('roomy');
+    const on = async (...more: string[]): Promise<Estimate> =>
+      (await planner.tryOn(machine, more)).estimate;
+    const [all, few] = [await on(), await on('trainer.threads=2')];
+    // Two of eight threads; what JavaScript does alone takes as long.
+    assert.ok(few.seconds.update_actor > 3.5 * all.seconds.update_actor);
+    assert.deepEqual((await on('trainer.threads=99')).seconds, all.seconds);
+    const remax = await on('algorithm.adv_estimator=remax');
+    assert.ok(remax.seconds.decode > all.seconds.decode);
+    assert.equal(remax.seconds.update_actor, all.seconds.update_actor);
+  });
+
+  it('makes prompts of any length, and refuses pictures that do not fit or that nobody sees', async () => {
+    const config = decodeModelConfig(qwen3b, 'config.json');
+    const lengths = { promptTokens: 131072, pictures: 1, picture: [56, 56] as const };
+    const [{ tokenIds }] = madePrompts(config, lengths, 1) as [PromptInput];
+    const { visionStart, imagePad, visionEnd } = config.tokens!;
+    assert.deepEqual(
+      [...tokenIds.data.subarray(0, 7)],
+      [visionStart, imagePad, imagePad, imagePad, imagePad, visionEnd, 0],
+    );
+    assert.equal(tokenIds.data.length, 131072);
+    // 99,999 pixels are 3571 tokens of 28 x 28: nothing as large is made before it is refused.
+    const huge = { ...lengths, picture: [99999, 99999] as const };
+    assert.throws(() => madePrompts(config, huge, 1), {
+      message: /take 12752043 tokens of 131072/,
+    });
+    await assert.rejects(plansOf(items, { 'prompt-tokens': 64, pictures: 1 }), {
+      message: /--pictures: .* reads text alone/,
+    });
+  });
+
   it('shows machines that lack the device as such, and throws where none has it', async () => {
     const wanted = [...items, 'trainer.device=cuda'];
     const { plans, refused } = await plansOf(wanted, {});
@@ -158,9 +194,9 @@ tiny:
 
   it('takes a machine of no such name for a slip, and one without cards for a processor', async () => {
     await assert.rejects(planOn('h100-x9'), { message: /no machine h100-x9; did you mean h100-x/ });
-    const plan = await planOn('tiny');
+    const { estimate } = await planner.tryOn(await machineOf('tiny'), []);
     assert.deepEqual(
-      plan.estimate.memory.map(({ place }) => place),
+      estimate.memory.map(({ place }) => place),
       ['host'],
     );
     await assert.rejects(planOn('tiny', ['trainer.device=cuda']), { message: /tiny has no card/ });
