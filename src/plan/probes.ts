@@ -3,7 +3,8 @@
  * nothing.
  *
  * The model has the widths of the run's own, few layers, and weights of one number each: the time of a product does not
- * depend on its numbers. Probes run for a second each, after some runs to compile; the median counts.
+ * depend on its numbers. Probes run for a second each, after some runs to compile; the median counts. Longer passes are left
+ * out where shorter ones show that they would take too long, so that a wide model takes about a minute too.
  */
 import { CpuDevice } from '../device/cpu/device.ts';
 import { GenerationEngine } from '../generation/engine.ts';
@@ -20,19 +21,25 @@ import { sumOf, type Work } from './counted/work.ts';
 import type { Measurement } from './fit.ts';
 import { countedGeneration } from './generation.ts';
 import { openCounted, scoringWork, updateWork } from './passes.ts';
-import { madeResponses } from './prompts.ts';
+import { madePrompts, madeResponses } from './prompts.ts';
 import { sizedBy } from './sizes.ts';
 
-/** Runs of a probe before those that count, in which V8 compiles. */
+/** Most runs of a probe before those that count, in which V8 compiles; they end after `RUN_SECONDS`. */
 const WARMUPS = 3;
 /** Fewest runs that count, and seconds over which there are more. */
 const [RUNS, RUN_SECONDS] = [3, 1];
+/** Seconds after which no further run of a probe begins, and that a probe may be expected to take a run. */
+const MOST_SECONDS = 4;
 /** Most parameters of a model that is run whole. */
 const WHOLE = 2 ** 26;
 /** Layers of any other. */
 const LAYERS = 2;
 /** Tokens of the passes that are measured, about. */
 const PASS_TOKENS = [256, 1024, 4096];
+/** Most tokens of a prompt of the run that probes take; where all are longer, prompts are made of `MADE_TOKENS`. */
+const [PROMPT_TOKENS, MADE_TOKENS] = [128, 64];
+/** Side of the picture of such a prompt, in tokens. */
+const MADE_SIDE = 6;
 /** Sequences that are decoded together, and tokens of each. */
 const DECODED = [
   { prompts: 1, responses: 4, tokens: 16 },
@@ -69,11 +76,11 @@ function probedConfig(config: ModelConfig): ModelConfig {
 /**
  * Measures scoring, training and generation.
  *
- * @param prompts of the run, or like them
+ * @param given prompts of the run, or like them
  */
 export async function probed(
   whole: ModelConfig,
-  prompts: readonly PromptInput[],
+  given: readonly PromptInput[],
   { gradientCheckpointing, n, responseTokens, threads }: ProbeOptions,
 ): Promise<Measurement[]> {
   const config = probedConfig(whole);
@@ -82,11 +89,14 @@ export async function probed(
   const arena = new Arena(model.layout);
   arena.data.fill(0.01);
   const measurements: Measurement[] = [];
-  const samples = madeResponses(prompts, n, responseTokens);
+  const prompts = probePrompts(config, given);
   using policy = new Policy(device, config, arena, { gradientCheckpointing });
   const counting = openCounted(new CountedDevice('cpu'), model, 'f32', gradientCheckpointing);
+  let last = { tokens: 0, seconds: 0 };
   for (const tokens of PASS_TOKENS) {
-    const some = tokensOf(samples, tokens);
+    const some = samplesOf(prompts, n, { tokens, responseTokens });
+    const length = some.reduce((sum, sample) => sum + sequenceLength(sample), 0);
+    if (length === last.tokens || last.seconds * length > MOST_SECONDS * last.tokens) continue;
     const microBatch = { size: some.length, dynamic: false, maxTokens: tokens };
     const batch = packSequences(some);
     measurements.push({
@@ -99,7 +109,7 @@ export async function probed(
       ...{ updateMicroBatch: microBatch, optimization: OPTIMIZATION },
     };
     using optimization = new Optimization(device, arena, OPTIMIZATION);
-    measurements.push({
+    const update = {
       name: `an update by ${batch.tokenIds.length} tokens`,
       work: await updateWork(counting, some, {
         ...{ settings, updates: { miniBatchSize: some.length, epochs: 1 } },
@@ -111,7 +121,9 @@ export async function probed(
         await policy.accumulateGradients(batch, 1, zeros, optimization.gradients);
         await optimization.step(0);
       }),
-    });
+    };
+    measurements.push(update);
+    last = { tokens: length, seconds: update.seconds };
   }
   for (const { prompts: count, responses, tokens } of DECODED) {
     const few = prompts.slice(0, count);
@@ -155,21 +167,41 @@ async function probedGeneration(
   return { work: sumOf([prefill, decode]), seconds: await timed(() => real.generate(requests)) };
 }
 
-/** The first samples that have about so many tokens together; two at least. */
-function tokensOf(samples: readonly SequenceInput[], tokens: number): SequenceInput[] {
-  const count = Math.round(tokens / sequenceLength(samples[0]!));
-  return samples.slice(0, Math.max(2, count));
+/** Short prompts of the run, or made ones where it has none. */
+function probePrompts(config: ModelConfig, given: readonly PromptInput[]): readonly PromptInput[] {
+  const short = given.filter(({ tokenIds }) => tokenIds.data.length <= PROMPT_TOKENS);
+  if (short.length > 0) return short;
+  const { vision } = config;
+  const side = vision === null ? 0 : MADE_SIDE * vision.patchSize * vision.mergeSize;
+  const pictures = vision === null ? 0 : 1;
+  const lengths = { promptTokens: MADE_TOKENS, pictures, picture: [side, side] as const };
+  return madePrompts(config, lengths, given.length);
+}
+
+/** Samples that have about so many tokens together; two at least, of responses that are cut for it. */
+function samplesOf(
+  prompts: readonly PromptInput[],
+  n: number,
+  { tokens, responseTokens }: { readonly tokens: number; readonly responseTokens: number },
+): SequenceInput[] {
+  const longest = Math.max(...prompts.map(({ tokenIds }) => tokenIds.data.length));
+  const room = Math.max(1, Math.floor(tokens / 2) - longest);
+  const samples = madeResponses(prompts, n, Math.min(responseTokens, room));
+  return samples.slice(0, Math.max(2, Math.round(tokens / sequenceLength(samples[0]!))));
 }
 
 /** Median seconds of a call. */
 async function timed(call: () => Promise<unknown>): Promise<number> {
-  for (let run = 0; run < WARMUPS; run++) await call();
+  const since = (start: number): number => (performance.now() - start) / 1000;
+  const opened = performance.now();
+  for (let run = 0; run < WARMUPS && since(opened) < RUN_SECONDS; run++) await call();
   const seconds: number[] = [];
   const begun = performance.now();
-  while (seconds.length < RUNS || performance.now() - begun < RUN_SECONDS * 1000) {
+  const isShort = (): boolean => seconds.length < RUNS || since(begun) < RUN_SECONDS;
+  while (seconds.length === 0 || (isShort() && since(begun) < MOST_SECONDS)) {
     const start = performance.now();
     await call();
-    seconds.push((performance.now() - start) / 1000);
+    seconds.push(since(start));
   }
   return seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)]!;
 }
