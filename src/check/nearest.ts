@@ -20,18 +20,23 @@ function leastDistant(word: string, candidates: readonly string[]): string | und
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('.') + 1);
 const leafOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
 
+/** Most letters in which a slip of the keyboard differs. */
+const SLIP = 2;
+
 /**
  * The valid key that an unknown path probably means.
  *
- * A sibling spelt alike comes first, then the same name in another section, then the path that is near as a whole.
+ * A sibling with a slip comes first, then the same name in another section, then a sibling spelt alike, then the path that
+ * is near as a whole.
  */
 export function nearestKey(path: string, paths: readonly string[]): string | undefined {
   const leaf = leafOf(path);
   const siblings = paths.filter((other) => parentOf(other) === parentOf(path)).map(leafOf);
   const sibling = leastDistant(leaf, siblings);
-  if (sibling !== undefined && distance(leaf, sibling) <= Math.max(2, leaf.length / 3)) {
-    return parentOf(path) + sibling;
-  }
+  const apart = sibling === undefined ? Infinity : distance(leaf, sibling);
   const sameName = paths.filter((other) => leafOf(other) === leaf);
-  return sameName.length > 0 ? leastDistant(path, sameName) : nearestOf(path, paths);
+  if (apart > SLIP && sameName.length > 0) return leastDistant(path, sameName);
+  return apart <= Math.max(SLIP, leaf.length / 3)
+    ? parentOf(path) + sibling!
+    : nearestOf(path, paths);
 }

@@ -1,5 +1,5 @@
 /** Flags of the sampling of responses, each of which stands for a key of the config's `Sampling`. */
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { Errors, Flags } from '@oclif/core';
 import { messageOf } from '../errors.ts';
 import { localPath } from '../files.ts';
@@ -23,7 +23,7 @@ export const controlFlags = {
   }),
   'json-schema': Flags.custom<Readonly<Record<string, unknown>>>({
     description: 'file with a JSON schema that every answer follows',
-    parse: (path) => Promise.resolve(schemaIn(path)),
+    parse: schemaIn,
   })(),
   'best-of': Flags.string({
     description: 'sample this many answers and keep the --n whose tokens are likeliest',
@@ -47,10 +47,10 @@ export const samplingKeys = {
   'best-of': 'best_of',
 } as const;
 
-function schemaIn(path: string): Readonly<Record<string, unknown>> {
+async function schemaIn(path: string): Promise<Readonly<Record<string, unknown>>> {
   let schema: unknown;
   try {
-    schema = JSON.parse(readFileSync(localPath(path), 'utf8'));
+    schema = JSON.parse(await readFile(localPath(path), 'utf8'));
   } catch (cause) {
     throw new Errors.CLIError(`--json-schema: ${path}: ${messageOf(cause)}`);
   }

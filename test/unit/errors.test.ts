@@ -12,7 +12,8 @@ describe('work that fails, and cannot put away what it had', () => {
 
   it('tells what it failed with', async () => {
     await assert.rejects(failTwice(), (thrown: unknown) => {
-      assert.deepEqual(failureOf(thrown), { exitCode: 2, text: 'a bad row' });
+      const failure = { exitCode: 2, code: 'DATA_INVALID', text: 'a bad row', detail: {} };
+      assert.deepEqual(failureOf(thrown), failure);
       const { code, message } = toWireError(thrown);
       assert.deepEqual([code, message], ['DATA_INVALID', 'a bad row']);
       return true;

@@ -131,8 +131,8 @@ describe('what the operating system refuses', () => {
       () => assert.fail('nothing was refused'),
       (thrown: unknown) => asCxmindError(thrown),
     );
-    assert.equal(error.code, 'IO_FAILED');
-    assert.deepEqual(failureOf(error), { exitCode: 1, text: error.message });
+    const { message: text, detail } = error;
+    assert.deepEqual(failureOf(error), { exitCode: 1, code: 'IO_FAILED', text, detail });
     return error.message;
   };
 

@@ -22,7 +22,7 @@ describe('completion', () => {
   }
 
   it('offers commands, their flags wherever they stand, and keys', () => {
-    assert.deepEqual(offered('s'), ['score', 'serve', 'sft']);
+    assert.deepEqual(offered('s'), ['save', 'score', 'serve', 'sft', 'status', 'stop']);
     assert.deepEqual(offered('generate', '--mo'), ['--model']);
     assert.deepEqual(offered('generate', '--model', 'x', 'a prompt', '--max'), ['--max-tokens']);
     assert.deepEqual(offered('eval', '--no-re'), ['--no-report']);

@@ -26,10 +26,16 @@ describe('flags and arguments that name a path', () => {
       ...['hostfile', 'default-hostfile', 'rendezvous', 'keys', 'write-keys'].map(
         (name) => `launch ${name}`,
       ),
+      'logs run',
       ...['local_dir', 'out', 'base'].map((name) => `merge ${name}`),
+      'plan machines',
       'quickstart folder',
+      'save run',
       ...['model', 'out', 'grads', 'image-dir'].map((name) => `score ${name}`),
       ...['model', 'allowed-local-media-path'].map((name) => `serve ${name}`),
+      'status run',
+      'stop run',
+      'validate run',
     ]);
   });
 });

@@ -8,9 +8,9 @@ const packageRoot = join(import.meta.dirname, '../../..');
 const options: LoadOptions = { purpose: null, packageRoot, rewards: builtInRewards };
 
 describe('a shipped config', () => {
-  for (const name of readdirSync(join(packageRoot, 'configs')).filter((file) =>
-    file.endsWith('.yaml'),
-  )) {
+  const files = readdirSync(join(packageRoot, 'configs'));
+  // That one is a table of machines, which `cxmind plan` reads.
+  for (const name of files.filter((file) => file.endsWith('.yaml') && file !== 'machines.yaml')) {
     it(`${name} is one that can be trained from`, async () => {
       const { issues, warnings } = await configFrom([`config=configs/${name}`], options);
       assert.deepEqual([...issues, ...warnings], []);
