@@ -3,6 +3,7 @@
  *
  * ```
  * requests/ID.json     a RunRequest: whoever asks writes it, and from then on the run alone
+ * requests/open        there while a run takes requests; a warm start, or the folder above a curriculum's, takes none
  * ```
  *
  * The run takes them when a step is over. Files reach a run on any host that shares the folder, and wait for one that is
@@ -10,6 +11,7 @@
  * next.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
@@ -21,6 +23,7 @@ import { writeFileAtomically } from '../../src/files.ts';
 import { holderOf } from './lock.ts';
 
 const FOLDER = 'requests';
+const OPEN = 'open';
 /** Requests that are kept once they are answered. */
 const KEPT = 20;
 
@@ -48,11 +51,13 @@ export class RequestBox implements AsyncDisposable {
   static async open(folder: string): Promise<RequestBox> {
     const box = new RequestBox(folder);
     await box.#close('the run ended before it came to this');
+    await writeFileAtomically(join(folder, FOLDER, OPEN), '');
     return box;
   }
 
-  /** Fails what the run has not come to. */
+  /** Takes no more requests, and fails what the run has not come to. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await rm(join(this.#folder, FOLDER, OPEN), { force: true });
     await this.#close('the run has ended');
   }
 
@@ -82,8 +87,9 @@ export class RequestBox implements AsyncDisposable {
 /** Asks the run that writes a folder for something. @throws CONFIG_INVALID where none does */
 async function requestOf(folder: string, kind: RequestKind): Promise<RunRequest> {
   const holder = await holderOf(folder);
-  if (holder !== 'runs') {
-    throw new CxmindError('CONFIG_INVALID', `${resolve(folder)}: ${refusals[holder]}`, {
+  const refusal = holder !== 'runs' ? holder : (await takesRequests(folder)) ? null : 'closed';
+  if (refusal !== null) {
+    throw new CxmindError('CONFIG_INVALID', `${resolve(folder)}: ${refusals[refusal]}`, {
       detail: { folder },
     });
   }
@@ -99,11 +105,19 @@ const refusals = {
   none: 'no run writes this folder, so none takes the request; the command of the run starts it again',
   gone: 'the process of the run is gone, so it takes no request; the command of the run goes on from its last checkpoint',
   silent: 'the run has given no sign of life for a minute, so it takes no request',
+  closed:
+    'what goes on here takes no request: a warm start ends by Ctrl-C, and a curriculum is asked by the folder of its stage',
 } as const;
+
+/** True where a run lives that takes requests. */
+async function takesRequests(folder: string): Promise<boolean> {
+  return existsSync(join(folder, FOLDER, OPEN)) && (await holderOf(folder)) === 'runs';
+}
 
 /** Runs as the dashboard and the commands reach them. */
 export const runControl: RunControl = {
   holder: holderOf,
+  takesRequests,
   requests: requestsIn,
   request: requestOf,
 };

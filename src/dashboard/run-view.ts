@@ -101,9 +101,9 @@ export class RunView {
   async detail(): Promise<RunDetail> {
     const { folder } = this.place;
     await Promise.all([this.#warnings.refresh(), this.metrics.refresh()]);
-    const [listing, holder, summary] = await Promise.all([
+    const [listing, takesRequests, summary] = await Promise.all([
       this.freshListing(),
-      this.#control.holder(folder),
+      this.#control.takesRequests(folder),
       jsonIn(t.UnknownRecord, join(folder, 'summary.json')),
     ]);
     return {
@@ -111,7 +111,7 @@ export class RunView {
       status: this.#status,
       warnings: this.#warnings.warnings,
       summary: summary ?? null,
-      takesRequests: holder === 'runs' && listing.state === 'running',
+      takesRequests: takesRequests && listing.state === 'running',
     };
   }
 

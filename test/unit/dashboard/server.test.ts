@@ -299,17 +299,24 @@ describe('a dashboard', () => {
 
   it('hands requests to a run that lives, and tells what comes of them', async () => {
     await using _ = await RunLock.take(folder);
-    assert.equal((await get<RunDetail>(`runs/${run}`)).listing.state, 'running');
-    const response = await fetch(`${origin}/api/runs/${run}/requests`, {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json' },
-      body: '{"kind":"save"}',
-    });
+    const save = (): Promise<Response> =>
+      fetch(`${origin}/api/runs/${run}/requests`, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: '{"kind":"save"}',
+      });
+    // A warm start holds the folder, too, and would never answer.
+    const before = await get<RunDetail>(`runs/${run}`);
+    assert.deepEqual([before.listing.state, before.takesRequests], ['running', false]);
+    assert.equal((await save()).status, 409);
+    const box = await RequestBox.open(folder);
+    assert.equal((await get<RunDetail>(`runs/${run}`)).takesRequests, true);
+    const response = await save();
     const { id, state } = (await response.json()) as RunRequest;
     assert.deepEqual([response.status, state], [202, 'waiting']);
     const [asked] = await runControl.requests(folder);
     assert.equal(asked!.id, id);
-    await RequestBox.open(folder);
+    await box[Symbol.asyncDispose]();
     const { requests } = await get<RequestList>(`runs/${run}/requests`);
     assert.deepEqual([requests[0]!.state, requests[0]!.id], ['failed', id]);
   });
