@@ -20,7 +20,7 @@ import type { McpServer, MultiTurn } from '../../src/config/multi-turn-schema.ts
 import { CxmindError } from '../../src/errors.ts';
 import type { Tool } from '../../src/text/chat-template.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { ToolServer } from './tool-server.ts';
+import type { ToolServer } from './tool-server.ts';
 import { UserEnvironment, type UserEpisode } from './user-environment.ts';
 import { pythonWorker } from './python-worker.ts';
 import { threadWorker, type EnvironmentProps } from './worker.ts';
@@ -55,16 +55,17 @@ export interface Conversation {
 export class Environments implements AsyncDisposable {
   readonly #settings: EnvironmentSettings;
   readonly #user: UserEnvironment | null;
-  readonly #servers: readonly ToolServer[];
+  readonly #logger: Logger;
+  #servers: Promise<readonly ToolServer[]> | undefined;
   /** The server of each tool. */
   readonly #serverOf = new Map<string, ToolServer>();
   #served: Promise<Tool[]> | undefined;
 
   constructor(settings: EnvironmentSettings, logger: Logger) {
-    const { user, servers } = settings;
+    const { user } = settings;
     this.#settings = settings;
     this.#user = user && userEnvironment(user, logger);
-    this.#servers = servers.map((server) => new ToolServer(server, logger));
+    this.#logger = logger;
   }
 
   /**
@@ -137,9 +138,19 @@ export class Environments implements AsyncDisposable {
     return this.#served;
   }
 
+  /** The servers. Their SDK has 300 modules, which a run without servers does not load. */
+  #opened(): Promise<readonly ToolServer[]> {
+    const { servers } = this.#settings;
+    if (servers.length === 0) return Promise.resolve([]);
+    this.#servers ??= import('./tool-server.ts').then(({ ToolServer: Server }) =>
+      servers.map((server) => new Server(server, this.#logger)),
+    );
+    return this.#servers;
+  }
+
   async #askServers(): Promise<Tool[]> {
     const all: Tool[] = [];
-    for (const server of this.#servers) {
+    for (const server of await this.#opened()) {
       const tools = await server.tools();
       for (const tool of tools) this.#serverOf.set(tool.function.name, server);
       all.push(...tools);
@@ -163,7 +174,8 @@ export class Environments implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#user?.[Symbol.asyncDispose]();
-    await Promise.all(this.#servers.map((server) => server[Symbol.asyncDispose]()));
+    const servers = (await this.#servers) ?? [];
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
   }
 }
 

@@ -3,7 +3,6 @@ import { basename, extname, join } from 'node:path';
 import { readSource, type DataSources } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { readWhole } from '../files.ts';
-import { openRepository } from '../hub/repository.ts';
 import { hubSettings, type HubSettings } from '../hub/settings.ts';
 import { splitsOf } from './hub-splits.ts';
 import { savedShards } from './saved-dataset.ts';
@@ -127,6 +126,7 @@ function ofOneFormat(files: DataFile[], source: string, what: string): DataFile[
 
 /** Downloads the files of a split. The most frequent format of a repository is the format of its data. */
 async function hubFiles(id: string, split: string, settings: HubSettings): Promise<DataFile[]> {
+  const { openRepository } = await import('../hub/repository.ts');
   const repository = await openRepository('dataset', id, settings);
   const named = repository.files.filter(
     (file) => !DESCRIPTIVE.test(file) && !/(^|\/)\./.test(file),

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { isHubId } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { exists } from '../files.ts';
-import { openRepository } from './repository.ts';
 import { modelIn, type TrainedModel } from './run-folder.ts';
 import { hubSettings, type HubSettings } from './settings.ts';
 
@@ -24,6 +23,7 @@ export async function modelDirectory(
 ): Promise<string> {
   if (await exists(model)) return modelIn(model, trained);
   if (!isHubId(model)) return model;
+  const { openRepository } = await import('./repository.ts');
   const repository = await openRepository('model', model, settings);
   await repository.fetch(repository.files.filter((path) => CHECKPOINT_FILE.test(path)));
   return repository.directory;
@@ -41,6 +41,7 @@ export async function configDirectory(
 ): Promise<string> {
   if (await exists(join(model, 'config.json'))) return model;
   if ((await exists(model)) || !isHubId(model)) return modelDirectory(model, settings);
+  const { openRepository } = await import('./repository.ts');
   const repository = await openRepository('model', model, settings);
   await repository.fetch(
     repository.files.filter((path) => CHECKPOINT_FILE.test(path) && !/\.safetensors$/.test(path)),
