@@ -332,7 +332,7 @@ function dashboardPage(): void {
     await page.press('?');
     assert.match(await page.text('dialog'), /open a view/);
     await page.press('Escape');
-    assert.equal(await page.evaluate(`document.querySelector('dialog')`), null);
+    await page.until(`document.querySelector('dialog') === null`);
     await page.press('t');
     assert.equal(await page.evaluate(`document.documentElement.dataset.theme`), 'dark');
     await page.press('t');
