@@ -87,7 +87,7 @@ export class RequestBox implements AsyncDisposable {
 /** Asks the run that writes a folder for something. @throws CONFIG_INVALID where none does */
 async function requestOf(folder: string, kind: RequestKind): Promise<RunRequest> {
   const holder = await holderOf(folder);
-  const refusal = holder !== 'runs' ? holder : (await takesRequests(folder)) ? null : 'closed';
+  const refusal = holder !== 'runs' ? holder : takesRequests(folder) ? null : 'closed';
   if (refusal !== null) {
     throw new CxmindError('CONFIG_INVALID', `${resolve(folder)}: ${refusals[refusal]}`, {
       detail: { folder },
@@ -109,9 +109,9 @@ const refusals = {
     'what goes on here takes no request: a warm start ends by Ctrl-C, and a curriculum is asked by the folder of its stage',
 } as const;
 
-/** True where a run lives that takes requests. */
-async function takesRequests(folder: string): Promise<boolean> {
-  return existsSync(join(folder, FOLDER, OPEN)) && (await holderOf(folder)) === 'runs';
+/** True where whoever runs in the folder takes requests. One that was killed leaves it so. */
+function takesRequests(folder: string): boolean {
+  return existsSync(join(folder, FOLDER, OPEN));
 }
 
 /** Runs as the dashboard and the commands reach them. */

@@ -7,13 +7,21 @@ import { ReportingCommand } from './command.ts';
 import { runArg } from './flags.ts';
 
 const LOOK_MS = 200;
-const args = { run: runArg };
-const flags = {
-  wait: Flags.boolean({ description: 'wait until the run has done it', default: false }),
-};
 
 abstract class SteerCommand extends ReportingCommand {
-  protected async ask(kind: RequestKind, folder: string, isWaiting: boolean): Promise<void> {
+  static override args = { run: runArg };
+  static override flags = {
+    wait: Flags.boolean({ description: 'wait until the run has done it', default: false }),
+  };
+
+  protected abstract readonly kind: RequestKind;
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(SteerCommand);
+    await this.#ask(this.kind, args.run, flags.wait);
+  }
+
+  async #ask(kind: RequestKind, folder: string, isWaiting: boolean): Promise<void> {
     const { runIn } = await import('./runs.ts');
     const { runControl } = await import('../../actors/run-folder/requests.ts');
     const view = await runIn(folder);
@@ -50,32 +58,14 @@ export class Stop extends SteerCommand {
   static override description =
     'The run ends when its present step is over, and saves a checkpoint. It may be on another host that shares the folder.';
   static override examples = ['<%= config.bin %> stop runs/quickstart/seed-1 --wait'];
-  static override args = args;
-  static override flags = flags;
-
-  async run(): Promise<void> {
-    const {
-      args: given,
-      flags: { wait },
-    } = await this.parse(Stop);
-    await this.ask('stop', given.run, wait);
-  }
+  protected readonly kind = 'stop';
 }
 
 export class Save extends SteerCommand {
   static override summary = 'Ask a run to save a checkpoint and go on.';
   static override description = 'The run saves when its present step is over.';
   static override examples = ['<%= config.bin %> save runs/quickstart/seed-1'];
-  static override args = args;
-  static override flags = flags;
-
-  async run(): Promise<void> {
-    const {
-      args: given,
-      flags: { wait },
-    } = await this.parse(Save);
-    await this.ask('save', given.run, wait);
-  }
+  protected readonly kind = 'save';
 }
 
 export class Validate extends SteerCommand {
@@ -83,14 +73,5 @@ export class Validate extends SteerCommand {
   static override description =
     'The run validates when its present step is over. With --wait the command prints accuracy and reward.';
   static override examples = ['<%= config.bin %> validate runs/quickstart/seed-1 --wait'];
-  static override args = args;
-  static override flags = flags;
-
-  async run(): Promise<void> {
-    const {
-      args: given,
-      flags: { wait },
-    } = await this.parse(Validate);
-    await this.ask('validate', given.run, wait);
-  }
+  protected readonly kind = 'validate';
 }

@@ -14,8 +14,8 @@ export type Holder = 'none' | 'runs' | 'gone' | 'silent';
 /** Access to the runs of folders. Whoever starts the dashboard gives it; the folders of runs are the trainer's. */
 export interface RunControl {
   holder(folder: string): Promise<Holder>;
-  /** True where a run lives that takes requests. */
-  takesRequests(folder: string): Promise<boolean>;
+  /** True where whoever runs in the folder takes requests. One that was killed leaves it so. */
+  takesRequests(folder: string): boolean;
   /** Requests to the run, the newest first. */
   requests(folder: string): Promise<RunRequest[]>;
   /** Asks the run for something. @throws CONFIG_INVALID where no run takes it */

@@ -101,9 +101,8 @@ export class RunView {
   async detail(): Promise<RunDetail> {
     const { folder } = this.place;
     await Promise.all([this.#warnings.refresh(), this.metrics.refresh()]);
-    const [listing, takesRequests, summary] = await Promise.all([
+    const [listing, summary] = await Promise.all([
       this.freshListing(),
-      this.#control.takesRequests(folder),
       jsonIn(t.UnknownRecord, join(folder, 'summary.json')),
     ]);
     return {
@@ -111,7 +110,7 @@ export class RunView {
       status: this.#status,
       warnings: this.#warnings.warnings,
       summary: summary ?? null,
-      takesRequests: takesRequests && listing.state === 'running',
+      takesRequests: listing.state === 'running' && this.#control.takesRequests(folder),
     };
   }
 

@@ -134,9 +134,9 @@ export class Schedule {
   /**
    * Goes on with other weights, or with another decoder.
    *
-   * @param version of the weights
    * What waits for a slot is prefilled again: the memory of a prefill pass is the device's between two calls.
    *
+   * @param version of the weights
    * @param isKept  whether the decoder still has the keys and values of what runs, which may be of older weights;
    *   otherwise they are computed again
    */

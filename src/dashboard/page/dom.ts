@@ -79,3 +79,8 @@ export const loading = 'Loading…';
 export function emptyNote(words: string): HTMLElement {
   return element('p', { className: 'empty' }, words);
 }
+
+/** A section of a view under a heading. */
+export function panel(title: string, content: Content): HTMLElement {
+  return element('section', { className: 'panel' }, element('h2', {}, title), content);
+}

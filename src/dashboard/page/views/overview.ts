@@ -9,7 +9,7 @@ import type {
 } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
+import { element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { isLive, progressText, stateBadge, timeLeftText } from '../states.ts';
@@ -169,10 +169,6 @@ class Overview implements View {
       ),
     );
   }
-}
-
-function panel(title: string, content: Content): HTMLElement {
-  return element('section', { className: 'panel' }, element('h2', {}, title), content);
 }
 
 function cell(label: string, content: Content): HTMLElement {

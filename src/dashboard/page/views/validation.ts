@@ -6,7 +6,7 @@ import type {
   ValidationReport,
 } from '../../api-samples.ts';
 import { getOrNull } from '../client.ts';
-import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
+import { element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
 import { countText, numberText, percentText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
@@ -198,10 +198,6 @@ function table(heads: readonly string[], rows: readonly HTMLElement[]): HTMLElem
       element('tbody', {}, rows),
     ),
   );
-}
-
-function panel(title: string, content: Content): HTMLElement {
-  return element('section', { className: 'panel' }, element('h2', {}, title), content);
 }
 
 function card(name: string, value: string, more: string): HTMLElement {
