@@ -56,9 +56,12 @@ const messages: Messages = {
   DimensionProto: { dimValue: ['int64', 1], dimParam: ['string', 2] },
 };
 
+/** Made once: protobufjs writes and compiles the code of each message, which costs more than a small model. */
+const modelProto = messageType(messages, 'ModelProto');
+
 /** Bytes of a ModelProto, the message that a model file is. */
 export function encodeModel(model: object): Uint8Array {
-  return messageType(messages, 'ModelProto').encode(model);
+  return modelProto.encode(model);
 }
 
 /** A TensorProto. */
