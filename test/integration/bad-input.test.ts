@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failureOf, type Failure } from '../../src/cli/exit-code.ts';
@@ -7,9 +6,14 @@ import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/sa
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { runHere } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { superviseTiny, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
-
-const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+import {
+  keepingLogger,
+  keepingReporter,
+  metricsOf,
+  superviseTiny,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
 
 type Row = Record<string, unknown>;
 /** A failure as its process shows it. */
@@ -22,17 +26,12 @@ describe('bad input', () => {
   let rows: Row[];
   let count = 0;
 
-  const cxmind = (command: string, items: readonly string[]): SpawnSyncReturns<string> =>
-    spawnSync(process.execPath, [bin, command, ...tinyItems(demo, run, items)], {
-      encoding: 'utf8',
-    });
   /** The demo's rows with the third one replaced, as a file of their own. */
   const rowsWith = (third: Row | string): string => {
     const lines = rows.map((row, i) => (i === 2 ? third : row));
     const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)));
     return temporary.write(`rows-${count}.jsonl`, `${text.join('\n')}\n`);
   };
-  const isSkipped = ({ msg }: Row): boolean => msg === 'row skipped';
 
   /** Fine-tunes in this process. */
   const sft = (items: readonly string[]): Promise<unknown> =>
@@ -41,10 +40,6 @@ describe('bad input', () => {
   /** Waits for work to fail and gives the failure as the command line tells it. */
   const failure = (work: Promise<unknown>): Promise<Told> =>
     work.then(() => assert.fail('nothing was refused'), failureOf);
-  const failed = ({ status, stderr }: SpawnSyncReturns<string>): Told => ({
-    exitCode: status ?? NaN,
-    text: stderr,
-  });
   const assertRefused = ({ exitCode, text }: Told, wanted: RegExp, wantedCode = 2): void => {
     assert.match(text, wanted);
     assert.doesNotMatch(text, /\n {4}at /, 'a stack is no help to the user');
@@ -105,7 +100,7 @@ describe('bad input', () => {
       });
     }
 
-    it('is skipped and counted with invalid_rows: skip', () => {
+    it('is skipped and counted with invalid_rows: skip', async () => {
       const bad = [
         '{"prompt": ',
         JSON.stringify({ ...rows[0], answer: null }),
@@ -116,26 +111,27 @@ describe('bad input', () => {
         'mixed.jsonl',
         [...bad, ...rows.map((row) => JSON.stringify(row))].join('\n'),
       );
-      const { status, stdout, stderr } = cxmind('train', [
+      const { logger, events } = keepingLogger();
+      const { reporter, notes } = keepingReporter();
+      const items = [
         `data.train_files=${file}`,
         'data.invalid_rows=skip',
         'data.max_invalid_fraction=0.5',
         'data.filter_overlong_prompts=true',
         'trainer.max_steps=5',
         'trainer.val_before_train=false',
-      ]);
-      assert.equal(status, 0, stderr);
+      ];
+      await trainTiny(demo, run, items, { logger, reporter });
       assert.match(
-        stdout + stderr,
+        notes.join('\n'),
         /\d+ training prompts, 4 for validation, [34] invalid and skipped/,
       );
-      const log = readFileSync(join(run, 'cxmind.log'), 'utf8').trimEnd().split('\n');
-      const skipped = log.map((line) => JSON.parse(line) as Row).filter(isSkipped);
-      assert.deepEqual([...new Set(skipped.map(({ line }) => line))].sort(), [1, 2, 3, 4]);
-      assert.match(stderr, /^warning: row skipped: .*mixed\.jsonl:1: not JSON/m);
-      assert.match(String(skipped.at(-1)?.['reason']), /mixed\.jsonl:4: images\[0\]: .*truncated/);
-      const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
-      const counts = metrics.map((line) => (JSON.parse(line) as Row)['data/skipped_rows']);
+      const skipped = events.filter(({ event }) => event === 'row skipped');
+      const lines = skipped.map(({ level, fields }) => `${level} ${String(fields['line'])}`);
+      assert.deepEqual([...new Set(lines)].sort(), ['warn 1', 'warn 2', 'warn 3', 'warn 4']);
+      const reason = String(skipped.at(-1)!.fields['reason']);
+      assert.match(reason, /mixed\.jsonl:4: images\[0\]: .*truncated/);
+      const counts = metricsOf(run).map((line) => line['data/skipped_rows']);
       assert.ok(counts.every((count) => Number(count) >= 3));
       assert.equal(Math.max(...counts.map(Number)), 4);
     });
@@ -162,7 +158,7 @@ describe('bad input', () => {
         tensors.delete('lm_head.weight');
       });
       assertRefused(
-        failed(cxmind('train', [item])),
+        await failure(trainTiny(demo, run, [item])),
         /model-\d+: the weights do not fit config\.json.*missing tensors: lm_head\.weight; wrong tensors: model\.norm\.weight \(model\.safetensors\) is \[16, 2\], not \[32\]/,
       );
     });
@@ -189,7 +185,7 @@ describe('bad input', () => {
         1,
       );
       assertRefused(
-        failed(cxmind('train', [item, 'trainer.max_steps=5', 'trainer.val_before_train=false'])),
+        await failure(trainTiny(demo, run, [item, 'trainer.val_before_train=false'])),
         /token probabilities are not finite: .*worker\.actor\.model\.model_path/,
         1,
       );
@@ -226,19 +222,5 @@ describe('bad input', () => {
       /not finite.*worker\.actor\.optim\.lr/,
       1,
     );
-  });
-
-  it('a config with wrong keys, types and values is refused before anything starts', () => {
-    const { status, stdout, stderr } = cxmind('train', [
-      'trainer.max_step=3',
-      'trainer.save_freq=often',
-      'worker.rollout.temperature=-1',
-    ]);
-    assert.equal(status, 2);
-    assert.equal(stdout, '');
-    assert.match(stderr, /trainer\.max_step: unknown key, nearest valid key: trainer\.max_steps/);
-    assert.match(stderr, /trainer\.save_freq: expected an? integer, got "often"/);
-    assert.match(stderr, /worker\.rollout\.temperature: expected .*, got -1/);
-    assert.equal(existsSync(run), false);
   });
 });

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { runHere, type Told } from '../support/cxmind-process.ts';
 import { goldenCases, goldenPath } from '../support/golden.ts';
-
-const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
 describe('cxmind generate', () => {
   let folder: string;
-  const generate = (...args: readonly string[]): SpawnSyncReturns<string> =>
-    spawnSync(process.execPath, [bin, 'generate', '--model', goldenPath('micro-vl'), ...args], {
-      encoding: 'utf8',
-    });
+  const generate = (...args: readonly string[]): Promise<Told> =>
+    runHere(['generate', '--model', goldenPath('micro-vl'), ...args]);
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'cxmind-generate-'));
   });
@@ -24,13 +20,13 @@ describe('cxmind generate', () => {
   )!;
   const plainText = plain.messages[0]!.content.map((part) => part.text).join('');
 
-  it('continues the rows of a file greedily with the reference’s tokens', () => {
+  it('continues the rows of a file greedily with the reference’s tokens', async () => {
     const data = join(folder, 'rows.jsonl');
     const out = join(folder, 'out.jsonl');
     writeFileSync(data, `${JSON.stringify({ prompt: plainText })}\n`);
     const flags = ['--temperature', '0', '--max-tokens', '24', '--n', '2'];
-    const { status, stderr } = generate('--data', data, '--out', out, ...flags);
-    assert.equal(status, 0, stderr);
+    const { exitCode, stderr } = await generate('--data', data, '--out', out, ...flags);
+    assert.equal(exitCode, 0, stderr);
     const lines = readFileSync(out, 'utf8').trimEnd().split('\n');
     const responses = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     assert.deepEqual(
@@ -39,28 +35,28 @@ describe('cxmind generate', () => {
     );
   });
 
-  it('prints the responses to a prompt with a picture, the same for the same seed', () => {
+  it('prints the responses to a prompt with a picture, the same for the same seed', async () => {
     const image = goldenPath('micro-vl-reference/images/case_001_0.png');
-    const shown = (picture: string): SpawnSyncReturns<string> =>
+    const shown = (picture: string): Promise<Told> =>
       generate('--max-tokens', '8', '--seed', '5', '--image', picture, 'What is it?');
-    const first = shown(image);
-    assert.equal(first.status, 0, first.stderr);
+    const first = await shown(image);
+    assert.equal(first.exitCode, 0, first.stderr);
     assert.ok(first.stdout.trim().length > 0);
-    assert.equal(shown(pathToFileURL(image).href).stdout, first.stdout);
+    assert.equal((await shown(pathToFileURL(image).href)).stdout, first.stdout);
   });
 
-  it('gives answers the form of a regular expression, the best of several', () => {
+  it('gives answers the form of a regular expression, the best of several', async () => {
     const regex = '[A-D]: (yes|no)';
     const given = ['--regex', regex, '--bad-words', 'A', '--n', '2', '--best-of', '5', 'Which?'];
-    const { status, stdout, stderr } = generate(...given);
-    assert.equal(status, 0, stderr);
+    const { exitCode, stdout, stderr } = await generate(...given);
+    assert.equal(exitCode, 0, stderr);
     const answers = stdout.trimEnd().split('\n');
     assert.equal(answers.length, 2);
     for (const answer of answers) assert.match(answer, /^[B-D]: (yes|no)$/);
   });
 
-  it('names every flag with a wrong value, with exit code 2', () => {
-    const { status, stderr } = generate(
+  it('names every flag with a wrong value, with exit code 2', async () => {
+    const { exitCode, stderr } = await generate(
       'x',
       '--temperature',
       'hot',
@@ -69,16 +65,16 @@ describe('cxmind generate', () => {
       '--min-p',
       '2',
     );
-    assert.equal(status, 2);
+    assert.equal(exitCode, 2);
     assert.equal(
       stderr,
       '--temperature: expected number >= 0, got "hot"\n--top-p: expected number in (0, 1], got "2"\n--min-p: expected number in [0, 1], got "2"\n',
     );
   });
 
-  it('asks for a prompt or a file', () => {
-    const { status, stderr } = generate();
-    assert.equal(status, 2);
+  it('asks for a prompt or a file', async () => {
+    const { exitCode, stderr } = await generate();
+    assert.equal(exitCode, 2);
     assert.match(stderr, /give either a prompt or --data FILE/);
   });
 });

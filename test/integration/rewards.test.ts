@@ -118,7 +118,8 @@ describe('reward functions of users', () => {
     script = temporary.write('reward.mjs', scriptFile);
   });
   after(() => temporary[Symbol.dispose]());
-  beforeEach(() => (system = new ActorSystem()));
+  // A thread for an actor would cost more than its work; what scores has its own process or thread beside it.
+  beforeEach(() => (system = new ActorSystem({ localMode: true })));
   afterEach(() => system.shutdown());
 
   async function actorOf(
@@ -265,7 +266,7 @@ describe('reward functions of users', () => {
 
     it('outlive the SIGUSR1 by which a scheduler warns every process of a job', async () => {
       const { logger, events } = keepingLogger();
-      await using warned = new ActorSystem({ logger });
+      await using warned = new ActorSystem({ logger, localMode: true });
       const actor = await actorOf(`${python}:compute_score`, {}, { system: warned });
       const pids = (): number[] =>
         events.flatMap(({ event, fields }) =>

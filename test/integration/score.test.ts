@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,10 +7,9 @@ import { Policy } from '../../src/model/policy.ts';
 import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { assertClose } from '../support/assert-close.ts';
+import { runHere, type Told } from '../support/cxmind-process.ts';
 import { goldenCases, goldenPath } from '../support/golden.ts';
 import { goldenSequences, loadGoldenModel, relativeError } from '../support/golden-model.ts';
-
-const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
 interface ScoreLine {
   readonly index: number;
@@ -24,12 +22,8 @@ describe('cxmind score', () => {
   const cases = goldenCases().filter(({ messages }) => messages.length === 1);
   let folder: string;
   const at = (name: string): string => join(folder, name);
-  const score = (...args: readonly string[]): ReturnType<typeof spawnSync> =>
-    spawnSync(
-      process.execPath,
-      [bin, 'score', '--model', goldenPath('micro-vl'), '--data', at('rows.jsonl'), ...args],
-      { encoding: 'utf8' },
-    );
+  const score = (...args: readonly string[]): Promise<Told> =>
+    runHere(['score', '--model', goldenPath('micro-vl'), '--data', at('rows.jsonl'), ...args]);
   const writeRows = (rows: readonly object[]): void =>
     writeFileSync(at('rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const lines = (): ScoreLine[] =>
@@ -51,10 +45,10 @@ describe('cxmind score', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  it('writes the reference’s tokens and log-probabilities, one line a row', () => {
+  it('writes the reference’s tokens and log-probabilities, one line a row', async () => {
     writeRows(cases.map(rowOf));
-    const { status, stderr } = score('--out', at('out.jsonl'));
-    assert.equal(status, 0, String(stderr));
+    const { exitCode, stderr } = await score('--out', at('out.jsonl'));
+    assert.equal(exitCode, 0, stderr);
     const scored = lines();
     assert.equal(scored.length, cases.length);
     for (const [i, golden] of cases.entries()) {
@@ -69,10 +63,10 @@ describe('cxmind score', () => {
   it('writes the weighted gradient of every parameter, and the same scores', async () => {
     writeRows(cases.map(rowOf));
     const gradsPath = at('grads.safetensors');
-    assert.equal(score('--out', at('out.jsonl'), '--grads', gradsPath).status, 0);
+    assert.equal((await score('--out', at('out.jsonl'), '--grads', gradsPath)).exitCode, 0);
     const gradients = await readSafetensors(gradsPath);
     const expected = lines().flatMap(({ log_probs }) => log_probs);
-    assert.equal(score('--out', at('out.jsonl')).status, 0);
+    assert.equal((await score('--out', at('out.jsonl'))).exitCode, 0);
     assertClose(
       lines().flatMap(({ log_probs }) => log_probs),
       expected,
@@ -95,11 +89,11 @@ describe('cxmind score', () => {
     }
   });
 
-  it('names file, line and field of a row that it cannot score, and writes nothing', () => {
+  it('names file, line and field of a row that it cannot score, and writes nothing', async () => {
     writeRows([rowOf(cases[0]!), { ...rowOf(cases[0]!), weights: [1] }]);
-    const { status, stderr } = score('--out', at('out.jsonl'));
-    assert.equal(status, 2);
-    assert.match(String(stderr), /rows\.jsonl:2: weights: expected \d+, .*, got 1/);
+    const { exitCode, stderr } = await score('--out', at('out.jsonl'));
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /rows\.jsonl:2: weights: expected \d+, .*, got 1/);
     assert.throws(() => lines());
   });
 });

@@ -40,10 +40,12 @@ export function cxmind(
   return start(process.execPath, [bin, ...args], variables);
 }
 
-/** Exit code and text of a command. */
+/** Exit code of a command, and what it wrote: to each stream, and to both of them in the order of writing. */
 export interface Told {
   readonly exitCode: number;
   readonly text: string;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** Runs a command in this process. */
@@ -52,18 +54,25 @@ export async function runHere(
   variables: Readonly<Record<string, string>> = {},
 ): Promise<Told> {
   const { env } = process;
-  const lines: string[] = [];
-  const keep = new Writable({
-    write: (bytes: Buffer, _, done) => {
-      lines.push(bytes.toString());
-      done();
-    },
-  }) as unknown as NodeJS.WriteStream;
+  const written: { name: string; text: string }[] = [];
+  const streamOf = (name: string): NodeJS.WriteStream =>
+    new Writable({
+      write: (bytes: Buffer, _, done) => {
+        written.push({ name, text: bytes.toString() });
+        done();
+      },
+    }) as unknown as NodeJS.WriteStream;
+  const textOf = (...names: readonly string[]): string =>
+    written.flatMap(({ name, text }) => (names.includes(name) ? text : [])).join('');
   process.env = { ...env, ...variables };
   try {
-    const output = new TextOutput('usual', { stdout: keep, stderr: keep });
+    const output = new TextOutput('usual', {
+      stdout: streamOf('stdout'),
+      stderr: streamOf('stderr'),
+    });
     const exitCode = await main(args, output);
-    return { exitCode, text: lines.join('').trimEnd() };
+    const [stdout, stderr] = [textOf('stdout'), textOf('stderr')];
+    return { exitCode, text: textOf('stdout', 'stderr').trimEnd(), stdout, stderr };
   } finally {
     process.env = env;
   }
