@@ -283,7 +283,7 @@ describe('the algorithms against golden vectors', () => {
   });
 
   it('step by AdamW', async () => {
-    using device = openDevice();
+    using device = openDevice({ threads: 1 });
     for (const { betas, weightDecay, lr, start, steps } of golden.adamws) {
       const parameters = tensorOf('f32', [start.length], start).data;
       const gradients = tensorOf('f32', [start.length], start).data;
@@ -297,7 +297,7 @@ describe('the algorithms against golden vectors', () => {
   });
 
   it('clip by the global norm', async () => {
-    using device = openDevice();
+    using device = openDevice({ threads: 1 });
     for (const { gradient, limit, norm, clipped } of golden.clips) {
       const values = Float32Array.from(gradient);
       const got = Math.sqrt(await device.operations.squaredSum(flatView(device, values)));

@@ -43,7 +43,7 @@ const rootMeanSquare = (values: readonly number[]): number =>
 describe('the model in half precision', () => {
   const torch = goldenJson('bf16/errors.json') as TorchErrors;
   let device: Device;
-  before(() => (device = openDevice()));
+  before(() => (device = openDevice({ threads: 1 })));
   after(() => device[Symbol.dispose]());
 
   for (const dtype of ['bf16', 'f16'] as const) {

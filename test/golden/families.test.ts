@@ -79,7 +79,7 @@ function agreesWithTransformers(family: string): void {
   let device: Device;
   let model: GoldenModel;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel(folder);
   });
   after(() => device[Symbol.dispose]());
@@ -101,7 +101,7 @@ function agreesWithTransformers(family: string): void {
   });
 
   it('gives the same log-probabilities, by ops of ONNX and by fused ones', async () => {
-    using card = new FarDevice(1, true);
+    using card = new FarDevice(true);
     for (const place of [device, card]) {
       assertClose(await logProbsOf(place, model.arena), expected, logProbTolerance);
     }
@@ -124,10 +124,10 @@ function agreesWithTransformers(family: string): void {
   }
 
   for (const [how, open, maxSequences] of [
-    ['block by block, in rows', () => openDevice(), 1],
-    ['block by block, in columns', () => openDevice(), 4],
-    ['by graphs of fixed shapes', () => new FarDevice(1), 4],
-    ['over a cache in pages', () => new FarDevice(1, true), 4],
+    ['block by block, in rows', () => openDevice({ threads: 1 }), 1],
+    ['block by block, in columns', () => openDevice({ threads: 1 }), 4],
+    ['by graphs of fixed shapes', () => new FarDevice(), 4],
+    ['over a cache in pages', () => new FarDevice(true), 4],
   ] as const) {
     it(`continues greedily with the same tokens, ${how}`, async () => {
       using place = open();
@@ -199,7 +199,7 @@ describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformer
   let device: Device;
   let model: GoldenModel;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     const overrides = { rope_scaling: golden.rope_scaling };
     model = await loadCheckpoint(goldenPath('micro-vl'), { overrides });
   });

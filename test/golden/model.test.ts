@@ -116,7 +116,7 @@ function inChunks<T>(items: readonly T[], size: number): T[][] {
 
 describe('the model against transformers', () => {
   let device: Device;
-  before(() => (device = openDevice()));
+  before(() => (device = openDevice({ threads: 1 })));
   after(() => device[Symbol.dispose]());
 
   describe('Qwen2.5-VL', () => {

@@ -30,7 +30,7 @@ describe('a reward model against transformers', () => {
     const directory = join(folder.path, 'classifier');
     await writeRewardCheckpoint(directory, golden.weight);
     const { config, arena } = await loadRewardCheckpoint(directory);
-    using device = openDevice();
+    using device = openDevice({ threads: 1 });
     using model = new ValueModel(device, config, arena, { gradientCheckpointing: false });
     const conversations = cases.map(({ prompt_ids, response_ids }) =>
       textPrompt([...prompt_ids, ...response_ids]),

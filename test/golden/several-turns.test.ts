@@ -41,7 +41,7 @@ describe('a response with a picture inside', () => {
   let policy: Policy;
   let sequence: SequenceInput;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel('micro-vl');
     const { config, arena } = model;
     policy = new Policy(device, config, arena, { gradientCheckpointing: false });

@@ -55,7 +55,7 @@ async function goldenCritic(name: string): Promise<{ config: ModelConfig; arena:
 
 describe('a value model against transformers', () => {
   let device: Device;
-  before(() => (device = openDevice()));
+  before(() => (device = openDevice({ threads: 1 })));
   after(() => device[Symbol.dispose]());
 
   for (const [name, cases] of Object.entries(models)) {

@@ -52,10 +52,10 @@ export class FarDevice implements Device {
    * @param hasKernels whether it says so; fused ops then run as plain ONNX
    * @param freeBytes of memory that it says nobody has
    */
-  constructor(threads = 2, hasKernels = false, freeBytes: number | null = null) {
+  constructor(hasKernels = false, freeBytes: number | null = null) {
     this.#freeBytes = freeBytes;
     this.hasKernels = hasKernels;
-    this.#near = openDevice({ threads });
+    this.#near = openDevice({ threads: 1 });
     this.computeDTypes = this.#near.computeDTypes;
     const { operations } = this.#near;
     this.operations = {

@@ -137,7 +137,7 @@ describe('mp_param_dtype', () => {
   });
 
   it('has whole copies on a card before a learner steps anything of them', async () => {
-    using far = new FarDevice(1);
+    using far = new FarDevice();
     const assertHas = async ({ flat }: AnyArena, { data }: Arena): Promise<void> => {
       assert.ok('device' in flat);
       const held = floatsOf(await far.download(flat));

@@ -106,7 +106,7 @@ describe('a critic with a frozen vision tower', () => {
   const sequences = goldenSequences().slice(0, 3);
 
   it('has the gradients of one without, but for the tower’s', async () => {
-    using device = openDevice();
+    using device = openDevice({ threads: 1 });
     await withCritic([frozen], async ({ config, arena, frozenLength }) => {
       using critic = new ValueModel(device, config, arena, { gradientCheckpointing: false });
       const [whole, text] = [arena.twin(), arena.from(frozenLength).twin()];
@@ -132,7 +132,7 @@ describe('a critic with a frozen vision tower', () => {
       const shared = { layout: arena.layout, weights: arena.buffer, version };
       const props = {
         ...criticSettings(config),
-        model: { config: critic.config, ...shared, frozenLength, isVisionFixed },
+        model: { config: critic.config, ...shared, frozenLength, isVisionFixed, threads: 1 },
         modelPath: critic.directory,
         overrides,
         rank: { kind: 'alone' },

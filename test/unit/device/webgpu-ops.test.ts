@@ -21,6 +21,6 @@ const errors: OpErrors = {
 
 // One trial: SwiftShader compiles a shader for nearly every op and rank.
 if (loadSoftwareGpu()) {
-  const open = () => openDevice({ device: 'webgpu', threads: 2 });
+  const open = () => openDevice({ device: 'webgpu', threads: 1 });
   computesOps('webgpu', open, { numRuns: 1, errors });
 }

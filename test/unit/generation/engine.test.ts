@@ -50,7 +50,7 @@ describe('GenerationEngine', () => {
   let device: Device;
   let model: GoldenModel;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel('micro-vl');
   });
   after(() => device[Symbol.dispose]());

@@ -49,7 +49,7 @@ function drawsAlike(name: string, open: () => Device, numRuns: number): void {
     let device: Device;
     let sampler: GraphSampler;
     before(() => {
-      host = openDevice();
+      host = openDevice({ threads: 1 });
       device = open();
       sampler = new GraphSampler(device, VOCABULARY);
     });
@@ -102,5 +102,5 @@ function drawsAlike(name: string, open: () => Device, numRuns: number): void {
   });
 }
 
-drawsAlike('cpu', () => openDevice(), 60);
-if (loadSoftwareGpu()) drawsAlike('webgpu', () => openDevice({ device: 'webgpu', threads: 2 }), 4);
+drawsAlike('cpu', () => openDevice({ threads: 1 }), 60);
+if (loadSoftwareGpu()) drawsAlike('webgpu', () => openDevice({ device: 'webgpu', threads: 1 }), 4);

@@ -26,7 +26,7 @@ describe('PagedDecoder', () => {
   let device: FarDevice;
   before(async () => {
     model = await loadGoldenModel('micro-text');
-    device = new FarDevice(2, true);
+    device = new FarDevice(true);
   });
   after(() => device[Symbol.dispose]());
 
@@ -68,7 +68,7 @@ describe('PagedDecoder', () => {
   }
 
   it("draws the processor's tokens, in fewer slots than responses and in more", async () => {
-    using host = openDevice({ threads: 2 });
+    using host = openDevice({ threads: 1 });
     const expected = await generate(host, { maxSequences: 4 });
     for (const maxSequences of [5, 32]) {
       assertAlike(await generate(device, { maxSequences }), expected);
@@ -76,7 +76,7 @@ describe('PagedDecoder', () => {
   });
 
   it("draws the processor's tokens under penalties, bad words and min-p", async () => {
-    using host = openDevice({ threads: 2 });
+    using host = openDevice({ threads: 1 });
     const controls = {
       ...NO_CONTROLS,
       repetitionPenalty: 1.2,
@@ -100,7 +100,7 @@ describe('PagedDecoder', () => {
     const pageBytes = PagedCache.pageBytes(config.text, 'f32');
     /** Number of sequences that may begin, of ten with three pages each. */
     const roomWith = async (freeBytes: number): Promise<number> => {
-      using card = new FarDevice(1, true, freeBytes);
+      using card = new FarDevice(true, freeBytes);
       const { vocabSize } = config.text;
       const sampler = new KernelSampler(card, vocabSize, []);
       using logitBias = card.allocate('f32', [vocabSize]);
@@ -136,7 +136,7 @@ describe('PagedDecoder', () => {
     // For the longest sequence, for a short one beside it, and nobody's.
     const pages = 4 + 2 + 1;
     const freeBytes = pages * PagedCache.pageBytes(model.config.text, 'f32');
-    using card = new FarDevice(2, true, freeBytes);
+    using card = new FarDevice(true, freeBytes);
     assertAlike(await generate(card, { maxSequences: 12, memoryShare: 1 }), expected);
   });
 });
@@ -160,7 +160,7 @@ describe('PagedCache', () => {
     tieWordEmbeddings: false,
   };
   let device: Device;
-  before(() => (device = new FarDevice(1)));
+  before(() => (device = new FarDevice()));
   after(() => device[Symbol.dispose]());
 
   /** A prompt of numbers that count up, the pass's rows before it too. */

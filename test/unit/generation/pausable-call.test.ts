@@ -158,7 +158,7 @@ describe('a call that is paused while its weights change', () => {
 
   it('keeps them on a card, whose memory of prefill passes is free meanwhile', async () => {
     await load('micro-text');
-    using card = new FarDevice(1);
+    using card = new FarDevice();
     const keys = Array.from({ length: 6 }, (_, k) => keyOf('pausable', k));
     requests = [{ ...requests[0]!, maxTokens: 40, keys }]; // two of which wait for a slot
     using engine = open(card, placeArena(card, model.arena, 'f32'));

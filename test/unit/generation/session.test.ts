@@ -46,7 +46,7 @@ describe('GenerationSession', () => {
   let device: Device;
   let model: GoldenModel;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel('micro-vl');
   });
   after(() => device[Symbol.dispose]());

@@ -22,7 +22,7 @@ import { agreesWithTransformers } from '../../conformance/model.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';
 
-agreesWithTransformers('a device with kernels', () => new FarDevice(2, true), {
+agreesWithTransformers('a device with kernels', () => new FarDevice(true), {
   chosen: [0, 2],
   maxTokens: 3,
   atol: 1e-4,

@@ -44,7 +44,7 @@ describe('low-rank adapters against peft', () => {
   const sequences = goldenSequences().slice(0, 3);
   const weights = goldenCases().map((golden) => golden.weights);
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel('micro-vl');
   });
   after(() => device[Symbol.dispose]());
@@ -105,7 +105,7 @@ describe('low-rank adapters against peft', () => {
         it(`samples with the log-probabilities that it scores, ${hasKernels ? '' : 'not '}by kernels`, async () => {
           const { config, arena } = model;
           const options = { maxSequences: 4, maxPrefillTokens: 8192, bannedTokens: [] };
-          using card = new FarDevice(2, true);
+          using card = new FarDevice(true);
           const place = hasKernels ? card : device;
           using engine = new GenerationEngine(place, config, arena, options, adapter);
           using policy = new Policy(device, config, arena, {

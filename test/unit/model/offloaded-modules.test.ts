@@ -8,7 +8,7 @@ import { goldenSequences, loadGoldenModel } from '../../support/golden-model.ts'
 
 describe('OffloadedModules', () => {
   it('makes a pass come to the same bits, and has one module on the device at a time', async () => {
-    using device = new FarDevice(2);
+    using device = new FarDevice();
     const { config, arena } = await loadGoldenModel('micro-vl');
     const onDevice = (from: AnyArena): DeviceArena => {
       const whole = device.allocate('f32', [from.layout.length]);

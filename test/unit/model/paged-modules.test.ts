@@ -18,7 +18,7 @@ describe('PagedModules', () => {
   /** The same weights in a file. */
   let filed: Arena;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel('micro-vl');
     filed = new Arena(model.arena.layout, fileBuffer(model.arena.byteLength));
     filed.data.set(model.arena.data);

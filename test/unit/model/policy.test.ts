@@ -41,7 +41,7 @@ describe('Policy', () => {
   let model: GoldenModel;
   let policy: Policy;
   before(async () => {
-    device = openDevice();
+    device = openDevice({ threads: 1 });
     model = await loadGoldenModel('micro-vl');
     policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: true });
   });

@@ -152,7 +152,7 @@ describe('AdamW', () => {
   });
 
   it('brings state and parameters to a device with memory of its own slice by slice', async () => {
-    using far = new FarDevice(1);
+    using far = new FarDevice();
     const length = 2 ** 22 + 2 ** 17;
     const parameters = zeros('f32', [length]);
     const gradients = zeros('f32', [length]);

@@ -51,9 +51,9 @@ describe('weights in a device’s own memory', () => {
   let far: Device;
   let second: Device;
   before(() => {
-    host = openDevice({ threads: 2 });
-    far = new FarDevice(2);
-    second = new FarDevice(2);
+    host = openDevice({ threads: 1 });
+    far = new FarDevice();
+    second = new FarDevice();
   });
   after(() => {
     host[Symbol.dispose]();

@@ -75,7 +75,7 @@ describe('training', () => {
   let model: GoldenModel;
   let policy: Policy;
   let optimization: Optimization;
-  before(() => (device = openDevice()));
+  before(() => (device = openDevice({ threads: 1 })));
   after(() => device[Symbol.dispose]());
   beforeEach(async () => {
     model = await loadGoldenModel('micro-vl');
