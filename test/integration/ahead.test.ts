@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, existsSync, readFileSync, watch } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -10,13 +8,10 @@ import {
   metricsOf,
   numbersOf,
   phaseReporter,
-  tinyItems,
   trainedOf,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
-
-const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
 const items = [
   'worker.reward.reward_function=test/support/letters-reward.ts:score',
@@ -92,21 +87,10 @@ describe('a run whose rollouts are one step ahead', () => {
     assert.equal(metricsOf(turns!)[0]!['rollout/staleness'], undefined);
   });
 
-  it('ends the same after a kill, with the responses that were in flight at the save', async () => {
-    const run = join(temporary.path, 'killed');
-    const child = spawn(process.execPath, [bin, 'train', ...tinyItems(demo, run, ahead)], {
-      stdio: 'ignore',
-    });
-    const exited = once(child, 'exit');
-    while (!existsSync(run)) await new Promise((resolve) => setTimeout(resolve, 10));
-    const watcher = watch(run, (_, name) => {
-      if (name === 'global_step_2') child.kill('SIGKILL');
-    });
-    assert.deepEqual(await exited, [null, 'SIGKILL']);
-    watcher.close();
-    assert.ok(existsSync(join(run, 'global_step_2/rollouts.safetensors')));
-    assert.ok(!existsSync(join(run, 'global_step_4')));
-    await trainTiny(demo, run, ahead);
+  it('ends the same from a checkpoint, with the responses that were in flight at the save', async () => {
+    const run = join(temporary.path, 'resumed');
+    cpSync(whole, run, { recursive: true });
+    await trainTiny(demo, run, [...ahead, `trainer.load_checkpoint_path=${run}/global_step_2`]);
     assertSameEnd(run);
   });
 
@@ -134,52 +118,44 @@ describe('a run whose rollouts are one step ahead', () => {
     assert.equal(metricsOf(run).length, 4);
     assert.equal(existsSync(join(run, 'global_step_4/rollouts.safetensors')), false);
   });
-});
 
-describe('a run whose rollouts take new weights inside responses', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
-  const partial = [
-    ...items,
-    'trainer.max_staleness=1',
-    'trainer.save_freq=1',
-    // So long that updates end before the responses do.
-    'data.max_response_length=480',
-    'worker.rollout.ignore_eos=true',
-  ];
-  before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    await writeTinyDemo(demo);
+  describe('and take new weights inside responses', () => {
+    const partial = [
+      ...items,
+      'trainer.max_staleness=1',
+      'trainer.save_freq=1',
+      'trainer.max_steps=3',
+      // So long that updates end before the responses do.
+      'data.max_response_length=160',
+      'worker.rollout.ignore_eos=true',
+    ];
+
+    effectOf('trainer.partial_rollout');
+    for (const cache of ['keep', 'recompute']) {
+      // Whether an update ends inside a response depends on who is faster. In `partial-rollouts.test.ts` one does.
+      it(`trains on tokens that know their versions, and goes on from a checkpoint: ${cache}`, async () => {
+        const run = join(temporary.path, cache);
+        const mode = `trainer.partial_rollout=${cache}`;
+        await trainTiny(demo, run, [...partial, mode]);
+        const lines = metricsOf(run) as Record<string, number>[];
+        assert.equal(lines.length, 3);
+        for (const line of lines.slice(1)) {
+          assert.equal(line['rollout/staleness_max'], 1);
+          assert.ok(line['rollout/token_staleness']! <= line['rollout/staleness']!);
+        }
+        // The third batch was in flight at the save, and a resumed run trains on it as it was.
+        const again = join(temporary.path, `${cache}-again`);
+        cpSync(run, again, { recursive: true });
+        await trainTiny(demo, again, [
+          ...partial,
+          mode,
+          `trainer.load_checkpoint_path=${again}/global_step_2`,
+        ]);
+        assert.deepEqual(trainedOf(again), trainedOf(run));
+        for (const name of ['reward/overall', 'rollout/token_staleness', 'rollout/partial_ratio']) {
+          assert.equal(metricsOf(again)[2]![name], lines[2]![name], name);
+        }
+      });
+    }
   });
-  after(() => temporary[Symbol.dispose]());
-
-  effectOf('trainer.partial_rollout');
-  for (const cache of ['keep', 'recompute']) {
-    // Whether an update ends inside a response depends on who is faster. In `partial-rollouts.test.ts` one does.
-    it(`trains on tokens that know their versions, and goes on from a checkpoint: ${cache}`, async () => {
-      const run = join(temporary.path, cache);
-      const mode = `trainer.partial_rollout=${cache}`;
-      await trainTiny(demo, run, [...partial, mode]);
-      const lines = metricsOf(run) as Record<string, number>[];
-      assert.equal(lines.length, 4);
-      for (const line of lines.slice(1)) {
-        assert.equal(line['rollout/staleness_max'], 1);
-        assert.ok(line['rollout/token_staleness']! <= line['rollout/staleness']!);
-      }
-      // The third batch was in flight at the save, and a resumed run trains on it as it was.
-      const again = join(temporary.path, `${cache}-again`);
-      cpSync(run, again, { recursive: true });
-      await trainTiny(demo, again, [
-        ...partial,
-        mode,
-        'trainer.max_steps=3',
-        `trainer.load_checkpoint_path=${again}/global_step_2`,
-      ]);
-      assert.deepEqual(trainedOf(again), trainedOf(run).slice(0, 3));
-      for (const name of ['reward/overall', 'rollout/token_staleness', 'rollout/partial_ratio']) {
-        assert.equal(metricsOf(again)[2]![name], lines[2]![name], name);
-      }
-    });
-  }
 });

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   appendFileSync,
   cpSync,
@@ -13,18 +11,18 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { start } from '../support/cxmind-process.ts';
 import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingReporter,
   numbersOf,
-  tinyItems,
   trainedOf,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
 
-const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+const program = join(import.meta.dirname, '../support/tiny-process.ts');
 
 function summaryOf(run: string): Record<string, unknown> {
   return JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8')) as Record<string, unknown>;
@@ -174,14 +172,11 @@ describe('a run that is resumed', () => {
       >;
       writeFileSync(tracker, JSON.stringify({ ...rest, last_global_step: 1, best_global_step: 1 }));
 
-      const child = spawn(process.execPath, [bin, 'train', ...tinyItems(demo, run, offloaded)], {
-        stdio: 'ignore',
-      });
-      const exited = once(child, 'exit');
+      const { child, ended } = start(process.execPath, [program, demo, run, ...offloaded]);
       const watcher = watch(run, (_, name) => {
         if (name === '.global_step_2.partial') child.kill('SIGKILL');
       });
-      assert.deepEqual(await exited, [null, 'SIGKILL']);
+      assert.equal(await ended, 'SIGKILL');
       watcher.close();
     }
     assert.deepEqual(checkpointsOf(run), ['global_step_1']);
