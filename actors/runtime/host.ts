@@ -20,9 +20,12 @@ import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError } from './ref.ts';
 import { Uplink } from './relay.ts';
 
+/** What an incarnation is told about itself. */
+export type HostStart = IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
+
 interface HostOptions {
   readonly channel: Channel;
-  readonly start: IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
+  readonly start: HostStart;
   /** Memory for the tensors of what the actor sends. Default: memory of their own. */
   readonly payloads?: PayloadMemory;
   /** Called once, when the actor is disposed of: with the error after a crash, with nothing after an orderly stop. */

@@ -5,7 +5,7 @@ import { sameThreadPair } from '../../transport/same-thread.ts';
 import type { Actor, Environment } from './actor.ts';
 import { importFactory, type FactoryAddress } from './actor-module.ts';
 import type { ActorThread, ThreadStart } from './actor-thread.ts';
-import { ActorHost } from './host.ts';
+import { ActorHost, type HostStart } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
 import type { Allocation, Claims, Place, Placement, ResourcePool } from './placement.ts';
 import type { Protocol } from './protocol.ts';
@@ -24,7 +24,8 @@ export type Make<P extends Protocol> = (
 export function localLauncher<P extends Protocol>(name: string, make: Make<P>): Launcher {
   return {
     node: undefined,
-    launch: (start) => Promise.try(() => startLocal(name, start, make)),
+    launch: (start) =>
+      Promise.try(() => startLocal({ ...start, name, node: undefined, devices: [] }, make)),
     heapBytes: () => null,
     release: () => Promise.resolve(),
   };
@@ -40,11 +41,8 @@ export function makerAt(address: FactoryAddress, props: unknown): Make<Protocol>
 }
 
 /** Starts an incarnation on the calling thread. */
-export function startLocal<P extends Protocol>(
-  name: string,
-  start: IncarnationStart,
-  make: Make<P>,
-): Incarnation {
+export function startLocal<P extends Protocol>(start: HostStart, make: Make<P>): Incarnation {
+  const { name } = start;
   const [channel, far] = sameThreadPair();
   const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();
   const end = (reason: CxmindError): void => {
@@ -53,7 +51,7 @@ export function startLocal<P extends Protocol>(
   };
   const host = new ActorHost({
     channel: far,
-    start: { ...start, name, node: undefined, devices: [] },
+    start,
     onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
   });
   void host.start(make);

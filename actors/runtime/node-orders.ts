@@ -18,7 +18,7 @@ import { emptyBody, Logged, WireErrorForm } from './envelope.ts';
  */
 
 /** Version of the orders. Both ends must have the same, so it is raised when the orders change. */
-export const nodeVersion = 3;
+export const nodeVersion = 4;
 
 const numbered = { incarnation: t.number };
 
@@ -45,6 +45,8 @@ const orders = {
     create: t.string,
     devices: t.array(t.string),
     heapLimitMb: t.union([t.number, t.null]),
+    /** Whether it runs on the node's main thread, without one of its own. */
+    isLocal: t.boolean,
   }),
   /** Tells that the incarnation has a thread, so that later orders find it. */
   started: t.type({ kind: t.literal('started'), ...numbered }),

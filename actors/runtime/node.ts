@@ -9,11 +9,12 @@ import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
 import type { Incarnation } from './incarnation.ts';
+import { makerAt, startLocal } from './launchers.ts';
 import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 
 /**
- * The node's side of a link: it hosts actors on worker threads for the system at the other end.
+ * The node's side of a link: it hosts actors for the system at the other end, on worker threads or on its own.
  *
  * It starts them as ordered, and passes packets between them and the system untouched. When the link ends, so do they.
  */
@@ -70,7 +71,7 @@ export class NodeHost {
   }
 
   #start(
-    { incarnation: number, previous, module, heapLimitMb, ...order }: OrderOf<'start'>,
+    { incarnation: number, previous, module, heapLimitMb, isLocal, ...order }: OrderOf<'start'>,
     body: Body,
     channel: Channel,
     control: Channel,
@@ -90,10 +91,14 @@ export class NodeHost {
         props: this.blocks.resolve(given.props),
         kept: 'kept' in given ? encodeBody(given.kept) : undefined,
       };
-      const thread =
-        this.#take(previous) ?? new ActorThread(order.name, this.#heap, heapLimitMb ?? undefined);
-      this.#threads.set(number, thread);
-      incarnation = thread.begin(start);
+      if (isLocal) {
+        incarnation = startLocal(start, makerAt(start, start.props));
+      } else {
+        const thread =
+          this.#take(previous) ?? new ActorThread(order.name, this.#heap, heapLimitMb ?? undefined);
+        this.#threads.set(number, thread);
+        incarnation = thread.begin(start);
+      }
     } catch (error) {
       end(asCxmindError(error));
       return () => undefined;

@@ -63,9 +63,9 @@ export interface SystemOptions {
   /** Heartbeat of processes that the system starts itself. It says how soon one that hangs is taken for dead. */
   readonly heartbeat?: Heartbeat;
   /**
-   * Runs actors on the calling thread in place of threads of their own, for a debugger. Default false.
+   * Runs actors on the main thread of their process in place of threads of their own, for a debugger. Default false.
    *
-   * They start faster and compute one at a time. An actor that blocks or exits takes everything with it.
+   * They start faster and compute one at a time. An actor that blocks or exits takes its process with it.
    */
   readonly localMode?: boolean;
   /** Ends actors that are starting when it is aborted, since nobody waits for them any more. */
@@ -277,6 +277,7 @@ export class ActorSystem implements AsyncDisposable {
         module: addressOfModule(actor.module),
         create,
         heapLimitMb,
+        isLocal: this.#isLocal,
       },
       props,
       place,

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
 import { writeFileAtomically } from '../../src/files.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
-import { ActorSystem } from '../runtime/system.ts';
 import { endedStages, noteEnded, type StageSummary } from '../run-folder/ended-stages.ts';
-import { anyInterruption, joinNodes, trainOn, type RunOptions } from './run.ts';
+import { joinNodes, openSystem, trainOn, type RunOptions } from './run.ts';
 import { type RunSummary, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { Timeline } from './report/timeline.ts';
@@ -47,7 +46,7 @@ export async function trainCurriculum(
 ): Promise<CurriculumSummary> {
   const { reporter } = options;
   await using _ = await RunLock.take(folder);
-  await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
+  await using system = openSystem(stages[0]!.config, options);
   const hosts = await joinNodes(system, options);
   // Stages that are only validated neither begin nor end.
   const isLook = stages.every(({ config }) => config.trainer.valOnly);

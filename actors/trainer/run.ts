@@ -6,7 +6,7 @@ import { initialGateState } from '../../src/reward/gate.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { NodeOptions } from '../runtime/placement.ts';
-import { ActorSystem, type SystemOptions } from '../runtime/system.ts';
+import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { weightsInPlace } from '../weights/rollout-weights.ts';
 import { withWayOut } from './card-memory.ts';
@@ -32,7 +32,7 @@ import { validate, type OnScored, type Validation } from './validation.ts';
 const TIMEOUT_MS = 3600_000;
 
 /** Options of any training. */
-export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
+export interface TrainingOptions {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -65,8 +65,14 @@ export interface RunOptions extends TrainingOptions {
  *   RUNTIME_CANCELLED
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
-  await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
+  await using system = openSystem(config, options);
   return await trainOn(system, await joinNodes(system, options), config, options);
+}
+
+/** The system that a training's actors are on. It starts none once the work is to end. */
+export function openSystem({ trainer }: Config, options: TrainingOptions): ActorSystem {
+  const { localMode } = trainer;
+  return new ActorSystem({ logger: options.logger, localMode, signal: anyInterruption(options) });
 }
 
 /** Aborts when the work is to end, saved or not. Before a run has begun, both are the same. */
@@ -205,7 +211,7 @@ export async function evaluatePolicy(
 ): Promise<Validation> {
   const { logger, reporter } = options;
   const config = await onThisMachine(given, reporter);
-  await using system = new ActorSystem(options);
+  await using system = openSystem(config, options);
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);
   const plan = planRun(config, [], (line) => reporter.note(line));

@@ -2,6 +2,7 @@ import { withBatchesPerDevice } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { cards, chooseDevices, type Machine } from '../../src/device/choose.ts';
 import type { DeviceName } from '../../src/device/open.ts';
+import { CxmindError } from '../../src/errors.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
 import type { Reporter } from './report/reporter.ts';
 
@@ -9,17 +10,23 @@ import type { Reporter } from './report/reporter.ts';
  * Chooses the device of `trainer.device` on this machine; for `cuda`, the number of its cards.
  *
  * @param note hears the choice and its reason
- * @throws DEVICE_MISSING where a card was asked for and cannot be used
+ * @throws DEVICE_MISSING where a card was asked for and cannot be used, CONFIG_INVALID for several cards on one thread
  */
 export function withDevice(
   config: Config,
   note: (line: string) => void,
   machine?: Machine,
 ): Config {
-  const { device, nGpusPerNode } = config.trainer;
+  const { device, nGpusPerNode, localMode } = config.trainer;
   const chosen = chooseDevices(device, nGpusPerNode, machine);
   if (chosen.note !== null) note(chosen.note);
   const { devices } = chosen;
+  if (localMode && devices.length > 1) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `trainer.local_mode: ${devices.length} cards train together, each from a thread of its own; set trainer.device=cuda:0`,
+    );
+  }
   const found = device === 'cuda' ? { nGpusPerNode: devices.length } : { device: devices[0]! };
   return withBatchesPerDevice({ ...config, trainer: { ...config.trainer, ...found } });
 }

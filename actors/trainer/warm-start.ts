@@ -7,7 +7,7 @@ import { responseTokensOf } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { DataSummary } from '../data/protocol.ts';
 import type { AskOptions } from '../runtime/ref.ts';
-import { ActorSystem } from '../runtime/system.ts';
+import type { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { LiveRun } from './report/live-run.ts';
 import { type Pace, reportData, warnOfData } from './report/reporter.ts';
@@ -22,7 +22,7 @@ import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { StatusFile } from '../run-folder/status.ts';
 import { Timeline } from './report/timeline.ts';
-import { anyInterruption, type TrainingOptions } from './run.ts';
+import { anyInterruption, openSystem, type TrainingOptions } from './run.ts';
 import { spawnData, spawnLearners, toolsFor } from './spawn.ts';
 import { RunLog, showsTable } from './report/tracking.ts';
 
@@ -52,7 +52,7 @@ export async function trainSupervised(
 ): Promise<SupervisedSummary> {
   const plan = planSupervised(await onThisMachine(given, options.reporter));
   await using _ = await RunLock.take(plan.folder);
-  await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
+  await using system = openSystem(given, options);
   const devices = placeLearners(plan.placement, [{ node: null, slots: 1 }]).map(
     ({ device }, i) => [`learner/${i}`, device] as const,
   );

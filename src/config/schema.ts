@@ -285,6 +285,10 @@ export const Trainer = section({
     'cxmind: compute threads of each process; null is one per core. The last bits of numbers follow it.',
     orNull(positiveInt),
   ),
+  localMode: about(
+    'cxmind: as in Ray; actors share the main thread of their process in place of threads of their own, for a debugger. They start faster and compute one at a time.',
+    withDefault(bool, false),
+  ),
   seed: about('cxmind: seed of everything that has no seed key of its own.', withDefault(int, 1)),
 });
 export interface Trainer extends t.TypeOf<typeof Trainer> {}

@@ -156,19 +156,18 @@ describe('two cards', () => {
     })) {
       it(`train by ${name}, and go on after a learner was killed`, async () => {
         const run = join(temporary.path, name.replaceAll(' ', '-'));
-        const given = [...items, ...more, 'trainer.save_freq=1'];
+        const given = [...items, ...more, 'trainer.save_freq=1', 'trainer.local_mode=false'];
         let updates = 0;
         const killing = phaseReporter((phase) => {
           if (phase.name === 'update' && ++updates === 2)
             void workers.find('learner/1')?.terminate();
         });
-        const options = { localMode: false };
-        await assert.rejects(trainTiny(demo, run, given, { ...options, reporter: killing }), {
+        await assert.rejects(trainTiny(demo, run, given, { reporter: killing }), {
           code: 'ACTOR_CRASHED',
           message: /^learner\/1 crashed/,
         });
         const { reporter, notes } = keepingReporter();
-        await trainTiny(demo, run, given, { ...options, reporter });
+        await trainTiny(demo, run, given, { reporter });
         assert.ok(notes.includes('device: cuda:0, cuda:1'), notes.join('\n'));
         assert.deepEqual(
           metricsOf(run).flatMap(({ step, 'actor/grad_norm': norm }) =>

@@ -57,7 +57,7 @@ describe('the guide to chest X-rays', () => {
       'worker.actor={micro_batch_size_per_device_for_update: 4}',
       'worker.actor={micro_batch_size_per_device_for_experience: 4}',
       'sft={max_steps: 1, batch_size: 2, micro_batch_size: 2}',
-      'trainer={val_freq: -1, val_before_train: false, threads: 1, device: cpu, logger: [file]}',
+      'trainer={val_freq: -1, val_before_train: false, threads: 1, local_mode: true, device: cpu, logger: [file]}',
       ...(command === 'train'
         ? ['curriculum.0.steps=1', 'curriculum.1.steps=1', 'curriculum.1.mix.closed=0.25']
         : []),
@@ -78,7 +78,7 @@ describe('the guide to chest X-rays', () => {
 
     const { logger } = keepingLogger();
     const { signal } = new AbortController();
-    const quiet = { reporter: silentReporter, logger, signal, localMode: true };
+    const quiet = { reporter: silentReporter, logger, signal };
     await trainSupervised((await configOf('sft', 'sft')).config, quiet);
     const { config, stages } = await configOf('train', 'train');
     const named = stages.map(({ stage, config }) => ({ ...stage, config }));

@@ -88,10 +88,11 @@ describe('a run whose actors crash', () => {
         ...items,
         `worker.reward.reward_function=${rewards}:${reward}`,
         `worker.reward.reward_function_kwargs={marker: ${run}.marker}`,
+        // only what has a thread of its own can lose it
+        `trainer.local_mode=${!onPhase}`,
         ...extra,
       ],
-      // only what has a thread of its own can lose it
-      { logger, reporter: phaseReporter(onPhase ?? (() => undefined)), localMode: !onPhase },
+      { logger, reporter: phaseReporter(onPhase ?? (() => undefined)) },
     );
     await ending.catch(() => undefined);
     return { run, events, ending };
@@ -233,7 +234,7 @@ describe('a run whose actors crash', () => {
       const watcher = watch(run, (_, name) => {
         if (name === '.global_step_2.partial') void workers.find('learner/0')?.terminate();
       });
-      const ending = trainTiny(demo, run, [...items, ...extra], { localMode: false });
+      const ending = trainTiny(demo, run, [...items, ...extra, 'trainer.local_mode=false']);
       await assert.rejects(ending, { code: 'ACTOR_CRASHED' });
       watcher.close();
       found = readdirSync(run).filter((name) => name.includes('global_step'));

@@ -44,7 +44,7 @@ describe('a curriculum', () => {
     return trainCurriculum(
       stages.map(({ stage, config }) => ({ ...stage, config })),
       run,
-      { reporter: silentReporter, logger, signal, localMode: true, ...options },
+      { reporter: silentReporter, logger, signal, ...options },
     );
   };
   const weights = (run: string, stage: string, step: number): Buffer =>

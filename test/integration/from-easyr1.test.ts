@@ -26,7 +26,7 @@ describe('the guide from EasyR1', () => {
       ...callOf(page, 'train'),
       `data={image_dir: ${demo}, max_response_length: 8, max_pixels: 3136}`,
       `worker.actor.model.model_path=${demo}/model`,
-      `trainer={max_steps: 1, save_checkpoint_path: ${run}, threads: 1, device: cpu, val_before_train: false}`,
+      `trainer={max_steps: 1, save_checkpoint_path: ${run}, threads: 1, local_mode: true, device: cpu, val_before_train: false}`,
     ]);
     assert.equal(summary.steps, 1);
     const [metrics] = metricsOf(run);

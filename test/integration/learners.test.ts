@@ -32,10 +32,8 @@ describe('learners that share every mini-batch', () => {
     `trainer.max_steps=${STEPS}`,
   ];
   const runOf = (learners: number): string => join(temporary.path, `learners-${learners}`);
-  const train = (learners: number, run: string, extra: readonly string[] = [], localMode = true) =>
-    trainTiny(demo, run, [...items, `worker.actor.num_workers=${learners}`, ...extra], {
-      localMode,
-    });
+  const train = (learners: number, run: string, extra: readonly string[] = []) =>
+    trainTiny(demo, run, [...items, `worker.actor.num_workers=${learners}`, ...extra]);
 
   before(async () => {
     temporary = new TemporaryDirectory();
@@ -63,7 +61,7 @@ describe('learners that share every mini-batch', () => {
   }
 
   it(`has the losses of one in ${STEPS} steps, as two on threads of their own`, async () => {
-    await train(2, runOf(2), [], false);
+    await train(2, runOf(2), ['trainer.local_mode=false']);
     assert.equal(numbersOf(runOf(2)).length, STEPS);
     assertSameLosses(runOf(2));
   });
@@ -124,10 +122,8 @@ describe('learners that share every mini-batch', () => {
     const reporter = phaseReporter(({ name }) => {
       if (name === 'update') setTimeout(() => void workers.find('learner/1')?.terminate(), 5);
     });
-    const ending = trainTiny(demo, run, [...items, 'worker.actor.num_workers=2'], {
-      reporter,
-      localMode: false,
-    });
+    const threads = ['worker.actor.num_workers=2', 'trainer.local_mode=false'];
+    const ending = trainTiny(demo, run, [...items, ...threads], { reporter });
     await assert.rejects(ending, { code: 'ACTOR_CRASHED' });
     assert.deepEqual(workers.names, []);
   });

@@ -96,6 +96,16 @@ describe('nodes', () => {
     await assert.rejects(counter.ask.add(1, soon), { code: 'ACTOR_STOPPED' });
   });
 
+  it('host actors on their main thread for a system in local mode, and end with one that exits', async () => {
+    system = new ActorSystem({ localMode: true });
+    await addNode('a');
+    const counter = await spawn('counter/0', { node: 'a' });
+    assert.deepEqual(await Promise.all([1, 2].map((n) => counter.ask.add(n, soon))), [1, 3]);
+    const [node] = system.nodes;
+    await assert.rejects(counter.ask.die('exit', soon), { code: 'ACTOR_CRASHED' });
+    assert.equal((await node!.ended).code, 'PEER_LOST');
+  });
+
   it('go on when a scheduler warns them with SIGUSR1, and open no debugger', async () => {
     const write = process.stderr.write.bind(process.stderr);
     let said = '';

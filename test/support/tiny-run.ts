@@ -46,6 +46,8 @@ export function tinyItems(demo: string, run: string, items: readonly string[] = 
     'trainer.save_limit=-1',
     // a second thread of ONNX Runtime is dearer than what it computes of so small a model
     'trainer.threads=1',
+    // starting threads costs four times what a tiny run computes
+    'trainer.local_mode=true',
     ...items,
   ];
 }
@@ -76,10 +78,7 @@ export function keepingLogger(): { logger: Logger; events: LoggedEvent[] } {
 }
 
 /**
- * Trains a tiny run in this process; nothing is shown.
- *
- * Actors of this process share the thread of the test, unless it says otherwise: starting threads costs four times what
- * a tiny run computes.
+ * Trains a tiny run in this process; nothing is shown. Its actors share the thread of the test, unless it says otherwise.
  */
 export async function trainTiny(
   demo: string,
@@ -90,7 +89,7 @@ export async function trainTiny(
   return trainItems(tinyItems(demo, run, items), options);
 }
 
-/** Trains in this process by items of a command line; nothing is shown. Its actors share the thread of the test, as above. */
+/** Trains in this process by items of a command line; nothing is shown. */
 export async function trainItems(
   items: readonly string[],
   options: Partial<RunOptions> = {},
@@ -98,11 +97,11 @@ export async function trainItems(
   const { config } = await configFrom(items, { purpose: 'train' });
   const { logger } = keepingLogger();
   const { signal } = new AbortController();
-  const quiet = { reporter: silentReporter, logger, signal, localMode: true };
+  const quiet = { reporter: silentReporter, logger, signal };
   return trainPolicy(config, { ...quiet, ...options });
 }
 
-/** Warms a tiny model up in this process; nothing is shown. Its actors share the thread of the test, as above. */
+/** Warms a tiny model up in this process; nothing is shown. */
 export async function superviseTiny(
   demo: string,
   run: string,
@@ -112,7 +111,7 @@ export async function superviseTiny(
   const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'sft' });
   const { logger } = keepingLogger();
   const { signal } = new AbortController();
-  const quiet = { reporter: silentReporter, logger, signal, localMode: true };
+  const quiet = { reporter: silentReporter, logger, signal };
   return trainSupervised(config, { ...quiet, ...options });
 }
 

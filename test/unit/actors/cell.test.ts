@@ -38,7 +38,9 @@ describe('Cell', () => {
     node: undefined,
     launch: (start) =>
       Promise.resolve(
-        startLocal('frail', start, () => Promise.resolve({ protocol: frail, actor })),
+        startLocal({ ...start, name: 'frail', node: undefined, devices: [] }, () =>
+          Promise.resolve({ protocol: frail, actor }),
+        ),
       ),
     heapBytes: () => null,
     release: () => Promise.resolve(),

@@ -47,6 +47,15 @@ describe('trainer.device', () => {
     });
   });
 
+  effectOf('trainer.local_mode');
+  it('is one card where actors share a thread', () => {
+    assert.throws(() => taken({ device: 'cuda', local_mode: true }, 2), {
+      code: 'CONFIG_INVALID',
+      message: /^trainer.local_mode: 2 cards/,
+    });
+    assert.deepEqual(taken({ device: 'cuda', local_mode: true }, 1).devices, ['cuda:0']);
+  });
+
   it('is one card where any device would do', () => {
     for (const [count, note] of [
       [1, 'device: cuda:0'],

@@ -104,6 +104,7 @@ describe('Config', () => {
         'trainer.profile',
         'trainer.device',
         'trainer.threads',
+        'trainer.local_mode',
         'trainer.seed',
         'transport.collectives',
       ],
