@@ -100,13 +100,10 @@ export class ActorHost {
     else this.#outbox.post({ kind: 'ready' });
   }
 
-  /** Gives up an actor that cannot be stopped. Nothing of it is heard any more. */
+  /** Gives up an actor that does not stop in time. It is heard no more, and disposed of once its handlers return. */
   abandon(): void {
-    this.#hasEnded = true;
     this.#channel.close();
-    const error = stoppedError(this.#environment.name);
-    this.#dispatcher.stop(error);
-    this.#uplink.close(error);
+    this.#stop();
   }
 
   #take(envelope: Envelope, body: Body): void {

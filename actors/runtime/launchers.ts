@@ -60,7 +60,7 @@ export function startLocal<P extends Protocol>(start: HostStart, make: Make<P>):
     urgent: channel,
     ended,
     terminate: () => {
-      // Nothing can end a handler on this thread, so the incarnation is left to itself and heard no more.
+      // Nothing can end a handler on this thread, so the incarnation is left to itself until its handlers return.
       host.abandon();
       end(new CxmindError('ACTOR_CRASHED', `${name} was let go of`));
     },

@@ -21,7 +21,7 @@ import { SharedBlocks } from './shared-blocks.ts';
 export class NodeHost {
   /** Blocks of memory that the actors of this process share, by name. */
   readonly blocks = new SharedBlocks();
-  /** Resolves once the link ended and no actor runs any more, with the link's error if it had one. */
+  /** Resolves once the link ended and no thread of an actor runs any more, with the link's error if it had one. */
   readonly ended: Promise<CxmindError | undefined>;
   /** Payloads of this thread: those that came for the actors, and those that they sent. */
   readonly #heap = new PayloadHeap();
