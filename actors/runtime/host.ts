@@ -20,7 +20,7 @@ import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError } from './ref.ts';
 import { Uplink } from './relay.ts';
 
-/** What an incarnation is told about itself. */
+/** Facts that an incarnation is told about itself. */
 export type HostStart = IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
 
 interface HostOptions {

@@ -45,7 +45,7 @@ const orders = {
     create: t.string,
     devices: t.array(t.string),
     heapLimitMb: t.union([t.number, t.null]),
-    /** Whether it runs on the node's main thread, without one of its own. */
+    /** Runs it on the node's main thread, without one of its own. */
     isLocal: t.boolean,
   }),
   /** Tells that the incarnation has a thread, so that later orders find it. */
