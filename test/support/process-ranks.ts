@@ -23,7 +23,7 @@ export class RankProcesses implements AsyncDisposable {
   readonly #path = join(this.#directory.path, 'ranks');
   readonly #server = createServer();
   readonly #listening = once(this.#server.listen(this.#path), 'listening');
-  readonly #children: ChildProcess[] = [];
+  readonly #children = new Map<number, ChildProcess>();
   readonly #sockets = new Map<number, PromiseWithResolvers<Socket>>();
   readonly #pending = new Map<number, (reply: RankReply) => void>();
   readonly #startAll: ((socketPath: string) => ChildProcess) | undefined;
@@ -36,7 +36,7 @@ export class RankProcesses implements AsyncDisposable {
   }
 
   /**
-   * Has the first ranks form a group, and starts those that are not there yet.
+   * Has the first ranks form a group, and starts those that are not there yet or no more.
    *
    * @param steps what to tell a rank, so that it finds the others; each step is given the replies to the last
    */
@@ -54,9 +54,10 @@ export class RankProcesses implements AsyncDisposable {
     return {
       ask: (rank, request) => this.#ask(rank, { ...request, session }),
       kill: async (rank) => {
-        const child = this.#children[rank]!;
+        const child = this.#children.get(rank)!;
         child.kill('SIGKILL');
         await exited(child);
+        this.#sockets.delete(rank);
       },
     };
   }
@@ -64,15 +65,16 @@ export class RankProcesses implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
     for (const { promise } of this.#sockets.values()) (await promise).destroy();
-    await Promise.all(this.#children.map(exited));
+    await Promise.all([...this.#children.values()].map(exited));
     this.#directory[Symbol.dispose]();
   }
 
   #start(size: number): void {
-    for (let rank = this.#sockets.size; rank < size; rank++) {
+    for (let rank = 0; rank < size; rank++) {
+      if (this.#sockets.has(rank)) continue;
       this.#sockets.set(rank, Promise.withResolvers());
-      if (this.#startAll === undefined) this.#children.push(startRank(this.#path, rank));
-      else if (rank === 0) this.#children.push(this.#startAll(this.#path));
+      if (this.#startAll === undefined) this.#children.set(rank, startRank(this.#path, rank));
+      else if (rank === 0) this.#children.set(rank, this.#startAll(this.#path));
     }
   }
 

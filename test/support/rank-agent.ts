@@ -1,4 +1,5 @@
 import { toWireError, type WireError } from '../../src/errors.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
 import type { RankAddress } from '../../transport/collectives/open.ts';
 
@@ -10,10 +11,11 @@ export interface RankRequest {
   readonly args: readonly unknown[];
 }
 
-/** The arguments after the call, for tensors are changed in place, or why it failed. */
+/** What the call wrote, for tensors are changed in place, or why it failed. */
 export interface RankReply {
   readonly id: number;
-  readonly args?: readonly unknown[];
+  /** None of a barrier, and null where another rank is the root. */
+  readonly output?: Tensor | null;
   readonly error?: WireError;
   /** Address of a rank, in the reply to opening a listener. */
   readonly address?: RankAddress;
@@ -27,7 +29,7 @@ export async function doAsAsked(
   try {
     if (method === 'leave') await communicator[Symbol.asyncDispose]();
     else await (communicator[method] as (...args: unknown[]) => Promise<void>)(...args);
-    return { id, args };
+    return { id, output: args[method === 'broadcast' ? 0 : 1] as Tensor | null };
   } catch (error) {
     return { id, error: toWireError(error) };
   }

@@ -6,7 +6,8 @@ export function sendValue(socket: Socket, value: unknown): void {
   const body = serialize(value);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(body.length);
-  socket.write(Buffer.concat([length, body]));
+  socket.write(length);
+  socket.write(body);
 }
 
 /** Calls `listener` with every value that comes. */

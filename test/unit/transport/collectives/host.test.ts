@@ -5,23 +5,6 @@ import {
   hostGroup,
   joinHostGroup,
 } from '../../../../transport/collectives/host.ts';
-import { communicatorConformance } from '../../../conformance/communicator.ts';
-import { RankProcesses } from '../../../support/process-ranks.ts';
-
-communicatorConformance('processes of a host', {
-  start() {
-    const processes = new RankProcesses();
-    return {
-      open(size) {
-        const handle = hostGroup(size);
-        return processes.open(size, [() => ({ kind: 'host', handle })]);
-      },
-      [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose](),
-    };
-  },
-  survivesLoss: true,
-  large: 600_003,
-});
 
 describe('the memory of processes of a host', () => {
   it('is open to its user alone, and has no name once every rank has joined', async () => {

@@ -5,16 +5,12 @@ import { collectShared } from '../../../../src/tensor/memory.ts';
 import { zeros, type Tensor } from '../../../../src/tensor/tensor.ts';
 import type { Communicator } from '../../../../transport/collectives/communicator.ts';
 import { joinThreadGroup, threadGroup } from '../../../../transport/collectives/threads.ts';
-import {
-  communicatorConformance,
-  type Carrier,
-  type Ranks,
-} from '../../../conformance/communicator.ts';
+import { communicatorConformance, type Ranks } from '../../../conformance/communicator.ts';
 import type { RankReply } from '../../../support/rank-agent.ts';
 import type { ThreadRequest } from '../../../support/rank-thread.ts';
 
 /** Threads that form one group after the other. */
-class RankThreads implements Carrier {
+class RankThreads implements AsyncDisposable {
   readonly #workers: Worker[] = [];
   readonly #pending = new Map<number, (reply: RankReply) => void>();
   /** Number of groups that each has joined. */
@@ -60,10 +56,16 @@ class RankThreads implements Carrier {
   }
 }
 
-communicatorConformance('threads', {
-  start: () => new RankThreads(),
-  survivesLoss: true,
-  large: 600_003,
+describe('a group of threads', () => {
+  const threads = new RankThreads();
+  after(() => threads[Symbol.asyncDispose]());
+
+  communicatorConformance('threads', {
+    open: (size) => threads.open(size),
+    sizes: [1, 2, 3, 5],
+    survivesLoss: true,
+    large: 600_000,
+  });
 });
 
 describe('tensors that threads lend each other', () => {
