@@ -1,7 +1,7 @@
 /* Entry of the thread that `ColumnarThread` starts: reads a file's rows and posts them in batches. */
 import { parentPort } from 'node:worker_threads';
 import { toWireError, type WireError } from '../errors.ts';
-import { arrowRows, parquetRows, type ReadOptions } from './columnar-rows.ts';
+import type { ReadOptions } from './parquet-rows.ts';
 import type { RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
@@ -23,6 +23,12 @@ export interface RowBatch {
 const MAX_ROWS = 256;
 /** Most bytes of a batch, but for its last row: rows with pictures are large. */
 const MAX_BYTES = 2 ** 24;
+
+/** Loads the reader of the file's format alone: the other would take longer to load than a small file to read. */
+async function rowsOf({ file, options }: ReadRequest): Promise<AsyncGenerator<RawRow>> {
+  if (file.format !== 'parquet') return (await import('./arrow-rows.ts')).arrowRows(file);
+  return (await import('./parquet-rows.ts')).parquetRows(file, options);
+}
 
 async function nextBatch(
   rows: AsyncGenerator<RawRow>,
@@ -61,10 +67,12 @@ function withOwnBytes(value: unknown, buffers: Set<ArrayBuffer>): unknown {
 const port = parentPort!;
 let rows: AsyncGenerator<RawRow>;
 port.on('message', (message: ReadRequest | 'next') => {
-  if (message !== 'next') {
-    const { file, options } = message;
-    rows = file.format === 'parquet' ? parquetRows(file, options) : arrowRows(file);
+  if (message === 'next') {
+    void nextBatch(rows).then(({ batch, buffers }) => port.postMessage(batch, buffers));
+  } else {
+    void rowsOf(message).then((opened) => {
+      rows = opened;
+      port.postMessage('ready');
+    });
   }
-  void nextBatch(rows).then(({ batch, buffers }) => port.postMessage(batch, buffers));
 });
-port.postMessage('ready');

@@ -7,6 +7,7 @@ import type { DataFile } from './source.ts';
 
 /** Extension of modules: `.ts` in the sources, `.js` in `dist`. */
 const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const ENTRY = new URL(`./columnar-entry${extension}`, import.meta.url);
 
 /** Longest wait for a batch of a small file, which takes milliseconds. */
 const LIMIT_MS = 5_000;
@@ -37,16 +38,18 @@ export class ColumnarThread implements AsyncDisposable {
     const { path } = file;
     const limitMs = Math.ceil(this.#limitMs + LIMIT_MS_PER_BYTE * (await sizeOf(path)));
     try {
-      const worker = (this.#worker ??= await started());
+      const worker = (this.#worker ??= new Worker(ENTRY));
       worker.postMessage({ file, options } satisfies ReadRequest);
+      // The reader is loaded, which takes what time it takes.
+      await once(worker, 'message');
       for (;;) {
+        worker.postMessage('next');
         const signal = AbortSignal.timeout(limitMs);
         const [batch] = (await once(worker, 'message', { signal })) as [RowBatch];
         const { rows, problem, isLast } = batch;
         yield* rows;
         if (problem !== undefined) throw fromWireError(problem);
         if (isLast) return;
-        worker.postMessage('next');
       }
     } catch (cause) {
       if (cause instanceof CxmindError) throw cause;
@@ -63,12 +66,6 @@ export class ColumnarThread implements AsyncDisposable {
     await this.#worker?.terminate();
     this.#worker = null;
   }
-}
-
-async function started(): Promise<Worker> {
-  const worker = new Worker(new URL(`./columnar-entry${extension}`, import.meta.url));
-  await once(worker, 'message');
-  return worker;
 }
 
 async function sizeOf(path: string): Promise<number> {
