@@ -80,7 +80,7 @@ describe('ZmqLink', () => {
     const inboxes = [nextChannel(near), nextChannel(far)].map(async (channel) => {
       return new Inbox(await channel);
     });
-    const count = 600;
+    const count = 300;
     for (let i = 0; i < count; i++) {
       const frameBytes = i % 5 === 0 ? 500_000 : i % 7;
       there.send(numbered(i, frameBytes));
@@ -93,7 +93,9 @@ describe('ZmqLink', () => {
       const packets = await (await inbox).count(count);
       packets.forEach((packet, i) => {
         assert.equal(numberOf(packet), i);
-        for (const frame of packet.frames) assert.ok(frame.every((byte) => byte === (i & 255)));
+        for (const frame of packet.frames) {
+          assert.equal(Buffer.compare(frame, Buffer.alloc(frame.length, i & 255)), 0);
+        }
       });
     }
   });
@@ -179,7 +181,7 @@ describe('ZmqLink', () => {
       });
     });
     const [long, short] = [far.open(), far.open()];
-    long.send(numbered(1, 400_000_000));
+    long.send(numbered(1, 200_000_000));
     short.send(numbered(2));
     await arrived;
     assert.deepEqual(order, ['short', 'long']);
@@ -191,7 +193,7 @@ describe('ZmqLink', () => {
     const near = await head.nextLink();
     const channel = far.open();
     const inbox = new Inbox(await nextChannel(near));
-    channel.send(numbered(0, 50_000_000));
+    channel.send(numbered(0, 20_000_000));
     channel.send(numbered(1));
     channel.send(numbered(2, 5_000_000));
     assert.deepEqual((await inbox.count(3)).map(numberOf), [0, 1, 2]);
