@@ -11,7 +11,7 @@ export interface RankRequest {
   readonly args: readonly unknown[];
 }
 
-/** What the call wrote, for tensors are changed in place, or why it failed. */
+/** Reply to a request: the tensor that the call wrote, for tensors are changed in place, or why it failed. */
 export interface RankReply {
   readonly id: number;
   /** None of a barrier, and null where another rank is the root. */
