@@ -6,7 +6,6 @@ import { main } from '../../src/cli/main.ts';
 import { JsonOutput } from '../../src/cli/output/json-output.ts';
 import { mannerOf } from '../../src/cli/output/output.ts';
 import { ownStandardOutput } from '../../src/cli/terminal.ts';
-import { until } from '../support/cxmind-process.ts';
 import { goldenPath } from '../support/golden.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { tinyItems, writeTinyDemo } from '../support/tiny-run.ts';
@@ -115,20 +114,6 @@ describe('--json', () => {
     const merged = join(folder.path, 'merged');
     const plain = await told('merge', '--local_dir', join(demo, 'model'), '--out', merged);
     assert.equal(plain.result['folder'], merged);
-  });
-
-  it('tells the address of a server, and that a signal ended it: serve', async () => {
-    const lines: Line[] = [];
-    const ended = run(['serve', '--model', model, '--port', '0', '--threads', '1'], lines);
-    await until(() => lines.length > 0);
-    process.emit('SIGINT', 'SIGINT');
-    assert.equal(await ended, 130);
-    assert.deepEqual(
-      lines.map(({ event }) => event),
-      ['listening', 'warning', 'error'],
-    );
-    assert.match(String(lines[0]!['url']), /^http:\/\/127\.0\.0\.1:\d+\/v1$/);
-    assert.equal(lines[2]!['code'], 'RUNTIME_CANCELLED');
   });
 
   it('has standard output for itself', () => {

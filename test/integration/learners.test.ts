@@ -14,7 +14,7 @@ import {
   writeTinyDemo,
 } from '../support/tiny-run.ts';
 
-const STEPS = 20;
+const STEPS = 10;
 const bound = { atol: 1e-5 };
 /** Losses of a step's update. */
 const losses = ['actor/pg_loss', 'actor/kl_loss', 'actor/entropy_loss', 'actor/ppo_kl'];
@@ -39,7 +39,7 @@ describe('learners that share every mini-batch', () => {
     temporary = new TemporaryDirectory();
     demo = join(temporary.path, 'demo');
     await writeTinyDemo(demo);
-    await train(1, runOf(1), ['trainer.save_freq=10']);
+    await train(1, runOf(1), ['trainer.save_freq=5']);
     for (const { 'critic/advantages/max': advantage } of numbersOf(runOf(1))) {
       assert.ok(advantage! > 0, 'there is something to learn in every step');
     }
@@ -70,25 +70,25 @@ describe('learners that share every mini-batch', () => {
     const run = join(temporary.path, 'resumed');
     cpSync(runOf(1), run, {
       recursive: true,
-      filter: (source) => !/global_step_20|checkpoint_tracker/.test(source),
+      filter: (source) => !/global_step_10|checkpoint_tracker/.test(source),
     });
-    await train(3, run, [`trainer.load_checkpoint_path=${run}/global_step_10`]);
+    await train(3, run, [`trainer.load_checkpoint_path=${run}/global_step_5`]);
     assertSameLosses(run);
   });
 
   it('saves what one learner would', async () => {
     const files = await Promise.all(
       [1, 2].map((learners) =>
-        readSafetensors(join(runOf(learners), 'global_step_20/actor/optimizer.safetensors')),
+        readSafetensors(join(runOf(learners), 'global_step_10/actor/optimizer.safetensors')),
       ),
     );
     const [one, two] = files.map((file) => [...file].map(([name, { shape }]) => [name, shape]));
     assert.deepEqual(two, one);
     assert.deepEqual(files[1]!.get('step')?.data, files[0]!.get('step')?.data);
     const state = JSON.parse(
-      readFileSync(join(runOf(2), 'global_step_20/trainer.json'), 'utf8'),
+      readFileSync(join(runOf(2), 'global_step_10/trainer.json'), 'utf8'),
     ) as unknown;
-    const expected = readFileSync(join(runOf(1), 'global_step_20/trainer.json'), 'utf8');
+    const expected = readFileSync(join(runOf(1), 'global_step_10/trainer.json'), 'utf8');
     assert.deepEqual(state, JSON.parse(expected));
   });
 

@@ -1,21 +1,18 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import OpenAI from 'openai';
+import { main } from '../../src/cli/main.ts';
+import { JsonOutput } from '../../src/cli/output/json-output.ts';
 import { goldenPath } from '../support/golden.ts';
-import { cxmind, until, type Running } from '../support/cxmind-process.ts';
+import { cxmind, until } from '../support/cxmind-process.ts';
 
 describe('cxmind serve', () => {
-  let server: Running;
-  afterEach(() => server.child.kill('SIGKILL'));
-
-  async function start(): Promise<OpenAI> {
-    const flags = ['--served-model-name', 'micro', '--port', '0', '--max-model-len', '4096'];
-    server = cxmind(['serve', '--model', goldenPath('micro-vl'), ...flags, '--threads', '1']);
-    await until(() => server.output.stdout.includes('\n') || server.child.exitCode !== null);
-    const baseURL = /^micro at (\S+)$/m.exec(server.output.stdout)?.[1];
-    assert.ok(baseURL, server.output.stderr);
-    return new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0 });
-  }
+  const serve = [
+    ...['serve', '--model', goldenPath('micro-vl'), '--served-model-name', 'micro'],
+    ...['--port', '0', '--max-model-len', '4096', '--threads', '1'],
+  ];
+  const clientOf = (baseURL: string): OpenAI =>
+    new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0 });
 
   const ask = {
     model: 'micro',
@@ -23,22 +20,40 @@ describe('cxmind serve', () => {
     stream: true as const,
   };
 
-  it('answers what is open at the first Ctrl-C, takes no more, and ends', async () => {
-    const client = await start();
+  it('tells its address, answers what is open at the first Ctrl-C, takes no more, and ends: with --json', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const output = new JsonOutput('usual', (line, written) => {
+      lines.push(JSON.parse(line) as Record<string, unknown>);
+      written();
+    });
+    const ended = main([...serve, '--json'], output);
+    await until(() => lines.length > 0);
+    const url = String(lines[0]!['url']);
+    assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/v1$/);
+    const client = clientOf(url);
     const stream = await client.chat.completions.create({ ...ask, max_completion_tokens: 1500 });
     let reason: string | null = null;
     let chunks = 0;
     for await (const { choices } of stream) {
-      if (++chunks === 3) server.child.kill('SIGINT');
+      if (++chunks === 3) process.emit('SIGINT', 'SIGINT');
       reason = choices[0]?.finish_reason ?? reason;
     }
     assert.ok(reason !== null, 'the open request has its end');
-    assert.equal(await server.ended, 130);
+    assert.equal(await ended, 130);
+    assert.deepEqual(
+      lines.map(({ event }) => event),
+      ['listening', 'warning', 'error'],
+    );
+    assert.equal(lines[2]!['code'], 'RUNTIME_CANCELLED');
     await assert.rejects(client.chat.completions.create(ask));
   });
 
   it('ends at the second Ctrl-C whatever is open', async () => {
-    const client = await start();
+    const server = cxmind(serve);
+    await until(() => server.output.stdout.includes('\n') || server.child.exitCode !== null);
+    const baseURL = /^micro at (\S+)$/m.exec(server.output.stdout)?.[1];
+    assert.ok(baseURL, server.output.stderr);
+    const client = clientOf(baseURL);
     // So many that some are open whenever others end by chance.
     const many = { ...ask, n: 32, max_completion_tokens: 4000 };
     const stream = await client.chat.completions.create(many);
