@@ -110,7 +110,7 @@ async function writeRows(folder: string, rows: number, seed: number): Promise<vo
 /** Warms a model up, trains it, and tells of every step. @returns the last step's reward */
 export async function learn(
   folder: string,
-  { seed = 1, rows = 256, warmUp = 250, steps = 30, prompts = 16, n = 8, lr = 2e-4 } = {},
+  { seed = 1, rows = 256, warmUp = 250, steps = 30, prompts = 16, n = 8, local = false } = {},
   tell: (line: string) => void = console.log,
 ): Promise<number> {
   const counts = { closedTrain: 7, closedValidation: 1, openTrain: 1, openValidation: 1 };
@@ -124,7 +124,7 @@ export async function learn(
     `sft={train_files: ${join(folder, 'conversations.jsonl')}, max_steps: ${warmUp}, batch_size: 16}`,
     'sft={lr: 1e-3, lr_warmup_steps: 5}',
     `worker.actor.model.model_path=${path}`,
-    `worker.actor={global_batch_size: ${prompts}, optim: {lr: ${lr}, lr_warmup_steps: 5, weight_decay: 0}}`,
+    `worker.actor={global_batch_size: ${prompts}, optim: {lr: 2e-4, lr_warmup_steps: 5, weight_decay: 0}}`,
     `worker.actor={micro_batch_size_per_device_for_update: ${n}}`,
     `worker.actor={micro_batch_size_per_device_for_experience: ${n}}`,
     `worker.rollout={n: ${n}, multi_turn: {enable: true, environment: '${self}:looking'}}`,
@@ -132,7 +132,8 @@ export async function learn(
     `worker.reward.reward_function=${self}:right`,
     'algorithm={use_kl_loss: true, kl_penalty: low_var_kl, kl_coef: 0.02}',
     `trainer={save_checkpoint_path: '${join(folder, 'run')}', max_steps: ${steps}, seed: ${seed}}`,
-    'trainer={device: cpu, threads: 1, logger: [console, file], val_before_train: false, val_freq: -1, save_freq: -1}',
+    `trainer={device: cpu, threads: 1, local_mode: ${local}, logger: [console, file]}`,
+    'trainer={val_before_train: false, val_freq: -1, save_freq: -1}',
   ];
   let reward = NaN;
   const reporter: Reporter = {

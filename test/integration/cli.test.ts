@@ -100,6 +100,7 @@ describe('cxmind', () => {
         `data.image_dir=${demo}`,
         `worker.actor.model.model_path=${trained}`,
         `trainer.save_checkpoint_path=${folder}/run`,
+        'trainer.local_mode=true',
         ...[
           '--n',
           '2',

@@ -26,7 +26,7 @@ describe('the guide from TRL', () => {
     const tiny = [
       `data={image_dir: ${demo}, max_response_length: 8, max_pixels: 3136, num_workers: 0}`,
       `worker.actor.model.model_path=${demo}/model`,
-      `trainer={max_steps: 1, save_checkpoint_path: ${run}, threads: 1, device: cpu, val_freq: 0}`,
+      `trainer={max_steps: 1, save_checkpoint_path: ${run}, threads: 1, local_mode: true, device: cpu, val_freq: 0}`,
     ];
     const program = fileURLToPath(new URL('../../examples/grpo.ts', import.meta.url));
     const argv = ['--conditions=cxmind-source', program, ...items, ...tiny];
