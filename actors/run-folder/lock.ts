@@ -78,7 +78,7 @@ export class RunLock implements AsyncDisposable {
 }
 
 /** Tells whether a run writes a folder, without taking it. A file that no run wrote counts as none. */
-export async function holderOf(folder: string): Promise<HolderState> {
+export async function holderOf(folder: string): Promise<Exclude<HolderState, 'listens'>> {
   const file = join(folder, FILE);
   const holder = await holderIn(file).catch(() => null);
   if (holder === null) return 'none';

@@ -17,7 +17,7 @@ import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
 import type { RequestKind, RunRequest } from '../../src/dashboard/api.ts';
-import type { RunControl } from '../../src/dashboard/run-control.ts';
+import type { Holder, RunControl } from '../../src/dashboard/run-control.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { writeFileAtomically } from '../../src/files.ts';
 import { holderOf } from './lock.ts';
@@ -86,10 +86,9 @@ export class RequestBox implements AsyncDisposable {
 
 /** Asks the run that writes a folder for something. @throws CONFIG_INVALID where none does */
 async function requestOf(folder: string, kind: RequestKind): Promise<RunRequest> {
-  const holder = await holderOf(folder);
-  const refusal = holder !== 'runs' ? holder : takesRequests(folder) ? null : 'closed';
-  if (refusal !== null) {
-    throw new CxmindError('CONFIG_INVALID', `${resolve(folder)}: ${refusals[refusal]}`, {
+  const holder = await listenerOf(folder);
+  if (holder !== 'listens') {
+    throw new CxmindError('CONFIG_INVALID', `${resolve(folder)}: ${refusals[holder]}`, {
       detail: { folder },
     });
   }
@@ -105,19 +104,18 @@ const refusals = {
   none: 'no run writes this folder, so none takes the request; the command of the run starts it again',
   gone: 'the process of the run is gone, so it takes no request; the command of the run goes on from its last checkpoint',
   silent: 'the run has given no sign of life for a minute, so it takes no request',
-  closed:
-    'what goes on here takes no request: a warm start ends by Ctrl-C, and a curriculum is asked by the folder of its stage',
+  runs: 'what goes on here takes no request: a warm start ends by Ctrl-C, and a curriculum is asked by the folder of its stage',
 } as const;
 
-/** True where whoever runs in the folder takes requests. One that was killed leaves it so. */
-function takesRequests(folder: string): boolean {
-  return existsSync(join(folder, FOLDER, OPEN));
+/** The holder of a folder, and whether it takes requests; one that was killed left the sign of that, and takes none. */
+async function listenerOf(folder: string): Promise<Holder> {
+  const holder = await holderOf(folder);
+  return holder === 'runs' && existsSync(join(folder, FOLDER, OPEN)) ? 'listens' : holder;
 }
 
 /** Runs as the dashboard and the commands reach them. */
 export const runControl: RunControl = {
-  holder: holderOf,
-  takesRequests,
+  holder: listenerOf,
   requests: requestsIn,
   request: requestOf,
 };

@@ -1,6 +1,7 @@
 import { addAbortListener } from 'node:events';
 import type { Config } from '../../src/config/schema.ts';
 import { statusIn } from '../../src/dashboard/readers/status.ts';
+import { openMemoryGauge } from '../../src/device/memory.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
@@ -175,6 +176,7 @@ function liveRun(
   return new LiveRun({
     ...{ system, timeline, device: plan.trainer.device },
     deviceOf: (actor) => devices.get(actor) ?? null,
+    deviceMemory: openMemoryGauge(learners.map(({ device }) => device)),
     samples: {
       rollout: plan.trainer.rolloutDataDir,
       validation: plan.trainer.validationDataDir,

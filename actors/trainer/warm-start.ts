@@ -1,6 +1,7 @@
 import { addAbortListener } from 'node:events';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
+import { openMemoryGauge } from '../../src/device/memory.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { responseTokensOf } from '../../src/training/mini-batches.ts';
@@ -61,6 +62,7 @@ export async function trainSupervised(
   const liveOptions = {
     ...{ system, timeline: new Timeline(), device: plan.trainer.device },
     deviceOf: (actor: string) => deviceOf.get(actor) ?? null,
+    deviceMemory: openMemoryGauge(devices.map(([, device]) => device)),
     samples: { rollout: null, validation: null },
   };
   const live = owned.use(new LiveRun(liveOptions));

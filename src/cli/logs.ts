@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import type { LogLevel, LogLine, LogPage } from '../dashboard/api.ts';
-import { logLevels } from '../dashboard/readers/log.ts';
+import { logLevels } from '../dashboard/page/log-levels.ts';
 import type { RunView } from '../dashboard/run-view.ts';
 import { ReportingCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';

@@ -1,5 +1,6 @@
 /** The run that a command is about, by its folder or one above it. */
 import { runControl } from '../../actors/run-folder/requests.ts';
+import { isHeld } from '../dashboard/run-control.ts';
 import type { RunView } from '../dashboard/run-view.ts';
 import { Runs } from '../dashboard/runs.ts';
 import { CxmindError } from '../errors.ts';
@@ -20,7 +21,7 @@ export async function runIn(folder: string): Promise<RunView> {
   const views = await runsIn(folder);
   const going: RunView[] = [];
   for (const view of views) {
-    if ((await runControl.holder(view.place.folder)) === 'runs') going.push(view);
+    if (isHeld(await runControl.holder(view.place.folder))) going.push(view);
   }
   if (going.length <= 1) return going[0] ?? views[0]!;
   const names = going.map(({ place }) => place.folder).join(', ');

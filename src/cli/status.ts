@@ -29,11 +29,15 @@ export class Status extends ReportingCommand {
 function linesOf({ listing, status, warnings }: RunDetail): string[] {
   const lines = [`${listing.folder}: ${stateText(listing)}`];
   if (status === null) return lines;
-  const { checkpoint, memory, device, phases, progress, lastError, actors } = status;
+  const { checkpoint, memory, deviceMemory, device, phases, progress, lastError, actors } = status;
   const goesOn = ['starting', 'running', 'stopping'].includes(listing.state);
   const saved = checkpoint === null ? 'none yet' : `step ${checkpoint.step}, ${checkpoint.path}`;
   lines.push(
     `  on ${status.host}, process ${status.pid}, ${device}, ${sizeText(memory.residentBytes)} of memory`,
+    ...deviceMemory.map(
+      ({ device: name, freeBytes, totalBytes }) =>
+        `  ${name}: ${sizeText(totalBytes - freeBytes)} of ${sizeText(totalBytes)} of its memory in use`,
+    ),
     `  checkpoint: ${saved}`,
   );
   const doing = [

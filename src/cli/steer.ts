@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import type { RequestKind, RunRequest } from '../dashboard/api.ts';
+import { isHeld } from '../dashboard/run-control.ts';
 import { CxmindError } from '../errors.ts';
 import { ReportingCommand } from './command.ts';
 import { runArg } from './flags.ts';
@@ -44,7 +45,7 @@ abstract class SteerCommand extends ReportingCommand {
       const holder = await runControl.holder(folder);
       const request = (await runControl.requests(folder)).find((one) => one.id === id);
       if (request?.state === 'done') return request.text;
-      if (request?.state === 'failed' || holder !== 'runs') {
+      if (request?.state === 'failed' || !isHeld(holder)) {
         const reason = request?.state === 'failed' ? request.text : 'the run is gone';
         throw new CxmindError('CONFIG_INVALID', `${folder}: it did not ${kind}: ${reason}`);
       }

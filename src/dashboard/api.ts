@@ -74,6 +74,8 @@ export interface RunListing {
   readonly secondsLeft: number | null;
   /** Time of the newest sign of life; null for a run without a status. */
   readonly updated: number | null;
+  /** True where the run takes requests now. */
+  readonly takesRequests: boolean;
 }
 
 export interface RunList {
@@ -125,6 +127,14 @@ export interface HostMemory {
   readonly totalBytes: number;
 }
 
+/** Memory of a device, in bytes, whoever uses it. */
+export interface DeviceMemory {
+  /** Name of the device, as in `cuda:0`. */
+  readonly device: string;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
 /** Content of a run's `status.json`, which the run replaces while it goes on. */
 export interface RunStatus {
   readonly state: Exclude<RunState, 'dead' | 'silent' | 'unknown'>;
@@ -142,6 +152,8 @@ export interface RunStatus {
   readonly progress: readonly PhaseProgress[];
   readonly actors: readonly ActorState[];
   readonly memory: HostMemory;
+  /** Memory of the devices of the trainer's host that tell of it; empty where none does, as the processor. */
+  readonly deviceMemory: readonly DeviceMemory[];
   /** Device of the run, as in `cpu` or `cuda`. */
   readonly device: string;
   /** Error that ended the run; null if none did. */
@@ -168,8 +180,6 @@ export interface RunDetail {
   readonly warnings: readonly Warning[];
   /** Content of `summary.json`; null before the end. */
   readonly summary: Readonly<Record<string, unknown>> | null;
-  /** True where the run takes requests now. */
-  readonly takesRequests: boolean;
 }
 
 /** A metric of a run, with what a list of metrics shows. */

@@ -24,10 +24,10 @@ export type RunPlace = Pick<RunListing, 'id' | 'name' | 'folder'>;
 type Grown = Extract<Event, { type: 'grown' }>;
 
 const hints: Readonly<Record<SampleKind, string>> = {
-  rollout: 'trainer.rollout_data_dir=rollouts keeps the responses of every step',
+  rollout: 'trainer.rollout_data_dir=rollouts keeps the responses of every step.',
   validation:
-    'trainer.validation_data_dir=validations keeps all answers of validations, trainer.val_generations_to_log=N some',
-  evaluation: 'cxmind eval writes its answers to the folder eval of the run',
+    'trainer.validation_data_dir=validations keeps all answers of validations, trainer.val_generations_to_log=N some.',
+  evaluation: 'cxmind eval writes its answers to the folder eval of the run.',
 };
 
 export class RunView {
@@ -110,7 +110,6 @@ export class RunView {
       status: this.#status,
       warnings: this.#warnings.warnings,
       summary: summary ?? null,
-      takesRequests: listing.state === 'running' && this.#control.takesRequests(folder),
     };
   }
 

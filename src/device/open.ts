@@ -5,7 +5,10 @@ import type { Device } from './device.ts';
 import { WebGpuDevice } from './webgpu/device.ts';
 
 /** The name of a device. */
-export type DeviceName = 'cpu' | 'webgpu' | `cuda:${number}`;
+export type DeviceName = 'cpu' | 'webgpu' | Card;
+
+/** The name of a card of CUDA. */
+export type Card = `cuda:${number}`;
 
 /** Choice of a device, and of the way it computes. */
 export interface DeviceOptions extends RuntimeOptions {
@@ -30,6 +33,6 @@ export function openDevice({ device = 'cpu', ...options }: DeviceOptions = {}): 
 }
 
 /** Number of a card, from its name. */
-function ordinalOf(device: `cuda:${number}`): number {
+export function ordinalOf(device: Card): number {
   return Number(device.slice('cuda:'.length));
 }

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunLock } from '../../actors/run-folder/lock.ts';
 import { RequestBox, runControl } from '../../actors/run-folder/requests.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { Chromium, hasChromium, type Page } from '../support/chromium.ts';
 import { chart, click, faintTexts, texts } from '../support/page-expressions.ts';
-import { madeValue, metricLine, sampleLine, writeMadeRun } from '../support/made-run.ts';
+import {
+  findingLines,
+  madeValue,
+  metricLine,
+  sampleLine,
+  writeMadeRun,
+} from '../support/made-run.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 const token = 'a-token-of-the-test';
@@ -70,6 +76,7 @@ function dashboardPage(): void {
     folder = join(temporary.path, 'one');
     writeMadeRun(folder, { steps: STEPS, metrics: METRICS });
     writeMadeRun(join(temporary.path, 'other'), { steps: 5, status: { state: 'done' } });
+    writeFileSync(join(temporary.path, 'other/validations/5.jsonl'), findingLines());
     const lastError = 'the disk is full';
     writeMadeRun(join(temporary.path, 'gone'), { steps: 3, status: { lastError } });
     // More than a page of the log reads.
@@ -97,7 +104,10 @@ function dashboardPage(): void {
   it('shows how far the run in focus is, its warnings, and a curve of its scores', async () => {
     assert.match(await page.text('.facts'), /running\s+step 40 of 80\s+40 s left/);
     const cards = await page.text('.cards');
-    for (const text of ['Step time\n1 s', 'Memory\n954 MiB', 'Checkpoint\n40\nglobal_step_40']) {
+    for (const text of [
+      ...['Step time\n1 s', 'Checkpoint\nstep 40\nglobal_step_40', 'Memory\n954 MiB'],
+      'Memory of cuda:0\n60 GiB\n20 GiB of 80 GiB free',
+    ]) {
       assert.ok(cards.includes(text), `${text} in ${cards}`);
     }
     await page.until(`${texts('.warnings li')}.length === ${STEPS / 4}`);
@@ -161,7 +171,7 @@ function dashboardPage(): void {
   it('shows each actor with its mailbox, restarts, memory and device', async () => {
     await openView('actors');
     await page.until(`${texts('.actors tbody tr')}.length === 2`);
-    const [rollout, data] = await page.evaluate<string[]>(texts('.actors tbody tr'));
+    const [data, rollout] = await page.evaluate<string[]>(texts('.actors tbody tr'));
     assert.match(
       rollout!,
       /rollout\/0\s+running\s+generate for .*\s+1 of 1,024\s+0\s+28\.6 MiB\s+cpu/,
@@ -217,7 +227,7 @@ function dashboardPage(): void {
   it('shows a validation by option, and what was taken for what', async () => {
     await openView('validation');
     await page.until(`document.querySelector('.heat-map') !== null`);
-    assert.match(await page.text('.cards'), /Right\n50\.0 %\n4 of 8/);
+    assert.match(await page.text('.cards'), /Right answers\n50\.0 %\n4 of 8/);
     assert.deepEqual(await page.evaluate(texts('.shares tbody tr')), [
       'A\t\n\t50.0 %\t2 of 4',
       'B\t\n\t50.0 %\t2 of 4',
@@ -226,11 +236,34 @@ function dashboardPage(): void {
     assert.deepEqual(
       cells.slice(0, 3).map((row) => row.split('\t')),
       [
-        ['A', 'B', 'C'],
+        ['Reference ↓ response →', 'A', 'B', 'C'],
         ['A', '2', '2', '·'],
         ['B', '·', '2', '2'],
       ],
     );
+  });
+
+  it('shows a validation by finding, and which were taken for which', async () => {
+    await focusOn('other');
+    await page.until(`${texts('.heat-map tr')}.length === 3`);
+    assert.match(await page.text('.cards'), /Right answers\n25\.0 %\n1 of 4/);
+    const rows = await page.evaluate<string[]>(texts('.shares tbody tr'));
+    assert.deepEqual(
+      rows.map((row) => row.split(/\s+/)),
+      [
+        ['edema', '0.857', '1.000', '0.750', '3', '1', '0'],
+        ['pneumonia', '0.000', '0.000', '0.000', '0', '1', '2'],
+      ],
+    );
+    const cells = await page.evaluate<string[]>(texts('.heat-map tbody tr'));
+    assert.deepEqual(
+      cells.map((row) => row.trim().split(/\s+/)),
+      [
+        ['edema', '3', '2', '·'],
+        ['pneumonia', '·', '·', '1'],
+      ],
+    );
+    await focusOn('one');
   });
 
   it('shows the lines of the log from a level on, and all fields of one', async () => {
@@ -258,7 +291,7 @@ function dashboardPage(): void {
     await page.until(`${texts('.config tr.differing')}.length === 2`);
     const rows = await page.evaluate<string[]>(texts('.config tr.differing'));
     assert.deepEqual(
-      rows.map((row) => row.replace('\u2260 ', '')),
+      rows.map((row) => row.replace(' \u2260', '')),
       ['trainer.max_steps\t40\t5', 'trainer.seed\t40\t5'],
     );
     await openView('overview');

@@ -89,6 +89,7 @@ function madeStatus({ steps, began, status }: MadeRun): RunStatus {
       { ...actor, name: 'data', device: null, method: null, mailbox: 0, restarts: 2 },
     ],
     memory: { residentBytes: 1e9, freeBytes: 2e9, totalBytes: 8e9 },
+    deviceMemory: [{ device: 'cuda:0', freeBytes: 20 * 2 ** 30, totalBytes: 80 * 2 ** 30 }],
     lastError: null,
     checkpoint: { step: steps, path: `global_step_${steps}` },
     deadLetters: 0,
@@ -139,6 +140,31 @@ export function sampleLine(step: number, row: number): SampleLine {
     output: `<think>It may be ${said}.</think><answer>${said} \u2705</answer><think>So it is.</think><answer>${said}</answer>`,
     gts: `<think>It is ${right}.</think><answer>${right} \u2705</answer><think>So it is.</think><answer>${right}</answer>`,
   };
+}
+
+/**
+ * A validation of open questions: a right answer, one that misses a finding, one that takes a finding for another, and
+ * one that names a finding too much.
+ */
+export function findingLines(): string {
+  const pairs: readonly (readonly [named: readonly string[], reference: readonly string[]])[] = [
+    [['edema'], ['edema']],
+    [['edema'], ['edema', 'pneumonia']],
+    [['pneumonia'], ['edema']],
+    [['edema', 'pneumonia'], ['edema']],
+  ];
+  const chain = (names: readonly string[]): string => {
+    const steps = names.map(
+      (name) => `<think>I see ${name}.</think><answer>${name} \u2705</answer>`,
+    );
+    return `${steps.join('')}<think>So it is.</think><answer>${names.join(', ')}</answer>`;
+  };
+  const lines = pairs.map(([named, reference], row) => ({
+    ...sampleLine(5, row),
+    ...{ prompt_id: `open.jsonl:${row + 1}`, sample: 0 },
+    ...{ output: chain(named), gts: chain(reference) },
+  }));
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
 function logLines({ steps, began }: MadeRun): string {

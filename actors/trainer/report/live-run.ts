@@ -4,7 +4,7 @@
  * What the trainer does anyway is noted here; the rest is asked of the actor system when the status is written.
  */
 import { freemem, hostname, totalmem } from 'node:os';
-import type { ActorState, RunStatus } from '../../../src/dashboard/api.ts';
+import type { ActorState, DeviceMemory, RunStatus } from '../../../src/dashboard/api.ts';
 import type { SpanLine } from '../../../src/dashboard/readers/timeline.ts';
 import type { Logger } from '../../runtime/actor.ts';
 import type { ActorSnapshot } from '../../runtime/cell.ts';
@@ -19,6 +19,8 @@ interface LiveOptions extends Pick<RunStatus, 'device' | 'samples'> {
   readonly timeline: Timeline;
   /** Device of an actor by its name; null for one that computes on none. */
   readonly deviceOf: (actor: string) => string | null;
+  /** Memory of the devices of this host; those that tell of none are left out. */
+  readonly deviceMemory: () => readonly DeviceMemory[];
 }
 
 /** Numbers of a run that change from step to step. */
@@ -106,7 +108,7 @@ export class LiveRun implements Disposable {
   }
 
   status(): RunStatus {
-    const { system, timeline, device, samples, deviceOf } = this.#options;
+    const { system, timeline, device, samples, deviceOf, deviceMemory } = this.#options;
     return {
       ...{ state: this.#state, host: hostname(), pid: process.pid },
       ...{ started: this.#started, updated: Date.now(), ...this.#pace },
@@ -118,6 +120,7 @@ export class LiveRun implements Disposable {
         freeBytes: freemem(),
         totalBytes: totalmem(),
       },
+      deviceMemory: deviceMemory(),
       ...{ device, samples, lastError: this.#lastError, checkpoint: this.#checkpoint },
       deadLetters: system.deadLetters,
     };

@@ -9,7 +9,7 @@ import { thumbnail } from '../../vision/encode.ts';
 import type { RequestKind, RunList, RunRequest } from '../api.ts';
 import type { SamplePlace } from '../api-samples.ts';
 import { configTable } from '../readers/config.ts';
-import { logLevels } from '../readers/log.ts';
+import { logLevels } from '../page/log-levels.ts';
 import { sampleKinds } from '../readers/samples.ts';
 import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';

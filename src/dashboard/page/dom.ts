@@ -84,3 +84,14 @@ export function emptyNote(words: string): HTMLElement {
 export function panel(title: string, content: Content): HTMLElement {
   return element('section', { className: 'panel' }, element('h2', {}, title), content);
 }
+
+/** A card with a value under its name, and soft words under both. */
+export function card(name: string, value: Content, more: Content = null): HTMLElement {
+  return element(
+    'div',
+    { className: 'card' },
+    element('span', { className: 'card-name' }, name),
+    element('span', { className: 'card-value' }, value),
+    element('span', { className: 'soft' }, more),
+  );
+}

@@ -3,12 +3,7 @@
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const dayAndTime = {
-  day: 'numeric',
-  month: 'short',
-  hour: '2-digit',
-  minute: '2-digit',
-} as const;
+const minutes = { hour: '2-digit', minute: '2-digit' } as const;
 const whole = new Intl.NumberFormat('en');
 
 /** A number with four significant digits: `12,345`, `0.6143`, `1.44e-7`; `–` for none. */
@@ -59,22 +54,27 @@ export function durationText(seconds: number): string {
 /** Bytes with a binary unit: `3.2 GiB`. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  // From a thousand on the next unit is shorter: 0.98 GiB, not 1003 MiB.
+  const fits = units.findIndex((_, i) => bytes / 1024 ** i < 999.5);
+  const power = fits < 0 ? units.length - 1 : fits;
   const size = power === 0 ? bytes : Number((bytes / 1024 ** power).toPrecision(3));
   return `${size} ${units[power]!}`;
 }
 
-/** A time of the day on the reader's clock: `20:11:04`. */
-export function clockText(time: string | number): string {
-  const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? String(time) : date.toLocaleTimeString('en-GB');
+/** A time on the reader's clock to the second, `20:11:04`, with its day unless that is today: `27 Nov, 20:11:04`. */
+export function clockText(time: number): string {
+  return timeText(time, { ...minutes, second: '2-digit' });
 }
 
-/** A day and time on the reader's clock: `27 Nov, 20:11`. */
-export function dateText(time: string | number): string {
+/** A time on the reader's clock to the minute, `20:11`, with its day unless that is today: `27 Nov, 20:11`. */
+export function dateText(time: number): string {
+  return timeText(time, minutes);
+}
+
+function timeText(time: number, form: Intl.DateTimeFormatOptions): string {
   const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return String(time);
-  return date.toLocaleString('en-GB', dayAndTime);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return date.toLocaleString('en-GB', isToday ? form : { day: 'numeric', month: 'short', ...form });
 }
 
 /** The true minus sign, which is as wide as a digit. */

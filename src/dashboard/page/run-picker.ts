@@ -45,8 +45,12 @@ export class RunPicker {
       on: { input: () => this.#fill(list, search.value) },
     });
     this.#fill(list, '');
-    await show('Runs over each other', [
-      element('p', { className: 'soft' }, `At most ${MAX_SHOWN}. The focus is always among them.`),
+    await show('Compare runs', [
+      element(
+        'p',
+        { className: 'soft' },
+        `At most ${MAX_SHOWN}, drawn over each other. The run that is open is always among them.`,
+      ),
       search,
       list,
     ]);

@@ -21,7 +21,7 @@ const kinds: Readonly<Record<RunState, Kind>> = {
 /** States that a reader must be told of, and what they mean. */
 const explanations: Readonly<Partial<Record<RunState, string>>> = {
   failed: 'An error ended this run.',
-  dead: 'This run is dead: its process is gone, and it did not say why. Its newest checkpoint can be resumed.',
+  dead: 'This run is dead: its process is gone, and it did not say why. Its command goes on from its newest checkpoint, if it has one.',
   silent:
     'This run gave no sign of life for a minute, and its process cannot be looked up from here.',
 };
@@ -39,6 +39,11 @@ export function explanationOf(state: RunState): string | null {
 /** True where the run goes on. */
 export function isLive(state: RunState): boolean {
   return kinds[state] === 'live';
+}
+
+/** Words for what a run has none of: `No metrics yet.` while it goes on, `No metrics.` when nothing more comes. */
+export function yet(none: string, state: RunState): string {
+  return isLive(state) ? `${none} yet.` : `${none}.`;
 }
 
 /** Progress in words: `step 1,200 of 10,000`. */

@@ -71,10 +71,13 @@ export class Steering {
     );
   }
 
-  /** Steers a run; one that has ended, or is ending, takes no requests. */
+  /** Steers a run; one that has ended, is ending, or is a warm start takes no requests. */
   show(run: RunListing | null): void {
     this.#run = run;
-    for (const each of this.#buttons) each.disabled = run?.state !== 'running';
+    for (const each of this.#buttons) {
+      each.disabled = run?.takesRequests !== true;
+      each.title = run === null || run.takesRequests ? '' : 'This run takes no requests now';
+    }
   }
 
   /** Says what became of a request that this page made. */

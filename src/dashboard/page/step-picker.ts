@@ -56,8 +56,8 @@ export class StepPicker {
     this.#step = step;
     const [first, last] = [steps[0], steps.at(-1)];
     this.#field.value = step === null ? '' : String(step);
-    this.#of.textContent =
-      first === undefined || last === undefined ? '' : `${countText(first)} … ${countText(last)}`;
+    this.element.hidden = last === undefined;
+    this.#of.textContent = last === undefined ? '' : `of ${countText(last)}`;
     this.#back.disabled = step === null || first === undefined || step <= first;
     this.#forth.disabled = step === null || last === undefined || step >= last;
     this.#newest.setAttribute('aria-pressed', String(this.#follows));

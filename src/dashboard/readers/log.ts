@@ -7,10 +7,8 @@
  */
 import { open, stat } from 'node:fs/promises';
 import type { LogLevel, LogLine, LogPage, Warning } from '../api.ts';
+import { logLevels } from '../page/log-levels.ts';
 import { LineTail, objectOf } from './line-tail.ts';
-
-/** Levels, the lowest first. */
-export const logLevels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[];
 
 const CHUNK_BYTES = 256 * 2 ** 10;
 /** Bytes that one page reads at most. */

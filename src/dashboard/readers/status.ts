@@ -2,9 +2,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as t from 'io-ts';
+import { withDefault } from '../../check/codec.ts';
 import { jsonIn } from '../../check/json.ts';
 import type { RunListing, RunState, RunStatus } from '../api.ts';
-import type { Holder } from '../run-control.ts';
+import { isHeld, type Holder } from '../run-control.ts';
 
 const numberOrNull = t.union([t.number, t.null]);
 const textOrNull = t.union([t.string, t.null]);
@@ -44,6 +45,11 @@ const StatusFile: t.Type<RunStatus, unknown> = t.type({
   progress: t.readonlyArray(t.type({ name: t.string, done: t.number, total: t.number })),
   actors: t.readonlyArray(ActorState),
   memory: t.type({ residentBytes: t.number, freeBytes: t.number, totalBytes: t.number }),
+  // Runs of older versions tell of none.
+  deviceMemory: withDefault(
+    t.readonlyArray(t.type({ device: t.string, freeBytes: t.number, totalBytes: t.number })),
+    [],
+  ),
   device: t.string,
   lastError: textOrNull,
   checkpoint: t.union([t.type({ step: t.number, path: t.string }), t.null]),
@@ -66,7 +72,7 @@ export async function statusVersion(folder: string): Promise<string> {
 function stateOf(status: RunStatus | null, holder: Holder): RunState {
   if (status === null) return holder === 'gone' ? 'dead' : 'unknown';
   const isOver = ['done', 'stopped', 'failed'].includes(status.state);
-  if (isOver || holder === 'runs') return status.state;
+  if (isOver || isHeld(holder)) return status.state;
   return holder === 'silent' ? 'silent' : 'dead';
 }
 
@@ -85,5 +91,6 @@ export function listingOf(
     steps: status?.steps ?? null,
     secondsLeft: goesOn ? (status?.secondsLeft ?? null) : null,
     updated: status?.updated ?? null,
+    takesRequests: state === 'running' && holder === 'listens',
   };
 }

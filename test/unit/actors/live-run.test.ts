@@ -7,9 +7,12 @@ import { keepingLogger } from '../../support/tiny-run.ts';
 const newSystem = (): ActorSystem =>
   new ActorSystem({ logger: keepingLogger().logger, signal: new AbortController().signal });
 
+const card = { device: 'cuda:0', freeBytes: 3 * 2 ** 30, totalBytes: 8 * 2 ** 30 };
+
 const liveRun = (system: ActorSystem): LiveRun =>
   new LiveRun({
     ...{ system, timeline: new Timeline(), device: 'cpu', deviceOf: () => null },
+    deviceMemory: () => [card],
     samples: { rollout: null, validation: null },
   });
 
@@ -27,6 +30,14 @@ describe('LiveRun', () => {
     then(() => live.ends('stopped'));
     then(() => live.stops());
     assert.deepEqual(states, ['starting', 'stopping', 'stopping', 'stopped', 'stopped']);
+  });
+
+  it('tells of the memory of its process, and of devices that tell of theirs', async () => {
+    await using system = newSystem();
+    using live = liveRun(system);
+    const { memory, deviceMemory } = live.status();
+    assert.ok(memory.residentBytes > 0 && memory.residentBytes < memory.totalBytes);
+    assert.deepEqual(deviceMemory, [card]);
   });
 
   it('has the place that it recalls until it begins', async () => {

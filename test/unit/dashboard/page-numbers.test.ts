@@ -5,8 +5,11 @@ import {
   positive,
   smoothed,
 } from '../../../src/dashboard/page/charts/curves.ts';
+import { unitOf } from '../../../src/dashboard/page/charts/units.ts';
 import {
   bytesText,
+  clockText,
+  dateText,
   durationText,
   numberText,
   percentText,
@@ -61,6 +64,24 @@ describe('numbers of the page', () => {
     assert.equal(percentText(0.61428), '61.4 %');
   });
 
+  it('of metrics have the unit that their names tell of', () => {
+    const names = ['timing_s/gen', 'timing_per_token_ms/gen', 'perf/throughput', 'reward/overall'];
+    assert.deepEqual(names.map(unitOf), ['s', 'ms/token', 'tokens/s', '']);
+    const others = [
+      'perf/cpu_memory_used_gb',
+      'val_response_length/max',
+      'prompt_length/clip_ratio',
+    ];
+    assert.deepEqual(others.map(unitOf), ['GiB', 'tokens', '']);
+  });
+
+  it('of times have the day unless it is today', () => {
+    const noon = new Date().setHours(12, 0, 0, 0);
+    assert.deepEqual([clockText(noon), dateText(noon)], ['12:00:00', '12:00']);
+    const then = new Date(2020, 1, 3, 4, 5, 6).getTime();
+    assert.deepEqual([clockText(then), dateText(then)], ['3 Feb, 04:05:06', '3 Feb, 04:05']);
+  });
+
   it('have units: two of time, one of memory', () => {
     const spans = [0, 0.0081, 1.2399, 59, 60, 725, 3599.6, 3600, 86_399, 90_000, 273_600];
     assert.deepEqual(spans.map(durationText), [
@@ -68,7 +89,9 @@ describe('numbers of the page', () => {
       ...['24 h', '1 d 1 h', '3 d 4 h'],
     ]);
     assert.equal(durationText(NaN), '–');
-    const sizes = [0, 1023, 1024, 3.2 * 2 ** 30, 5 * 2 ** 50];
-    assert.deepEqual(sizes.map(bytesText), ['0 B', '1023 B', '1 KiB', '3.2 GiB', '5120 TiB']);
+    const sizes = [0, 999, 1003, 1024, 1010 * 2 ** 20, 3.2 * 2 ** 30, 5 * 2 ** 50];
+    assert.deepEqual(sizes.map(bytesText), [
+      ...['0 B', '999 B', '0.979 KiB', '1 KiB', '0.986 GiB', '3.2 GiB', '5120 TiB'],
+    ]);
   });
 });

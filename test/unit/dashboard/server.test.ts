@@ -84,10 +84,20 @@ describe('a dashboard', () => {
       { name: 'one', state: 'dead', step: STEPS, steps: 2 * STEPS },
       { name: 'other', state: 'done', step: 5, steps: 10 },
     ]);
-    const { listing, warnings, takesRequests } = await get<RunDetail>(`runs/${run}`);
-    assert.deepEqual([listing.state, takesRequests], ['dead', false]);
+    const { listing, warnings } = await get<RunDetail>(`runs/${run}`);
+    assert.deepEqual([listing.state, listing.takesRequests], ['dead', false]);
     assert.equal(warnings.length, STEPS / 4);
     assert.equal(warnings[0]!.text, 'warning: row 3 is odd');
+  });
+
+  it('reads the status of a run of an older version, which tells of no device’s memory', async () => {
+    const { runs } = await get<RunList>('runs');
+    const { id, folder: older } = runs.find(({ name }) => name === 'other')!;
+    const { status } = await get<RunDetail>(`runs/${id}`);
+    const { deviceMemory, ...others } = status!;
+    assert.deepEqual(deviceMemory.length, 1);
+    writeFileSync(join(older, 'status.json'), JSON.stringify(others));
+    assert.deepEqual((await get<RunDetail>(`runs/${id}`)).status, { ...others, deviceMemory: [] });
   });
 
   it('gives a metric whole, behind a step, and reduced with its extremes', async () => {
@@ -307,10 +317,10 @@ describe('a dashboard', () => {
       });
     // A warm start holds the folder, too, and would never answer.
     const before = await get<RunDetail>(`runs/${run}`);
-    assert.deepEqual([before.listing.state, before.takesRequests], ['running', false]);
+    assert.deepEqual([before.listing.state, before.listing.takesRequests], ['running', false]);
     assert.equal((await save()).status, 409);
     const box = await RequestBox.open(folder);
-    assert.equal((await get<RunDetail>(`runs/${run}`)).takesRequests, true);
+    assert.equal((await get<RunDetail>(`runs/${run}`)).listing.takesRequests, true);
     const response = await save();
     const { id, state } = (await response.json()) as RunRequest;
     assert.deepEqual([response.status, state], [202, 'waiting']);

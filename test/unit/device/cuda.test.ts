@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { CxmindError } from '../../../src/errors.ts';
+import { openMemoryGauge } from '../../../src/device/memory.ts';
 import { openDevice } from '../../../src/device/open.ts';
 
 describe('cuda', () => {
@@ -12,5 +13,9 @@ describe('cuda', () => {
       assert.equal(error.code, 'DEVICE_MISSING');
       assert.match(error.message, /^device cuda[^\n]*`[^`\n]+`[^\n]*$/);
     }
+  });
+
+  it('needs nothing to tell of the memory of devices that have none of their own', () => {
+    assert.deepEqual(openMemoryGauge(['cpu', 'webgpu'])(), []);
   });
 });

@@ -15,6 +15,7 @@ import {
 import { element } from '../dom.ts';
 import { numberText } from '../format.ts';
 import { colourMark, colour, currentTheme, seriesColour } from '../theme.ts';
+import { unitOf } from './units.ts';
 import { plainText, visibleText } from '../visible-text.ts';
 
 /** A run's line in a chart. */
@@ -38,6 +39,7 @@ const FONT = '11px system-ui, sans-serif';
 export class Chart {
   readonly element: HTMLElement;
   readonly #name: string;
+  readonly #unit: string;
   readonly #onZoom: (range: StepRange | null) => void;
   readonly #values = element('span', { className: 'chart-values' });
   readonly #plot = element('div', { className: 'plot', attributes: { role: 'img' } });
@@ -49,6 +51,7 @@ export class Chart {
 
   constructor({ name, onZoom }: ChartOptions) {
     this.#name = name;
+    this.#unit = unitOf(name);
     this.#onZoom = onZoom;
     const title = element(
       'span',
@@ -71,6 +74,7 @@ export class Chart {
     this.#plot.setAttribute('aria-label', this.#summary());
     // Before its numbers have come a chart has no axes either.
     if (lines.length === 0) return;
+    this.element.classList.toggle('several', lines.length > 1);
     this.#tellValues(null);
     const places = lines.map(({ place }) => place).join(' ');
     const form = [places, settings.smoothing > 0, settings.isLog, currentTheme()].join();
@@ -112,8 +116,6 @@ export class Chart {
       grid: { stroke: colour('line'), width: 1 },
       ticks: { show: false },
     };
-    const texts = (_: uPlot, splits: (number | null)[]): string[] =>
-      splits.map((value) => (value === null ? '' : numberText(Number(value.toPrecision(6)))));
     return {
       width: Math.max(1, this.#plot.clientWidth),
       height: HEIGHT,
@@ -125,7 +127,7 @@ export class Chart {
         y: isLog ? uPlot.assign({}, logScale) : {},
       },
       axes: [
-        { ...axis, size: 24, gap: 4, values: texts, incrs: wholeIncrements },
+        { ...axis, size: 24, gap: 4, values: stepTexts, incrs: wholeIncrements },
         { ...axis, size: Y_AXIS_WIDTH, gap: 4, values: texts, space: 28 },
       ],
       cursor: {
@@ -176,10 +178,9 @@ export class Chart {
       return [this.#lines.length > 1 ? colourMark(place) : null, numberText(value), ' '];
     });
     const place = step === undefined ? null : `step ${numberText(step)}: `;
-    this.#values.replaceChildren(
-      element('span', { className: 'soft' }, place),
-      element('span', {}, values),
-    );
+    const soft = (words: string | null): HTMLElement =>
+      element('span', { className: 'soft' }, words);
+    this.#values.replaceChildren(soft(place), element('span', {}, values), soft(this.#unit));
   }
 
   #summary(): string {
@@ -200,6 +201,16 @@ export class Chart {
       this.#drawn.setSize({ width, height: HEIGHT });
     }
   }
+}
+
+/** Marks of an axis as numbers; null is a mark that a logarithmic axis has no room for. */
+function texts(_: uPlot, splits: (number | null)[]): string[] {
+  return splits.map((value) => (value === null ? '' : numberText(Number(value.toPrecision(6)))));
+}
+
+/** Marks of the axis of steps, of which the first says what they are. */
+function stepTexts(plot: uPlot, splits: (number | null)[]): string[] {
+  return texts(plot, splits).map((text, i) => (i === 0 ? `step ${text}` : text));
 }
 
 /** Distances of marks on the axis of steps, which are whole numbers. */

@@ -1,10 +1,11 @@
 /** Actors: who works, waits or was restarted, with its mailbox, memory and device. */
-import type { ActorState, RunDetail, RunStatus } from '../../api.ts';
+import type { ActorState, RunDetail, RunState, RunStatus } from '../../api.ts';
 import { get } from '../client.ts';
 import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
-import { bytesText, countText, durationText } from '../format.ts';
+import { bytesText, countText, dateText, durationText } from '../format.ts';
 import type { Change } from '../session.ts';
-import { isLive } from '../states.ts';
+import { isLive, yet } from '../states.ts';
+import { cell, numberCell, row, table } from '../table.ts';
 import { Latest } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
@@ -18,6 +19,8 @@ class Actors implements View {
   readonly #context: ViewContext;
   readonly #fetching: Latest;
   readonly #content = element('div', {}, emptyNote(loading));
+  /** State that was drawn. */
+  #state: RunState = 'unknown';
 
   constructor(context: ViewContext) {
     this.#context = context;
@@ -34,58 +37,60 @@ class Actors implements View {
     const { focus } = this.#context.session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
-      const { status } = await get<RunDetail>(`runs/${focus.id}`, {}, signal);
-      this.#draw(status);
+      const { status, listing } = await get<RunDetail>(`runs/${focus.id}`, {}, signal);
+      this.#draw(status, listing.state);
     });
   }
 
   update(change: Change): void {
     const { focus } = this.#context.session;
-    if (change.type === 'status' && change.run === focus?.id) this.#draw(change.status);
+    if (focus === null) return;
+    if (change.type === 'status' && change.run === focus.id) this.#draw(change.status, focus.state);
+    // A run that died says nothing more; the list of runs knows.
+    if (change.type === 'runs' && focus.state !== this.#state) this.show();
   }
 
-  #draw(status: RunStatus | null): void {
-    fill(this.#content, status === null ? emptyNote('This run has no status.') : content(status));
+  /** @param state of the run now, which its status may not know of */
+  #draw(status: RunStatus | null, state: RunState): void {
+    this.#state = state;
+    fill(
+      this.#content,
+      status === null ? emptyNote('This run has no status.') : content(status, state),
+    );
   }
 }
 
-function content(status: RunStatus): Content {
-  const { actors: all, state, deadLetters, memory } = status;
-  if (all.length === 0) return emptyNote('No actors yet.');
+function content(status: RunStatus, now: RunState): Content {
+  const { actors: all, deadLetters } = status;
+  if (all.length === 0) return emptyNote(yet('No actors', now));
   const restarts = all.reduce((sum, actor) => sum + actor.restarts, 0);
   const facts = [
-    `actors: ${countText(all.length)}`,
-    `restarts: ${countText(restarts)}`,
-    `dead letters: ${countText(deadLetters)}`,
-    `resident memory: ${bytesText(memory.residentBytes)}`,
+    `${countText(all.length)} actors`,
+    `${countText(restarts)} restarts`,
+    `${countText(deadLetters)} dead letters`,
+    ...(isLive(now) ? [] : [`as they were at ${dateText(status.updated)}, now the run is ${now}`]),
   ];
-  const heads = ['Actor', 'State', 'Works on', 'Mailbox', 'Restarts', 'Heap', 'Device', 'Node'];
-  const head = element(
-    'tr',
-    {},
-    heads.map((name) => element('th', { scope: 'col' }, name)),
-  );
-  const ended = isLive(state) ? null : `as they were when the run was ${state}`;
+  const sorted = all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const heads = [
+    ...['Actor', 'State', 'Works on', 'Mailbox'],
+    ...[{ number: 'Restarts' }, { number: 'JS heap' }],
+    ...['Device', 'Host'],
+  ];
   return [
-    element('p', { className: 'soft' }, [...facts, ...(ended === null ? [] : [ended])].join(' · ')),
-    element(
-      'table',
-      { className: 'stacked actors' },
-      element('thead', {}, head),
-      element(
-        'tbody',
-        {},
-        all.map((actor) => row(actor, status.updated)),
-      ),
+    element('p', { className: 'soft facts-line' }, facts.join(' · ')),
+    table(
+      'stacked actors',
+      heads,
+      sorted.map((actor) => actorRow(actor, status)),
     ),
   ];
 }
 
-function row(actor: ActorState, now: number): HTMLElement {
+function actorRow(actor: ActorState, { updated, host }: RunStatus): HTMLElement {
   const { name, status, node, device, mailbox, capacity, method, since, restarts } = actor;
   const { heapBytes, lastError } = actor;
   const kind = status === 'running' ? 'live' : status === 'stopped' ? 'odd' : 'bad';
-  const span = durationText(Math.max(0, now - since) / 1000);
+  const span = durationText(Math.max(0, updated - since) / 1000);
   const work =
     method === null
       ? element('span', { className: 'soft' }, `idle for ${span}`)
@@ -97,20 +102,13 @@ function row(actor: ActorState, now: number): HTMLElement {
   });
   const error =
     lastError === null ? null : element('div', { className: 'error' }, visibleText(lastError));
-  return element(
-    'tr',
-    {},
-    element('th', { scope: 'row' }, visibleText(name)),
-    cell('State', element('span', { className: `badge ${kind}` }, status)),
-    cell('Works on', work),
-    cell('Mailbox', [waiting, ` ${countText(mailbox)} of ${countText(capacity)}`]),
-    cell('Restarts', [countText(restarts), error]),
-    cell('Heap', heapBytes === null ? '–' : bytesText(heapBytes)),
-    cell('Device', device === null ? '–' : visibleText(device)),
-    cell('Node', node === null ? 'trainer’s' : visibleText(node)),
-  );
-}
-
-function cell(label: string, inside: Content): HTMLElement {
-  return element('td', { attributes: { 'data-label': label } }, element('div', {}, inside));
+  return row(visibleText(name), [
+    cell([element('span', { className: `badge ${kind}` }, status), error], 'State'),
+    cell(work, 'Works on'),
+    cell([waiting, ` ${countText(mailbox)} of ${countText(capacity)}`], 'Mailbox'),
+    numberCell(countText(restarts), 'Restarts'),
+    numberCell(heapBytes === null ? '–' : bytesText(heapBytes), 'JS heap'),
+    cell(device === null ? '–' : visibleText(device), 'Device'),
+    cell(visibleText(node ?? host), 'Host'),
+  ]);
 }

@@ -1,9 +1,10 @@
 /** Config: the values of the runs that are shown, key by key, and where they differ. */
 import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading } from '../dom.ts';
+import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText } from '../format.ts';
 import type { Change } from '../session.ts';
+import { cell, row, table } from '../table.ts';
 import { colourMark } from '../theme.ts';
 import { Latest } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
@@ -17,7 +18,7 @@ class Config implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
-  readonly #content = element('div', { className: 'scroll-x' }, emptyNote(loading));
+  readonly #content = element('div', {}, emptyNote(loading));
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #search: HTMLInputElement;
   readonly #differing: HTMLInputElement;
@@ -41,14 +42,14 @@ class Config implements View {
       'label',
       { className: 'field' },
       this.#differing,
-      'Differences alone',
+      'Differences only',
     );
     this.element = element(
       'div',
       {},
       element('h1', { className: 'hidden' }, 'Config'),
       element('div', { className: 'toolbar' }, this.#search, this.#differingField, this.#count),
-      element('section', { className: 'panel' }, this.#content),
+      element('section', { className: 'panel config-table' }, this.#content),
     );
   }
 
@@ -75,38 +76,40 @@ class Config implements View {
       .filter(({ differs }) => differs || !onlyDiffering)
       .filter((row) => search === '' || textOf(row).includes(search));
     const differing = rows.filter(({ differs }) => differs).length;
+    const of = wanted.length === rows.length ? '' : ` of ${countText(rows.length)}`;
     this.#count.textContent = [
-      `${countText(wanted.length)} of ${countText(rows.length)} keys`,
+      `${countText(wanted.length)}${of} keys`,
       ...(isSingle ? [] : [`${countText(differing)} differ`]),
     ].join(', ');
-    const names = runs.map((id) => {
-      const shown = this.#context.session.shown.find((run) => run.id === id);
-      const mark = shown === undefined || isSingle ? null : colourMark(shown.place);
-      return element('th', { scope: 'col' }, mark, visibleText(shown?.name ?? id));
-    });
-    const head = element('tr', {}, element('th', { scope: 'col' }, 'Key'), names);
+    const { shown } = this.#context.session;
+    const columns = runs.map((id) => shown.find((run) => run.id === id) ?? { name: id, place: 0 });
+    const marks = columns.map(
+      ({ place }) =>
+        (): Content =>
+          !isSingle && colourMark(place),
+    );
+    const names = columns.map(({ name }, i) => element('span', {}, marks[i]!(), visibleText(name)));
     fill(
       this.#content,
       wanted.length === 0
         ? emptyNote(rows.length === 0 ? 'This run has no config.' : 'No key has that.')
-        : element(
-            'table',
-            { className: 'config' },
-            element('thead', {}, head),
-            element('tbody', {}, wanted.map(rowElement)),
+        : table(
+            'config',
+            ['Key', ...names],
+            wanted.map((each) => configRow(each, marks)),
           ),
     );
   }
 }
 
-function rowElement({ key, values, differs }: ConfigRow): HTMLElement {
-  const mark = differs ? element('span', { className: 'differs', title: 'differs' }, '≠ ') : null;
-  return element(
-    'tr',
-    { className: differs ? 'differing' : '' },
-    element('th', { scope: 'row' }, mark, visibleText(key)),
-    values.map((value) => element('td', {}, visibleText(valueText(value)))),
-  );
+/** @param marks makers of the marks of the runs, by column, which a narrow page shows at each value */
+function configRow(
+  { key, values, differs }: ConfigRow,
+  marks: readonly (() => Content)[],
+): HTMLElement {
+  const mark = differs ? element('span', { className: 'differs', title: 'differs' }, ' ≠') : null;
+  const cells = values.map((value, i) => cell([marks[i]!(), visibleText(valueText(value))]));
+  return row([visibleText(key), mark], cells, differs ? 'differing' : '');
 }
 
 function valueText(value: unknown): string {

@@ -6,7 +6,7 @@
  */
 import type { StepTimeline, TimelineSpan } from '../../api.ts';
 import { durationText } from '../format.ts';
-import { colour, seriesColour } from '../theme.ts';
+import { colour } from '../theme.ts';
 import { plainText } from '../visible-text.ts';
 
 /** A stretch of the step in milliseconds. */
@@ -39,6 +39,8 @@ const BAR = 16;
 const AXIS = 24;
 const MIN_TEXT = 34;
 const FONT = '11px system-ui, sans-serif';
+/** Colours of work: those of series, less the one that is much like that of failed work. */
+const colours = [1, 2, 3, 4, 6, 7, 8].map((place) => `series-${place}`);
 /** Part of the width that names of lanes take, in CSS pixels. */
 const LABELS = 132;
 const NARROW_LABELS = 72;
@@ -115,17 +117,29 @@ export function spanAt(layout: Layout, scale: Scale, x: number, y: number): Plac
   return hits.at(-1) ?? null;
 }
 
+/** Colours of kinds of work, which each kind keeps from step to step. Phases have theirs, and work of actors has its own. */
+export class SpanColours {
+  readonly #phases: string[] = [];
+  readonly #work: string[] = [];
+
+  of({ name, sent, isFailed }: TimelineSpan): string {
+    if (isFailed) return 'bad';
+    const names = sent === null ? this.#phases : this.#work;
+    if (!names.includes(name)) names.push(name);
+    return colours[names.indexOf(name) % colours.length]!;
+  }
+}
+
 interface Drawing {
   readonly layout: Layout;
   readonly window: Window;
   readonly selected: TimelineSpan | null;
-  /** Colours of names of spans, by their places. */
-  readonly names: readonly string[];
+  readonly colours: SpanColours;
 }
 
 /** Draws the spans. The canvas gets the size of its box and the pixels of the screen. */
 export function drawGantt(canvas: HTMLCanvasElement, drawing: Drawing): void {
-  const { layout, window, selected, names } = drawing;
+  const { layout, window, selected } = drawing;
   const [width, height, ratio] = [canvas.clientWidth, heightOf(layout), devicePixelRatio];
   canvas.width = width * ratio;
   canvas.height = height * ratio;
@@ -141,8 +155,8 @@ export function drawGantt(canvas: HTMLCanvasElement, drawing: Drawing): void {
   context.rect(scale.labels, AXIS, width - scale.labels, height - AXIS);
   context.clip();
   for (const placed of layout.spans) {
-    const place = names.indexOf(placed.span.name);
-    drawSpan(context, scale, placed, { place, isSelected: placed.span === selected });
+    const fill = drawing.colours.of(placed.span);
+    drawSpan(context, scale, placed, { fill, isSelected: placed.span === selected });
   }
   context.restore();
 }
@@ -190,7 +204,7 @@ function drawSpan(
   context: CanvasRenderingContext2D,
   scale: Scale,
   { span, row }: PlacedSpan,
-  { place, isSelected }: { readonly place: number; readonly isSelected: boolean },
+  { fill, isSelected }: { readonly fill: string; readonly isSelected: boolean },
 ): void {
   const top = scale.y(row) + (ROW - BAR) / 2;
   const [left, right] = [scale.x(span.start), scale.x(span.end)];
@@ -198,7 +212,7 @@ function drawSpan(
   if (span.sent !== null && span.sent < span.start) {
     hatch(context, scale.x(span.sent), left, top);
   }
-  context.fillStyle = colour(span.isFailed ? 'bad' : seriesColour(place));
+  context.fillStyle = colour(fill);
   context.fillRect(left, top, width, BAR);
   if (isSelected) {
     context.strokeStyle = colour('ink');

@@ -1,8 +1,9 @@
 /** Log: the newest lines of a run, live; older ones come when the reader scrolls up. */
-import type { LogLevel, LogLine, LogPage } from '../../api.ts';
+import type { LogLine, LogPage } from '../../api.ts';
 import { get } from '../client.ts';
 import { element, emptyNote, fill, type Content } from '../dom.ts';
-import { clockText, countText, dateText } from '../format.ts';
+import { clockText, countText, numberText } from '../format.ts';
+import { logLevels } from '../log-levels.ts';
 import type { Change } from '../session.ts';
 import { Latest, Throttle } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
@@ -12,7 +13,6 @@ import { WindowedList } from '../windowed-list.ts';
 const PAGE = 500;
 const REFRESH_MS = 500;
 const ROW_HEIGHT = 24;
-const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 export function log(context: ViewContext): View {
   return new Log(context);
@@ -46,7 +46,9 @@ class Log implements View {
     this.#level = element(
       'select',
       { on: { change: () => this.#begin() } },
-      levels.map((level) => element('option', { value: level, selected: level === 'info' }, level)),
+      logLevels.map((level) =>
+        element('option', { value: level, selected: level === 'info' }, level),
+      ),
     );
     this.#follow = element('input', {
       type: 'checkbox',
@@ -159,7 +161,7 @@ function lineRow({ time, level, event, fields }: LogLine): Content {
   // A note says itself.
   const isNote = event === 'note' && typeof text === 'string';
   const rest = Object.entries(isNote ? others : fields).map(
-    ([name, value]) => `${name}=${valueText(value)}`,
+    ([name, value]) => `${name}=${shortText(value)}`,
   );
   return [
     element('span', { className: 'soft log-time' }, time === null ? '' : clockText(time)),
@@ -181,10 +183,15 @@ function lineDetail({ time, level, event, fields }: LogLine): Content {
       element('span', { className: `level ${level}` }, level),
       ' ',
       visibleText(event),
-      element('span', { className: 'soft' }, time === null ? '' : ` ${dateText(time)}`),
+      element('span', { className: 'soft' }, time === null ? '' : ` ${clockText(time)}`),
     ),
     element('dl', { className: 'fields' }, rows),
   ];
+}
+
+/** A value in a line: numbers with four digits, as all of them are there when the line is chosen. */
+function shortText(value: unknown): string {
+  return typeof value === 'number' ? numberText(value) : valueText(value);
 }
 
 function valueText(value: unknown): string {

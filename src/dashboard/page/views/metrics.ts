@@ -5,8 +5,9 @@ import { get } from '../client.ts';
 import { plainSettings, type CurveSettings, type StepRange } from '../charts/curves.ts';
 import { button, element, emptyNote, fill, loading } from '../dom.ts';
 import { countText } from '../format.ts';
+import { drawLegend, legend } from '../legend.ts';
 import type { Change } from '../session.ts';
-import { colourMark } from '../theme.ts';
+import { yet } from '../states.ts';
 import { Latest, Throttle } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
@@ -14,6 +15,8 @@ import { visibleText } from '../visible-text.ts';
 const REFRESH_MS = 1_000;
 /** Metrics without a slash in their names. */
 const NO_GROUP = 'other';
+/** Order of names in which `layer_2` is before `layer_10`. */
+const byNumbers = new Intl.Collator('en', { numeric: true });
 
 export function metrics(context: ViewContext): View {
   return new Metrics(context);
@@ -25,11 +28,11 @@ class Metrics implements View {
   readonly #charts: ChartSet;
   readonly #fetching: Latest;
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
-  readonly #legend = element('div', { className: 'legend', attributes: { 'aria-label': 'Runs' } });
+  readonly #legend = legend();
   readonly #groups = element('div', { className: 'groups' }, emptyNote(loading));
   readonly #search = searchField(() => this.#drawGroups());
-  readonly #from = stepField('From step', () => this.#readRange());
-  readonly #to = stepField('To step', () => this.#readRange());
+  readonly #from = stepField('From step', 'first', () => this.#readRange());
+  readonly #to = stepField('To step', 'last', () => this.#readRange());
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #closed = new Set<string>();
   /** Names of the metrics of all shown runs, sorted. */
@@ -62,12 +65,7 @@ class Metrics implements View {
   }
 
   show(): void {
-    const { shown } = this.#context.session;
-    const entries = shown.map(({ name, place }) =>
-      element('span', {}, colourMark(place), visibleText(name)),
-    );
-    this.#legend.hidden = shown.length < 2;
-    fill(this.#legend, entries);
+    drawLegend(this.#legend, this.#context.session.shown);
     this.#fetch();
     this.#charts.refresh();
   }
@@ -90,7 +88,7 @@ class Metrics implements View {
         ),
       );
       const names = lists.flatMap(({ metrics: all }) => all.map(({ name }) => name));
-      this.#names = [...new Set(names)].sort();
+      this.#names = [...new Set(names)].sort(byNumbers.compare);
       this.#drawGroups();
     });
   }
@@ -110,7 +108,11 @@ class Metrics implements View {
     this.#drawn = form;
     const groups = Map.groupBy(wanted, groupOf);
     const sections = [...groups].map(([group, names]) => this.#group(group, names));
-    const why = this.#names.length === 0 ? 'No metrics yet.' : 'No metric has that in its name.';
+    const { focus } = this.#context.session;
+    const why =
+      this.#names.length > 0
+        ? 'No metric has that in its name.'
+        : yet('No metrics', focus?.state ?? 'unknown');
     fill(this.#groups, sections.length === 0 ? emptyNote(why) : sections);
   }
 
@@ -191,10 +193,11 @@ function searchField(changed: () => void): HTMLInputElement {
   });
 }
 
-function stepField(label: string, changed: () => void): HTMLInputElement {
+function stepField(label: string, open: string, changed: () => void): HTMLInputElement {
   return element('input', {
     type: 'number',
     min: '0',
+    placeholder: open,
     attributes: { 'aria-label': label },
     on: { change: changed },
   });

@@ -2,17 +2,21 @@
 import type {
   MetricList,
   RunDetail,
+  DeviceMemory,
   RunListing,
   RunRequest,
   RequestList,
   RunStatus,
 } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
+import { plainSettings } from '../charts/curves.ts';
+import { drawLegend, legend } from '../legend.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
+import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
 import type { Change } from '../session.ts';
-import { isLive, progressText, stateBadge, timeLeftText } from '../states.ts';
+import { isLive, progressText, stateBadge, yet } from '../states.ts';
+import { cell, row, table } from '../table.ts';
 import { Latest, Throttle } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
@@ -45,13 +49,16 @@ class Overview implements View {
   readonly #now = element('div', {});
   readonly #warnings = element('div', {});
   readonly #requests = element('div', {});
+  readonly #legend = legend();
   readonly #curves = element('div', { className: 'charts' });
   readonly #runs = element('section', { className: 'panel', hidden: true });
   #detail: RunDetail | null = null;
 
   constructor(context: ViewContext) {
     this.#context = context;
-    this.#charts = new ChartSet(context.session, context.failed, () => undefined);
+    this.#charts = new ChartSet(context.session, context.failed, (range) =>
+      this.#charts.apply({ ...plainSettings, range }),
+    );
     this.#fetching = new Latest(context.failed);
     this.element = element(
       'div',
@@ -65,6 +72,7 @@ class Overview implements View {
         panel('Warnings', this.#warnings),
         panel('Requests', this.#requests),
       ),
+      this.#legend,
       this.#curves,
       this.#runs,
     );
@@ -73,6 +81,7 @@ class Overview implements View {
   show(): void {
     const { focus } = this.#context.session;
     if (this.#detail?.listing.id !== focus?.id) this.#clear();
+    drawLegend(this.#legend, this.#context.session.shown);
     this.#charts.refresh();
     this.#drawRuns();
     this.#fetch();
@@ -115,7 +124,7 @@ class Overview implements View {
       fill(
         this.#curves,
         chosen.length === 0
-          ? emptyNote('No metrics yet: the first step is still on its way.')
+          ? emptyNote(yet('No metrics', detail.listing.state))
           : chosen.map((name) => this.#charts.elementOf(name)),
       );
     });
@@ -142,76 +151,66 @@ class Overview implements View {
         },
         visibleText(run.name),
       );
-      return element(
-        'tr',
-        {},
-        element('th', { scope: 'row' }, open),
-        cell('State', stateBadge(run.state)),
-        cell('Progress', progressText(run)),
-        cell('Time left', timeLeftText(run) || '–'),
-        cell('Sign of life', run.updated === null ? '–' : dateText(run.updated)),
-      );
+      const { state, secondsLeft, updated } = run;
+      return row(open, [
+        cell(stateBadge(state), 'State'),
+        cell(progressText(run), 'Progress'),
+        cell(secondsLeft === null ? '–' : durationText(secondsLeft), 'Time left'),
+        cell(updated === null ? '–' : dateText(updated), 'Last sign of life'),
+      ]);
     });
-    const heads = ['Run', 'State', 'Progress', 'Time left', 'Sign of life'];
-    const head = element(
-      'tr',
-      {},
-      heads.map((name) => element('th', { scope: 'col' }, name)),
-    );
-    fill(
-      this.#runs,
-      element('h2', {}, 'Runs'),
-      element(
-        'table',
-        { className: 'stacked' },
-        element('thead', {}, head),
-        element('tbody', {}, rows),
-      ),
-    );
+    const heads = ['Run', 'State', 'Progress', 'Time left', 'Last sign of life'];
+    fill(this.#runs, element('h2', {}, 'Runs'), table('stacked', heads, rows));
   }
 }
 
-function cell(label: string, content: Content): HTMLElement {
-  return element('td', { attributes: { 'data-label': label } }, element('div', {}, content));
-}
-
-function card(name: string, value: Content, more: Content = null): HTMLElement {
-  return element(
-    'div',
-    { className: 'card' },
-    element('span', { className: 'card-name' }, name),
-    element('span', { className: 'card-value' }, value),
-    element('span', { className: 'soft' }, more),
-  );
-}
-
-/** Cards with what a reader wants to know first. */
+/** Cards with what a reader wants to know first, beside the state and the step that the header has. */
 function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
-  const { state, step, steps, secondsLeft } = listing;
-  const of = steps === null ? '' : `of ${countText(steps)}, ${((100 * step) / steps).toFixed(0)} %`;
-  const made = [card('State', stateBadge(state)), card('Step', countText(step), of)];
+  const { state, secondsLeft, folder } = listing;
+  const made: HTMLElement[] = [];
   if (secondsLeft !== null) {
     const end = dateText(Date.now() + 1000 * secondsLeft);
     made.push(card('Time left', durationText(secondsLeft), `until ${end}`));
   }
   if (status === null) return made;
-  const { secondsPerStep, memory, checkpoint, device, started, updated } = status;
-  if (secondsPerStep !== null) made.push(card('Step time', durationText(secondsPerStep), 'mean'));
+  const { secondsPerStep, checkpoint, device, started, updated } = status;
+  if (secondsPerStep !== null) {
+    made.push(card('Step time', durationText(secondsPerStep), 'mean of all steps'));
+  }
   const spent = durationText((updated - started) / 1000);
   made.push(card(isLive(state) ? 'Runs for' : 'Ran for', spent, `since ${dateText(started)}`));
-  const free = `${bytesText(memory.freeBytes)} of ${bytesText(memory.totalBytes)} free`;
-  made.push(card('Memory', bytesText(memory.residentBytes), free));
+  made.push(...memoryCards(status));
   made.push(
     checkpoint === null
-      ? card('Checkpoint', 'none yet')
-      : card('Checkpoint', countText(checkpoint.step), visibleText(lastPart(checkpoint.path))),
+      ? card('Checkpoint', isLive(state) ? 'none yet' : 'none')
+      : card(
+          'Checkpoint',
+          `step ${countText(checkpoint.step)}`,
+          visibleText(stepFolder(folder, checkpoint.path)),
+        ),
   );
   made.push(card('Device', visibleText(device), `process ${status.pid} on ${status.host}`));
   return made;
 }
 
-function lastPart(path: string): string {
-  return path.split('/').at(-1)!;
+/** Memory of the run's process, and of each device that tells of its own. */
+function memoryCards({ memory, deviceMemory }: RunStatus): HTMLElement[] {
+  const free = ({
+    freeBytes,
+    totalBytes,
+  }: Pick<DeviceMemory, 'freeBytes' | 'totalBytes'>): string =>
+    `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free`;
+  return [
+    card('Memory', bytesText(memory.residentBytes), free(memory)),
+    ...deviceMemory.map(({ device, ...room }) =>
+      card(`Memory of ${device}`, bytesText(room.totalBytes - room.freeBytes), free(room)),
+    ),
+  ];
+}
+
+/** The folder of a checkpoint's step inside the run's; the whole path of one that is elsewhere. */
+function stepFolder(run: string, path: string): string {
+  return path.startsWith(`${run}/`) ? path.slice(run.length + 1).split('/')[0]! : path;
 }
 
 /** Cards of numbers in the summary of a run that ended. */

@@ -152,7 +152,7 @@ function stepElement({ think, answer, claim, isRight }: ReasoningStep, place: nu
 }
 
 /** Ticks and crosses as plain glyphs, which fonts have more often than emoji. */
-function withPlainMarks(text: string): string {
+export function withPlainMarks(text: string): string {
   return text.replaceAll('\u2705', '✓').replaceAll('\u274c', '✗');
 }
 

@@ -21,6 +21,7 @@ import {
   sampleArticle,
   sampleColumn,
   textBlock,
+  withPlainMarks,
   type SampleSource,
 } from './sample-detail.ts';
 
@@ -37,6 +38,7 @@ const kindNames: Readonly<Record<SampleKind, string>> = {
   validation: 'Validations',
   evaluation: 'Evaluation',
 };
+const kindsInOrder: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
 
 export function samples(context: ViewContext): View {
   return new Samples(context);
@@ -53,7 +55,6 @@ class Samples implements View {
   readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
   readonly #picker = new StepPicker(() => this.#fetch());
   readonly #kinds = element('select', {
-    hidden: true,
     attributes: { 'aria-label': 'Kind of samples' },
     on: { change: () => this.#chooseKind() },
   });
@@ -114,7 +115,8 @@ class Samples implements View {
       const path = `runs/${focus.id}/samples`;
       let index = await get<SampleIndex>(path, { kind: this.#kind ?? 'rollout' }, signal);
       const [other] = index.kinds;
-      if (index.steps.length === 0 && other !== undefined && !index.kinds.includes(index.kind)) {
+      // Until the reader chooses a kind, one that the run has samples of is shown.
+      if (this.#kind === null && index.steps.length === 0 && other !== undefined) {
         index = await get<SampleIndex>(path, { kind: other }, signal);
       }
       this.#take(focus.id, index);
@@ -123,11 +125,11 @@ class Samples implements View {
 
   #take(run: string, index: SampleIndex): void {
     const { kind, kinds, steps, counts, means, hint } = index;
-    const options = kinds.map((each) =>
-      element('option', { value: each, selected: each === kind }, kindNames[each]),
-    );
+    const options = kindsInOrder.map((each) => {
+      const words = `${kindNames[each]}${kinds.includes(each) ? '' : ' (none)'}`;
+      return element('option', { value: each, selected: each === kind }, words);
+    });
     this.#kinds.replaceChildren(...options);
-    this.#kinds.hidden = kinds.length < 2;
     const wanted = this.#picker.wanted;
     const at = wanted === null ? steps.length - 1 : steps.indexOf(wanted);
     const place = at < 0 ? steps.length - 1 : at;
@@ -138,7 +140,7 @@ class Samples implements View {
     if (step === undefined) {
       this.#listed = '';
       this.#facts.textContent = '';
-      fill(this.#empty, emptyNote(hint ?? 'No samples yet.'));
+      fill(this.#empty, emptyNote(`No ${kindNames[kind].toLowerCase()} kept. ${hint ?? ''}`));
       return;
     }
     const [count, mean] = [counts[place]!, means[place]];
@@ -230,15 +232,19 @@ function sampleRow(sample: SampleListing | null): Content {
   if (sample === null) return element('span', { className: 'soft' }, '…');
   const { score, sample: number, prompt, output, pictures: count } = sample;
   return [
-    element('span', { className: 'score' }, numberText(score)),
+    element('span', { className: 'score', title: 'score' }, numberText(score)),
     element(
       'span',
       { className: 'row-texts' },
-      element('span', { className: 'row-output' }, visibleText(oneLine(output.replace(tags, ' ')))),
+      element(
+        'span',
+        { className: 'row-output' },
+        visibleText(oneLine(withPlainMarks(output).replace(tags, ' '))),
+      ),
       element(
         'span',
         { className: 'row-prompt soft' },
-        `#${number + 1} `,
+        element('span', { title: 'response to its prompt' }, `#${number + 1} `),
         count > 0 ? `▣${count > 1 ? count : ''} ` : '',
         visibleText(oneLine(prompt.replaceAll('<image>', ''))),
       ),

@@ -7,7 +7,17 @@ import type { StepTimeline, TimelineSpan } from '../../api.ts';
 import { getOrNull } from '../client.ts';
 import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, durationText } from '../format.ts';
-import { drawGantt, heightOf, layoutOf, Scale, spanAt, type Layout, type Window } from './gantt.ts';
+import {
+  drawGantt,
+  heightOf,
+  layoutOf,
+  Scale,
+  spanAt,
+  SpanColours,
+  type Layout,
+  type Window,
+} from './gantt.ts';
+import { yet } from '../states.ts';
 import type { Change } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
 import { Latest, Throttle } from '../tasks.ts';
@@ -32,6 +42,7 @@ class Timeline implements View {
   readonly #picker = new StepPicker(() => this.#fetch());
   readonly #canvas = element('canvas', { className: 'gantt', attributes: { role: 'img' } });
   readonly #selection = element('div', { className: 'drag', hidden: true });
+  readonly #whole = button('Whole step', () => this.#zoom(null), { hidden: true });
   readonly #facts = element('span', { className: 'soft' });
   readonly #explanation = element('div', {
     className: 'span-facts',
@@ -44,6 +55,7 @@ class Timeline implements View {
   #layout: Layout = { spans: [], lanes: [], rows: 0 };
   #window: Window = [0, 1];
   #selected: TimelineSpan | null = null;
+  readonly #colours = new SpanColours();
 
   constructor(context: ViewContext) {
     this.#context = context;
@@ -52,13 +64,7 @@ class Timeline implements View {
       'div',
       { className: 'timeline' },
       element('h1', { className: 'hidden' }, 'Timeline'),
-      element(
-        'div',
-        { className: 'toolbar' },
-        this.#picker.element,
-        button('Whole step', () => this.#zoom(null)),
-        this.#facts,
-      ),
+      element('div', { className: 'toolbar' }, this.#picker.element, this.#whole, this.#facts),
       this.#content,
     );
     this.#listenToPointer();
@@ -85,16 +91,19 @@ class Timeline implements View {
     this.#fetching.start(async (signal) => {
       const query = { step: this.#picker.wanted };
       const found = await getOrNull<StepTimeline>(`runs/${focus.id}/timeline`, query, signal);
-      this.#take(found);
+      this.#take(found, yet('No step with a timeline', focus.state));
     });
   }
 
-  #take(found: StepTimeline | null): void {
+  /** @param none words for a run without timelines */
+  #take(found: StepTimeline | null, none: string): void {
     const isNew = found?.step !== this.#timeline?.step || found?.began !== this.#timeline?.began;
     this.#timeline = found;
     if (found === null) {
       this.#picker.show([], null);
-      fill(this.#content, emptyNote('No step has a timeline yet.'));
+      this.#whole.hidden = true;
+      this.#facts.textContent = '';
+      fill(this.#content, emptyNote(none));
       return;
     }
     const { firstStep, lastStep, step, duration, spans, leftOut } = found;
@@ -104,6 +113,7 @@ class Timeline implements View {
     if (isNew) {
       this.#selected = null;
       this.#window = wholeWindow(found);
+      this.#whole.hidden = true;
     }
     const more = leftOut === 0 ? '' : `, ${countText(leftOut)} short ones left out`;
     this.#facts.textContent = `${durationText(duration / 1000)}, ${countText(spans.length)} spans${more}`;
@@ -113,6 +123,7 @@ class Timeline implements View {
         this.#content,
         element('section', { className: 'panel' }, this.#drawing, legend()),
         this.#explanation,
+        spanHeads(),
         this.#list.element,
       );
     }
@@ -124,12 +135,11 @@ class Timeline implements View {
   #draw(): void {
     if (this.#timeline === null || this.#canvas.clientWidth === 0) return;
     this.#canvas.style.height = `${heightOf(this.#layout)}px`;
-    const names = [...new Set(this.#timeline.spans.map(({ name }) => name))];
     drawGantt(this.#canvas, {
       layout: this.#layout,
       window: this.#window,
       selected: this.#selected,
-      names,
+      colours: this.#colours,
     });
   }
 
@@ -165,6 +175,7 @@ class Timeline implements View {
   #zoom(window: Window | null): void {
     if (this.#timeline === null) return;
     this.#window = window ?? wholeWindow(this.#timeline);
+    this.#whole.hidden = window === null;
     this.#draw();
   }
 
@@ -210,16 +221,27 @@ function wholeWindow({ spans, duration }: StepTimeline): Window {
 }
 
 function legend(): HTMLElement {
+  const entry = (kind: string, words: string): HTMLElement =>
+    element('span', {}, element('span', { className: `swatch ${kind}` }), words);
   return element(
     'p',
     { className: 'soft gantt-legend' },
-    element('span', { className: 'swatch work' }),
-    'works',
-    element('span', { className: 'swatch wait' }),
-    'its message waits for the actor',
-    element('span', { className: 'swatch failed' }),
-    'failed',
-    element('span', { className: 'gantt-share' }, '%: share of the step in which a lane works'),
+    entry('work', 'work, each kind in its colour'),
+    entry('wait', 'its message waits for the actor'),
+    entry('failed', 'failed'),
+    element('span', {}, '%: share of the step in which a lane works'),
+  );
+}
+
+/** Heads of the list of spans, in its columns. */
+function spanHeads(): HTMLElement {
+  const heads = ['Lane', 'Work', 'Began at', 'Took', 'Waited before'].map((words, i) =>
+    element('span', { className: i < 2 ? '' : 'number' }, words),
+  );
+  return element(
+    'div',
+    { className: 'list-heads soft', attributes: { 'aria-hidden': true } },
+    heads,
   );
 }
 
@@ -228,9 +250,9 @@ function spanRow({ lane, name, start, end, sent, isFailed }: TimelineSpan): Cont
   return [
     element('span', { className: 'span-lane' }, visibleText(lane)),
     element('span', { className: 'span-name' }, visibleText(name), isFailed ? ' (failed)' : ''),
-    element('span', { className: 'number' }, `at ${timeText(start)}`),
+    element('span', { className: 'number' }, timeText(start)),
     element('span', { className: 'number' }, durationText((end - start) / 1000)),
-    element('span', { className: 'number soft' }, wait > 0 ? `waited ${timeText(wait)}` : ''),
+    element('span', { className: 'number soft' }, wait > 0 ? timeText(wait) : ''),
   ];
 }
 

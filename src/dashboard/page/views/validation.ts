@@ -6,13 +6,20 @@ import type {
   ValidationReport,
 } from '../../api-samples.ts';
 import { getOrNull } from '../client.ts';
-import { element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
-import { countText, numberText, percentText } from '../format.ts';
+import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
+import { countText, percentText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
+import { yet } from '../states.ts';
+import { cell, numberCell, row, table } from '../table.ts';
 import { Latest } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
 import { plainText, visibleText } from '../visible-text.ts';
+
+const HINT =
+  'trainer.validation_data_dir=validations keeps every answer, and then all of them count here.';
+/** Longest name, in characters, that stands upright over a column; where one is longer all are turned. */
+const MOST_UPRIGHT = 4;
 
 export function validation(context: ViewContext): View {
   return new Validation(context);
@@ -51,7 +58,7 @@ class Validation implements View {
       fill(
         this.#content,
         report === null || report.answers === 0
-          ? emptyNote('No answers of a validation were recorded yet.')
+          ? emptyNote(`${yet('No answers of a validation', focus.state)} ${HINT}`)
           : reportContent(report),
       );
     });
@@ -74,24 +81,28 @@ function reportContent(report: ValidationReport): Content {
     : element(
         'p',
         { className: 'note' },
-        'These are the answers that were chosen to be shown. With trainer.validation_data_dir every answer counts here.',
+        `These are only the answers that trainer.val_generations_to_log chose. ${HINT}`,
       );
   return [
     note,
     element(
       'div',
       { className: 'cards' },
-      card('Right', percentText(right / answers), `${countText(right)} of ${countText(answers)}`),
+      card(
+        'Right answers',
+        percentText(right / answers),
+        `${countText(right)} of ${countText(answers)}`,
+      ),
       processAccuracy === null
         ? null
-        : card('Steps judged rightly', percentText(processAccuracy), ''),
+        : card('Steps judged rightly', percentText(processAccuracy), 'marked steps of reasoning'),
     ),
     element(
       'div',
       { className: 'columns' },
       options.length === 0 ? null : panel('By option', optionTable(options)),
       findings.length === 0 ? null : panel('By finding', findingTable(findings)),
-      matrix.rows.length === 0 ? null : panel('Confusion', heatMap(matrix)),
+      matrix.rows.length === 0 ? null : panel('Confusion matrix', heatMap(matrix)),
     ),
   ];
 }
@@ -99,113 +110,84 @@ function reportContent(report: ValidationReport): Content {
 function optionTable(groups: readonly ValidationGroup[]): HTMLElement {
   const rows = groups.map(({ name, answers, right }) => {
     const share = answers === 0 ? 0 : right / answers;
-    return element(
-      'tr',
-      {},
-      element('th', { scope: 'row' }, visibleText(name)),
-      element('td', { className: 'bar' }, bar(share)),
+    return row(visibleText(name), [
+      bar(share),
       numberCell(percentText(share)),
       numberCell(`${countText(right)} of ${countText(answers)}`),
-    );
+    ]);
   });
-  return table(['Option', '', 'Right', 'Answers'], rows);
+  return table('shares', ['Option', '', { number: 'Right' }, { number: 'Answers' }], rows);
 }
 
 function findingTable(findings: readonly FindingScore[]): HTMLElement {
   const rows = findings.map(({ name, hits, falseAlarms, misses, precision, recall, f1 }) =>
-    element(
-      'tr',
-      {},
-      element('th', { scope: 'row' }, visibleText(name)),
-      element('td', { className: 'bar' }, bar(f1 ?? 0)),
-      [f1, precision, recall].map((value) =>
-        numberCell(value === null ? '–' : numberText(Number(value.toFixed(3)))),
-      ),
-      [hits, misses, falseAlarms].map((count) => numberCell(countText(count))),
-    ),
+    row(visibleText(name), [
+      bar(f1 ?? 0),
+      ...[f1, precision, recall].map((value) => numberCell(value?.toFixed(3) ?? '–')),
+      ...[hits, misses, falseAlarms].map((count) => numberCell(countText(count))),
+    ]),
   );
-  return table(
-    ['Finding', '', 'F1', 'Precision', 'Recall', 'Hits', 'Misses', 'False alarms'],
-    rows,
-  );
+  const numbers = ['F1', 'Precision', 'Recall', 'Hits', 'Misses', 'False alarms'];
+  const heads = ['Finding', '', ...numbers.map((number) => ({ number }))];
+  return table('shares', heads, rows);
 }
 
-/** A matrix whose cells have the colour of their share of the row, and their number. */
+/**
+ * A matrix whose cells have their number, and the colour of their share of the row: one colour on the diagonal, where
+ * response and reference agree, another beside it.
+ */
 function heatMap({ rows, columns, counts }: ConfusionMatrix): Content {
-  const head = element(
-    'tr',
-    {},
-    element('td', {}),
-    columns.map((name) =>
-      element('th', { scope: 'col', title: plainText(name) }, visibleText(name)),
-    ),
+  const heads = columns.map((name) =>
+    element('span', { className: 'column-name', title: plainText(name) }, visibleText(name)),
   );
   const body = rows.map((name, i) => {
     const sum = counts[i]!.reduce((total, count) => total + count, 0);
-    const cells = counts[i]!.map((count, j) => heatCell(count, sum, `${name} as ${columns[j]!}`));
-    return element('tr', {}, element('th', { scope: 'row' }, visibleText(name)), cells);
+    const cells = columns.map((said, j) => heatCell(counts[i]![j]!, sum, { name, said }));
+    return row(visibleText(name), cells);
   });
-  const inside = [element('thead', {}, head), element('tbody', {}, body)];
-  const table = element(
-    'div',
-    {
-      className: 'scroll-x',
-      tabIndex: 0,
-      attributes: { role: 'region', 'aria-label': 'Confusion matrix' },
-    },
-    element('table', { className: 'heat-map' }, inside),
+  const isWide = columns.some((name) => name.length > MOST_UPRIGHT);
+  const matrix = table(
+    `heat-map ${isWide ? 'wide' : ''}`,
+    ['Reference ↓ response →', ...heads],
+    body,
   );
-  const note = 'A row for what the reference has, a column for what the response says.';
-  return [element('p', { className: 'soft' }, note), table];
+  matrix.tabIndex = 0;
+  matrix.setAttribute('role', 'region');
+  matrix.setAttribute('aria-label', 'Confusion matrix');
+  const key = element(
+    'p',
+    { className: 'soft heat-key' },
+    'Answers, and the share of their row:',
+    element('span', {}, element('span', { className: 'swatch agrees' }), 'right'),
+    element('span', {}, element('span', { className: 'swatch differs' }), 'something else'),
+  );
+  return [key, matrix];
 }
 
-function heatCell(count: number, sum: number, words: string): HTMLElement {
+function heatCell(
+  count: number,
+  sum: number,
+  { name, said }: { readonly name: string; readonly said: string },
+): HTMLElement {
   const share = sum === 0 ? 0 : count / sum;
   return element(
     'td',
     {
-      title: plainText(`${words}: ${countText(count)}, ${percentText(share)} of the row`),
+      className: name === said ? 'agrees' : 'differs',
+      title: plainText(`${name} as ${said}: ${countText(count)}, ${percentText(share)} of the row`),
       style: { '--share': share.toFixed(3) },
     },
     count === 0 ? '·' : countText(count),
   );
 }
 
+/** A cell with a share as a bar. */
 function bar(share: number): HTMLElement {
-  return element('i', {
+  const drawn = element('i', {
     style: { '--share': share.toFixed(3) },
     attributes: { 'aria-hidden': true },
   });
-}
-
-function numberCell(text: string): HTMLElement {
-  return element('td', { className: 'number' }, text);
-}
-
-function table(heads: readonly string[], rows: readonly HTMLElement[]): HTMLElement {
-  const head = element(
-    'tr',
-    {},
-    heads.map((name) => element('th', { scope: 'col' }, name)),
-  );
-  return element(
-    'div',
-    { className: 'scroll-x' },
-    element(
-      'table',
-      { className: 'shares' },
-      element('thead', {}, head),
-      element('tbody', {}, rows),
-    ),
-  );
-}
-
-function card(name: string, value: string, more: string): HTMLElement {
-  return element(
-    'div',
-    { className: 'card' },
-    element('span', { className: 'card-name' }, name),
-    element('span', { className: 'card-value' }, value),
-    element('span', { className: 'soft' }, more),
-  );
+  const made = cell(drawn);
+  made.className = 'bar';
+  return made;
 }
