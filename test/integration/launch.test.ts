@@ -108,6 +108,7 @@ describe('cxmind launch over three hosts', function () {
       // what the model says first is worth nothing to the quickstart's own reward, and nothing would be learned
       'worker.reward.reward_function=test/support/letters-reward.ts:score',
       'trainer.max_steps=2',
+      'trainer.local_mode=true',
     ];
     const [run, alone] = [newRun(), newRun()];
     const launched = launch([], ['train', ...itemsOf(run)]);
@@ -241,7 +242,7 @@ describe('cxmind launch', () => {
     using folder = new TemporaryDirectory();
     const [demo, run] = [join(folder.path, 'demo'), join(folder.path, 'run')];
     await writeTinyDemo(demo);
-    const train = ['train', ...tinyItems(demo, run)];
+    const train = ['train', ...tinyItems(demo, run, ['trainer.local_mode=false'])];
     const { output, ended } = cxmind(['launch', '--host', 'localhost:2', '--', ...train]);
     assert.equal(await ended, 0, output.stderr);
     assert.match(
