@@ -66,7 +66,7 @@ describe('a bundle', () => {
     const libraries = join(folder, 'node_modules/onnxruntime-node/bin/napi-v6');
     assert.deepEqual(readdirSync(libraries), [process.platform]);
     assert.deepEqual(readdirSync(join(libraries, process.platform)), [process.arch]);
-    for (const name of ['typescript', 'eslint', 'mocha']) {
+    for (const name of ['typescript', 'oxlint', 'mocha']) {
       assert.equal(existsSync(join(folder, 'node_modules', name)), false);
     }
   });

@@ -173,7 +173,7 @@ export class ThreadChannel implements Channel {
 
   /** Takes a message of the port whose event is still to come. It was sent before a packet that is here. */
   #sortNext(): void {
-    const next = receiveMessageOnPort(this.#port) as { message: PortMessage } | undefined;
+    const next: { message: PortMessage } | undefined = receiveMessageOnPort(this.#port);
     if (next === undefined) throw new CxmindError('INTERNAL', 'channel: a message is missing');
     this.#sort(next.message);
   }

@@ -39,7 +39,7 @@ describe('a key of the config, of a judge,', () => {
     });
   });
   after(async () => {
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- a variable of this test alone
+    // oxlint-disable-next-line typescript/no-dynamic-delete -- a variable of this test alone
     delete process.env[KEY];
     await server[Symbol.asyncDispose]();
     folder[Symbol.dispose]();

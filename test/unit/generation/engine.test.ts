@@ -95,7 +95,7 @@ describe('GenerationEngine', () => {
   it('runs a prompt once for all its responses, those that wait for a slot included', async () => {
     const requests = mixedRequests();
     const prefilled: number[] = [];
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- applied to its own receiver below
+    // oxlint-disable-next-line typescript/unbound-method -- applied to its own receiver below
     const original = Prefill.prototype.run;
     const run = mock.method(
       Prefill.prototype,

@@ -107,7 +107,7 @@ describe('GenerationSession', () => {
   it('ends what runs when the device fails, and goes on with what waits', async () => {
     using engine = engineOf(1);
     await using session = engine.open(64);
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- applied to its own receiver below
+    // oxlint-disable-next-line typescript/unbound-method -- applied to its own receiver below
     const draw = HostSampler.prototype.draw;
     let draws = 0;
     HostSampler.prototype.draw = function (...args) {

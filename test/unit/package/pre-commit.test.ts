@@ -35,10 +35,7 @@ describe('the hook before a commit', () => {
     repository.write('.gitignore', 'node_modules\n.github\n*.json\n');
     const strict = { strict: true, noEmit: true, types: [], erasableSyntaxOnly: true };
     repository.write('tsconfig.json', JSON.stringify({ compilerOptions: strict }));
-    repository.write(
-      'eslint.config.js',
-      "export default [{ rules: { 'no-debugger': 'error' } }];\n",
-    );
+    repository.write('.oxlintrc.json', JSON.stringify({ rules: { 'no-debugger': 'error' } }));
     repository.write('package.json', '{ "type": "module" }');
     mkdirSync(join(repository.path, '.github/hooks'), { recursive: true });
     const hook = '.github/hooks/pre-commit';
