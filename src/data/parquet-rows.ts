@@ -1,5 +1,6 @@
 /* Rows of Parquet files. `ColumnarThread` runs this reader on a thread that can be ended. */
 import type { FileHandle } from 'node:fs/promises';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {
   parquetMetadataAsync,
   parquetReadObjects,
@@ -55,15 +56,26 @@ export async function* parquetRows(
   }
 }
 
+/** Compressors that Node has too, many times as fast as in JavaScript. None gives more bytes than the file claims. */
+const native: Compressors = {
+  GZIP: (input, sizeBytes) => gunzipSync(input, { maxOutputLength: Math.max(1, sizeBytes) }),
+  BROTLI: (input, sizeBytes) =>
+    brotliDecompressSync(input, { maxOutputLength: Math.max(1, sizeBytes) }),
+  ZSTD: (input, sizeBytes) =>
+    zstdDecompressSync(input, { maxOutputLength: Math.max(1, sizeBytes) }),
+};
+
 /** Compressors of Parquet pages. Each allocates the size that the file claims, which is bounded here. */
 const compressors: Compressors = Object.fromEntries(
-  Object.entries(allCompressors).map(([codec, decompress]): [string, typeof decompress] => [
-    codec,
-    (input, sizeBytes) => {
-      if (sizeBytes > MAX_BUFFER_BYTES) throw new Error(`it claims a page of ${sizeBytes} bytes`);
-      return decompress(input, sizeBytes);
-    },
-  ]),
+  Object.entries({ ...allCompressors, ...native }).map(
+    ([codec, decompress]): [string, typeof decompress] => [
+      codec,
+      (input, sizeBytes) => {
+        if (sizeBytes > MAX_BUFFER_BYTES) throw new Error(`it claims a page of ${sizeBytes} bytes`);
+        return decompress(input, sizeBytes);
+      },
+    ],
+  ),
 );
 
 async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
