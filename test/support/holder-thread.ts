@@ -11,7 +11,7 @@ export interface HolderStart {
 export const holderDoes = { keep: 0, sendBack: 1, sendOwn: 2, exit: 3 } as const;
 
 function hold({ end, slab }: HolderStart): void {
-  const heap = new PayloadHeap(slab, 1 << 18);
+  const heap = new PayloadHeap(slab, 1 << 20);
   const channel = new ThreadChannel(end, heap);
   const kept: Uint8Array[] = [];
   channel.receive(({ header, frames }) => {

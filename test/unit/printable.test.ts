@@ -7,8 +7,9 @@ import {
   shortened,
   withoutLongWords,
 } from '../../src/printable.ts';
+import { anyCharacter } from '../support/any-character.ts';
 
-const anyText = fc.string({ unit: 'binary', maxLength: 60 });
+const anyText = fc.string({ unit: anyCharacter, maxLength: 60 });
 /** Characters that terminals obey, by ECMA-48 and by Unicode's list of bidirectional controls, less line feed and tab. */
 const obeyed = [
   ...Array.from({ length: 0x20 }, (_, code) => code).filter((code) => code !== 9 && code !== 10),

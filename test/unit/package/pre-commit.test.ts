@@ -33,7 +33,13 @@ describe('the hook before a commit', () => {
     repository = new TemporaryDirectory();
     git('init', '-q');
     repository.write('.gitignore', 'node_modules\n.github\n*.json\n');
-    const strict = { strict: true, noEmit: true, types: [], erasableSyntaxOnly: true };
+    const strict = {
+      strict: true,
+      noEmit: true,
+      types: [],
+      lib: ['es5'],
+      erasableSyntaxOnly: true,
+    };
     repository.write('tsconfig.json', JSON.stringify({ compilerOptions: strict }));
     repository.write('.oxlintrc.json', JSON.stringify({ rules: { 'no-debugger': 'error' } }));
     repository.write('package.json', '{ "type": "module" }');

@@ -8,9 +8,10 @@ import { rows, sizeOf, tensorOf, zeros, type Tensor } from '../../../src/tensor/
 import { decodeBody, decodeValue, encodeBody, encodeValue } from '../../../transport/codec.ts';
 import { join, split } from '../../../transport/frame.ts';
 import { dtypes, tensor } from '../../../transport/tensor-codec.ts';
+import { anyCharacter } from '../../support/any-character.ts';
 
 const allDtypes = Object.keys(dtypes) as DType[];
-const text = fc.string({ unit: 'binary' });
+const text = fc.string({ unit: anyCharacter });
 const key = text.filter((name) => name !== '__proto__');
 const number = fc.double().map((value) => (Object.is(value, -0) ? 0 : value));
 const scalar = fc.oneof(

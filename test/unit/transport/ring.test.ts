@@ -141,7 +141,7 @@ describe('rings of several threads', () => {
       );
     };
     await fc.assert(fc.asyncProperty(fc.array(flood, { minLength: 1, maxLength: 3 }), check), {
-      numRuns: 10,
+      numRuns: 5,
     });
   });
 
