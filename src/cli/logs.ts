@@ -6,12 +6,15 @@ import type { RunView } from '../dashboard/run-view.ts';
 import { ReportingCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { runArg } from './flags.ts';
+import type { Paint } from './output/style.ts';
 
 const LOOK_MS = 300;
 const PAGE_LINES = 500;
 
 export class Logs extends ReportingCommand {
   static override summary = 'Print the log of a run, and follow it.';
+  static override description =
+    'A terminal shows of each line what fits its width, and numbers with four digits; a file or a pipe gets all of it.';
   static override examples = [
     '<%= config.bin %> logs runs/quickstart/seed-1 --level warn',
     '<%= config.bin %> logs runs/quickstart/seed-1 --lines 20 --follow',
@@ -35,7 +38,8 @@ export class Logs extends ReportingCommand {
     const { output } = this;
     const show = async ({ lines }: LogPage): Promise<void> => {
       for (const { event: name, ...rest } of lines) {
-        await output.tell({ event: 'log', name, ...rest }, textOf({ event: name, ...rest }));
+        const text = textOf({ event: name, ...rest }, output.columns);
+        await output.tell({ event: 'log', name, ...rest }, text, paintLine);
       }
     };
     const { level } = flags;
@@ -77,13 +81,24 @@ async function lastLines(
   return { lines, before, after: last.after };
 }
 
-/** An event as a line to read: time, level, event, fields. */
-function textOf({ time, level, event, fields }: LogLine): string {
+/** The time faint, and a level that wants a look in its colour. */
+const paintLine: Paint = (text, { faint, doubtful, bad }) =>
+  text
+    .replace(/(?<=^\S* )warn/, doubtful)
+    .replace(/(?<=^\S* )error/, bad)
+    .replace(/^\S+/, faint);
+
+/** An event as a line to read: time, level, event, fields. On a terminal its numbers have four digits, and it ends where the terminal does. */
+function textOf({ time, level, event, fields }: LogLine, columns: number): string {
   const { text, ...others } = fields;
   const at = time === null ? '' : new Date(time).toISOString();
-  const facts = Object.entries(others).map(([name, value]) =>
-    typeof value === 'string' ? `${name}=${value}` : `${name}=${JSON.stringify(value)}`,
-  );
-  const said = event === 'note' && typeof text === 'string' ? text : event;
-  return [at, level.padEnd(5), said, ...facts].join(' ');
+  // A note says itself.
+  const isNote = event === 'note' && typeof text === 'string';
+  const facts = Object.entries(isNote ? others : fields).map(([name, value]) => {
+    if (typeof value === 'number' && columns < Infinity)
+      return `${name}=${Number(value.toPrecision(4))}`;
+    return `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`;
+  });
+  const line = [at, level.padEnd(5), isNote ? text : event, ...facts].join(' ');
+  return line.length > columns ? `${line.slice(0, columns - 1)}…` : line;
 }

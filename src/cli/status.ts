@@ -3,6 +3,7 @@ import { sizeText } from '../files.ts';
 import { ReportingCommand } from './command.ts';
 import { runArg } from './flags.ts';
 import { durationText } from './output/step-table.ts';
+import type { Paint } from './output/style.ts';
 
 export class Status extends ReportingCommand {
   static override summary = 'Tell where a run stands: step, time left, phases and actors.';
@@ -21,7 +22,7 @@ export class Status extends ReportingCommand {
     const views = await runsIn(args.run);
     const details = await Promise.all(views.map((view) => view.detail()));
     const text = details.map((detail) => linesOf(detail).join('\n')).join('\n\n');
-    await this.output.tell({ event: 'result', command: 'status', runs: details }, text);
+    await this.output.tell({ event: 'result', command: 'status', runs: details }, text, paintState);
   }
 }
 
@@ -31,7 +32,8 @@ function linesOf({ listing, status, warnings }: RunDetail): string[] {
   if (status === null) return lines;
   const { checkpoint, memory, deviceMemory, device, phases, progress, lastError, actors } = status;
   const goesOn = ['starting', 'running', 'stopping'].includes(listing.state);
-  const saved = checkpoint === null ? 'none yet' : `step ${checkpoint.step}, ${checkpoint.path}`;
+  const none = goesOn ? 'none yet' : 'none';
+  const saved = checkpoint === null ? none : `step ${checkpoint.step}, ${checkpoint.path}`;
   lines.push(
     `  on ${status.host}, process ${status.pid}, ${device}, ${sizeText(memory.residentBytes)} of memory`,
     ...deviceMemory.map(
@@ -48,13 +50,26 @@ function linesOf({ listing, status, warnings }: RunDetail): string[] {
   if (goesOn) lines.push(...actors.map(actorLine));
   if (lastError !== null) lines.push(`  error: ${lastError}`);
   const newest = warnings.at(-1);
-  if (newest !== undefined) lines.push(`  newest of ${warnings.length} warnings: ${newest.text}`);
+  if (newest !== undefined) {
+    const many = warnings.length === 1 ? '' : `the newest of ${warnings.length}: `;
+    lines.push(`  warning: ${many}${newest.text.replace(/^warning: /, '')}`);
+  }
   return lines;
 }
 
+/** The state of each run in its colour, and what went wrong. */
+const paintState: Paint = (text, { strong, good, doubtful, bad }) =>
+  text
+    .replace(/^\S.*(?=: [a-z]+, step )/gm, strong)
+    .replace(/(?<=^\S.*: )(?:done|starting|running|stopping)(?=, step )/gm, good)
+    .replace(/(?<=^\S.*: )(?:stopped|silent|unknown)(?=, step )/gm, doubtful)
+    .replace(/(?<=^\S.*: )(?:failed|dead)(?=, step )/gm, bad)
+    .replace(/^ {2}warning:/gm, doubtful)
+    .replace(/^ {2}error:/gm, bad);
+
 function stateText({ state, step, steps, secondsLeft }: RunListing): string {
   const left = secondsLeft === null ? '' : `, ${durationText(secondsLeft)} left`;
-  return `${state}, step ${step} of ${steps ?? '?'}${left}`;
+  return `${state}, step ${step}${steps === null ? '' : ` of ${steps}`}${left}`;
 }
 
 function actorLine({ name, status, device, method, mailbox, restarts }: ActorState): string {

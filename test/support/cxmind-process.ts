@@ -52,16 +52,18 @@ export interface Told {
 export async function runHere(
   args: readonly string[],
   variables: Readonly<Record<string, string>> = {},
+  terminal: { readonly columns?: number } = {},
 ): Promise<Told> {
   const { env } = process;
   const written: { name: string; text: string }[] = [];
-  const streamOf = (name: string): NodeJS.WriteStream =>
-    new Writable({
-      write: (bytes: Buffer, _, done) => {
-        written.push({ name, text: bytes.toString() });
-        done();
-      },
-    }) as unknown as NodeJS.WriteStream;
+  const streamOf = (name: string): NodeJS.WriteStream => {
+    const write = (bytes: Buffer, _: string, done: () => void): void => {
+      written.push({ name, text: bytes.toString() });
+      done();
+    };
+    const kind = { isTTY: terminal.columns !== undefined, ...terminal };
+    return Object.assign(new Writable({ write }), kind) as unknown as NodeJS.WriteStream;
+  };
   const textOf = (...names: readonly string[]): string =>
     written.flatMap(({ name, text }) => (names.includes(name) ? text : [])).join('');
   process.env = { ...env, ...variables };

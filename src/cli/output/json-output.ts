@@ -9,6 +9,7 @@ import { noteTo, type Level, type Output } from './output.ts';
 /** Output for machines. */
 export class JsonOutput implements Output {
   readonly level: Level;
+  readonly columns = Infinity;
   readonly #write: Write;
 
   constructor(level: Level, write: Write) {

@@ -10,6 +10,8 @@ export type Level = 'quiet' | 'usual' | 'verbose';
 /** Receiver of everything that a command says. */
 export interface Output {
   readonly level: Level;
+  /** Columns of the terminal that results go to; Infinity where they go to none. */
+  readonly columns: number;
   /** Says how work goes, in words. */
   say(text: string, paint?: Paint): void;
   /** Says what only `--verbose` asks for. */

@@ -25,6 +25,11 @@ export class TextOutput implements Output {
     this.#status = new StatusLine(streams.stdout);
   }
 
+  get columns(): number {
+    const { stdout } = this.#streams;
+    return stdout.isTTY ? stdout.columns : Infinity;
+  }
+
   say(text: string, paint: Paint = plain): void {
     if (this.level !== 'quiet') this.#line('stdout', readable(text), paint);
   }
@@ -57,8 +62,7 @@ export class TextOutput implements Output {
   }
 
   reporter(): Reporter & Disposable {
-    const { stdout } = this.#streams;
-    return new TextReporter(this, this.#status, () => (stdout.isTTY ? stdout.columns : Infinity));
+    return new TextReporter(this, this.#status, () => this.columns);
   }
 
   #line(stream: 'stdout' | 'stderr', text: string, paint: Paint): void {

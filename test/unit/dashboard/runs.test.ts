@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { runControl } from '../../../actors/run-folder/requests.ts';
 import { EventStream } from '../../../src/dashboard/http/event-stream.ts';
 import { Runs } from '../../../src/dashboard/runs.ts';
@@ -54,6 +55,41 @@ describe('runs in a folder', () => {
     } finally {
       events.close();
     }
+  });
+
+  it('have their log printed whole, and on a terminal what fits it, with its levels in colour', async () => {
+    const lines = [
+      {
+        time: '2026-01-02T03:04:05.000Z',
+        level: 'warn',
+        score: 0.123456789,
+        text: 'x'.repeat(60),
+        msg: 'odd',
+      },
+      { time: '2026-01-02T03:04:06.000Z', level: 'info', msg: 'even' },
+    ];
+    const other = join(temporary.path, 'other');
+    writeMadeRun(other, { steps: 1, status: { state: 'failed', lastError: 'the disk is full' } });
+    writeFileSync(
+      join(other, 'cxmind.log'),
+      lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+    );
+    const whole = await runHere(['logs', other]);
+    const [line] = whole.text.split('\n');
+    assert.equal(line, `${lines[0]!.time} warn  odd score=0.123456789 text=${'x'.repeat(60)}`);
+    const colours = { FORCE_COLOR: '1', NO_COLOR: '' };
+    const shown = await runHere(['logs', other], colours, { columns: 60 });
+    assert.ok(shown.text.includes('\u001b[33mwarn'));
+    assert.deepEqual(stripVTControlCharacters(shown.text).split('\n'), [
+      '2026-01-02T03:04:05.000Z warn  odd score=0.1235 text=xxxxxx…',
+      '2026-01-02T03:04:06.000Z info  even',
+    ]);
+    const { text } = await runHere(['status', other], colours, { columns: 60 });
+    assert.ok(text.includes(': \u001b[31mfailed\u001b[39m, step 1 of 2\n'));
+    assert.match(
+      stripVTControlCharacters(text),
+      /cuda:0: 60\.0 GiB of 80\.0 GiB of its memory in use\n/,
+    );
   });
 
   it('have their last lines printed, however many of lower levels lie between', async () => {
