@@ -4,7 +4,6 @@ import { readSource, type DataSources } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { readWhole } from '../files.ts';
 import { hubSettings, type HubSettings } from '../hub/settings.ts';
-import { splitsOf } from './hub-splits.ts';
 import { savedShards } from './saved-dataset.ts';
 
 /** Format of a data file. */
@@ -141,6 +140,8 @@ async function hubFiles(id: string, split: string, settings: HubSettings): Promi
     throw invalidSource(id, `the data set on the hub has no ${known.slice(2)}`);
   await repository.fetch(['README.md']);
   const card = await readWhole(join(repository.directory, 'README.md')).catch(() => null);
+  // Imported late, since only a data set of the hub has a card, whose YAML takes a parser of 70 modules.
+  const { splitsOf } = await import('./hub-splits.ts');
   const splits = splitsOf(
     named.filter((file) => formatOf(file) === format),
     card?.toString() ?? null,

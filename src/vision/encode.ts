@@ -1,4 +1,4 @@
-import sharp from 'sharp';
+// sharp is imported late, as most threads that may write a picture never do.
 import { CxmindError } from '../errors.ts';
 import { decodeImage, type ImageSource } from './decode.ts';
 import { channelsOf } from './decoded-image.ts';
@@ -28,6 +28,7 @@ export async function encodePng({ width, height, data }: Picture): Promise<Uint8
       `encodePng: ${data.length} bytes are not a grey or RGB picture of ${width} x ${height}`,
     );
   }
+  const { default: sharp } = await import('sharp');
   return await sharp(data, { raw: { width, height, channels } })
     .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     .png()
@@ -44,6 +45,7 @@ export async function thumbnail(source: ImageSource, side: number): Promise<Uint
   try {
     const image = toPlain(await decodeImage(source));
     const { width, height } = image;
+    const { default: sharp } = await import('sharp');
     return await sharp(image.data, { raw: { width, height, channels: channelsOf(image) } })
       .resize(side, side, { fit: 'inside', withoutEnlargement: true })
       .jpeg({ quality: QUALITY })

@@ -1,4 +1,4 @@
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { CxmindError } from '../errors.ts';
 import { SAMPLES, type OpenedImage } from './decoded-image.ts';
 import type { PictureFormat } from './formats.ts';
@@ -32,7 +32,7 @@ const READ_AS = {
  * @throws DATA_INVALID for unsupported colours or samples; for a broken file the error of sharp
  */
 export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Promise<OpenedImage> {
-  const metadata = await load(bytes, format).metadata();
+  const metadata = await (await load(bytes, format)).metadata();
   const { space, depth, orientation = 1, width, height } = metadata;
   if (!isIn(MODES, space)) throw unread(`colours of the space ${space}`);
   if (!isIn(READ_AS, depth)) throw unread(`samples of the type ${depth}`);
@@ -57,7 +57,7 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
     sampleBits,
     async decode({ bitDepth }) {
       const { data: samples, info } = await steps
-        .reduce((image, step) => step(image), load(bytes, format))
+        .reduce((image, step) => step(image), await load(bytes, format))
         .raw({ depth: raw })
         .toBuffer({ resolveWithObject: true });
       const { channels: all } = info;
@@ -68,7 +68,9 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
   };
 }
 
-function load(bytes: Uint8Array, format: PictureFormat): Sharp {
+async function load(bytes: Uint8Array, format: PictureFormat): Promise<Sharp> {
+  // Imported late, as most threads that may read a picture never do.
+  const { default: sharp } = await import('sharp');
   return sharp(bytes, {
     // A missing tile of a TIFF is only a warning, and black.
     failOn: format === 'TIFF' ? 'warning' : 'error',
