@@ -12,14 +12,30 @@ export async function configOf(...items: readonly string[]): Promise<Config> {
  *
  * @param of what follows from a config
  */
-export async function assertChanges(
+export function assertChanges(
   of: (config: Config) => unknown,
   item: string,
   ...beside: readonly string[]
 ): Promise<void> {
-  const [usual, changed] = [await configOf(...beside), await configOf(...beside, item)];
-  const result = await of(changed);
-  assert.notDeepEqual(result, await of(usual));
-  // What differs each time it is asked would show nothing.
-  assert.deepEqual(await of(changed), result);
+  return changing(of, ...beside)(item);
+}
+
+/**
+ * An assertion of several items, each of which changes what follows from the config without any of them.
+ *
+ * @param of what follows from a config; no later call may write to it
+ */
+export function changing(
+  of: (config: Config) => unknown,
+  ...beside: readonly string[]
+): (item: string) => Promise<void> {
+  let usual: Promise<unknown> | undefined;
+  return async (item) => {
+    usual ??= configOf(...beside).then(of);
+    const changed = await configOf(...beside, item);
+    const result = await of(changed);
+    assert.notDeepEqual(result, await usual);
+    // What differs each time it is asked would show nothing.
+    assert.deepEqual(await of(changed), result);
+  };
 }

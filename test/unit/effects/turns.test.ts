@@ -13,7 +13,7 @@ import { effectOf, effects } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
-import { assertChanges, configOf } from './changes.ts';
+import { changing, configOf } from './changes.ts';
 
 const { signal } = new AbortController();
 const { logger } = keepingLogger();
@@ -79,14 +79,13 @@ describe('a key of the config, of several turns', () => {
       'worker.rollout.multi_turn.max_tool_response_length=9',
       'worker.rollout.multi_turn.environment=test/support/counting-environment.ts:terse',
     ],
-    (item) => assertChanges(shown, item, ...usual),
+    changing(shown, ...usual),
   );
 
   effects(
     'changes what is left of a long message',
     ['worker.rollout.multi_turn.tool_response_truncate_side=right'],
-    (item) =>
-      assertChanges(shown, item, ...usual, 'worker.rollout.multi_turn.max_tool_response_length=9'),
+    changing(shown, ...usual, 'worker.rollout.multi_turn.max_tool_response_length=9'),
   );
 
   effectOf('worker.rollout.multi_turn.enable');

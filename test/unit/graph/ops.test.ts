@@ -64,7 +64,7 @@ describe('graph ops', () => {
           }
         }
       }),
-      { numRuns: 4 },
+      { numRuns: 2 },
     );
   });
 
@@ -86,7 +86,7 @@ describe('graph ops', () => {
             assertClose(gradients[`grad.${key}`]!.data, expected, differences, `${what} ${key}`);
           }
         }),
-        { numRuns: 6 },
+        { numRuns: 4 },
       );
     });
   }
