@@ -143,8 +143,9 @@ export async function trainOn(
     return summary;
   } catch (error) {
     // The loss of an actor cancels the work of the others. The loss is the reason, not the cancelled work.
-    const ended: unknown = system.signal.aborted ? system.signal.reason : error;
-    live.ends('failed', asCxmindError(ended).message);
+    const isLoss = system.signal.aborted;
+    const ended: unknown = isLoss ? system.signal.reason : error;
+    live.endsBy(ended, !isLoss && anyInterruption(options).aborted);
     throw withWayOut(ended);
   }
 }

@@ -2,7 +2,7 @@ import { addAbortListener } from 'node:events';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
 import { openMemoryGauge } from '../../src/device/memory.ts';
-import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import { CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { responseTokensOf } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
@@ -76,7 +76,7 @@ export async function trainSupervised(
     live.ends(step === steps ? 'done' : 'stopped');
     return summary;
   } catch (error) {
-    live.ends('failed', asCxmindError(error).message);
+    live.endsBy(error, !system.signal.aborted && anyInterruption(options).aborted);
     throw error;
   }
 }

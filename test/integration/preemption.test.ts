@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Phase } from '../../actors/trainer/report/reporter.ts';
+import { statusIn } from '../../src/dashboard/readers/status.ts';
 import { cxmind, start, until } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
@@ -110,6 +111,8 @@ describe('a run that is preempted', () => {
     const preemption = AbortSignal.abort(new Error('wanted back'));
     await assert.rejects(trainTiny(demo, run, items, { preemption }), /^Error: wanted back$/);
     assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);
+    const status = await statusIn(run);
+    assert.deepEqual([status?.state, status?.lastError], ['stopped', null]);
   });
 
   it('by a row that cannot be read saves what is whole, and goes on once that is mended', async () => {

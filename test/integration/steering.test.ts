@@ -205,12 +205,12 @@ describe('a run that is asked', () => {
       steps,
       Array.from({ length: more.steps }, (_, i) => i + 1),
     );
-    // A command that finds the run done, or fails before it has read the checkpoint, leaves the place of the run.
+    // A command that finds the run done, or is ended before it has read the checkpoint, leaves the place of the run.
     const place = { step: more.steps, path: more.checkpoint };
     const cancelled = { signal: AbortSignal.abort(new Error('cancelled by the test')) };
     for (const [options, state] of [
       [{}, 'done'],
-      [cancelled, 'failed'],
+      [cancelled, 'stopped'],
     ] as const) {
       const again = trainTiny(demo, run, [...items, `trainer.max_steps=${more.steps}`], options);
       await again.catch(() => undefined);

@@ -6,6 +6,7 @@
 import { freemem, hostname, totalmem } from 'node:os';
 import type { ActorState, DeviceMemory, RunStatus } from '../../../src/dashboard/api.ts';
 import type { SpanLine } from '../../../src/dashboard/readers/timeline.ts';
+import { asCxmindError } from '../../../src/errors.ts';
 import type { Logger } from '../../runtime/actor.ts';
 import type { ActorSnapshot } from '../../runtime/cell.ts';
 import type { ActorSystem } from '../../runtime/system.ts';
@@ -96,10 +97,15 @@ export class LiveRun implements Disposable {
     this.#checkpoint = { step, path };
   }
 
-  /** Notes the end of the run. @param error that ended it, if one did */
-  ends(state: 'done' | 'stopped' | 'failed', error: string | null = null): void {
+  /** Notes the end of the run. */
+  ends(state: 'done' | 'stopped'): void {
     this.#state = state;
-    this.#lastError = error;
+  }
+
+  /** Notes the error that ended the run: a failure, unless somebody asked for the end. */
+  endsBy(error: unknown, wasAskedFor: boolean): void {
+    this.#state = wasAskedFor ? 'stopped' : 'failed';
+    if (!wasAskedFor) this.#lastError = asCxmindError(error).message;
   }
 
   /** The spans of a step that began at a time of `performance.now()` and is over now. */
