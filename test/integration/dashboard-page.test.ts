@@ -111,7 +111,7 @@ function dashboardPage(): void {
       assert.ok(cards.includes(text), `${text} in ${cards}`);
     }
     await page.until(`${texts('.warnings li')}.length === ${STEPS / 4}`);
-    assert.match(await page.text('.warnings'), /warning: row 39 is odd/);
+    assert.match(await page.text('.warnings'), /\srow 39 is odd/);
     const values = Array.from({ length: STEPS }, (_, i) => madeValue(0, i + 1));
     const range = `from ${shown(Math.min(...values))} to ${shown(Math.max(...values))}`;
     const words = `critic/score/mean, ${shown(madeValue(0, STEPS))} at step ${STEPS}, ${range}`;
@@ -297,12 +297,16 @@ function dashboardPage(): void {
     await openView('overview');
     const both = `/one: .* at step 40.*; other: .* at step 5/.test(${chart('critic/score/mean')})`;
     await page.until(both);
+    assert.equal(await page.text('.legend'), 'one\nother');
   });
 
   it('draws a step that comes while it is open, in every browser that shows the run', async () => {
     second = await chromium.page(WIDE);
+    // A tab that is loaded anew shows the runs that it showed before.
+    const remembered = await page.evaluate<string>(`sessionStorage.getItem('cxmind-runs')`);
+    await second.prepare(`sessionStorage.setItem('cxmind-runs', '${remembered}')`);
     await second.open(url);
-    await second.until(`${chart('critic/score/mean')}?.includes(' at step ')`);
+    await second.until(`${chart('critic/score/mean')}?.includes('; other: ')`);
     appendFileSync(join(folder, 'metrics.jsonl'), metricLine(STEPS + 1, METRICS));
     for (const one of [page, second])
       await one.until(`/at step 41/.test(${chart('critic/score/mean')})`);

@@ -171,6 +171,11 @@ export class Page {
     await this.#send('Emulation.setEmulatedMedia', { features });
   }
 
+  /** Runs a script in every document that is opened from now on, before its own. */
+  async prepare(source: string): Promise<void> {
+    await this.#send('Page.addScriptToEvaluateOnNewDocument', { source });
+  }
+
   async open(url: string): Promise<void> {
     await this.#send('Page.navigate', { url });
   }

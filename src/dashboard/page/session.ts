@@ -74,7 +74,7 @@ export class Session {
     if (wasAlone && this.#focus !== null) this.#give(this.#focus);
     this.#place(run);
     this.#focus = run;
-    this.#tell({ type: 'selection' });
+    this.#select();
   }
 
   /** Shows a run beside the focus, or no longer; false where too many are shown already. */
@@ -85,8 +85,15 @@ export class Session {
     } else if (!isShown && run !== this.#focus) {
       this.#give(run);
     }
-    this.#tell({ type: 'selection' });
+    this.#select();
     return true;
+  }
+
+  /** Tells of another choice of runs, and remembers it, the focus first. */
+  #select(): void {
+    const others = this.shown.map(({ id }) => id).filter((id) => id !== this.#focus);
+    rememberRuns([...(this.#focus === null ? [] : [this.#focus]), ...others]);
+    this.#tell({ type: 'selection' });
   }
 
   #place(run: string): void {
@@ -108,9 +115,18 @@ export class Session {
     }
     this.#runs = event.runs;
     this.#tell({ type: 'runs' });
-    if (this.focus !== null) return;
-    const first = this.#runs.find(({ state }) => state === 'running') ?? this.#runs[0];
-    if (first !== undefined) this.setFocus(first.id);
+    if (this.focus === null) this.#open();
+  }
+
+  /** Shows the runs that this tab showed before it was loaded anew; else one that goes on. */
+  #open(): void {
+    const ids = new Set(this.#runs.map(({ id }) => id));
+    const [known, ...others] = rememberedRuns().filter((id) => ids.has(id));
+    const live = this.#runs.find(({ state }) => state === 'running') ?? this.#runs[0];
+    const first = known ?? live?.id;
+    if (first === undefined) return;
+    this.setFocus(first);
+    for (const id of others) this.setShown(id, true);
   }
 
   #connect(connection: Connection): void {
@@ -125,5 +141,24 @@ export class Session {
 
   #tell(change: Change): void {
     for (const listener of this.#listeners) listener(change);
+  }
+}
+
+const KEY = 'cxmind-runs';
+
+/** Ids of runs that this tab remembers, the focus first. */
+function rememberedRuns(): readonly string[] {
+  try {
+    return sessionStorage.getItem(KEY)?.split(' ') ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function rememberRuns(ids: readonly string[]): void {
+  try {
+    sessionStorage.setItem(KEY, ids.join(' '));
+  } catch {
+    // Without storage the choice lasts as long as the page.
   }
 }

@@ -158,7 +158,8 @@ class Metrics implements View {
       type: 'checkbox',
       on: { change: () => this.#apply({ isLog: box.checked }) },
     });
-    return element('label', { className: 'field' }, box, 'Log axis');
+    const title = 'Values of zero and below have no place on it';
+    return element('label', { className: 'field', title }, box, 'Log axis');
   }
 
   #readRange(): void {

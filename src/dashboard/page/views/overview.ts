@@ -268,7 +268,7 @@ function warningList({ warnings }: RunDetail): Content {
           { className: 'soft', dateTime: new Date(time).toISOString() },
           clockText(time),
         ),
-        visibleText(text),
+        visibleText(text.replace(/^warning: /, '')),
       ),
     );
   return element('ul', { className: 'plain-list warnings' }, rows);
