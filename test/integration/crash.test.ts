@@ -74,6 +74,9 @@ describe('a run whose actors crash', () => {
     'trainer.val_before_train=false',
   ];
 
+  /** Threads of their own for actors, and no reference among them. */
+  const fewThreads = ['trainer.local_mode=false', 'algorithm.disable_kl=true'];
+
   /** Trains with one of the reward functions above. */
   async function train(
     reward: string,
@@ -123,7 +126,7 @@ describe('a run whose actors crash', () => {
   }
 
   async function assertEnds(
-    { run, ending }: Awaited<ReturnType<typeof train>>,
+    { run, ending }: Pick<Awaited<ReturnType<typeof train>>, 'run' | 'ending'>,
     code: ErrorCode,
     message: RegExp,
   ): Promise<void> {
@@ -214,18 +217,21 @@ describe('a run whose actors crash', () => {
   it('skips an update whose gradient is not finite, and ends after three in a row', async () => {
     const { run, events, ending } = await train('tooLarge', { extra: ['trainer.max_steps=9'] });
     const message = /gradient was not finite in 3 steps in a row, the last being 3; lower worker/;
-    await assertEnds({ run, events, ending }, 'NUMERIC_NONFINITE', message);
+    await assertEnds({ run, ending }, 'NUMERIC_NONFINITE', message);
     assert.equal(events.filter(({ event }) => /update skipped/.test(event)).length, 3);
     assert.equal(numbersOf(run).length, 2);
   });
 
   it('ends with the learner, which nothing can ask again, while others work', async () => {
-    const ended = await train('steady', { onPhase: killIn('rollout', 'learner/0') });
-    await assertEnds(ended, 'ACTOR_CRASHED', /learner\/0 crashed: thread exited with code 1/);
+    const run = join(temporary.path, 'without-learner');
+    const reporter = phaseReporter(killIn('rollout', 'learner/0'));
+    const ending = trainTiny(demo, run, [...items, ...fewThreads], { reporter });
+    const message = /learner\/0 crashed: thread exited with code 1/;
+    await assertEnds({ run, ending }, 'ACTOR_CRASHED', message);
   });
 
   it('keeps the checkpoint before when the learner is lost during a save', async () => {
-    const extra = ['trainer.save_freq=1', 'trainer.max_steps=3'];
+    const extra = [...fewThreads, 'trainer.save_freq=1', 'trainer.max_steps=3'];
     let [run, found]: [string, string[]] = ['', []];
     // Writing takes milliseconds: again, until the loss falls into them.
     for (let attempt = 0; attempt < 5 && found.length !== 1; attempt++) {
@@ -234,7 +240,7 @@ describe('a run whose actors crash', () => {
       const watcher = watch(run, (_, name) => {
         if (name === '.global_step_2.partial') void workers.find('learner/0')?.terminate();
       });
-      const ending = trainTiny(demo, run, [...items, ...extra, 'trainer.local_mode=false']);
+      const ending = trainTiny(demo, run, [...items, ...extra]);
       await assert.rejects(ending, { code: 'ACTOR_CRASHED' });
       watcher.close();
       found = readdirSync(run).filter((name) => name.includes('global_step'));

@@ -2,37 +2,22 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { commands } from '../../src/cli/commands.ts';
 import { ReportingCommand } from '../../src/cli/command.ts';
-import { main } from '../../src/cli/main.ts';
-import { JsonOutput } from '../../src/cli/output/json-output.ts';
-import { mannerOf } from '../../src/cli/output/output.ts';
 import { ownStandardOutput } from '../../src/cli/terminal.ts';
+import { runJson, type JsonLine } from '../support/cxmind-process.ts';
 import { goldenPath } from '../support/golden.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { tinyItems, writeTinyDemo } from '../support/tiny-run.ts';
 
-type Line = Readonly<Record<string, unknown>> & { readonly event: string };
-
-/** Runs a command with `--json` in this process; its lines are there as soon as they are written. */
-function run(argv: readonly string[], lines: Line[] = []): Promise<number> {
-  const whole = [...argv, '--json'];
-  const output = new JsonOutput(mannerOf(whole).level, (text, written) => {
-    assert.match(text, /^[^\n]+\n$/);
-    lines.push(JSON.parse(text) as Line);
-    written();
-  });
-  return main(whole, output);
-}
-
 /** The lines of a command that does its work, and its result, which is the last one. */
-async function told(...argv: string[]): Promise<{ lines: Line[]; result: Line }> {
-  const lines: Line[] = [];
-  assert.equal(await run(argv, lines), 0, JSON.stringify(lines.at(-1)));
+async function told(...argv: string[]): Promise<{ lines: JsonLine[]; result: JsonLine }> {
+  const lines: JsonLine[] = [];
+  assert.equal(await runJson(argv, lines), 0, JSON.stringify(lines.at(-1)));
   const result = lines.at(-1)!;
   assert.deepEqual([result.event, result['command']], ['result', argv[0]]);
   return { lines, result };
 }
 
-const named = (lines: readonly Line[], event: string): Line[] =>
+const named = (lines: readonly JsonLine[], event: string): JsonLine[] =>
   lines.filter((line) => line.event === event);
 
 describe('--json', () => {
@@ -50,8 +35,8 @@ describe('--json', () => {
   for (const [name, command] of Object.entries(commands)) {
     if (!(command.prototype instanceof ReportingCommand)) continue;
     it(`tells what is wrong with a command line, with its code: ${name}`, async () => {
-      const lines: Line[] = [];
-      assert.equal(await run([name, '--no-such-flag'], lines), 2);
+      const lines: JsonLine[] = [];
+      assert.equal(await runJson([name, '--no-such-flag'], lines), 2);
       const [{ event, code, exit_code: exitCode } = assert.fail()] = lines;
       assert.deepEqual([event, code, exitCode], ['error', 'CONFIG_INVALID', 2]);
       assert.equal(lines.length, 1);

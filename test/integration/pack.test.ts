@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codeBlocks, pages, projectRoot as root } from '../support/pages.ts';
+import { writeTinyDemo } from '../support/tiny-run.ts';
 
 const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
 
@@ -62,10 +63,10 @@ describe('the packed tarball', function () {
     if (!hadBuild) rmSync(join(root, 'dist'), { recursive: true, force: true });
   });
 
-  it('installs a cxmind command that trains, on worker threads of the build', () => {
+  it('installs a cxmind command that trains, on worker threads of the build', async () => {
     const help = cxmind('--help');
     assert.match(help, /^ {2}init /m);
-    cxmind('init', 'runs/demo', '--train-rows', '4', '--val-rows', '1');
+    await writeTinyDemo(join(folder, 'runs/demo'));
     const items = [
       'config=configs/tiny.yaml',
       'data.train_files=runs/demo/closed-train.jsonl',

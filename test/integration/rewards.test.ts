@@ -28,8 +28,7 @@ def one(item, bonus=0.0):
     text = item["response"]
     print("scoring", text)
     if "hang" in text:
-        while True:
-            pass
+        time.sleep(600)
     if "die" in text:
         os._exit(3)
     if "raise" in text:

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import OpenAI from 'openai';
-import { main } from '../../src/cli/main.ts';
-import { JsonOutput } from '../../src/cli/output/json-output.ts';
 import { goldenPath } from '../support/golden.ts';
-import { cxmind, until } from '../support/cxmind-process.ts';
+import { cxmind, runJson, until, type JsonLine } from '../support/cxmind-process.ts';
 
 describe('cxmind serve', () => {
   const serve = [
@@ -21,12 +19,8 @@ describe('cxmind serve', () => {
   };
 
   it('tells its address, answers what is open at the first Ctrl-C, takes no more, and ends: with --json', async () => {
-    const lines: Record<string, unknown>[] = [];
-    const output = new JsonOutput('usual', (line, written) => {
-      lines.push(JSON.parse(line) as Record<string, unknown>);
-      written();
-    });
-    const ended = main([...serve, '--json'], output);
+    const lines: JsonLine[] = [];
+    const ended = runJson(serve, lines);
     await until(() => lines.length > 0);
     const url = String(lines[0]!['url']);
     assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/v1$/);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { NodeProcess, type Output } from '../../transport/launch/node-process.ts';
 import { isHere, quoted, sized, sshCommand } from '../../transport/launch/ssh.ts';
-import { cxmind } from '../support/cxmind-process.ts';
+import { runJson, type JsonLine } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -20,12 +20,9 @@ function keptOutput(): { output: Output; stdout: string[]; stderr: string[] } {
 /** Findings of `doctor` about hosts, without those about this machine. */
 async function findingsAbout(hostfile: string, sshOptions: readonly string[]): Promise<Finding[]> {
   const options = sshOptions.flatMap((option) => ['--ssh-option', option]);
-  const { output, ended } = cxmind(['doctor', '--json', '--hostfile', hostfile, ...options]);
-  await ended;
-  const findings = output.stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Finding);
+  const lines: JsonLine[] = [];
+  await runJson(['doctor', '--hostfile', hostfile, ...options], lines);
+  const findings = lines as unknown[] as Finding[];
   return findings.filter(({ check }) => /^[\d.]+$/.test(check));
 }
 

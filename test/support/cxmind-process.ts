@@ -1,9 +1,12 @@
+import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '../../src/cli/main.ts';
+import { JsonOutput } from '../../src/cli/output/json-output.ts';
+import { mannerOf } from '../../src/cli/output/output.ts';
 import { TextOutput } from '../../src/cli/output/text-output.ts';
 
 /** The command's own file, as `npx cxmind` runs it. */
@@ -78,6 +81,20 @@ export async function runHere(
   } finally {
     process.env = env;
   }
+}
+
+/** A line of a command with `--json`. */
+export type JsonLine = Readonly<Record<string, unknown>> & { readonly event: string };
+
+/** Runs a command with `--json` in this process. @param lines get what it writes, as soon as it is written */
+export function runJson(argv: readonly string[], lines: JsonLine[] = []): Promise<number> {
+  const whole = [...argv, '--json'];
+  const output = new JsonOutput(mannerOf(whole).level, (text, written) => {
+    assert.match(text, /^[^\n]+\n$/);
+    lines.push(JSON.parse(text) as JsonLine);
+    written();
+  });
+  return main(whole, output);
 }
 
 /** Waits until something is so; the test's own time limit is the only one. */
