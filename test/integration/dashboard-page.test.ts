@@ -117,6 +117,7 @@ function dashboardPage(): void {
     const words = `critic/score/mean, ${shown(madeValue(0, STEPS))} at step ${STEPS}, ${range}`;
     assert.equal(await page.evaluate(chart('critic/score/mean')), words);
     assert.ok(!(await page.evaluate<string>('location.href')).includes(token));
+    assert.equal(await page.evaluate('document.title'), 'Overview – one – cxmind');
   });
 
   it('draws every metric, and those alone that a search finds', async () => {

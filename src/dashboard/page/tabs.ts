@@ -5,6 +5,7 @@
 import { byId, element } from './dom.ts';
 import type { Change } from './session.ts';
 import type { View, ViewContext, ViewMaker } from './view.ts';
+import { plainText } from './visible-text.ts';
 
 /** A tab. */
 export interface Tab {
@@ -66,8 +67,10 @@ export class Tabs {
   /** Gives a change to the view in sight; the others fetch anew when they come into sight. */
   update(change: Change): void {
     const { current } = this;
-    if (change.type === 'selection') current.show();
-    else current.update?.(change);
+    if (change.type === 'selection') {
+      this.#entitle();
+      current.show();
+    } else current.update?.(change);
   }
 
   /** Opens the view of the address; the first where it names none. */
@@ -80,13 +83,20 @@ export class Tabs {
       tab.tabIndex = i === this.#open ? 0 : -1;
     }
     this.#buttons[this.#open]!.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-    const { name, title } = this.#tabs[this.#open]!;
-    document.title = `${title} – cxmind`;
+    const { name } = this.#tabs[this.#open]!;
+    this.#entitle();
     const panel = byId('view');
     panel.setAttribute('aria-labelledby', `tab-${name}`);
     panel.replaceChildren(this.current.element);
     scrollTo(0, 0);
     this.current.show();
+  }
+
+  /** Names the page by its view and its run, for whoever has several of them open. */
+  #entitle(): void {
+    const { focus } = this.#context.session;
+    const run = focus === null ? [] : [plainText(focus.name)];
+    document.title = [this.#tabs[this.#open]!.title, ...run, 'cxmind'].join(' – ');
   }
 
   #keydown(event: KeyboardEvent): void {
