@@ -4,6 +4,9 @@ import { CxmindError, messageOf, type ErrorCode } from '../errors.ts';
 
 const call = new Script('render()');
 
+/** Kinds of nodes through which a rendering comes by others more than once, or to values larger than those it is given. */
+const repeating: readonly unknown[] = ['For', 'Macro', 'CallStatement', 'CallExpression', 'Set'];
+
 /** Options of a template. */
 export interface JinjaOptions {
   /** Name of the template in messages. */
@@ -20,7 +23,8 @@ export interface JinjaOptions {
 export class JinjaTemplate {
   readonly #template = new Template('');
   readonly #options: JinjaOptions;
-  readonly #context: Context = createContext({});
+  /** Context of renderings that may take long; null for a template that is done once each of its nodes was visited. */
+  readonly #context: Context | null;
   /** Error of an earlier rendering that did not end. Another one would take as long, so it is not tried. */
   #endless: CxmindError | null = null;
 
@@ -32,6 +36,7 @@ export class JinjaTemplate {
       // The library's own constructor always trims.
       const tokens = tokenize(source, { trim_blocks: trimBlocks, lstrip_blocks: trimBlocks });
       this.#template.parsed = parse(tokens);
+      this.#context = repeats(this.#template.parsed) ? createContext({}) : null;
     } catch (cause) {
       throw this.#error(messageOf(cause), cause);
     }
@@ -40,7 +45,8 @@ export class JinjaTemplate {
   /**
    * Renders the template.
    *
-   * @param options.hasTimeLimit false leaves out the time limit, which takes a thread for each rendering
+   * @param options.hasTimeLimit false leaves out the time limit, which takes a thread for each rendering, and which a
+   *   template without loops, calls and variables of its own does not need
    * @throws the code of the options if the template raises an error or does not end
    */
   render(
@@ -49,9 +55,9 @@ export class JinjaTemplate {
   ): string {
     const { timeLimitMs: timeout = 4_000 } = this.#options;
     if (this.#endless !== null) throw this.#endless;
-    this.#context['render'] = () => this.#template.render(variables);
     try {
-      if (!hasTimeLimit) return this.#template.render(variables);
+      if (!hasTimeLimit || this.#context === null) return this.#template.render(variables);
+      this.#context['render'] = () => this.#template.render(variables);
       // V8 ends everything that runs inside this call, the loops of the library included.
       return call.runInContext(this.#context, { timeout }) as string;
     } catch (cause) {
@@ -68,4 +74,11 @@ export class JinjaTemplate {
     const { code, origin } = this.#options;
     return new CxmindError(code, `${origin}: ${reason}`, { cause, detail: { origin } });
   }
+}
+
+/** Tells whether a node of a parsed template, or one within it, is of a repeating kind. */
+function repeats(node: unknown): boolean {
+  if (typeof node !== 'object' || node === null) return false;
+  if ('type' in node && repeating.includes(node.type)) return true;
+  return Object.values(node).some(repeats);
 }
