@@ -67,7 +67,7 @@ function defaultHeldBytes(): number {
   return Math.min(totalmem(), process.constrainedMemory() || Infinity) / 8;
 }
 
-/** Places of 2^16 rows. */
+/** Places of 2^12 rows. */
 interface PlaceBlock {
   /** Offset of the row in its file, for JSON Lines; number of its row group in a Parquet file. */
   readonly start: Float64Array;
@@ -77,7 +77,7 @@ interface PlaceBlock {
   readonly pictures: Uint32Array;
 }
 
-const BLOCK_BITS = 16;
+const BLOCK_BITS = 12;
 /** File whose rows are read again, as it was when they were counted. */
 interface IndexedFile {
   readonly file: DataFile;
