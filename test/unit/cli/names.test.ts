@@ -6,7 +6,8 @@ describe('a name that there is not', () => {
   for (const argv of [['inti'], ['help', 'inti']]) {
     it(`is answered with the command that is near: ${argv.join(' ')}`, async () => {
       const text = 'no command inti, did you mean init?';
-      assert.deepEqual(await runHere(argv), { exitCode: 2, text });
+      const { exitCode, text: told } = await runHere(argv);
+      assert.deepEqual([exitCode, told], [2, text]);
     });
   }
 
@@ -30,7 +31,8 @@ describe('a name that there is not', () => {
     [['merge', '--xyzzy'], 'no flag --xyzzy; --help lists them'],
   ] as const) {
     it(`is answered with the flag that is near: ${argv.join(' ')}`, async () => {
-      assert.deepEqual(await runHere(argv), { exitCode: 2, text });
+      const { exitCode, text: told } = await runHere(argv);
+      assert.deepEqual([exitCode, told], [2, text]);
     });
   }
 
