@@ -123,7 +123,8 @@ describe('learners that share every mini-batch', () => {
       if (name === 'update') setTimeout(() => void workers.find('learner/1')?.terminate(), 5);
     });
     const threads = ['worker.actor.num_workers=2', 'trainer.local_mode=false'];
-    const ending = trainTiny(demo, run, [...items, ...threads], { reporter });
+    const few = ['worker.reward.reward_function=closed', 'algorithm.disable_kl=true'];
+    const ending = trainTiny(demo, run, [...items, ...threads, ...few], { reporter });
     await assert.rejects(ending, { code: 'ACTOR_CRASHED' });
     assert.deepEqual(workers.names, []);
   });

@@ -2,12 +2,12 @@ import { ActorSystem } from '../../actors/runtime/system.ts';
 import { spawnHoarder } from './hoarder-actor.ts';
 import { resident } from './resident.ts';
 
-/** A program that says what is resident after 100,000 messages to an actor on a thread, and after as many more, thrice. */
+/** A program that says what is resident after 50,000 messages to an actor on a thread, and after as many more, thrice. */
 await using system = new ActorSystem();
 const hoarder = await spawnHoarder(system);
 
 async function messages(): Promise<number> {
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 50; i++) {
     const asks = Array.from({ length: 1_000 }, () => {
       return hoarder.ask.count(undefined, { timeoutMs: 20_000 });
     });
