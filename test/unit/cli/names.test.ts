@@ -13,7 +13,8 @@ describe('a name that there is not', () => {
 
   it('is answered with the way to the list where no command is near', async () => {
     const text = 'no command frobnicate; `cxmind help` lists them';
-    assert.deepEqual(await runHere(['frobnicate']), { exitCode: 2, text });
+    const { exitCode, text: told } = await runHere(['frobnicate']);
+    assert.deepEqual([exitCode, told], [2, text]);
   });
 
   for (const [argv, text] of [
