@@ -36,7 +36,10 @@ type Upward =
 
 /** An envelope that the relay sends to its actor. */
 type Downward =
-  EnvelopeOf<'event'> | EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'>;
+  | EnvelopeOf<'event'>
+  | EnvelopeOf<'item'>
+  | EnvelopeOf<'reply'>
+  | EnvelopeOf<'refusal'>;
 
 /** A message whose answer has not come. */
 interface Unanswered {

@@ -32,7 +32,9 @@ const LAST_WORDS_MS = 200;
 
 /** Reply of `host.py` to a request: a value, a traceback, or a wrong number of values. */
 type Answered =
-  { readonly value: unknown } | { readonly error: string } | { readonly misfit: string };
+  | { readonly value: unknown }
+  | { readonly error: string }
+  | { readonly misfit: string };
 
 /**
  * One life of a process of Python that runs a user's code, `host.py`. It leads a group of its own: what it starts ends

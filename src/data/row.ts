@@ -19,7 +19,11 @@ export const DEFAULT_KEYS: RowKeys = {
 
 /** Reference answer of a row: text, or any other JSON value but null. */
 export type Answer =
-  string | number | boolean | readonly unknown[] | { readonly [key: string]: unknown };
+  | string
+  | number
+  | boolean
+  | readonly unknown[]
+  | { readonly [key: string]: unknown };
 
 function isAnswer(value: unknown): value is Answer {
   if (typeof value === 'object') return value !== null && !ArrayBuffer.isView(value);

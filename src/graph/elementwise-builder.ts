@@ -158,7 +158,7 @@ export class ElementwiseBuilder extends NodeBuilder {
   }
 }
 
-// prettier-ignore
+// oxfmt-ignore
 type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pow' | 'equal' | 'less' | 'greater' | 'and' | 'or';
 
 /** The right operand that changes nothing. */

@@ -42,7 +42,7 @@ const cTypes: Readonly<Record<Kind, string>> = {
  *
  * @see onnxruntime/core/session/onnxruntime_c_api.h; positions counted from its declarations
  */
-// prettier-ignore
+// oxfmt-ignore
 const table = {
   //                                       at   since   returns    takes
   CreateStatus:                           [0,   '1.0',  'status',  ['int', 'text']],

@@ -16,7 +16,8 @@ export interface GateSpec {
 
 /** Gate, or the rule by which it follows from the parts of a batch's first score. */
 export type GateChoice =
-  GateSpec | ((parts: Readonly<Record<string, number>>) => GateSpec | undefined);
+  | GateSpec
+  | ((parts: Readonly<Record<string, number>>) => GateSpec | undefined);
 
 /** Gate over a batch whose first score has the given parts. */
 export function gateOver(

@@ -63,7 +63,8 @@ export type JobOrder =
 
 /** News of jobs, from the session to the API. */
 export type JobNews =
-  DrawBatch | { readonly kind: 'failed'; readonly job: number; readonly error: WireError };
+  | DrawBatch
+  | { readonly kind: 'failed'; readonly job: number; readonly error: WireError };
 
 /** A token of a response. */
 export interface DrawEvent {

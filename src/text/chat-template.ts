@@ -9,7 +9,8 @@ import { specialTokens, type SpecialTokens } from './special-tokens.ts';
 
 /** Part of a user message. */
 export type ContentPart =
-  { readonly type: 'text'; readonly text: string } | { readonly type: 'image' | 'video' };
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' | 'video' };
 
 /** Turn of a conversation. `tool` is the result of a call that the assistant made. */
 export interface ChatMessage {

@@ -7,7 +7,8 @@ import type { RankAddress } from '../../transport/collectives/open.ts';
 export interface RankRequest {
   readonly id: number;
   readonly method:
-    Exclude<keyof Communicator, 'rank' | 'size' | typeof Symbol.asyncDispose> | 'leave';
+    | Exclude<keyof Communicator, 'rank' | 'size' | typeof Symbol.asyncDispose>
+    | 'leave';
   readonly args: readonly unknown[];
 }
 

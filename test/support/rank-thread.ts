@@ -5,7 +5,8 @@ import { doAsAsked, type RankRequest } from './rank-agent.ts';
 
 /** Joins a group, or does something in one that it has joined, by its number. */
 export type ThreadRequest =
-  { readonly handle: ThreadGroupHandle } | (RankRequest & { readonly group: number });
+  | { readonly handle: ThreadGroupHandle }
+  | (RankRequest & { readonly group: number });
 
 const rank = workerData as number;
 const port = parentPort!;

@@ -34,7 +34,8 @@ export type Event =
 /** A response of `generate`, as its file has it too. */
 export type ResponseRecord = {
   readonly [K in keyof SnakeCase<RowResponse>]: SnakeCase<RowResponse>[K] extends
-    Int32Array | Float32Array
+    | Int32Array
+    | Float32Array
     ? readonly number[]
     : SnakeCase<RowResponse>[K];
 };

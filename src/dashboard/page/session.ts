@@ -8,7 +8,8 @@ import { listen, type Connection } from './client.ts';
 
 /** A change of the shared state, or an event of the server about a run. */
 export type Change =
-  { readonly type: 'runs' | 'selection' | 'connection' } | Exclude<ServerEvent, { type: 'runs' }>;
+  | { readonly type: 'runs' | 'selection' | 'connection' }
+  | Exclude<ServerEvent, { type: 'runs' }>;
 
 /** A run that is shown, with the place of its colour. */
 export interface ShownRun {

@@ -9,7 +9,7 @@ import { erf, truncateTo } from './numeric.ts';
 import { asNode, microsoft, type None, type OpFamily } from './op.ts';
 
 /** Elementwise ops without attributes. */
-// prettier-ignore
+// oxfmt-ignore
 type PlainOp =
   | 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 'silu' | 'tanh' | 'erf' | 'abs' | 'sign' | 'sin' | 'cos'
   | 'floor' | 'not'
@@ -28,7 +28,7 @@ function share(g: GraphBuilder, larger: Value, tied: Value, dtype: DType): Value
 
 // Ops that differ in their formula alone, one a line: in C, in TypeScript, and the gradients of the operands.
 
-// prettier-ignore
+// oxfmt-ignore
 const unaryOps = {
   neg: unary('neg', 'Neg', (x) => `-${x}`, (x) => -x, (g, dy) => g.neg(dy), 'number'),
   exp: unary('exp', 'Exp', (x) => `expf(${x})`, Math.exp, (g, dy, _x, y) => g.mul(dy, y)),
@@ -76,7 +76,7 @@ const unaryOps = {
   floor: unary('floor', 'Floor', (x) => `floorf(${x})`, Math.floor, () => undefined),
 };
 
-// prettier-ignore
+// oxfmt-ignore
 const binaryOps = {
   add: binary('add', 'Add', (a, b) => `${a} + ${b}`, (a, b) => a + b, (_g, dy) => [dy, dy]),
   sub: binary('sub', 'Sub', (a, b) => `${a} - ${b}`, (a, b) => a - b, (g, dy) => [dy, g.neg(dy)]),
@@ -123,7 +123,7 @@ const binaryOps = {
   ),
 };
 
-// prettier-ignore
+// oxfmt-ignore
 const predicates = {
   equal: predicate('equal', 'Equal', (a, b) => `${a} == ${b}`, (a, b) => a === b, 'number'),
   less: predicate('less', 'Less', (a, b) => `${a} < ${b}`, (a, b) => a < b, 'number'),

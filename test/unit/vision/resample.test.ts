@@ -15,7 +15,7 @@ function patterned(width: number, height: number): PlainImage {
 
 describe('resample', () => {
   it('equals Pillow 12.3 byte for byte, narrower and taller', () => {
-    // prettier-ignore
+    // oxfmt-ignore
     assert.deepEqual([...resample(patterned(5, 4), 3, 6).data], [
       7, 59, 112, 66, 124, 186, 137, 198, 251, 51, 115, 177, 134, 157, 131, 119, 112, 165, 127, 171, 204, 182,
       167, 83, 99, 48, 102, 207, 154, 66, 93, 77, 124, 96, 150, 210, 124, 116, 93, 103, 131, 164, 170, 155, 147,
@@ -24,7 +24,7 @@ describe('resample', () => {
   });
 
   it('equals Pillow 12.3 byte for byte, wider and flatter', () => {
-    // prettier-ignore
+    // oxfmt-ignore
     assert.deepEqual([...resample(patterned(5, 4), 7, 2).data], [
       61, 115, 136, 85, 119, 166, 109, 139, 163, 114, 167, 103, 151, 107, 136, 125, 108, 175, 75, 145, 197, 99,
       159, 88, 137, 116, 120, 143, 100, 156, 93, 146, 168, 130, 169, 116, 160, 143, 124, 171, 101, 161,
@@ -47,11 +47,11 @@ describe('resample', () => {
       const image = { width: 4, height: 3, mode, data: samples(count), isIndexed: false };
       return [...new Resampler().resize(image, 3, 2).data];
     };
-    // prettier-ignore
+    // oxfmt-ignore
     assert.deepEqual(resized('LA', 2), [76, 104, 115, 143, 135, 173, 139, 179, 109, 79, 83, 116]);
-    // prettier-ignore
+    // oxfmt-ignore
     assert.deepEqual(resized('RGBA', 4), [60, 103, 125, 193, 66, 77, 157, 157, 51, 136, 127, 120, 189, 185, 77, 66, 126, 134, 69, 129, 120, 86, 128, 191]);
-    // prettier-ignore
+    // oxfmt-ignore
     assert.deepEqual(resized('CMYK', 4), [77, 114, 108, 193, 79, 91, 179, 157, 79, 159, 104, 120, 138, 175, 125, 66, 139, 158, 50, 129, 140, 87, 121, 191]);
   });
 

@@ -7,7 +7,7 @@ const cTypes = { pointer: 'void *', int: 'int', memory: 'void *' } as const;
 type Kind = keyof typeof cTypes;
 
 /** Functions that are called, with the kinds of their arguments. Each returns an error code. */
-// prettier-ignore
+// oxfmt-ignore
 const table = {
   Init_thread:          ['pointer', 'pointer', 'int', 'memory'],
   Initialized:          ['memory'],
