@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { writeDemo } from '../../src/demo/write.ts';
 import { bin, cxmind, runHere, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -10,6 +9,7 @@ import {
   endlessItems,
   numbersOf,
   tinyItems,
+  trainItems,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
@@ -88,35 +88,18 @@ describe('cxmind launch over three hosts', function () {
   /** Number of processes on each host. */
   const nodeCounts = (): number[] => hosts.hosts.map((host) => hosts.processesOn(host).length);
 
-  it('trains the quickstart model as one process alone does, with actors on every host', async () => {
-    const quickstart = join(folder.path, 'quickstart');
-    const rows = { closedTrain: 12, closedValidation: 3, openTrain: 1, openValidation: 1 };
-    await writeDemo(quickstart, { seed: 1, rows });
-    const itemsOf = (run: string): string[] => [
-      'config=configs/quickstart.yaml',
-      `data.train_files=${quickstart}/closed-train.jsonl`,
-      `data.val_files=${quickstart}/closed-validation.jsonl`,
-      `data.image_dir=${quickstart}`,
-      `worker.actor.model.model_path=${quickstart}/model`,
-      `trainer.save_checkpoint_path=${run}`,
-      'data.max_response_length=24',
-      'data.rollout_batch_size=6',
-      'worker.actor.global_batch_size=3',
-      'worker.rollout.n=4',
-      'worker.actor.micro_batch_size_per_device_for_update=12',
-      'worker.actor.micro_batch_size_per_device_for_experience=12',
-      // what the model says first is worth nothing to the quickstart's own reward, and nothing would be learned
-      'worker.reward.reward_function=test/support/letters-reward.ts:score',
-      'trainer.max_steps=2',
-      'trainer.local_mode=true',
-    ];
+  it('trains as one process alone does, with actors on every host', async () => {
+    const itemsOf = (run: string): string[] =>
+      tinyItems(demo, run, [
+        ...items,
+        // what the model says first is worth nothing to the usual reward, and nothing would be learned
+        'worker.reward.reward_function=test/support/letters-reward.ts:score',
+        'trainer.max_steps=2',
+      ]);
     const [run, alone] = [newRun(), newRun()];
     const launched = launch([], ['train', ...itemsOf(run)]);
     assert.equal(await launched.ended, 0, launched.output.stderr);
-    // Not in this process: a test before may have left ONNX Runtime here, with the number of threads it had, and
-    // matrix products of this model's size are summed in parts that follow the number of threads.
-    const single = cxmind(['train', ...itemsOf(alone)]);
-    assert.equal(await single.ended, 0, single.output.stderr);
+    await trainItems(itemsOf(alone));
     assert.deepEqual(numbersOf(run), numbersOf(alone));
     for (const { 'actor/grad_norm': norm } of numbersOf(run)) assert.ok(norm! > 0);
     const weights = [run, alone].map((one) =>
