@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openModel } from '../../src/cli/open-model.ts';
+import { demoModelSize } from '../../src/demo/checkpoint.ts';
+import type { DemoModelSize } from '../../src/demo/families.ts';
 import { writeDemo } from '../../src/demo/write.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import { keyOf } from '../../src/rng.ts';
@@ -15,12 +17,18 @@ import type { ClientOrder, ClientResult } from './processes/chat-clients.ts';
 const CLIENTS = 32;
 const REQUESTS = 128;
 const NEW_TOKENS = 128;
-const MODEL = 'demo';
+/** Models by name: the demo's, whose tokens cost less than any real one's, and one of 4 M parameters. */
+const models: Readonly<Record<string, DemoModelSize>> = {
+  demo: demoModelSize,
+  '4M': {
+    ...demoModelSize,
+    ...{ hiddenSize: 256, layers: 4, heads: 8, kvHeads: 2, intermediateSize: 704 },
+  },
+};
 const messages = [
   { role: 'user' as const, content: 'Which finding does the picture show?', name: null },
 ];
 const body = {
-  model: MODEL,
   messages: messages.map(({ role, content }) => ({ role, content })),
   max_completion_tokens: NEW_TOKENS,
 };
@@ -36,10 +44,14 @@ async function order(clients: ChildProcess, given: ClientOrder): Promise<Measure
  * same requests in one call.
  */
 export async function benchServe(): Promise<void> {
+  for (const [name, size] of Object.entries(models)) await benchModel(name, size);
+}
+
+async function benchModel(name: string, modelSize: DemoModelSize): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cxmind-serve-'));
   const clients = fork(join(import.meta.dirname, 'processes/chat-clients.ts'));
   try {
-    const { model: directory } = await writeDemo(join(folder, 'demo'), { seed: 1 });
+    const { model: directory } = await writeDemo(join(folder, 'demo'), { seed: 1, modelSize });
     // The API and the clients have a core of their own.
     const threads = Math.max(1, availableParallelism() - 1);
     using model = await openModel(directory, {
@@ -55,7 +67,7 @@ export async function benchServe(): Promise<void> {
       { config, device, arena, chat, tokenizer: samples.tokenizer },
       {
         ...limits,
-        servedModelName: MODEL,
+        servedModelName: name,
         apiKey: null,
         maxQueue: CLIENTS,
         maxRequestBytes: 2 ** 20,
@@ -88,10 +100,14 @@ export async function benchServe(): Promise<void> {
       return { tokensPerSecond: tokens / (now() - start) };
     };
     for (const stream of [false, true]) {
-      const sent = { ...body, ...(stream && { stream, stream_options: { include_usage: true } }) };
+      const sent = {
+        model: name,
+        ...body,
+        ...(stream && { stream, stream_options: { include_usage: true } }),
+      };
       const given = { url, clients: CLIENTS, requests: REQUESTS, body: sent };
       const params = {
-        model: MODEL,
+        model: name,
         clients: CLIENTS,
         newTokens: NEW_TOKENS,
         threads,
