@@ -143,9 +143,8 @@ export async function trainOn(
     return summary;
   } catch (error) {
     // The loss of an actor cancels the work of the others. The loss is the reason, not the cancelled work.
-    const isLoss = system.signal.aborted;
-    const ended: unknown = isLoss ? system.signal.reason : error;
-    live.endsBy(ended, !isLoss && anyInterruption(options).aborted);
+    const ended: unknown = system.signal.aborted ? system.signal.reason : error;
+    live.endsBy(ended, anyInterruption(options));
     throw withWayOut(ended);
   }
 }

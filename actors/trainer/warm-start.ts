@@ -76,7 +76,7 @@ export async function trainSupervised(
     live.ends(step === steps ? 'done' : 'stopped');
     return summary;
   } catch (error) {
-    live.endsBy(error, !system.signal.aborted && anyInterruption(options).aborted);
+    live.endsBy(error, anyInterruption(options));
     throw error;
   }
 }

@@ -102,8 +102,13 @@ export class LiveRun implements Disposable {
     this.#state = state;
   }
 
-  /** Notes the error that ended the run: a failure, unless somebody asked for the end. */
-  endsBy(error: unknown, wasAskedFor: boolean): void {
+  /**
+   * Notes the error that ended the run: a failure, unless somebody asked for the end before an actor was lost.
+   *
+   * @param interruption aborted by whoever asks for the end
+   */
+  endsBy(error: unknown, interruption: AbortSignal): void {
+    const wasAskedFor = interruption.aborted && !this.#options.system.signal.aborted;
     this.#state = wasAskedFor ? 'stopped' : 'failed';
     if (!wasAskedFor) this.#lastError = asCxmindError(error).message;
   }
