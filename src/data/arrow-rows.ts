@@ -11,11 +11,9 @@ import {
 } from 'apache-arrow';
 import { decompressFrameSync } from 'lz4-napi';
 import { plainValue } from './plain-value.ts';
-import { chunksOf, openDataFile, unreadable, type RawRow } from './raw-row.ts';
+import { chunksOf, MAX_BUFFER_BYTES, openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
-/** Largest decompressed column of a batch. */
-const MAX_BUFFER_BYTES = 2 ** 30;
 /** Start of a file in file form: this magic, then the stream form, then a table of contents. */
 const ARROW_MAGIC = Buffer.from('ARROW1\0\0');
 

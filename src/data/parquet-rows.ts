@@ -9,13 +9,11 @@ import {
 } from 'hyparquet';
 import { compressors as allCompressors } from 'hyparquet-compressors';
 import { plainValue } from './plain-value.ts';
-import { openDataFile, unreadable, type RawRow } from './raw-row.ts';
+import { MAX_BUFFER_BYTES, openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
 /** Most rows in a byte of a file. A row of text takes more than a bit, so a higher count is wrong. */
 const MAX_ROWS_PER_BYTE = 64;
-/** Largest decompressed page. */
-const MAX_BUFFER_BYTES = 2 ** 30;
 
 /** The part of a file that is read. */
 export interface ReadOptions {
@@ -56,13 +54,16 @@ export async function* parquetRows(
   }
 }
 
+/** Bound of a page; Node takes none of 0. */
+const atMost = (bytes: number): { maxOutputLength: number } => ({
+  maxOutputLength: Math.max(1, bytes),
+});
+
 /** Compressors that Node has too, many times as fast as in JavaScript. None gives more bytes than the file claims. */
 const native: Compressors = {
-  GZIP: (input, sizeBytes) => gunzipSync(input, { maxOutputLength: Math.max(1, sizeBytes) }),
-  BROTLI: (input, sizeBytes) =>
-    brotliDecompressSync(input, { maxOutputLength: Math.max(1, sizeBytes) }),
-  ZSTD: (input, sizeBytes) =>
-    zstdDecompressSync(input, { maxOutputLength: Math.max(1, sizeBytes) }),
+  GZIP: (input, sizeBytes) => gunzipSync(input, atMost(sizeBytes)),
+  BROTLI: (input, sizeBytes) => brotliDecompressSync(input, atMost(sizeBytes)),
+  ZSTD: (input, sizeBytes) => zstdDecompressSync(input, atMost(sizeBytes)),
 };
 
 /** Compressors of Parquet pages. Each allocates the size that the file claims, which is bounded here. */

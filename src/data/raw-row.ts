@@ -33,6 +33,9 @@ export interface ByteRange {
   readonly bytes: number;
 }
 
+/** Largest decompressed page of a Parquet file, or column of an Arrow batch, in bytes. */
+export const MAX_BUFFER_BYTES = 2 ** 30;
+
 /** Bytes read from a file at a time. */
 const CHUNK_BYTES = 2 ** 18;
 
