@@ -23,10 +23,7 @@ export async function modelDirectory(
 ): Promise<string> {
   if (await exists(model)) return modelIn(model, trained);
   if (!isHubId(model)) return model;
-  const { openRepository } = await import('./repository.ts');
-  const repository = await openRepository('model', model, settings);
-  await repository.fetch(repository.files.filter((path) => CHECKPOINT_FILE.test(path)));
-  return repository.directory;
+  return fetched(model, settings, (path) => CHECKPOINT_FILE.test(path));
 }
 
 /**
@@ -41,11 +38,22 @@ export async function configDirectory(
 ): Promise<string> {
   if (await exists(join(model, 'config.json'))) return model;
   if ((await exists(model)) || !isHubId(model)) return modelDirectory(model, settings);
+  return fetched(
+    model,
+    settings,
+    (path) => CHECKPOINT_FILE.test(path) && !/\.safetensors$/.test(path),
+  );
+}
+
+/** Directory of a model of the hub, with the files that are wanted. The hub's SDK is loaded by runs that come here. */
+async function fetched(
+  model: string,
+  settings: HubSettings,
+  isWanted: (path: string) => boolean,
+): Promise<string> {
   const { openRepository } = await import('./repository.ts');
   const repository = await openRepository('model', model, settings);
-  await repository.fetch(
-    repository.files.filter((path) => CHECKPOINT_FILE.test(path) && !/\.safetensors$/.test(path)),
-  );
+  await repository.fetch(repository.files.filter(isWanted));
   return repository.directory;
 }
 
