@@ -9,7 +9,6 @@ import {
   endlessItems,
   numbersOf,
   tinyItems,
-  trainItems,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
@@ -89,17 +88,16 @@ describe('cxmind launch over three hosts', function () {
   const nodeCounts = (): number[] => hosts.hosts.map((host) => hosts.processesOn(host).length);
 
   it('trains as one process alone does, with actors on every host', async () => {
-    const itemsOf = (run: string): string[] =>
-      tinyItems(demo, run, [
-        ...items,
-        // what the model says first is worth nothing to the usual reward, and nothing would be learned
-        'worker.reward.reward_function=test/support/letters-reward.ts:score',
-        'trainer.max_steps=2',
-      ]);
+    const short = [
+      ...items,
+      // what the model says first is worth nothing to the usual reward, and nothing would be learned
+      'worker.reward.reward_function=test/support/letters-reward.ts:score',
+      'trainer.max_steps=2',
+    ];
     const [run, alone] = [newRun(), newRun()];
-    const launched = launch([], ['train', ...itemsOf(run)]);
+    const launched = launch([], ['train', ...tinyItems(demo, run, short)]);
     assert.equal(await launched.ended, 0, launched.output.stderr);
-    await trainItems(itemsOf(alone));
+    await trainTiny(demo, alone, short);
     assert.deepEqual(numbersOf(run), numbersOf(alone));
     for (const { 'actor/grad_norm': norm } of numbersOf(run)) assert.ok(norm! > 0);
     const weights = [run, alone].map((one) =>
