@@ -42,10 +42,10 @@ function linesOf({ listing, status, warnings }: RunDetail): string[] {
     ),
     `  checkpoint: ${saved}`,
   );
-  const doing = [
-    ...phases.map(({ name }) => name),
-    ...progress.map(({ name, done, total }) => `${name} ${done}/${total}`),
-  ];
+  const doing =
+    progress.length > 0
+      ? progress.map(({ name, done, total }) => `${name} ${done}/${total}`)
+      : phases.map(({ name }) => name);
   if (goesOn && doing.length > 0) lines.push(`  now: ${doing.join(', ')}`);
   if (goesOn) lines.push(...actors.map(actorLine));
   if (lastError !== null) lines.push(`  error: ${lastError}`);
