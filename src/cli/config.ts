@@ -5,7 +5,7 @@ import { itemArgs, printConfig } from './config-items.ts';
 
 export class ConfigCommand extends ReportingCommand {
   static override summary = 'Print a resolved config, or explain a key of it.';
-  static override usage = 'config [config=FILE] [path.to.key=value ...] [--explain KEY] [--table]';
+  static override usage = 'config [config=FILE] [path.to.key=value ...]';
   static override examples = [
     '<%= config.bin %> config config=configs/cx-closed.yaml worker.rollout.n=10',
     '<%= config.bin %> config --explain worker.actor.clip_ratio_low',

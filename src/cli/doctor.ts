@@ -22,7 +22,6 @@ export class Doctor extends ReportingCommand {
       description: 'as `ssh -o` takes it; may be given several times',
       multiple: true,
       multipleNonGreedy: true,
-      default: [],
     }),
     online: Flags.boolean({ description: 'ask the hub too whether it answers' }),
   };
@@ -34,7 +33,7 @@ export class Doctor extends ReportingCommand {
     const { thisMachine } = await import('../doctor/this-machine.ts');
     const { openPart } = await import('./open-part.ts');
     const machine = thisMachine(openPart);
-    const { hostfile, online, 'ssh-option': sshOptions } = flags;
+    const { hostfile, online, 'ssh-option': sshOptions = [] } = flags;
     const found = await Promise.all([
       examine(machine),
       hostfile === undefined ? [] : hostFindings(hostfile, sshOptions),

@@ -27,7 +27,9 @@ const evalFlags = {
   }),
   limit: Flags.integer({ description: 'ask only the first rows of each file', min: 1 }),
   n: Flags.string({ description: 'answers to each question' }),
-  temperature: Flags.string({ description: '0 takes the likeliest token' }),
+  temperature: Flags.string({
+    description: 'below 1 likely tokens come more often; 0 takes the likeliest',
+  }),
   'top-p': Flags.string({ description: 'keep tokens up to this mass' }),
   'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all' }),
   seed: Flags.string({ description: 'seed of the sampler' }),

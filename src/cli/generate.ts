@@ -18,7 +18,6 @@ const repeated = (description: string) =>
     multiple: true,
     multipleNonGreedy: true,
     exclusive: ['data'],
-    default: [],
   });
 
 export class Generate extends ReportingCommand {
@@ -28,9 +27,10 @@ export class Generate extends ReportingCommand {
     'of a data set, with one line for each response: {"index", "sample", "response", "token_ids", ' +
     '"log_probs", "finish_reason"}. The same seed gives the same tokens.';
   static override examples = [
-    '<%= config.bin %> generate --model demo/model "<image>Which finding is it?" --image chest.png',
-    '<%= config.bin %> generate --model demo/model --data demo/open-validation.jsonl --out answers.jsonl --n 4',
+    '<%= config.bin %> generate --model runs/demo/model "<image>Which finding is it?" --image runs/demo/images/closed-validation/00000.png',
+    '<%= config.bin %> generate --model runs/demo/model --data runs/demo/open-validation.jsonl --out answers.jsonl --n 4',
   ];
+  static override usage = 'generate --model MODEL (PROMPT | --data FILE) [FLAGS]';
   static override args = {
     prompt: Args.string({ description: 'what to answer' }),
   };
@@ -38,10 +38,16 @@ export class Generate extends ReportingCommand {
     model: modelFlag,
     image: repeated('picture of the prompt, in order'),
     video: repeated('video of the prompt, in order'),
-    data: Flags.string({ description: 'JSONL or JSON file of prompts', dependsOn: ['out'] }),
+    data: Flags.string({
+      description: 'rows to answer, a source as of data.val_files',
+      dependsOn: ['out'],
+    }),
     out: pathFlag({ description: 'JSONL file to write', dependsOn: ['data'] }),
     n: Flags.string({ description: 'responses to each prompt', default: '1' }),
-    temperature: Flags.string({ description: '0 takes the likeliest token', default: '1' }),
+    temperature: Flags.string({
+      description: 'below 1 likely tokens come more often; 0 takes the likeliest',
+      default: '1',
+    }),
     'top-p': Flags.string({ description: 'keep tokens up to this mass', default: '1' }),
     'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all', default: '-1' }),
     seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
@@ -130,7 +136,10 @@ function flagOf(path: string): string {
 /** A prompt of the command line; pictures or videos without a marker stand before the text. */
 function promptRow(
   text: string,
-  { image: images, video: videos }: { readonly image: string[]; readonly video: string[] },
+  {
+    image: images = [],
+    video: videos = [],
+  }: Readonly<Record<'image' | 'video', string[] | undefined>>,
 ): DatasetRow {
   const [marker, count] =
     videos.length > 0 ? ['<video>', videos.length] : ['<image>', images.length];

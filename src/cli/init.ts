@@ -11,7 +11,7 @@ export class Init extends ReportingCommand {
     'The checkpoint has random weights and a tokenizer of its own. Closed and open questions, each with ' +
     'a training and a validation part that share no picture, lie beside it as JSONL. A model without vision reads in words ' +
     'what the pictures show.';
-  static override examples = ['<%= config.bin %> init demo --seed 7'];
+  static override examples = ['<%= config.bin %> init runs/demo --seed 7'];
   static override args = {
     directory: pathArg({ description: 'folder to write, new or empty', default: 'demo' }),
   };

@@ -29,17 +29,17 @@ import { packageRoot } from './package-root.ts';
 
 /** The flags of `launch`. */
 const launchFlags = {
+  np: Flags.integer({
+    char: 'n',
+    description: 'slots to use, host after host; by default all',
+    min: 1,
+  }),
   hostfile: pathFlag({ description: 'hosts and their slots, in Open MPI syntax' }),
   host: Flags.string({
     description: 'hosts, as in node01:2,node02; narrows the hostfile where both are given',
   }),
   'default-hostfile': pathFlag({
     description: 'hosts that --hostfile may name by number, as in +n0',
-  }),
-  np: Flags.integer({
-    char: 'n',
-    description: 'slots to use, host after host; by default all',
-    min: 1,
   }),
   oversubscribe: Flags.boolean({ description: 'allow more than there are slots' }),
   'head-slots': Flags.integer({
@@ -51,7 +51,6 @@ const launchFlags = {
     description: 'as `ssh -o` takes it; may be given several times',
     multiple: true,
     multipleNonGreedy: true,
-    default: [],
   }),
   'remote-command': Flags.string({
     description: 'what starts a node on the other hosts; by default this cxmind at the same path',
@@ -95,8 +94,7 @@ export class Launch extends ReportingCommand {
     'Starts a node on each host over ssh and runs the command here, its actors spread over the nodes. Hosts are ' +
     "given as for Open MPI's mpirun: a hostfile with slots, or a list. What nodes print has [host rank] before it; " +
     'the first that fails ends the run, with its exit code and its last lines.';
-  static override usage =
-    'launch (--hostfile FILE | --host LIST) [--np N] -- train config=FILE ...';
+  static override usage = 'launch [FLAGS] -- train config=FILE ...';
   static override examples = [
     '<%= config.bin %> launch --hostfile hosts -- train config=configs/cx-closed.yaml',
     '<%= config.bin %> launch --host node01:4,node02:4 --np 6 -- train config=configs/cx-closed.yaml',
@@ -166,7 +164,7 @@ async function writeKeys(path: string): Promise<void> {
  * @throws CONFIG_INVALID for hosts that are wrong or too few, PEER_LOST for a host that does not report its cores
  */
 async function sharesOf(flags: LaunchFlags): Promise<Share[]> {
-  const hosts = await sized(await hostsIn(flags), flags['ssh-option']);
+  const hosts = await sized(await hostsIn(flags), flags['ssh-option'] ?? []);
   return mapBySlot(hosts, flags.np, flags.oversubscribe);
 }
 
@@ -194,7 +192,7 @@ function gatherOver(shares: readonly Share[], flags: LaunchFlags, output: Output
     shares,
     localCommand: node,
     remoteCommand: flags['remote-command'] ?? `exec ${node.map(quoted).join(' ')}`,
-    sshOptions: flags['ssh-option'],
+    sshOptions: flags['ssh-option'] ?? [],
     headAddress: flags['head-address'],
     port: flags.port,
     headSlots: flags['head-slots'] ?? 0,

@@ -66,6 +66,12 @@ function oclifOptions(): Interfaces.Options {
         topicSeparator: ' ',
         additionalHelpFlags: ['-h'],
         commands: { strategy: 'explicit', target, identifier: 'commands' },
+        helpOptions: {
+          docopts: false,
+          flagSortOrder: 'none',
+          hideCommandSummaryInDescription: true,
+          maxWidth: process.stdout.columns ?? 80,
+        },
       },
     },
   };

@@ -15,6 +15,7 @@ export class Merge extends ReportingCommand {
   static override examples = [
     '<%= config.bin %> merge --local_dir runs/quickstart/global_step_130/actor --out merged --dtype bf16',
   ];
+  static override usage = 'merge --local_dir DIR [FLAGS]';
   static override flags = {
     local_dir: pathFlag({
       description:

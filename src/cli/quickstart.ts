@@ -11,7 +11,7 @@ export class Quickstart extends ClusterCommand {
   static override description =
     'Writes the demo (init), warms the model up on a few reference answers (sft) and trains it by GRPO ' +
     '(train), all with configs/quickstart.yaml. Values may be laid over it as for train.';
-  static override usage = 'quickstart [--seed N] [--folder DIR] [path.to.key=value ...]';
+  static override usage = 'quickstart [path.to.key=value ...]';
   static override examples = ['<%= config.bin %> quickstart --seed 2 trainer.max_steps=40'];
   static override strict = false;
   static override args = itemArgs;

@@ -11,7 +11,9 @@ export const controlFlags = {
     description: 'above 1, tokens of prompt and response come less often',
   }),
   'presence-penalty': Flags.string({ description: 'taken off logits of tokens that were said' }),
-  'frequency-penalty': Flags.string({ description: 'the same, for each time that they were said' }),
+  'frequency-penalty': Flags.string({
+    description: 'taken off logits of tokens for each time that they were said',
+  }),
   'bad-words': Flags.string({
     description: 'text that no answer has; may be given again',
     multiple: true,

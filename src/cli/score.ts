@@ -11,8 +11,9 @@ export class Score extends ReportingCommand {
     'temperature 1. On request also the gradient of the sum of all log-probabilities, each times its ' +
     "weight in the row's optional `weights`, for every parameter under its Hugging Face name.";
   static override examples = [
-    '<%= config.bin %> score --model demo/model --data demo/closed-validation.jsonl --out scores.jsonl',
+    '<%= config.bin %> score --model runs/demo/model --data runs/demo/closed-validation.jsonl --out scores.jsonl',
   ];
+  static override usage = 'score --model MODEL --data FILE --out FILE [FLAGS]';
   static override flags = {
     model: modelFlag,
     data: Flags.string({ description: 'JSONL or JSON file', required: true }),

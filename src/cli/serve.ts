@@ -13,14 +13,20 @@ export class Serve extends ReportingCommand {
     'CXMIND_API_KEY in the environment is the key that clients must send. Pictures come as data URLs. The first ' +
     'Ctrl-C answers what is open and takes no more, the second ends at once.';
   static override examples = [
-    '<%= config.bin %> serve --model demo/model',
+    '<%= config.bin %> serve --model runs/demo/model',
     '<%= config.bin %> serve --model runs/quickstart --port 9000 --served-model-name reader',
   ];
+  static override usage = 'serve --model MODEL [FLAGS]';
   static override flags = {
     model: modelFlag,
     'served-model-name': Flags.string({ description: 'name in requests; by default --model' }),
     host: Flags.string({ description: 'address to listen on', default: '127.0.0.1' }),
-    port: Flags.integer({ description: '0 takes a free one', default: 8000, min: 0, max: 65_535 }),
+    port: Flags.integer({
+      description: 'port to listen at; 0 takes a free one',
+      default: 8000,
+      min: 0,
+      max: 65_535,
+    }),
     'max-model-len': Flags.integer({
       description: 'most tokens of a conversation with its response',
       default: 4096,
