@@ -70,7 +70,7 @@ function oclifOptions(): Interfaces.Options {
           docopts: false,
           flagSortOrder: 'none',
           hideCommandSummaryInDescription: true,
-          maxWidth: process.stdout.columns ?? 80,
+          maxWidth: process.stdout.isTTY ? process.stdout.columns : 80,
         },
       },
     },
