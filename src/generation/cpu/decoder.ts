@@ -96,7 +96,7 @@ export class CpuDecoder implements StepDecoder {
     const form = count < FEWEST_COLUMNS ? 'rows' : 'columns';
     const { project, attend, distribution } = this.#blocks[form].open();
     const cached = sequences.map((sequence) => sequence.cached);
-    this.#cache.reserve(Math.max(...cached) + 1, count);
+    this.#cache.fit(Math.max(...cached) + 1, count);
     if (count !== this.#boundSlots || this.#cache.length !== this.#boundLength) {
       this.#bind(form, count);
     }

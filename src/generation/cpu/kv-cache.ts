@@ -85,21 +85,31 @@ export class KvCache {
     this.#length = 0;
   }
 
-  /** Makes room for `tokens` tokens a sequence, where the first `slots` slots are occupied. */
-  reserve(tokens: number, slots: number): void {
-    if (tokens <= this.#length) return;
-    const { capacity, kvHeads } = this.shape;
-    const [from, to] = [this.#length, lengthFor(tokens, capacity)];
+  /**
+   * Makes room for the first `slots` slots, whose longest sequence has `tokens` tokens. Room of which half or more would
+   * be empty is given up: one long sequence must not slow all that come after it.
+   */
+  fit(tokens: number, slots: number): void {
+    const length = lengthFor(tokens, this.shape.capacity);
+    if (length > this.#length || 2 * length <= this.#length) this.#resize(length, slots);
+  }
+
+  /** Lays the first `slots` slots out anew, each with `to` positions. */
+  #resize(to: number, slots: number): void {
+    const from = this.#length;
+    const kept = Math.min(from, to);
+    const groups = slots * this.shape.kvHeads;
     this.#length = to;
     for (const block of [...this.#keys, ...this.#values]) {
       const width = block.shape[1]!;
-      // From the last, so that nothing is overwritten before it was moved.
-      for (let i = slots * kvHeads - 1; i > 0; i--) {
-        const start = i * from * width;
-        block.data.copyWithin(i * to * width, start, start + from * width);
+      for (let i = 1; i < groups; i++) {
+        // In the order in which nothing is overwritten before it was moved.
+        const group = to > from ? groups - i : i;
+        const start = group * from * width;
+        block.data.copyWithin(group * to * width, start, start + kept * width);
       }
     }
-    for (let slot = 0; slot < slots; slot++) this.#empty(slot, from);
+    if (to > from) for (let slot = 0; slot < slots; slot++) this.#empty(slot, from);
   }
 
   /** The first `slots` slots of a layer's keys, `[slots · K, length, d + 1]`. */
@@ -114,7 +124,8 @@ export class KvCache {
 
   /** Writes a prompt of `tokens` tokens to the first free slot, from position 0. */
   write(slot: number, prompt: readonly PromptKeysValues[], tokens: number): void {
-    this.reserve(tokens, slot);
+    // Never less: the sequences before it may be longer.
+    this.fit(Math.max(tokens, this.#length), slot);
     const { kvHeads, headDim } = this.shape;
     for (const [layer, { key, value }] of prompt.entries()) {
       const keys = this.#keys[layer]!.data;

@@ -66,9 +66,26 @@ describe('KvCache', () => {
   it('grows to its capacity and no further', () => {
     const cache = new KvCache(shape);
     cache.write(0, prompt(4, 60), 60);
-    cache.reserve(70, 1);
+    cache.fit(70, 1);
     assert.equal(cache.length, 70);
     assertHolds(cache, 0, 4, 60);
+  });
+
+  it('shrinks where half of it would be empty, and keeps what the slots hold', () => {
+    const cache = new KvCache(shape);
+    cache.write(0, prompt(1, 2), 2);
+    cache.write(1, prompt(2, 31), 31);
+    cache.write(2, prompt(3, 70), 70);
+    cache.fit(36, 2);
+    assert.equal(cache.length, 70);
+    cache.fit(31, 2);
+    assert.equal(cache.length, 32);
+    assertHolds(cache, 0, 1, 2);
+    assertHolds(cache, 1, 2, 31);
+    cache.fit(33, 2);
+    assert.equal(cache.length, 64);
+    assertHolds(cache, 0, 1, 2);
+    assertHolds(cache, 1, 2, 31);
   });
 
   it('appends one token to each of the first slots, where each ends', () => {
