@@ -1,4 +1,4 @@
-import type { Program, Recording, View, Workspace } from '../device/device.ts';
+import type { Program, Recording, View, Views, Workspace } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
@@ -119,9 +119,12 @@ export class PagedDecoder implements StepDecoder {
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#enter = compile(enterGraph(text, dtype));
     const { pagedStep } = architectureOf(config).decoder;
-    this.#layers = sharedByAdapters(layerNames(text.layers), adapters, (own) =>
-      compile(pagedStep(text, PAGE_ROWS, own, dtype)),
-    );
+    const layersOf = (names: readonly string[], isLast: boolean): Program[] =>
+      sharedByAdapters(names, adapters, (own) =>
+        compile(pagedStep(text, PAGE_ROWS, isLast, own, dtype)),
+      );
+    const names = layerNames(text.layers);
+    this.#layers = [...layersOf(names.slice(0, -1), false), ...layersOf(names.slice(-1), true)];
     this.#logits = compile(logitsGraph(text, dtype));
     this.#owned = owned.move();
   }
@@ -197,21 +200,32 @@ export class PagedDecoder implements StepDecoder {
   ): void {
     const { device, sampler } = this.#options;
     const { embedding, layers, head } = this.#weights;
-    const { cos, sin, rows } = this.#constants;
+    const { cos, sin, rows: slots } = this.#constants;
     const given = Object.fromEntries(
       columns.map((name, i) => [name, device.part(input, i * count, [count, 1])]),
     ) as Record<Column, View>;
     const table = device.part(input, columns.length * count, [count, this.#mostPages]);
     workspace.reset();
-    const entered = this.#enter.run({ ...given, table, embedding, cos, sin }, workspace);
-    let hidden = entered['hidden']!;
+    const norms = layers.map(({ inputNorm }) => inputNorm!);
+    const start = { ...given, table, embedding, cos, sin, inputNorm: norms[0]! };
+    const { hidden, normed, ...entered } = this.#enter.run(start, workspace);
+    let rows: Views = { hidden: hidden!, normed: normed! };
     for (const [i, { keys, values }] of this.#cache.layers.entries()) {
-      const inputs = { ...entered, hidden, keys, values, ...layers[i] };
+      const nextNorm = norms[i + 1];
+      const inputs = {
+        ...entered,
+        ...rows,
+        keys,
+        values,
+        ...layers[i],
+        ...(nextNorm && { nextNorm }),
+      };
       const into = { nextKeys: keys, nextValues: values };
-      hidden = this.#layers[i]!.run(inputs, workspace, into)['output']!;
+      const { output, nextNormed } = this.#layers[i]!.run(inputs, workspace, into);
+      rows = { hidden: output!, ...(nextNormed && { normed: nextNormed }) };
     }
-    this.#logits.run({ ...given, ...head, hidden }, workspace, { logits });
-    const draws = { ...given, logits, rows: device.part(rows, 0, [count]) };
+    this.#logits.run({ ...given, ...head, ...rows }, workspace, { logits });
+    const draws = { ...given, logits, rows: device.part(slots, 0, [count]) };
     sampler.queue(draws, workspace, drawn);
   }
 
@@ -256,8 +270,9 @@ function mib(bytes: number): number {
  * The beginning of a step: embeddings, rotary angles and indices of the rows.
  *
  * Inputs: `token`, `position` and `length`, f32 `[B, 1]`, and `table`, f32 `[B, M]`, all of them whole numbers below
- * 2^24; `embedding [V, D]`; `cos` and `sin`, f32 `[P, d/2]`, the angles of all positions. Outputs: `hidden [B, D]`,
- * `rotary.cos` and `rotary.sin [B, d/2]`, `lengths i32 [B]`, `pages i32 [B, M]`.
+ * 2^24; `embedding [V, D]`; `cos` and `sin`, f32 `[P, d/2]`, the angles of all positions; `inputNorm [D]` of the first
+ * layer. Outputs: `hidden [B, D]`, and `normed [B, D]`, the same rows behind that norm; `rotary.cos` and `rotary.sin
+ * [B, d/2]`, `lengths i32 [B]`, `pages i32 [B, M]`.
  */
 function enterGraph(text: TextConfig, dtype: FloatDType): Graph {
   const g = new GraphBuilder('enter-step');
@@ -265,7 +280,10 @@ function enterGraph(text: TextConfig, dtype: FloatDType): Graph {
     g.reshape(g.cast(g.input(name, 'f32', ['B', 1]), 'i32'), ['B']);
   const table = (name: string): Value => g.input(name, 'f32', ['P', text.headDim / 2]);
   const embedding = g.input('embedding', dtype, [text.vocabSize, text.hiddenSize]);
-  g.output('hidden', g.gather(embedding, index('token')));
+  const norm = g.input('inputNorm', dtype, [text.hiddenSize]);
+  const hidden = g.gather(embedding, index('token'));
+  g.output('hidden', hidden);
+  g.output('normed', g.rmsNorm(hidden, norm, text.rmsNormEps));
   const position = index('position');
   g.output('rotary.cos', g.gather(table('cos'), position));
   g.output('rotary.sin', g.gather(table('sin'), position));

@@ -251,17 +251,19 @@ export class GraphBuilder extends ElementwiseBuilder {
   /**
    * Attention of one new token of each sequence over the sequence's pages of a key-value cache.
    *
-   * `projected [B, (H + 2K)·d]`, not rotated; `keys` and `values [N, R, K, d]`; `pages i32 [B, M]`; `lengths i32 [B]`.
-   * The next keys and values may be written in place of the given ones. See `ops/cached-attention.ts`.
+   * `projected [B, (H + 2K)·d]`, not rotated; `keys` and `values [N, R, K, d]`; `pages i32 [B, M]`; `lengths i32 [B]`;
+   * perhaps a `bias [(H + 2K)·d]` of the projections. The next keys and values may be written in place of the given ones. See `ops/cached-attention.ts`.
    */
   cachedAttention(
     projected: Value,
     rotary: { readonly cos: Value; readonly sin: Value },
     cache: Readonly<Record<'keys' | 'values' | 'pages' | 'lengths', Value>>,
     scale: number,
+    bias?: Value,
   ): readonly [attended: Value, nextKeys: Value, nextValues: Value] {
     const { keys, values, pages, lengths } = cache;
-    const inputs = [projected, rotary.cos, rotary.sin, keys, values, pages, lengths];
+    const given = [projected, rotary.cos, rotary.sin, keys, values, pages, lengths];
+    const inputs = bias === undefined ? given : [...given, bias];
     const [attended, nextKeys, nextValues] = this.apply('cachedAttention', inputs, { scale });
     return [attended!, nextKeys!, nextValues!];
   }

@@ -109,11 +109,13 @@ export interface DecoderGraphs {
   ) => Graph;
   /**
    * The layer for one token of each of `B` sequences, over a cache in pages of `pageRows`, for devices with kernels:
-   * `keys` and `values [N, R, K, d]`, `pages i32 [B, M]`, `lengths i32 [B]`.
+   * `keys` and `values [N, R, K, d]`, `pages i32 [B, M]`, `lengths i32 [B]`. It takes its rows `normed` already, and
+   * every layer but the last norms them for the next.
    */
   readonly pagedStep: (
     text: TextConfig,
     pageRows: number,
+    isLast: boolean,
     adapters?: GraphAdapters,
     dtype?: FloatDType,
   ) => Graph;

@@ -544,12 +544,14 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
     },
   ],
   cachedAttention: [
-    { kvHeads: 2, group: 2, width: 4, pageRows: 5 },
-    { kvHeads: 1, group: 3, width: 2, pageRows: 16 },
+    { kvHeads: 2, group: 2, width: 4, pageRows: 5, hasBias: false },
+    { kvHeads: 1, group: 3, width: 2, pageRows: 16, hasBias: true },
     // Sizes that tensor cores take.
-    { kvHeads: 2, group: 1, width: 16, pageRows: 16 },
-    { kvHeads: 1, group: 9, width: 48, pageRows: 32 },
-  ].map(({ kvHeads, group, width, pageRows }): OpCase => {
+    { kvHeads: 2, group: 1, width: 16, pageRows: 16, hasBias: true },
+    { kvHeads: 1, group: 9, width: 48, pageRows: 32, hasBias: false },
+    // So many heads that a block has all keys of one.
+    { kvHeads: 96, group: 2, width: 16, pageRows: 16, hasBias: true },
+  ].map(({ kvHeads, group, width, pageRows, hasBias }): OpCase => {
     const cache: CaseInput = { shape: [12, pageRows, kvHeads, width], draw: quarters };
     return {
       inputs: {
@@ -569,13 +571,15 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
           shape: ['A'],
           draw: among([0, 3, pageRows - 1, pageRows, 3 * pageRows - 1]),
         },
+        ...(hasBias && { bias: { shape: [(group + 2) * kvHeads * width], draw: quarters } }),
       },
-      build: (g, { projected, cos, sin, keys, values, pages, lengths }) => [
+      build: (g, { projected, cos, sin, keys, values, pages, lengths, bias }) => [
         ...g.cachedAttention(
           projected!,
           { cos: cos!, sin: sin! },
           { keys: keys!, values: values!, pages: pages!, lengths: lengths! },
           0.5,
+          bias,
         ),
       ],
       noGradient: 'only decoding uses it',

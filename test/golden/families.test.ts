@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import type { Grid } from '../../src/model/batch.ts';
 import type { Adapter } from '../../src/model/adapters/adapter.ts';
 import { mergedTensor } from '../../src/model/adapters/merge.ts';
 import { adapterLayout } from '../../src/model/adapters/model-adapters.ts';
@@ -12,19 +11,16 @@ import { selectModules } from '../../src/model/adapters/selection.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
 import { architectureOf } from '../../src/model/families.ts';
-import { packSequences, type PromptInput, type SequenceInput } from '../../src/model/pack.ts';
+import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { FarDevice } from '../support/far-device.ts';
-import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
+import { goldenCases, goldenJson, goldenPath } from '../support/golden.ts';
+import { goldenFamilies, goldenFamily } from '../support/golden-family.ts';
 import {
   goldenSequences,
-  loadGoldenModel,
-  textPrompt,
-  tokens,
   wrongGradients,
   type GoldenModel,
 } from '../support/golden-model.ts';
@@ -35,52 +31,15 @@ const logProbTolerance = { atol: 1e-4 };
 /** Bound that the project promises for every parameter's gradient. */
 const GRADIENT_BOUND = 1e-3;
 
-/** The images or videos of a prompt. */
-interface FamilyMedia {
-  readonly kind: 'image' | 'video';
-  readonly grids: readonly Grid[];
-  /** `[N, C·Pt·P·P]`, in 64ths. */
-  readonly levels: readonly (readonly number[])[];
-}
-
-interface FamilyCase {
-  readonly media?: FamilyMedia;
-  /** `[3][T]` over prompt and response, where there are media. */
-  readonly positions?: readonly (readonly number[])[];
-  readonly prompt_ids: readonly number[];
-  readonly response_ids: readonly number[];
-  readonly weights: readonly number[];
-  readonly logprobs: readonly number[];
-  readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
-}
-
-/** The prompt of a case, with the reference's own positions. */
-function promptOf({ prompt_ids, media, positions = [] }: FamilyCase): PromptInput {
-  if (media === undefined) return textPrompt(prompt_ids);
-  const count = prompt_ids.length;
-  const { grids, levels } = media;
-  const values = levels.flat().map((level) => level / 64);
-  return {
-    tokenIds: tokens(prompt_ids),
-    positions: tensorOf('i32', [3, count], positions.flatMap((row) => row.slice(0, count))),
-    pixelValues: tensorOf('f32', [levels.length, levels[0]!.length], values),
-    grids,
-  };
-}
-
 /** Checks a tiny model of a family against what transformers computes with it. */
 function agreesWithTransformers(family: string): void {
-  const folder = `families/${family}`;
-  const cases = goldenJson(`${folder}/reference.json`) as FamilyCase[];
-  const expected = cases.flatMap(({ logprobs }) => logprobs);
-  const sequences = cases.map(
-    (one): SequenceInput => ({ prompt: promptOf(one), response: tokens(one.response_ids) }),
-  );
+  const golden = goldenFamily(family);
+  const { folder, cases, sequences, logProbs: expected } = golden;
   let device: Device;
   let model: GoldenModel;
   before(async () => {
     device = openDevice({ threads: 1 });
-    model = await loadGoldenModel(folder);
+    model = await golden.load();
   });
   after(() => device[Symbol.dispose]());
 
@@ -113,13 +72,9 @@ function agreesWithTransformers(family: string): void {
       const { config, arena } = model;
       using policy = new Policy(device, config, arena, { gradientCheckpointing });
       const gradients = arena.twin();
-      const weights = Float32Array.from(cases.flatMap((one) => one.weights));
+      const { weights } = golden;
       await policy.accumulateGradients(packSequences(sequences), 1, () => weights, gradients);
-      const { ofStored } = architectureOf(config).weights;
-      const wanted = [...goldenTensors(`${folder}/grads.safetensors.gz`)].map(
-        ([name, tensor]) => [ofStored(name, config), tensor] as const,
-      );
-      assert.deepEqual(wrongGradients(gradients, new Map(wanted), GRADIENT_BOUND), []);
+      assert.deepEqual(wrongGradients(gradients, golden.gradients(model), GRADIENT_BOUND), []);
     });
   }
 
@@ -180,7 +135,7 @@ function agreesWithTransformers(family: string): void {
 }
 
 describe('a tiny model against transformers', () => {
-  for (const family of ['qwen3', 'llama3', 'qwen2-vl', 'qwen3-vl']) {
+  for (const family of goldenFamilies) {
     describe(family, () => agreesWithTransformers(family));
   }
 });

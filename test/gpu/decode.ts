@@ -195,7 +195,7 @@ for (const batch of batches) {
 if (process.env['CXMIND_PROFILE'] !== undefined && device instanceof CudaDevice) {
   const batch = batches.at(-1)!;
   using sampler = new KernelSampler(device, text.vocabSize, []);
-  const graph = qwen2.decoder.pagedStep(text, 64, undefined, dtype);
+  const graph = qwen2.decoder.pagedStep(text, 64, false, undefined, dtype);
   using layer = device.compile(graph);
   using head = device.compile(sampler.headGraph(text, dtype));
   using workspace = device.workspace();

@@ -15,6 +15,8 @@ interface CachedAttentionSizes {
 
 /** Number of warps that fill a large card. Keys are split among as many where there are fewer sequences and heads. */
 export const PARTS = 1056;
+/** Warps of a block on tensor cores. They share the keys of a part. */
+const WARPS = 8;
 /** Keys that a warp takes at once, all in one page. */
 const TILE = 16;
 /** Most parts of the keys of a sequence. */
@@ -23,21 +25,26 @@ const MOST_SPLITS = 32;
 /**
  * The two kernels of attention over a cache.
  *
- * In the first a warp attends to a part of the keys of one head of one sequence. It also writes the new token's rotated
- * key and its value into the cache. The second joins the parts by their largest scores and sums of exponentials.
+ * In the first a block attends to a part of the keys of one head of one sequence, and its warps to parts of these. One of
+ * them also writes the new token's rotated key and its value into the cache. Warps join their parts by their largest
+ * scores and sums of exponentials. Where there are few sequences the keys of each are split among blocks, and the second
+ * kernel joins the parts of these.
  *
+ * @param hasBias true if the kernels add a bias to the token's projections
  * @see Flash-Decoding, https://pytorch.org/blog/flash-decoding/
  */
 export function cachedAttentionKernels(
   dtype: FloatDType,
   { heads, kvHeads, headDim, pageRows, scale }: CachedAttentionSizes,
+  hasBias: boolean,
 ): readonly Kernel[] {
   const group = heads / kvHeads;
   const fits = headDim % 16 === 0 && headDim <= 128 && group <= 16 && pageRows % TILE === 0;
   const isTiled = dtype !== 'f32' && fits;
+  const warps = isTiled ? WARPS : 1;
   const splitsOf = ([projected]: Shapes): number => {
-    const most = Math.floor(PARTS / Math.max(1, projected![0]! * kvHeads));
-    return Math.min(MOST_SPLITS, 1 + most);
+    const filling = Math.round(PARTS / Math.max(1, projected![0]! * kvHeads * warps));
+    return Math.min(MOST_SPLITS, Math.max(1, filling));
   };
   const kernel = (
     name: string,
@@ -46,21 +53,22 @@ export function cachedAttentionKernels(
     grid: (inputs: Shapes) => readonly [number, number, number],
     sharedBytes: number,
   ): Kernel => {
-    const entry = `${name}_${dtype}_${heads}_${kvHeads}_${headDim}_${pageRows}`;
+    const bias = hasBias ? 'Biased' : '';
+    const entry = `${name}${bias}_${dtype}_${heads}_${kvHeads}_${headDim}_${pageRows}`;
     return {
       entry,
       source: `
 namespace ${entry}_ {
 typedef ${cTypes[dtype]} T;
 constexpr int heads = ${heads}, kvHeads = ${kvHeads}, group = ${group}, dim = ${headDim};
-constexpr int tileKeys = ${TILE}, pageRows = ${pageRows};
+constexpr int tileKeys = ${TILE}, pageRows = ${pageRows}, warps = ${warps};
 ${body}
 extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
     const T *projected, const float *cosines, const float *sines, const T *keys, const T *values,
-    const int *pages, const int *lengths, T *attended, T *nextKeys, T *nextValues, float *mixed,
-    float *norms, int mostPages, int splits, float scale) {
-  ${name}({projected, cosines, sines, pages, lengths, attended, nextKeys, nextValues, mixed, norms,
-    mostPages, splits, scale});
+    const int *pages, const int *lengths, ${hasBias ? 'const T *bias, ' : ''}T *attended, T *nextKeys,
+    T *nextValues, float *mixed, float *norms, int mostPages, int splits, float scale) {
+  ${name}({{projected, ${hasBias ? 'bias' : 'nullptr'}}, cosines, sines, pages, lengths, attended, nextKeys, nextValues,
+    mixed, norms, mostPages, splits, scale});
 }
 }`,
       launch: (inputs) => ({
@@ -79,18 +87,36 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
   return [
     kernel(
       'cachedAttention',
-      32,
-      ARGUMENTS + PART + (isTiled ? mmaOf(dtype) + BY_TILES : BY_KEYS),
+      32 * warps,
+      ARGUMENTS + PART + (isTiled ? mmaOf(dtype) + BY_TILES : BY_KEYS) + BLOCK,
       (inputs) => [splitsOf(inputs), kvHeads, inputs[0]![0]!],
-      isTiled ? 0 : 2 * group * headDim * Float32Array.BYTES_PER_ELEMENT,
+      // Of each warp its mix and its norms; without tensor cores the query too.
+      ((isTiled ? headDim : 2 * headDim) + 2) * warps * group * Float32Array.BYTES_PER_ELEMENT,
     ),
-    kernel('joinParts', 128, ARGUMENTS + JOIN, (inputs) => [heads, inputs[0]![0]!, 1], 0),
+    kernel(
+      'joinParts',
+      128,
+      ARGUMENTS + JOIN,
+      (inputs) => [splitsOf(inputs) === 1 ? 0 : heads, inputs[0]![0]!, 1],
+      0,
+    ),
   ];
 }
 
 const ARGUMENTS = `
+// The new token's queries, keys and values, from an offset on; the bias is added as in a tensor of its own.
+struct Projected {
+  const T *rows;                      // [B, (heads + 2 kvHeads) dim]
+  const T *bias;                      // [(heads + 2 kvHeads) dim], or none
+  int offset;
+  __device__ inline T operator[](int i) const {
+    const T x = rows[offset + i];
+    return bias == nullptr ? x : fromFloat<T>(toFloat(x) + toFloat(bias[offset + i]));
+  }
+};
+
 struct Arguments {
-  const T *projected;                 // [B, (heads + 2 kvHeads) dim]
+  Projected projected;
   const float *cosines, *sines;       // [B, dim / 2]
   const int *pages;                   // [B, mostPages], which pages of the cache are a sequence's
   const int *lengths;                 // [B]
@@ -105,9 +131,9 @@ struct Arguments {
 /** C: the part of a warp, and the write of the new token to the cache. */
 const PART = `
 struct Part {
-  int index;                          // among all parts
-  int from, to;                       // its keys
-  const T *query;                     // [group, dim]
+  int index;                          // the block's, among all parts
+  int from, to;                       // the warp's keys
+  Projected query;                    // [group, dim]
   const float *cosines, *sines;
   const int *pages;
   int head;
@@ -120,24 +146,31 @@ __device__ inline i64 rowOf(const int *pages, int head, int key) {
 }
 
 // Feature j of a head, rotated by its token's angle.
-__device__ inline float rotated(const T *head, const float *cosines, const float *sines, int j) {
+__device__ inline float rotated(Projected head, const float *cosines, const float *sines, int j) {
   constexpr int half = dim / 2;
   return j < half
     ? toFloat(head[j]) * cosines[j] - toFloat(head[j + half]) * sines[j]
     : toFloat(head[j]) * cosines[j - half] + toFloat(head[j - half]) * sines[j - half];
 }
 
+__device__ inline Projected after(Projected x, int features) {
+  x.offset += features;
+  return x;
+}
+
 __device__ inline Part partOf(const Arguments &a) {
-  const int split = blockIdx.x, head = blockIdx.y, row = blockIdx.z, lane = threadIdx.x;
+  const int head = blockIdx.y, row = blockIdx.z, lane = threadIdx.x % 32;
+  const int worker = blockIdx.x * warps + threadIdx.x / 32, workers = a.splits * warps;
   const int length = a.lengths[row];
   const int tiles = length / tileKeys + 1;
-  const int from = (int)((i64)split * tiles / a.splits) * tileKeys;
-  const int end = (int)((i64)(split + 1) * tiles / a.splits) * tileKeys;
-  const T *projected = a.projected + (i64)row * (heads + 2 * kvHeads) * dim;
+  const int from = (int)((i64)worker * tiles / workers) * tileKeys;
+  const int end = (int)((i64)(worker + 1) * tiles / workers) * tileKeys;
+  Projected own = a.projected;
+  own.rows += (i64)row * (heads + 2 * kvHeads) * dim;
   const float *cosines = a.cosines + row * (dim / 2), *sines = a.sines + row * (dim / 2);
   const int *pages = a.pages + (i64)row * a.mostPages;
-  if (split == a.splits - 1) {
-    const T *key = projected + (heads + head) * dim, *value = key + kvHeads * dim;
+  if (worker == workers - 1) {
+    const Projected key = after(own, (heads + head) * dim), value = after(key, kvHeads * dim);
     const i64 at = rowOf(pages, head, length);
     for (int j = lane; j < dim; j += 32) {
       a.keys[at + j] = fromFloat<T>(rotated(key, cosines, sines, j));
@@ -146,9 +179,46 @@ __device__ inline Part partOf(const Arguments &a) {
     __syncwarp();
   }
   return {
-    (row * kvHeads + head) * a.splits + split, from, min(end, length + 1),
-    projected + head * group * dim, cosines, sines, pages, head,
+    (row * kvHeads + head) * a.splits + (int)blockIdx.x, from, min(end, length + 1),
+    after(own, head * group * dim), cosines, sines, pages, head,
   };
+}
+
+// What a warp leaves in shared memory.
+extern __shared__ float shared[];
+__device__ inline float *mixOf(int warp) { return shared + warp * group * dim; }
+__device__ inline float *normsOf(int warp) { return mixOf(warps) + warp * group * 2; }
+`;
+
+/** C: the kernel of a block, whose warps have left their parts in shared memory. */
+const BLOCK = `
+__device__ inline void cachedAttention(const Arguments &a) {
+  const Part part = partOf(a);
+  attend(a, part);
+  __syncthreads();
+  for (int i = threadIdx.x; i < group * dim; i += 32 * warps) {
+    const int head = i / dim, j = i % dim;
+    float top = -INFINITY, sum = 0.f, mix = 0.f;
+    for (int warp = 0; warp < warps; warp++) top = fmaxf(top, normsOf(warp)[2 * head]);
+    for (int warp = 0; warp < warps; warp++) {
+      const float own = normsOf(warp)[2 * head];
+      // A warp without keys has no largest score, and a block may have such warps alone.
+      if (own == -INFINITY) continue;
+      const float share = exp2f(own - top);
+      sum += normsOf(warp)[2 * head + 1] * share;
+      mix += mixOf(warp)[i] * share;
+    }
+    if (a.splits == 1) {
+      a.attended[((i64)blockIdx.z * heads + part.head * group + head) * dim + j] = fromFloat<T>(mix / sum);
+    } else {
+      const i64 at = (i64)part.index * group + head;
+      a.mixed[at * dim + j] = mix;
+      if (j == 0) {
+        a.norms[2 * at] = top;
+        a.norms[2 * at + 1] = sum;
+      }
+    }
+  }
 }
 `;
 
@@ -188,12 +258,24 @@ __device__ inline float halfOf(u32 word, int e) {
   return toFloat(T{(u16)(word >> 16 * e)});
 }
 
+__device__ inline Eight read(Projected head, int chunk) {
+  Eight x = read(head.rows + head.offset, chunk);
+  if (head.bias == nullptr) return x;
+  const Eight bias = read(head.bias + head.offset, chunk);
+  #pragma unroll
+  for (int w = 0; w < 4; w++) {
+    x.at[w] = pair(
+      halfOf(x.at[w], 0) + halfOf(bias.at[w], 0), halfOf(x.at[w], 1) + halfOf(bias.at[w], 1));
+  }
+  return x;
+}
+
 // The features of a chunk of a query, rotated.
 __device__ inline Eight rotatedEight(const Part &part, int head, int chunk) {
   constexpr int shift = chunks / 2;
   const bool isFirst = chunk < shift;
   const int angle = (isFirst ? chunk : chunk - shift) * 8;
-  const T *row = part.query + head * dim;
+  const Projected row = after(part.query, head * dim);
   const Eight own = read(row, chunk), other = read(row, isFirst ? chunk + shift : chunk - shift);
   const auto cosines = *(const Pack<float, 8> *)(part.cosines + angle);
   const auto sines = *(const Pack<float, 8> *)(part.sines + angle);
@@ -211,9 +293,8 @@ __device__ inline Eight rotatedEight(const Part &part, int head, int chunk) {
   return turned;
 }
 
-__device__ inline void cachedAttention(const Arguments &a) {
-  const Part part = partOf(a);
-  const int g = threadIdx.x / 4, c = threadIdx.x % 4;
+__device__ inline void attend(const Arguments &a, const Part &part) {
+  const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
   // Rotated queries. Each thread has those features of rows g and g + 8 that it also reads of keys.
   Eight query[keyChunks][2] = {};
   #pragma unroll
@@ -306,16 +387,16 @@ __device__ inline void cachedAttention(const Arguments &a) {
       }
     }
   }
+  float *mixed = mixOf(threadIdx.x / 32), *norms = normsOf(threadIdx.x / 32);
   #pragma unroll
   for (int side = 0; side < sides; side++) {
     const int head = g + 8 * side;
     sum[side] += __shfl_xor_sync(0xffffffffu, sum[side], 1);
     sum[side] += __shfl_xor_sync(0xffffffffu, sum[side], 2);
     if (head >= group) continue;
-    const i64 at = (i64)part.index * group + head;
     if (c == 0) {
-      a.norms[2 * at] = top[side];
-      a.norms[2 * at + 1] = sum[side];
+      norms[2 * head] = top[side];
+      norms[2 * head + 1] = sum[side];
     }
     #pragma unroll
     for (int i = 0; i < valueChunks; i++) {
@@ -324,7 +405,7 @@ __device__ inline void cachedAttention(const Arguments &a) {
         const int chunk = 8 * i + 2 * c + e;
         if (chunk >= chunks) continue;
         #pragma unroll
-        for (int n = 0; n < 8; n++) a.mixed[at * dim + chunk * 8 + n] = mix[i][n][2 * side + e];
+        for (int n = 0; n < 8; n++) mixed[head * dim + chunk * 8 + n] = mix[i][n][2 * side + e];
       }
     }
   }
@@ -333,14 +414,12 @@ __device__ inline void cachedAttention(const Arguments &a) {
 
 /** C: attention to one key after the other, for any sizes. */
 const BY_KEYS = `
-__device__ inline void cachedAttention(const Arguments &a) {
-  extern __shared__ float shared[];
-  float *query = shared, *mix = shared + group * dim;   // [group, dim] each
-  const Part part = partOf(a);
-  const int lane = threadIdx.x;
+__device__ inline void attend(const Arguments &a, const Part &part) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  float *mix = mixOf(warp), *norms = normsOf(warp), *query = normsOf(warps) + warp * group * dim;
   for (int i = lane; i < group * dim; i += 32) {
-    const T turned = fromFloat<T>(rotated(part.query + i / dim * dim, part.cosines, part.sines, i % dim));
-    query[i] = toFloat(turned);
+    const Projected head = after(part.query, i / dim * dim);
+    query[i] = toFloat(fromFloat<T>(rotated(head, part.cosines, part.sines, i % dim)));
     mix[i] = 0.f;
   }
   __syncwarp();
@@ -360,11 +439,9 @@ __device__ inline void cachedAttention(const Arguments &a) {
         mixed = mixed * shrink + weight * toFloat(values[j]);
       }
     }
-    const i64 at = (i64)part.index * group + head;
-    for (int j = lane; j < dim; j += 32) a.mixed[at * dim + j] = mix[head * dim + j];
     if (lane == 0) {
-      a.norms[2 * at] = top;
-      a.norms[2 * at + 1] = sum;
+      norms[2 * head] = top;
+      norms[2 * head + 1] = sum;
     }
   }
 }

@@ -26,6 +26,7 @@ const UNSEEN_SCORE = -1e30;
  * - `keys` and `values [N, R, K, d]` of all pages
  * - `pages i32 [B, M]`, the pages of each sequence
  * - `lengths i32 [B]`, the number of tokens before this one
+ * - `bias [(H + 2K)·d]`, added to `projected`; may be left out
  *
  * Outputs: `attended [B, H·d]`; keys and values with the token's, its keys rotated; two of memory that kernels need.
  */
@@ -33,7 +34,7 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   cachedAttention: {
     cost: 'costly',
     infer(inputs) {
-      const { projected, cos, sin, keys, values, pages, lengths } = named(inputs);
+      const { projected, cos, sin, keys, values, pages, lengths, bias } = named(inputs);
       const batch = projected.shape[0]!;
       const [, , kvHeads, width] = keys.shape;
       const heads = headsOf(projected, keys);
@@ -47,13 +48,16 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
         [cos, sin].every(({ shape }) => sameShape(shape, half)) &&
         sameShape(values.shape, keys.shape) &&
         pages.shape.length === 2 &&
-        [pages, lengths].every(({ shape }) => shape[0] === batch);
+        [pages, lengths].every(({ shape }) => shape[0] === batch) &&
+        (bias === undefined || sameShape(bias.shape, projected.shape.slice(1)));
       if (!fits) {
-        const want = 'wants [B, (H + 2K)·d], two of [B, d/2], two of [N, R, K, d], [B, M] and [B]';
+        const want =
+          'wants [B, (H + 2K)·d], two of [B, d/2], two of [N, R, K, d], [B, M], [B] and perhaps [(H + 2K)·d]';
         throw shapeError('cachedAttention', want, inputs);
       }
       const { dtype } = projected;
-      const areLike = [keys, values].every((value) => value.dtype === dtype) && isFloat(dtype);
+      const areLike =
+        [keys, values, bias ?? keys].every((value) => value.dtype === dtype) && isFloat(dtype);
       const areAngles = cos.dtype === 'f32' && sin.dtype === 'f32';
       if (!areLike || !areAngles || lengths.dtype !== 'i32' || pages.dtype !== 'i32') {
         throw dtypeError('cachedAttention', 'wants one float dtype, f32 angles, i32', inputs);
@@ -69,7 +73,9 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       ];
     },
     expand({ inputs, attributes: { scale }, outputs }, g) {
-      const { projected, cos, sin, keys, values, pages, lengths } = named(inputs);
+      const { cos, sin, keys, values, pages, lengths, ...given } = named(inputs);
+      const projected =
+        given.bias === undefined ? given.projected : g.add(given.projected, given.bias);
       const [batch, pageCount] = pages.shape as [Dim, Dim];
       const [, pageRows, kvHeads, width] = keys.shape as [Dim, number, number, number];
       const heads = headsOf(projected, keys);
@@ -106,16 +112,16 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       return [g.reshape(mixed, [batch, heads * width]), nextKeys, nextValues, ...scratch];
     },
     steps({ inputs, attributes: { scale } }) {
-      const { projected, keys } = named(inputs);
+      const { projected, keys, bias } = named(inputs);
       const [, pageRows, kvHeads, headDim] = keys.shape as [Dim, number, number, number];
       const sizes = { heads: headsOf(projected, keys), kvHeads, headDim, pageRows, scale };
       return [
         { input: 3, output: 1 },
         { input: 4, output: 2 },
-        ...cachedAttentionKernels(projected.dtype as FloatDType, sizes),
+        ...cachedAttentionKernels(projected.dtype as FloatDType, sizes, bias !== undefined),
       ];
     },
-    evaluate([projected, cos, sin, keys, values, pages, lengths], { scale }) {
+    evaluate([projected, cos, sin, keys, values, pages, lengths, bias], { scale }) {
       const [batch, mostPages] = pages!.shape as [number, number];
       const [, pageRows, kvHeads, width] = keys!.shape as [number, number, number, number];
       const heads = projected!.shape[1]! / width - 2 * kvHeads;
@@ -130,8 +136,11 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       };
       for (let row = 0; row < batch; row++) {
         const length = lengths!.data[row]!;
-        const feature = (head: number, j: number): number =>
-          projected!.data[(row * (heads + 2 * kvHeads) + head) * width + j]!;
+        const feature = (head: number, j: number): number => {
+          const at = head * width + j;
+          const x = projected!.data[row * (heads + 2 * kvHeads) * width + at]!;
+          return bias === undefined ? x : nearestIn(dtype, x + bias.data[at]!);
+        };
         // Rotated rows are rounded to the dtype, as those in the cache are.
         const turned = (head: number, j: number): number => {
           const angle = row * half + (j % half);
@@ -173,8 +182,11 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
 
 /** Inputs by name. */
 function named<V extends ValueType>(inputs: readonly V[]) {
-  const [projected, cos, sin, keys, values, pages, lengths] = inputs as [V, V, V, V, V, V, V];
-  return { projected, cos, sin, keys, values, pages, lengths };
+  const [projected, cos, sin, keys, values, pages, lengths, bias] = inputs as [
+    ...[V, V, V, V, V, V, V],
+    V | undefined,
+  ];
+  return { projected, cos, sin, keys, values, pages, lengths, bias };
 }
 
 /** Number of query heads, from the width of the projections and the shape of a cache. */

@@ -8,10 +8,9 @@ import { layerProducts } from './weight-names.ts';
 
 /** Declares the norm and the weight of a layer's queries, keys and values as inputs. */
 export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
-  const { hiddenSize, heads, kvHeads, headDim } = config;
   return {
-    inputNorm: g.input('inputNorm', dtype, [hiddenSize]),
-    qkvWeight: g.input('qkvWeight', dtype, [(heads + 2 * kvHeads) * headDim, hiddenSize]),
+    inputNorm: g.input('inputNorm', dtype, [config.hiddenSize]),
+    qkvWeight: qkvWeightOf(g, config, dtype),
   };
 }
 
@@ -22,15 +21,47 @@ export function projection(
   config: TextConfig,
   adapters: GraphAdapters,
 ): Value {
-  const dtype = hidden.dtype as FloatDType;
-  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
-  const qkvBias = config.qkvBias ? g.input('qkvBias', dtype, [qkvWeight.shape[0]!]) : null;
+  const { inputNorm, ...weights } = projectionWeights(g, config, hidden.dtype as FloatDType);
+  const bias = projectionBias(g, config, hidden.dtype as FloatDType);
   const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
-  const product = g.linear(normed, qkvWeight);
+  const product = g.linear(normed, weights.qkvWeight);
   // Adding the bias apart takes less time than Gemm's addend, which ONNX Runtime first spreads over the output.
-  const biased = qkvBias === null ? product : g.add(product, qkvBias);
+  const biased = bias === undefined ? product : g.add(product, bias);
   const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
   return normedHeads(g, qkv, config);
+}
+
+/**
+ * The same of rows that are normed already, without the bias where there is one that can be added later: heads that are
+ * normed have theirs.
+ */
+export function unbiasedProjection(
+  g: GraphBuilder,
+  normed: Value,
+  config: TextConfig,
+  adapters: GraphAdapters,
+): { readonly qkv: Value; readonly bias: Value | undefined } {
+  const dtype = normed.dtype as FloatDType;
+  const product = g.linear(normed, qkvWeightOf(g, config, dtype));
+  const bias = projectionBias(g, config, dtype);
+  const { qkv: module } = layerProducts(config);
+  if (!config.qkNorm) return { qkv: withAdapters(g, module, adapters, normed, product), bias };
+  const biased = bias === undefined ? product : g.add(product, bias);
+  const qkv = normedHeads(g, withAdapters(g, module, adapters, normed, biased), config);
+  return { qkv, bias: undefined };
+}
+
+function qkvWeightOf(g: GraphBuilder, config: TextConfig, dtype: FloatDType): Value {
+  const { hiddenSize, heads, kvHeads, headDim } = config;
+  return g.input('qkvWeight', dtype, [(heads + 2 * kvHeads) * headDim, hiddenSize]);
+}
+
+function projectionBias(
+  g: GraphBuilder,
+  { qkvBias, heads, kvHeads, headDim }: TextConfig,
+  dtype: FloatDType,
+): Value | undefined {
+  return qkvBias ? g.input('qkvBias', dtype, [(heads + 2 * kvHeads) * headDim]) : undefined;
 }
 
 /**
