@@ -9,6 +9,11 @@ export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
 }
 
+/** True if several tensors have the same shapes. */
+export function areEqualShapes(a: Shapes, b: Shapes): boolean {
+  return a.length === b.length && a.every((shape, i) => sameShape(shape, b[i]!));
+}
+
 /** The shape as text: `[T, 8]`. */
 export function formatShape(shape: readonly Dim[]): string {
   return `[${shape.join(', ')}]`;

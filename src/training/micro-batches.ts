@@ -16,7 +16,7 @@ export interface MicroBatchOptions {
  * Indices of the samples of each micro-batch.
  *
  * Responses to one prompt stay together as far as the size allows, because the prompt and its images are then computed
- * once. They have to be side by side, as a rollout leaves them.
+ * once. They have to be side by side, as a rollout leaves them. No micro-batch of several prompts exceeds the budget.
  */
 export function microBatches(
   samples: readonly SequenceInput[],
@@ -26,8 +26,13 @@ export function microBatches(
   if (samples.length === 0) return [];
   const groups = runsOfOnePrompt(samples).flatMap((group) => cutEvery(group, size));
   const lengths = groups.map((group) => tokensTogether(group.map((i) => samples[i]!)));
-  const count = dynamicBatchCount(lengths, size * maxTokens);
-  return dynamicBatches(lengths, count).map((batch) => batch.flatMap((group) => groups[group]!));
+  const budget = size * maxTokens;
+  const isOver = (batch: readonly number[]): boolean =>
+    batch.length > 1 && batch.reduce((sum, group) => sum + lengths[group]!, 0) > budget;
+  // Groups are coarser than samples: by the sum of tokens alone, one micro-batch might get two where others get one.
+  let batches = dynamicBatches(lengths, dynamicBatchCount(lengths, budget));
+  while (batches.some(isOver)) batches = dynamicBatches(lengths, batches.length + 1);
+  return batches.map((batch) => batch.flatMap((group) => groups[group]!));
 }
 
 /** Number of tokens of responses to one prompt, the prompt counted once. */

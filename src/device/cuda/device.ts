@@ -1,6 +1,7 @@
 import { GraphBuilder } from '../../graph/builder.ts';
-import { encodeWithKernels, kernelDomain } from '../../graph/encode.ts';
+import { encodeScheduled, kernelDomain } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
+import { kernelGraphOf, scheduled, type Schedule } from '../../graph/schedule.ts';
 import { cuda } from '../../graph/target.ts';
 import type { DeviceMemory } from '../../ort/device-memory.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
@@ -19,10 +20,13 @@ import type {
 } from '../device.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { Cudart } from './cudart.ts';
-import { KernelNodes, type KernelModel } from './kernel-nodes.ts';
+import { kernelModel, type KernelModel } from './kernel-model.ts';
+import { KernelProgram, type KernelStage } from './kernel-program.ts';
+import { KernelSteps } from './kernel-steps.ts';
 import { NodeTimes, type NodeTime } from './node-times.ts';
 import { CudaOperations } from './operations.ts';
 import { profileCard } from './profile.ts';
+import { Scratch } from './scratch.ts';
 import { addressOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
 
@@ -49,7 +53,10 @@ export class CudaDevice implements Device {
   readonly #cudart: Cudart;
   /** The workspaces that are not disposed. */
   readonly #workspaces = new Set<CudaWorkspace>();
-  readonly #kernelNodes: KernelNodes;
+  readonly #steps: KernelSteps;
+  readonly #stage: KernelStage;
+  /** Scratch memory of the programs that run now: a recording has its own. */
+  #scratch: Scratch;
   readonly #memory: DeviceMemory;
   readonly #owned: DisposableStack;
 
@@ -62,12 +69,13 @@ export class CudaDevice implements Device {
     made.defer(() => {
       this.#cudart.destroyStream();
     });
-    this.#kernelNodes = made.use(new KernelNodes(this.#cudart));
+    this.#steps = made.use(new KernelSteps(this.#cudart));
+    this.#scratch = made.use(new Scratch(this.#cudart));
     this.#runtime = made.use(Runtime.open(options));
-    this.#memory = made.use(
-      made.use(this.#session(smallestGraph()).session).memory('Cuda', ordinal),
-    );
+    const smallest = made.use(this.#session(scheduled(smallestGraph(), cuda)).session);
+    this.#memory = made.use(smallest.memory('Cuda', ordinal));
     this.operations = made.use(new CudaOperations(this, this.#cudart));
+    this.#stage = this.#openStage();
     this.#owned = made.move();
   }
 
@@ -118,7 +126,10 @@ export class CudaDevice implements Device {
   }
 
   compile(graph: Graph): Program {
-    const { session, begin } = this.#session(graph);
+    const schedule = scheduled(graph, cuda);
+    const kernels = kernelGraphOf(schedule, cuda);
+    if (kernels !== undefined) return new KernelProgram(graph, kernels, this.#stage);
+    const { session, begin } = this.#session(schedule);
     return new OrtProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
   }
 
@@ -128,9 +139,19 @@ export class CudaDevice implements Device {
   }
 
   record(work: () => void): Recording {
-    // The first runs may still take memory. A CUDA graph must find its memory in place.
-    for (let i = 0; i < RUNS_BEFORE_CAPTURE; i++) work();
-    const graph = this.#cudart.capture(work);
+    using made = new DisposableStack();
+    const scratch = made.use(new Scratch(this.#cudart));
+    const outer = this.#scratch;
+    this.#scratch = scratch;
+    let graph: bigint;
+    try {
+      // The first runs may still take memory. A CUDA graph must find its memory in place.
+      for (let i = 0; i < RUNS_BEFORE_CAPTURE; i++) work();
+      graph = this.#cudart.capture(work);
+    } finally {
+      this.#scratch = outer;
+    }
+    const owned = made.move();
     return {
       run: () => {
         const { observer } = this.#runtime;
@@ -140,12 +161,13 @@ export class CudaDevice implements Device {
       },
       [Symbol.dispose]: () => {
         this.#cudart.destroyGraph(graph);
+        owned.dispose();
       },
     };
   }
 
   profile(): Profile {
-    return profileCard(this.name, this.#cudart, this.#runtime, this.#kernelNodes);
+    return profileCard(this.name, this.#cudart, this.#runtime, this.#steps);
   }
 
   pin({ data }: Tensor): void {
@@ -157,6 +179,7 @@ export class CudaDevice implements Device {
 
   trim(): void {
     for (const workspace of this.#workspaces) workspace.trim();
+    this.#scratch.trim();
   }
 
   freeBytes(): number {
@@ -171,12 +194,12 @@ export class CudaDevice implements Device {
   /** Times the nodes that are kernels or library calls while `work` queues them. */
   async nodeTimes(work: () => Promise<void> | void): Promise<NodeTime[]> {
     using times = new NodeTimes(this.#cudart);
-    this.#kernelNodes.times = times;
+    this.#steps.times = times;
     try {
       await work();
       return times.read();
     } finally {
-      this.#kernelNodes.times = undefined;
+      this.#steps.times = undefined;
     }
   }
 
@@ -184,11 +207,35 @@ export class CudaDevice implements Device {
     this.#owned.dispose();
   }
 
-  #session(graph: Graph): { session: Session; begin: KernelModel['begin'] } {
-    const { model, kernelNodes } = encodeWithKernels(graph, cuda);
-    const { ops, begin } = this.#kernelNodes.model(graph.inputs, kernelNodes);
+  #openStage(): KernelStage {
+    return {
+      steps: this.#steps,
+      scratch: (byteLength) => this.#scratch.take(byteLength),
+      copy: (from, to, byteLength) => {
+        if (from !== to && byteLength > 0) {
+          this.#cudart.copy(from, to, byteLength, 'deviceToDevice');
+        }
+      },
+      constant: (tensor) => {
+        const view = this.allocate(tensor.dtype, tensor.shape);
+        this.upload(tensor, view);
+        return view;
+      },
+      observed: (name, queue) => {
+        const { observer } = this.#runtime;
+        observer?.start(name);
+        queue();
+        observer?.end();
+      },
+    };
+  }
+
+  #session(schedule: Schedule): { session: Session; begin: KernelModel['begin'] } {
+    const { model, kernelNodes } = encodeScheduled(schedule, cuda);
+    const { name, inputs } = schedule.graph;
+    const { ops, begin } = kernelModel(inputs, kernelNodes, this.#steps);
     const session = this.#runtime.compile(model, {
-      name: graph.name,
+      name,
       provider: 'cuda',
       customOps: { domain: kernelDomain, ops },
       settle: () => {

@@ -2,7 +2,7 @@ import type { Runtime } from '../../ort/runtime.ts';
 import type { Profile, TimedRun } from '../device.ts';
 import { nowUs, profileRuns } from '../run-times.ts';
 import type { Cudart } from './cudart.ts';
-import type { KernelNodes } from './kernel-nodes.ts';
+import type { KernelSteps } from './kernel-steps.ts';
 import { NodeTimes } from './node-times.ts';
 
 /** Times programs, both when the thread queues them and when a card runs them, and the card's kernels. */
@@ -10,14 +10,14 @@ export function profileCard(
   card: string,
   cudart: Cudart,
   runtime: Runtime,
-  kernelNodes: KernelNodes,
+  steps: KernelSteps,
 ): Profile {
   // The card is idle, so its first event happens now.
   cudart.synchronize();
   const beganUs = nowUs();
   const [programs, kernels] = [new NodeTimes(cudart), new NodeTimes(cudart)];
   const queued = profileRuns(runtime, programs);
-  kernelNodes.times = kernels;
+  steps.times = kernels;
   const read = (times: NodeTimes, what: string): TimedRun[] =>
     times.read().map(({ name, startMs, durationMs }) => ({
       name,
@@ -27,7 +27,7 @@ export function profileCard(
     }));
   return {
     end: async () => {
-      kernelNodes.times = undefined;
+      steps.times = undefined;
       const runs = await queued.end();
       using ofPrograms = programs;
       using ofKernels = kernels;

@@ -33,7 +33,7 @@ export interface DeviceMemory {
   readonly allocated: number;
   /** Activations, as the workspaces plan them. */
   readonly workspaces: number;
-  /** Intermediate tensors of programs, in ONNX Runtime's arenas. */
+  /** Intermediate tensors of programs, in scratch memory and in ONNX Runtime's arenas. */
   readonly inside: number;
   /** Programs that were compiled. */
   readonly programs: number;
@@ -57,8 +57,10 @@ export class CountedDevice implements Device {
   readonly ledger = new Ledger();
   readonly #kind: DeviceKind;
   readonly #workspaces = new Set<CountedWorkspace>();
-  /** Most intermediate bytes of each program. */
+  /** Most intermediate bytes of each program that has memory of its own. */
   readonly #inside = new Map<Program, number>();
+  /** Most intermediate bytes of the other programs. */
+  #scratch = 0;
   #programs = 0;
   #isRecording = false;
   #allocated = 0;
@@ -80,11 +82,12 @@ export class CountedDevice implements Device {
     return {
       ...this.#most,
       programs: this.#programs,
-      // A process has one arena for all programs on the processor. On a card each program has its own.
+      // A process has one arena for all programs on the processor. On a card programs of kernels share scratch memory,
+      // and each of the others has an arena.
       inside:
         this.#kind === 'cpu'
           ? Math.max(0, ...inside)
-          : inside.reduce((sum, bytes) => sum + bytes, 0),
+          : inside.reduce((sum, bytes) => sum + bytes, this.#scratch),
     };
   }
 
@@ -132,9 +135,11 @@ export class CountedDevice implements Device {
 
   compile(graph: Graph): Program {
     this.#programs++;
-    const program = new CountedProgram(graph, targets[this.#kind], ({ work, insideBytes }) => {
+    const program = new CountedProgram(graph, targets[this.#kind], (run) => {
+      const { work, insideBytes, isScratch } = run;
       this.ledger.add(work);
-      this.#inside.set(program, Math.max(insideBytes, this.#inside.get(program) ?? 0));
+      if (isScratch) this.#scratch = Math.max(insideBytes, this.#scratch);
+      else this.#inside.set(program, Math.max(insideBytes, this.#inside.get(program) ?? 0));
     });
     return program;
   }

@@ -1,11 +1,12 @@
 import type { BoundProgram, Program, View, Views, Workspace } from '../../device/device.ts';
 import { runOnce } from '../../device/run-once.ts';
-import { scheduled } from '../../graph/encode.ts';
+import { planMemory } from '../../graph/memory-plan.ts';
+import { kernelGraphOf, scheduled, type KernelGraph, type Schedule } from '../../graph/schedule.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { shapesOf } from '../../graph/shape.ts';
 import type { Target } from '../../graph/target.ts';
 import { insideBytes, type SizedUnit } from './inside.ts';
-import { kernelWork, nodeWork, type Sized } from './node-work.ts';
+import { bytesOf, kernelWork, nodeWork, type Sized } from './node-work.ts';
 import { sumOf, workOf, type Work } from './work.ts';
 import { pairsIn, type CountedView } from './view.ts';
 
@@ -13,6 +14,8 @@ import { pairsIn, type CountedView } from './view.ts';
 export interface CountedRun {
   readonly work: Work;
   readonly insideBytes: number;
+  /** True if that memory is the device's scratch memory, which other programs take in turn. */
+  readonly isScratch: boolean;
 }
 
 /** The name of the input that tells which tokens see each other, in an attention over packed tokens. */
@@ -21,7 +24,8 @@ const SEES = /(^|\.)sees$/;
 /** A graph that is never computed. Its runs are counted, from the same nodes and kernels that a device would run. */
 export class CountedProgram implements Program {
   readonly graph: Graph;
-  readonly #units: ReturnType<typeof scheduled>;
+  readonly #schedule: Schedule;
+  readonly #kernels: KernelGraph | undefined;
   readonly #target: Target;
   readonly #onRun: (run: CountedRun) => void;
   /** Runs by the shapes of their inputs: layers have the same. */
@@ -30,7 +34,8 @@ export class CountedProgram implements Program {
   constructor(graph: Graph, target: Target, onRun: (run: CountedRun) => void) {
     this.graph = graph;
     this.#target = target;
-    this.#units = scheduled(graph, target);
+    this.#schedule = scheduled(graph, target);
+    this.#kernels = target.isFusing === true ? kernelGraphOf(this.#schedule, target) : undefined;
     this.#onRun = onRun;
   }
 
@@ -71,7 +76,7 @@ export class CountedProgram implements Program {
   }
 
   #count(shapes: readonly (readonly number[])[], pairs: number): CountedRun {
-    const { graph, units } = this.#units;
+    const { graph, units } = this.#schedule;
     const sized = (values: readonly Value[]): Sized[] => {
       const inNumbers = shapesOf(
         values.map(({ shape }) => shape),
@@ -94,9 +99,23 @@ export class CountedProgram implements Program {
       );
       run.push({ op: isKernel ? null : unit.op, inputs, outputs, inputSizes, outputSizes });
     }
+    const kernels = this.#kernels;
     return {
       work: sumOf([workOf({ programs: 1 }), ...works]),
-      insideBytes: insideBytes(graph, run, this.#target.name === 'cpu'),
+      insideBytes:
+        kernels === undefined
+          ? insideBytes(graph, run, this.#target.name === 'cpu')
+          : scratchBytes(kernels, (value) => bytesOf(sized([value])[0]!)),
+      isScratch: kernels !== undefined,
     };
   }
+}
+
+/** Scratch memory of a graph of kernels, all of whose outputs are asked for. */
+function scratchBytes(kernels: KernelGraph, bytesOfValue: (value: Value) => number): number {
+  const { graph, sources } = kernels;
+  const outputs = graph.outputs.map(({ value }) => sources.get(value.id) ?? value);
+  const outside = new Set([...graph.inputs, ...outputs].map(({ id }) => id));
+  const isOutside = ({ id }: Value): boolean => outside.has(id) || graph.constants.has(id);
+  return planMemory(kernels, isOutside, bytesOfValue).byteLength;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Cudart } from '../../../src/device/cuda/cudart.ts';
-import type { KernelNodes } from '../../../src/device/cuda/kernel-nodes.ts';
+import type { KernelSteps } from '../../../src/device/cuda/kernel-steps.ts';
 import { profileCard } from '../../../src/device/cuda/profile.ts';
 import type { Runtime } from '../../../src/ort/runtime.ts';
 
@@ -31,12 +31,12 @@ describe('the profile of a card', () => {
   it('has programs and kernels by its own clock, but none that are captured', async () => {
     const card = new FakeCudart();
     const runtime = { observer: null } as Pick<Runtime, 'observer'>;
-    const nodes: Pick<KernelNodes, 'times'> = { times: undefined };
+    const nodes: Pick<KernelSteps, 'times'> = { times: undefined };
     const profile = profileCard(
       'cuda:7',
       card as unknown as Cudart,
       runtime as Runtime,
-      nodes as KernelNodes,
+      nodes as KernelSteps,
     );
     const run = (program: string): void => {
       runtime.observer!.start(program);

@@ -129,6 +129,21 @@ describe('training', () => {
       );
       assert.ok(batches.length >= Math.ceil(350 / 110) && batches.length < 7);
     });
+
+    it('exceeds the budget with no two prompts, also where the sum of tokens would do with fewer passes', () => {
+      const prompts = [1, 2, 3].map((token) => textPrompt([token, 0, 0, 0]));
+      // Each prompt with its responses has 10 tokens, and the three have less than 2 x 16.
+      const samples = prompts.flatMap((prompt) => [3, 3].map((n) => sequenceOf(prompt, n)));
+      const batches = microBatches(samples, { size: 2, dynamic: true, maxTokens: 8 });
+      assert.deepEqual(
+        batches.sort((a, b) => a[0]! - b[0]!),
+        [
+          [0, 1],
+          [2, 3],
+          [4, 5],
+        ],
+      );
+    });
   });
 
   it('keeps responses to one prompt together, and counts their prompt once', () => {

@@ -1,4 +1,4 @@
-import type { KernelNode } from '../../graph/encode.ts';
+import type { KernelNode } from '../../graph/schedule.ts';
 import type {
   InPlace,
   Kernel,
@@ -8,7 +8,6 @@ import type {
   Shapes,
   Step,
 } from '../../graph/kernel.ts';
-import type { CustomCall, CustomOp } from '../../ort/custom-op.ts';
 import type { ValueType } from '../../graph/ir.ts';
 import { shapesOf } from '../../graph/shape.ts';
 import { byteLengthOf } from '../../tensor/tensor.ts';
@@ -24,20 +23,13 @@ type PlannedStep =
   | { readonly product: LibraryProduct; readonly batches: readonly ProductBatch[] };
 
 /** The steps of a node, planned for tensors of certain shapes. */
-interface Plan {
+export interface NodePlan {
   readonly outputs: Shapes;
   readonly steps: readonly PlannedStep[];
 }
 
-/** The kernel nodes of a model, as custom ops. */
-export interface KernelModel {
-  readonly ops: readonly CustomOp[];
-  /** Sets the shapes of the model's inputs for the runs that follow. */
-  readonly begin: (inputs: Shapes) => void;
-}
-
-/** Runs the kernel nodes of models on one stream: kernels of our own and calls of cuBLAS. */
-export class KernelNodes implements Disposable {
+/** Runs kernel nodes on one stream: kernels of our own and calls of cuBLAS. */
+export class KernelSteps implements Disposable {
   readonly #cudart: Cudart;
   readonly #kernels: Kernels;
   readonly #cublas: Cublas;
@@ -54,43 +46,18 @@ export class KernelNodes implements Disposable {
     this.#owned = made.move();
   }
 
-  /** Compiles the kernels of a model. */
-  model(inputs: readonly ValueType[], nodes: readonly KernelNode[]): KernelModel {
+  /** Compiles the kernels of nodes that are to run. */
+  prepare(nodes: readonly KernelNode[]): void {
     this.#kernels.prepare(nodes.flatMap(({ steps }) => steps.filter(isKernel)));
-    let run: Shapes = [];
-    const customOp = (node: KernelNode): CustomOp => {
-      // Layer after layer has the same shapes, so only the last plan is worth keeping.
-      let [plan, of]: [Plan | undefined, Shapes] = [undefined, run];
-      return {
-        type: node.type,
-        inputs: node.inputs.map(({ dtype }) => dtype),
-        outputs: node.outputs.map(({ dtype }) => dtype),
-        compute: (call) => {
-          if (plan === undefined || of !== run) plan = planOf(node, inputs, run);
-          of = run;
-          this.times?.start(node.type);
-          this.#run(node, plan, call);
-          this.times?.end();
-        },
-      };
-    };
-    return {
-      ops: nodes.map(customOp),
-      begin: (shapes) => {
-        if (!areEqual(run, shapes)) run = shapes;
-      },
-    };
   }
 
-  [Symbol.dispose](): void {
-    this.#owned.dispose();
-  }
-
-  #run(node: KernelNode, plan: Plan, call: CustomCall): void {
-    const addresses = [
-      ...node.inputs.map((_, i) => call.address(i)),
-      ...plan.outputs.map((shape, i) => call.output(i, shape)),
-    ];
+  /**
+   * Queues a node that is prepared.
+   *
+   * @param addresses those of the inputs, then those of the outputs
+   */
+  run(node: KernelNode, plan: NodePlan, addresses: readonly bigint[]): void {
+    this.times?.start(node.type);
     for (const step of plan.steps) {
       if ('kernel' in step) {
         this.#kernels.launch(step.kernel, step.launch, addresses, this.#cudart.stream);
@@ -103,6 +70,11 @@ export class KernelNodes implements Disposable {
         this.#multiply(node, plan, step, addresses);
       }
     }
+    this.times?.end();
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
   }
 
   /** Copies an input to the output that starts as it. */
@@ -112,7 +84,7 @@ export class KernelNodes implements Disposable {
 
   #multiply(
     { inputs, outputs }: KernelNode,
-    plan: Plan,
+    plan: NodePlan,
     { product, batches }: { product: LibraryProduct; batches: readonly ProductBatch[] },
     addresses: readonly bigint[],
   ): void {
@@ -142,13 +114,14 @@ function isKernel(step: Step): step is Kernel {
 /**
  * Plans a node.
  *
- * @param run the shapes of the model's inputs
+ * @param graphInputs the inputs of the node's graph
+ * @param run         their shapes
  */
-function planOf(node: KernelNode, modelInputs: readonly ValueType[], run: Shapes): Plan {
+export function planOf(node: KernelNode, graphInputs: readonly ValueType[], run: Shapes): NodePlan {
   const shapesIn = (values: readonly ValueType[]): Shapes =>
     shapesOf(
       values.map(({ shape }) => shape),
-      modelInputs,
+      graphInputs,
       run,
     );
   const [inputs, outputs] = [shapesIn(node.inputs), shapesIn(node.outputs)];
@@ -160,11 +133,4 @@ function planOf(node: KernelNode, modelInputs: readonly ValueType[], run: Shapes
         : { product: step, batches: step.batches(inputs, outputs) },
   );
   return { outputs, steps };
-}
-
-function areEqual(a: Shapes, b: Shapes): boolean {
-  return (
-    a.length === b.length &&
-    a.every((shape, i) => shape.every((size, axis) => size === b[i]![axis]))
-  );
 }
