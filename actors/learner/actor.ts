@@ -35,6 +35,8 @@ export interface LearnerProps extends TrainedProps {
   /** Micro-batches of reference answers. Their budget is the longest sequence of a mini-batch. */
   readonly imitationMicroBatch: Omit<MicroBatchOptions, 'maxTokens'>;
   readonly temperature: number;
+  /** Tokens that rollouts never sample, which have no probability here either. */
+  readonly bannedTokens: readonly number[];
 }
 
 /** A learner: the trained actor with the head of a policy, or with adapters beside its weights. */
@@ -82,12 +84,13 @@ export class LearnerActor
   }
 
   protected makeModel(): Policy {
-    const { model, gradientCheckpointing } = this.props;
+    const { model, gradientCheckpointing, bannedTokens } = this.props;
     const { arena, adapter } = this.weights.working;
     return new Policy(this.device, model.config, arena, {
       gradientCheckpointing,
       adapter,
       isVisionFixed: model.isVisionFixed ?? false,
+      bannedTokens,
     });
   }
 

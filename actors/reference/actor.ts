@@ -1,3 +1,4 @@
+import { pictureTokens } from '../../src/model/model-config.ts';
 import { Policy } from '../../src/model/policy.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { evaluate, type EvaluateReply, type EvaluateRequest } from '../joint/evaluate.ts';
@@ -22,6 +23,7 @@ class ReferenceActor extends ModelActor implements Actor<typeof referenceProtoco
     this.#policy = new Policy(this.device, model.config, this.weights.working.arena, {
       gradientCheckpointing: false,
       isVisionFixed: model.isVisionFixed ?? false,
+      bannedTokens: pictureTokens(model.config),
     });
     this.#microBatch = microBatch;
   }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
-import type { ModelConfig } from '../../src/model/model-config.ts';
+import { pictureTokens, type ModelConfig } from '../../src/model/model-config.ts';
 import type { Tool } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { criticProtocol } from '../critic/protocol.ts';
@@ -101,7 +101,14 @@ export async function spawnRun(
     critics:
       plan.critic &&
       (await spawnCritics(system, plan.critic, critic!, criticWeights!, places.learners)),
-    learners: await spawnLearners(system, plan.policy, policy, weights, places.learners),
+    learners: await spawnLearners(
+      system,
+      plan.policy,
+      policy,
+      weights,
+      places.learners,
+      pictureTokens(policy.config),
+    ),
     rollouts: await spawnRollouts(system, plan.rollout, policy, weights, places.rollouts),
   };
   const [card] = policy.devices;
@@ -231,15 +238,20 @@ function nameIn({ name }: Pick<TaskPlan, 'name'>, role: string): string {
   return name === null ? role : `replay/${name}/${role}`;
 }
 
-/** Starts the learners over the policy's weights, which those of a process share. */
+/**
+ * Starts the learners over the policy's weights, which those of a process share.
+ *
+ * @param bannedTokens tokens that no response to train on holds, and that the policy gives no probability therefore
+ */
 export async function spawnLearners(
   system: ActorSystem,
   plan: PolicyPlan,
   policy: LoadedModel,
   weights: PolicyWeights,
   stations: readonly Station[],
+  bannedTokens: readonly number[],
 ): Promise<Learners> {
-  const props = { ...plan.settings, ...trainedBy(policy, stations) };
+  const props = { ...plan.settings, ...trainedBy(policy, stations), bannedTokens };
   const refs = await spawnRanks(stations, plan.collectives, ({ place, device }, rank, index) =>
     system.spawn({
       name: `learner/${index}`,
@@ -311,13 +323,8 @@ export async function spawnRollouts(
   weights: PolicyWeights,
   stations: readonly Station[],
 ): Promise<RunActors['rollouts']> {
-  const { tokens } = policy.config;
   const props: WithSharedBlocks<Omit<RolloutProps, 'model'>> = {
-    engine: {
-      ...engine,
-      // The vocabulary has tokens that stand for pictures; a response must not hold any.
-      bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
-    },
+    engine: { ...engine, bannedTokens: pictureTokens(policy.config) },
     stopTokens: Tokenizer.load(tokenizerPath).eosIds,
     tokenizerPath,
     episodes,

@@ -98,7 +98,7 @@ async function supervise(
   const tools = await toolsFor(system, plan, logger);
   const data = await spawnData(system, plan.task, { model: policy.config, tools });
   const stations = placeLearners(plan.placement, [{ node: null, slots: 1 }]);
-  const learners = await spawnLearners(system, plan.policy, policy, weights, stations);
+  const learners = await spawnLearners(system, plan.policy, policy, weights, stations, []);
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
   const files = await RunFiles.open(folder);

@@ -6,6 +6,7 @@ import { ControlCompiler, isNeutral } from '../generation/response-controls.ts';
 import { keyOf } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
+import { pictureTokens } from '../model/model-config.ts';
 import type { OpenedModel } from './open-model.ts';
 
 /** Options of answering rows. */
@@ -50,10 +51,9 @@ export async function respond(
 ): Promise<RowResponse[]> {
   const { config, directory } = checkpoint;
   const tokenizer = Tokenizer.load(directory);
-  const { tokens } = config;
   using engine = new GenerationEngine(device, config, arena, {
     maxPrefillTokens: MAX_PREFILL_TOKENS,
-    bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+    bannedTokens: pictureTokens(config),
   });
   const controls = isNeutral(options) ? null : new ControlCompiler(tokenizer).of(options);
   const sampled = options.bestOf ?? options.n;

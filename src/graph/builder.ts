@@ -1,9 +1,10 @@
-import type { DType, FloatDType } from '../tensor/dtype.ts';
+import type { DType } from '../tensor/dtype.ts';
 import { normalDim, productDim, quotientDim } from './dim.ts';
 import { ElementwiseBuilder } from './elementwise-builder.ts';
 import type { Dim, Node, Value } from './ir.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
 import type { PackedHeads } from './ops/packed-attention.ts';
+import type { VocabularyAttributes } from './ops/vocabulary.ts';
 import { axisOf, formatShape, sameShape, shapeError } from './shape.ts';
 
 /** Bounds of a slice; negative ones count from the end of the axis. */
@@ -284,19 +285,19 @@ export class GraphBuilder extends ElementwiseBuilder {
   /**
    * Log-probabilities f32 `[R]` of tokens i64 `[R, 1]` under logits `[R, V]`.
    *
-   * @param gradient dtype of the gradient of the logits: that of the product which makes them
+   * @param attributes the dtype of the gradient of the logits is that of the product which makes them
    */
-  tokenLogProbs(logits: Value, targets: Value, gradient: FloatDType): Value {
-    return this.one('tokenLogProbs', [logits, targets], { gradient });
+  tokenLogProbs(logits: Value, targets: Value, attributes: VocabularyAttributes): Value {
+    return this.one('tokenLogProbs', [logits, targets], attributes);
   }
 
   /**
    * Entropies f32 `[R]`, in nats, of the distributions that logits `[R, V]` give.
    *
-   * @param gradient as of `tokenLogProbs`
+   * @param attributes as of `tokenLogProbs`
    */
-  tokenEntropies(logits: Value, gradient: FloatDType): Value {
-    return this.one('tokenEntropies', [logits], { gradient });
+  tokenEntropies(logits: Value, attributes: VocabularyAttributes): Value {
+    return this.one('tokenEntropies', [logits], attributes);
   }
 
   #reduce(

@@ -1,6 +1,8 @@
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
+import { BANNED_BIAS } from '../graph/ops/vocabulary.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
+import { zeros, type Tensor } from '../tensor/tensor.ts';
 import { DecodeLayout, type DecodeForm } from './decode-form.ts';
 import type { GraphForm } from './graph-form.ts';
 import type { TextConfig } from './model-config.ts';
@@ -25,12 +27,26 @@ function headWeight(g: GraphBuilder, config: TextConfig, dtype: FloatDType): Val
   return g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
 }
 
+/** f32 `[V]`, added to logits, so that some tokens have no probability. */
+function biasAgainst(banned: readonly number[], { vocabSize }: TextConfig): Tensor<'f32'> {
+  const bias = zeros('f32', [vocabSize]);
+  for (const token of banned) bias.data[token] = BANNED_BIAS;
+  return bias;
+}
+
+/** Options of the head of a policy. */
+export interface HeadOptions {
+  readonly withEntropies?: boolean;
+  /** Tokens that the policy never gives a probability. */
+  readonly banned?: readonly number[];
+}
+
 /**
  * The head of a policy: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
  *
  * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`. With entropies
  * there is a second output `entropies f32 [R]`: those of the distributions that the tokens are of, at that temperature,
- * in nats.
+ * in nats. The distributions are over the tokens that are not banned.
  *
  * @param dtype dtype of hidden rows and weights; logits and log-probabilities are f32
  */
@@ -38,18 +54,21 @@ export function headGraph(
   config: TextConfig,
   dtype: FloatDType = 'f32',
   form: GraphForm = 'composed',
-  withEntropies = false,
+  { withEntropies = false, banned = [] }: HeadOptions = {},
 ): Graph {
   const g = new GraphBuilder(withEntropies ? 'head-entropies' : 'head');
   const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
   const targets = g.input('targets', 'i64', ['R', 1]);
   const rows = temperedRows(g, config, hidden, g.input('inverseTemperature', 'f32', []));
-  const logits = g.gemm(rows, headWeight(g, config, dtype), { transB: true, to: 'f32' });
+  const weight = headWeight(g, config, dtype);
   if (form === 'fused') {
-    g.output('logProbs', g.tokenLogProbs(logits, targets, dtype));
-    if (withEntropies) g.output('entropies', g.tokenEntropies(logits, dtype));
+    const logits = g.gemm(rows, weight, { transB: true, to: 'f32' });
+    const attributes = { gradient: dtype, banned };
+    g.output('logProbs', g.tokenLogProbs(logits, targets, attributes));
+    if (withEntropies) g.output('entropies', g.tokenEntropies(logits, attributes));
   } else {
-    const all = g.logSoftmax(logits, -1);
+    const bias = banned.length === 0 ? {} : { c: g.constant(biasAgainst(banned, config)) };
+    const all = g.logSoftmax(g.gemm(rows, weight, { transB: true, to: 'f32', ...bias }), -1);
     g.output('logProbs', g.reshape(g.gatherElements(all, targets, 1), ['R']));
     if (withEntropies) g.output('entropies', g.neg(g.reduceSum(g.mul(g.exp(all), all), [-1])));
   }

@@ -76,6 +76,11 @@ export interface ModelConfig {
   readonly torchDtype: string | null;
 }
 
+/** Tokens that stand for pictures of a prompt, which a response must not hold. */
+export function pictureTokens({ tokens }: ModelConfig): readonly number[] {
+  return tokens === null ? [] : [tokens.imagePad, tokens.videoPad];
+}
+
 /** The same model with its head tied to the embedding, or with one of its own. */
 export function withTies(config: ModelConfig, tieWordEmbeddings: boolean): ModelConfig {
   return { ...config, text: { ...config.text, tieWordEmbeddings } };

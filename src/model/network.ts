@@ -25,6 +25,8 @@ export interface NetworkOptions {
   readonly adapter?: PlacedAdapter | null;
   /** True where the vision tower's weights never change, so that image embeddings can be kept between passes. */
   readonly isVisionFixed?: boolean;
+  /** Tokens that a policy never gives a probability, as its rollouts never sample them; none when left out. */
+  readonly bannedTokens?: readonly number[];
 }
 
 /** The parts of a forward pass that keep what their backward pass needs. */
@@ -74,7 +76,12 @@ export class Network implements Disposable {
     config: ModelConfig,
     arena: AnyArena,
     head: HeadKind,
-    { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
+    {
+      gradientCheckpointing,
+      adapter = null,
+      isVisionFixed = false,
+      bannedTokens = [],
+    }: NetworkOptions,
   ) {
     this.config = config;
     this.#device = device;
@@ -90,7 +97,7 @@ export class Network implements Disposable {
       save,
     } as const;
     this.#layers = new LayerBlocks(device, layer, layerNames(config.text.layers), weights);
-    this.#head = new ScoringHead(device, config, head, weights);
+    this.#head = new ScoringHead(device, config, head, weights, bannedTokens);
     this.#embedder = new Embedder(device, config, weights, { save, isVisionFixed });
   }
 

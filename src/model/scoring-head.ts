@@ -9,7 +9,7 @@ import type { HeadKind } from './architecture.ts';
 import type { PackedBatch } from './batch.ts';
 import { Block, type Saved } from './block.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
-import { headGraph, valueHeadGraph } from './heads.ts';
+import { headGraph, valueHeadGraph, type HeadOptions } from './heads.ts';
 import type { ModelConfig, TextConfig } from './model-config.ts';
 import { trainedInputs, type ModelWeights } from './model-weights.ts';
 import { moduleNames } from './weights/modules.ts';
@@ -30,7 +30,7 @@ interface HeadForm {
     text: TextConfig,
     dtype: FloatDType,
     form: GraphForm,
-    withEntropies: boolean,
+    options: HeadOptions,
   ) => Graph;
   readonly output: string;
   /** Size of a row's largest intermediate result. */
@@ -81,17 +81,28 @@ export class ScoringHead implements Disposable {
   readonly #chunkRows: number;
   readonly #lastLayer: string;
 
-  constructor(device: Device, { text }: ModelConfig, kind: HeadKind, weights: ModelWeights) {
+  /** @param banned tokens that a policy never gives a probability; a value head has none */
+  constructor(
+    device: Device,
+    { text }: ModelConfig,
+    kind: HeadKind,
+    weights: ModelWeights,
+    banned: readonly number[],
+  ) {
     const graphForm = formFor(device);
     this.#device = device;
     this.#weights = weights;
     this.#form = forms[kind];
     const block = (withEntropies: boolean): Block =>
-      new Block(device, this.#form.graph(text, weights.dtype, graphForm, withEntropies), {
-        parameters: trainedInputs(weights, moduleNames.head),
-        activations: ['hidden'],
-        save: 'needed',
-      });
+      new Block(
+        device,
+        this.#form.graph(text, weights.dtype, graphForm, { withEntropies, banned }),
+        {
+          parameters: trainedInputs(weights, moduleNames.head),
+          activations: ['hidden'],
+          save: 'needed',
+        },
+      );
     this.#blocks = { plain: block(false), withEntropies: block(true) };
     const rows = Math.floor(CHUNK_BYTES[graphForm] / this.#form.rowBytes(text));
     this.#chunkRows = Math.max(1, rows);

@@ -2,7 +2,7 @@ import type { ChatSettings } from '../data/sample-options.ts';
 import type { Device } from '../device/device.ts';
 import { GenerationEngine } from '../generation/engine.ts';
 import { Grammars } from '../generation/grammar/grammars.ts';
-import type { ModelConfig } from '../model/model-config.ts';
+import { pictureTokens, type ModelConfig } from '../model/model-config.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { ApiThread } from './api-thread.ts';
@@ -59,11 +59,10 @@ export async function openServer(
   await using opened = new AsyncDisposableStack();
   const { servedModelName, apiKey, maxModelLen, maxNumSeqs, allowedLocalMediaPath } = settings;
   const { maxQueue, maxRequestBytes, onError } = settings;
-  const { tokens } = config;
   const engine = opened.use(
     new GenerationEngine(device, config, arena, {
       maxPrefillTokens: MAX_PREFILL_TOKENS,
-      bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+      bannedTokens: pictureTokens(config),
       isVisionFixed: true,
       ...(maxNumSeqs !== undefined && { maxSequences: maxNumSeqs }),
     }),

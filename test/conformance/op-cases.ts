@@ -482,7 +482,10 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   tokenLogProbs: [
     {
       inputs: { x: { shape: ['A', 37] }, i: { dtype: 'i64', shape: ['A', 1], draw: small } },
-      build: (g, { x, i }) => [g.tokenLogProbs(x!, i!, x!.dtype as FloatDType)],
+      build: (g, { x, i }) => [
+        g.tokenLogProbs(x!, i!, { gradient: x!.dtype as FloatDType, banned: [] }),
+        g.tokenLogProbs(x!, i!, { gradient: x!.dtype as FloatDType, banned: [36, 7] }),
+      ],
     },
   ],
   tokenLogProbsGradient: [
@@ -494,9 +497,12 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
         gradient: { dtype: 'f32', shape: ['A'] },
       },
       build: (g, { x, i, gradient }) => {
-        const outputs = g.apply('tokenLogProbs', [x!, i!], { gradient: 'bf16' });
-        const inputs = [x!, i!, outputs[1]!, gradient!];
-        return [...outputs, g.apply('tokenLogProbsGradient', inputs, { gradient: 'bf16' })[0]!];
+        return [[], [23, 8]].flatMap((banned) => {
+          const attributes = { gradient: 'bf16', banned } as const;
+          const outputs = g.apply('tokenLogProbs', [x!, i!], attributes);
+          const inputs = [x!, i!, outputs[1]!, gradient!];
+          return [...outputs, g.apply('tokenLogProbsGradient', inputs, attributes)[0]!];
+        });
       },
       noGradient: 'it is one',
     },
@@ -504,7 +510,10 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   tokenEntropies: [
     {
       inputs: { x: { shape: ['A', 37] } },
-      build: (g, { x }) => [g.tokenEntropies(x!, x!.dtype as FloatDType)],
+      build: (g, { x }) => [
+        g.tokenEntropies(x!, { gradient: x!.dtype as FloatDType, banned: [] }),
+        g.tokenEntropies(x!, { gradient: x!.dtype as FloatDType, banned: [36, 7] }),
+      ],
     },
   ],
   tokenEntropiesGradient: [
@@ -512,10 +521,13 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       // Four at a time, and a gradient of halves.
       inputs: { x: { shape: ['A', 24] }, gradient: { dtype: 'f32', shape: ['A'] } },
       build: (g, { x, gradient }) => {
-        const [entropies, total] = g.apply('tokenEntropies', [x!], { gradient: 'bf16' });
-        const inputs = [x!, total!, entropies!, gradient!];
-        const [result] = g.apply('tokenEntropiesGradient', inputs, { gradient: 'bf16' });
-        return [entropies!, total!, result!];
+        return [[], [23, 8]].flatMap((banned) => {
+          const attributes = { gradient: 'bf16', banned } as const;
+          const [entropies, total] = g.apply('tokenEntropies', [x!], attributes);
+          const inputs = [x!, total!, entropies!, gradient!];
+          const [result] = g.apply('tokenEntropiesGradient', inputs, attributes);
+          return [entropies!, total!, result!];
+        });
       },
       noGradient: 'it is one',
     },

@@ -128,7 +128,8 @@ describe('the losses of verl and TRL', () => {
     const shape = [logits.length, logits[0]!.length] as const;
     it(`entropies of ${shape.join(' x ')} logits, and their gradient`, () => {
       const g = new GraphBuilder('entropies');
-      g.output('entropies', g.tokenEntropies(g.input('logits', 'f32', ['R', shape[1]]), 'f32'));
+      const rows = g.input('logits', 'f32', ['R', shape[1]]);
+      g.output('entropies', g.tokenEntropies(rows, { gradient: 'f32', banned: [] }));
       const inputs = { logits: tensorOf('f32', shape, logits.flat()) };
       const { forward, backward } = differentiate(g.build(), { wrt: ['logits'], save: 'needed' });
       const { entropies, ...saved } = interpret(forward, inputs);

@@ -42,9 +42,9 @@ describe('a run with an environment', () => {
       assert.ok(line['num_turns/mean']! > 1.5 && line['num_turns/max']! === 3);
       // Every answer has more tokens than a turn has, and the policy's are counted.
       assert.ok(line['response_length/mean']! < 60);
-      // The learner's pass over the whole sequence finds the log-probabilities that were sampled turn by turn, but for
-      // the share of the two placeholders, which are never sampled: some two in 580 where nothing is learnt yet.
-      assert.ok(line['actor/rollout_train_mismatch/max']! < 0.02);
+      // The learner's pass over the whole sequence finds the log-probabilities that were sampled turn by turn: in both
+      // the placeholders of pictures, two in 580 tokens, have no probability.
+      assert.ok(line['actor/rollout_train_mismatch/max']! < 1e-4);
       assert.ok(Number.isFinite(line['actor/grad_norm']));
     }
   });

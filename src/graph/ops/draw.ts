@@ -12,6 +12,7 @@ import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
 import { drawTokensKernel } from './draw-kernels.ts';
 import type { None, OpFamily } from './op.ts';
+import { BANNED_BIAS } from './vocabulary.ts';
 
 /** Attributes of the draw of tokens. */
 export interface DrawAttributes {
@@ -20,8 +21,6 @@ export interface DrawAttributes {
 
 /** Elements of a part of a running sum. Shaders add all elements of a part anew for each of its sums. */
 const PART = 256;
-/** Added to a banned token's logit; its probability is then 0 in f32. */
-const BANNED_BIAS = -1e30;
 
 /**
  * Tokens drawn from rows of logits.

@@ -2,20 +2,28 @@ import type { DType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel } from '../kernel.ts';
 import {
+  bansIn,
   blockPerRow,
+  logitOf,
   packOf,
   PART_THREADS,
   ROW_THREADS,
   threadPerPack,
 } from './vocabulary-kernels.ts';
+import type { VocabularyAttributes } from './vocabulary.ts';
 
 /**
  * The kernel of `tokenEntropies`. A block finds the largest logit of a row and two sums in one pass: of `e^d` and of
  * `d e^d`, with d the distance of a logit to the largest so far. The entropy is `log Σ e^d - Σ d e^d / Σ e^d`.
  */
-export function tokenEntropiesKernel(logits: DType, vocabulary: number): Kernel {
+export function tokenEntropiesKernel(
+  logits: DType,
+  vocabulary: number,
+  attributes: VocabularyAttributes,
+): Kernel {
   const [pack, element] = [packOf(vocabulary), cTypes[logits]];
-  const entry = `token_entropies_${logits}_${vocabulary}`;
+  const logit = logitOf(attributes);
+  const entry = `token_entropies_${logits}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
     const ${element}* logits, float* entropies, float* logSumExp) {
@@ -25,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
   for (int v = threadIdx.x * ${pack}; v < ${vocabulary}; v += ${ROW_THREADS * pack}) {
     const Some some = *(const Some*)(row + v);
     float top = largest;
-    for (int i = 0; i < ${pack}; i++) top = fmaxf(top, toFloat(some.at[i]));
+    for (int i = 0; i < ${pack}; i++) top = fmaxf(top, ${logit});
     if (top == -INFINITY) continue;
     if (largest > -INFINITY) {
       const float shift = largest - top, scale = expf(shift);
@@ -33,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
       sum *= scale;
     }
     for (int i = 0; i < ${pack}; i++) {
-      const float distance = toFloat(some.at[i]) - top, term = expf(distance);
+      const float distance = ${logit} - top, term = expf(distance);
       sum += term;
       if (term > 0) weighted += distance * term;
     }
@@ -53,10 +61,16 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
 }
 
 /** The kernel of the gradient: -dy p (log p + H) for each logit, with p its probability and H the row's entropy. */
-export function tokenEntropiesGradientKernel(logits: DType, vocabulary: number, to: DType): Kernel {
+export function tokenEntropiesGradientKernel(
+  logits: DType,
+  vocabulary: number,
+  attributes: VocabularyAttributes,
+): Kernel {
+  const { gradient: to } = attributes;
+  const logit = logitOf(attributes);
   const pack = packOf(vocabulary);
   const [element, result] = [cTypes[logits], cTypes[to]];
-  const entry = `token_entropies_gradient_${logits}_${to}_${vocabulary}`;
+  const entry = `token_entropies_gradient_${logits}_${to}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
     const ${element}* logits, const float* logSumExp, const float* entropies, const float* gradient, ${result}* y) {
@@ -67,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
   const Pack<${element}, ${pack}> some = *(const Pack<${element}, ${pack}>*)(logits + at);
   Pack<${result}, ${pack}> out;
   for (int i = 0; i < ${pack}; i++) {
-    const float log = toFloat(some.at[i]) - total, probability = expf(log);
+    const float log = ${logit} - total, probability = expf(log);
     out.at[i] = fromFloat<${result}>(probability > 0 ? factor * probability * (log + entropy) : 0);
   }
   *(Pack<${result}, ${pack}>*)(y + at) = out;

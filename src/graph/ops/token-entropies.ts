@@ -1,19 +1,14 @@
 import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, shapeError } from '../shape.ts';
-import type { FloatDType } from '../../tensor/dtype.ts';
 import { blank, type NdArray } from './array.ts';
-import { intermediate, nameIn, type OpFamily } from './op.ts';
+import { intermediate, type OpFamily } from './op.ts';
 import { tokenEntropiesGradientKernel, tokenEntropiesKernel } from './token-entropies-kernels.ts';
-
-/** The dtype of the logits' gradient: that of the products which read it. */
-interface GradientDType {
-  readonly gradient: FloatDType;
-}
+import { allowedLogits, allowedNumbers, type VocabularyAttributes } from './vocabulary.ts';
 
 /** Attributes of the entropy ops. */
 export interface TokenEntropiesAttributes {
-  readonly tokenEntropies: GradientDType;
-  readonly tokenEntropiesGradient: GradientDType;
+  readonly tokenEntropies: VocabularyAttributes;
+  readonly tokenEntropiesGradient: VocabularyAttributes;
 }
 
 /** Entropies of the distributions of tokens. Kernels never write a probability for every token of the vocabulary. */
@@ -37,8 +32,8 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
         { dtype: 'f32', shape: [rows] },
       ];
     },
-    emit({ inputs: [logits], outputs: [entropies, logSumExp] }, onnx) {
-      const wide = nameIn(onnx, logits!, 'f32');
+    emit({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, onnx) {
+      const wide = allowedLogits(onnx, logits!, attributes);
       const logs = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
       const terms = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), logs]);
       const last = onnx.ints([1]);
@@ -47,8 +42,8 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       onnx.node('Neg', [sums], [onnx.name(entropies!)]);
       onnx.node('ReduceLogSumExp', [wide, last], [onnx.name(logSumExp!)], flat);
     },
-    steps: ({ inputs: [logits] }) => [
-      tokenEntropiesKernel(logits!.dtype, logits!.shape[1] as number),
+    steps: ({ inputs: [logits], attributes }) => [
+      tokenEntropiesKernel(logits!.dtype, logits!.shape[1] as number, attributes),
     ],
     vjp({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, [dy], g) {
       if (dy === undefined) return [];
@@ -57,14 +52,18 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       // A product of halves narrows it again, so that no wide gradient is ever in memory.
       return [g.cast(gradient, logits!.dtype)];
     },
-    evaluate([logits]) {
+    evaluate([logits], attributes) {
       const [rows, size] = logits!.shape as [number, number];
+      const allowed = allowedNumbers(logits!, attributes);
       const [entropies, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
       for (let row = 0; row < rows; row++) {
-        const own = logits!.data.subarray(row * size, (row + 1) * size);
+        const own = allowed.subarray(row * size, (row + 1) * size);
         const top = Math.max(...own);
         const total = top + Math.log(own.reduce((sum, x) => sum + Math.exp(x - top), 0));
-        entropies.data[row] = own.reduce((sum, x) => sum + Math.exp(x - total) * (total - x), 0);
+        entropies.data[row] = own.reduce(
+          (sum, x) => sum + (x > -Infinity ? Math.exp(x - total) * (total - x) : 0),
+          0,
+        );
         logSumExp.data[row] = total;
       }
       return [entropies, logSumExp];
@@ -81,7 +80,7 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       const column = (name: string): string =>
         intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
       const logs = intermediate(onnx, 'Sub', [
-        nameIn(onnx, logits!, 'f32'),
+        allowedLogits(onnx, logits!, attributes),
         column(onnx.name(logSumExp!)),
       ]);
       const surplus = intermediate(onnx, 'Add', [logs, column(onnx.name(entropies!))]);
@@ -92,14 +91,16 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       });
     },
     steps: ({ inputs: [logits], attributes }) => [
-      tokenEntropiesGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes.gradient),
+      tokenEntropiesGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes),
     ],
-    evaluate([logits, logSumExp, entropies, dy], { gradient }): NdArray[] {
+    evaluate([logits, logSumExp, entropies, dy], attributes): NdArray[] {
       const [, size] = logits!.shape as [number, number];
-      const result = blank(gradient, logits!.shape);
+      const allowed = allowedNumbers(logits!, attributes);
+      const result = blank(attributes.gradient, logits!.shape);
       for (let at = 0; at < result.data.length; at++) {
         const row = Math.floor(at / size);
-        const log = logits!.data[at]! - logSumExp!.data[row]!;
+        const log = allowed[at]! - logSumExp!.data[row]!;
+        if (log === -Infinity) continue;
         result.data[at] = -dy!.data[row]! * Math.exp(log) * (log + entropies!.data[row]!);
       }
       return [result];

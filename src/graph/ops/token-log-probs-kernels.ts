@@ -2,17 +2,25 @@ import type { DType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel } from '../kernel.ts';
 import {
+  bansIn,
   blockPerRow,
+  logitOf,
   packOf,
   PART_THREADS,
   ROW_THREADS,
   threadPerPack,
 } from './vocabulary-kernels.ts';
+import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** The kernel of `tokenLogProbs`. A block finds the largest logit of a row and its sum of exponentials in one pass. */
-export function tokenLogProbsKernel(logits: DType, vocabulary: number): Kernel {
+export function tokenLogProbsKernel(
+  logits: DType,
+  vocabulary: number,
+  attributes: VocabularyAttributes,
+): Kernel {
   const [pack, element] = [packOf(vocabulary), cTypes[logits]];
-  const entry = `token_log_probs_${logits}_${vocabulary}`;
+  const logit = logitOf(attributes);
+  const entry = `token_log_probs_${logits}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
     const ${element}* logits, const i64* targets, float* logProbs, float* logSumExp) {
@@ -22,10 +30,10 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
   for (int v = threadIdx.x * ${pack}; v < ${vocabulary}; v += ${ROW_THREADS * pack}) {
     const Some some = *(const Some*)(row + v);
     float top = largest;
-    for (int i = 0; i < ${pack}; i++) top = fmaxf(top, toFloat(some.at[i]));
+    for (int i = 0; i < ${pack}; i++) top = fmaxf(top, ${logit});
     if (top == -INFINITY) continue;
     sum *= expf(largest - top);
-    for (int i = 0; i < ${pack}; i++) sum += expf(toFloat(some.at[i]) - top);
+    for (int i = 0; i < ${pack}; i++) sum += expf(${logit} - top);
     largest = top;
   }
   const float top = blockReduce<Max>(largest);
@@ -40,10 +48,16 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
 }
 
 /** The kernel of the gradient: dy (t - p) for each logit, with p its probability, and t 1 for the token and else 0. */
-export function tokenLogProbsGradientKernel(logits: DType, vocabulary: number, to: DType): Kernel {
+export function tokenLogProbsGradientKernel(
+  logits: DType,
+  vocabulary: number,
+  attributes: VocabularyAttributes,
+): Kernel {
+  const { gradient: to } = attributes;
+  const logit = logitOf(attributes);
   const pack = packOf(vocabulary);
   const [element, result] = [cTypes[logits], cTypes[to]];
-  const entry = `token_log_probs_gradient_${logits}_${to}_${vocabulary}`;
+  const entry = `token_log_probs_gradient_${logits}_${to}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
     const ${element}* logits, const i64* targets, const float* logSumExp, const float* gradient, ${result}* y) {
@@ -55,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
   const Pack<${element}, ${pack}> some = *(const Pack<${element}, ${pack}>*)(logits + at);
   Pack<${result}, ${pack}> out;
   for (int i = 0; i < ${pack}; i++) {
-    const float probability = expf(toFloat(some.at[i]) - total);
+    const float probability = expf(${logit} - total);
     out.at[i] = fromFloat<${result}>(factor * ((v + i == target ? 1.f : 0.f) - probability));
   }
   *(Pack<${result}, ${pack}>*)(y + at) = out;

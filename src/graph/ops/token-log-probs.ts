@@ -1,19 +1,14 @@
 import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
-import type { FloatDType } from '../../tensor/dtype.ts';
 import { blank, type NdArray } from './array.ts';
-import { intermediate, nameIn, type OpFamily } from './op.ts';
+import { intermediate, type OpFamily } from './op.ts';
 import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
-
-/** The dtype of the logits' gradient: that of the products which read it. */
-interface GradientDType {
-  readonly gradient: FloatDType;
-}
+import { allowedLogits, allowedNumbers, type VocabularyAttributes } from './vocabulary.ts';
 
 /** Attributes of the log-probability ops. */
 export interface TokenLogProbsAttributes {
-  readonly tokenLogProbs: GradientDType;
-  readonly tokenLogProbsGradient: GradientDType;
+  readonly tokenLogProbs: VocabularyAttributes;
+  readonly tokenLogProbsGradient: VocabularyAttributes;
 }
 
 /** Log-probabilities of given tokens. Kernels never write one for every token of the vocabulary. */
@@ -41,8 +36,8 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
         { dtype: 'f32', shape: [rows] },
       ];
     },
-    emit({ inputs: [logits, targets], outputs: [logProbs, logSumExp] }, onnx) {
-      const wide = nameIn(onnx, logits!, 'f32');
+    emit({ inputs: [logits, targets], outputs: [logProbs, logSumExp], attributes }, onnx) {
+      const wide = allowedLogits(onnx, logits!, attributes);
       const all = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
       const axis = { axis: { int: 1 } };
       const ofToken = intermediate(onnx, 'GatherElements', [all, onnx.name(targets!)], axis);
@@ -55,8 +50,8 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
         [onnx.name(logSumExp!)],
       );
     },
-    steps: ({ inputs: [logits] }) => [
-      tokenLogProbsKernel(logits!.dtype, logits!.shape[1] as number),
+    steps: ({ inputs: [logits], attributes }) => [
+      tokenLogProbsKernel(logits!.dtype, logits!.shape[1] as number, attributes),
     ],
     vjp({ inputs: [logits, targets], outputs: [, logSumExp], attributes }, [dy], g) {
       if (dy === undefined) return [];
@@ -65,11 +60,12 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       // A product of halves narrows it again, so that no wide gradient is ever in memory.
       return [g.cast(gradient, logits!.dtype)];
     },
-    evaluate([logits, targets]) {
+    evaluate([logits, targets], attributes) {
       const [rows, size] = logits!.shape as [number, number];
+      const allowed = allowedNumbers(logits!, attributes);
       const [logProbs, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
       for (let row = 0; row < rows; row++) {
-        const own = logits!.data.subarray(row * size, (row + 1) * size);
+        const own = allowed.subarray(row * size, (row + 1) * size);
         const top = Math.max(...own);
         const total = top + Math.log(own.reduce((sum, x) => sum + Math.exp(x - top), 0));
         logProbs.data[row] = own.at(targets!.data[row]!)! - total;
@@ -86,7 +82,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       const column = (name: string): string =>
         intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
       const shifted = intermediate(onnx, 'Sub', [
-        nameIn(onnx, logits!, 'f32'),
+        allowedLogits(onnx, logits!, attributes),
         column(onnx.name(logSumExp!)),
       ]);
       const factor = column(onnx.name(dy!));
@@ -103,15 +99,16 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       onnx.node('Cast', [wide], [onnx.name(result!)], { to: { dtype: attributes.gradient } });
     },
     steps: ({ inputs: [logits], attributes }) => [
-      tokenLogProbsGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes.gradient),
+      tokenLogProbsGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes),
     ],
-    evaluate([logits, targets, logSumExp, dy], { gradient }): NdArray[] {
+    evaluate([logits, targets, logSumExp, dy], attributes): NdArray[] {
       const [, size] = logits!.shape as [number, number];
-      const result = blank(gradient, logits!.shape);
+      const allowed = allowedNumbers(logits!, attributes);
+      const result = blank(attributes.gradient, logits!.shape);
       for (let at = 0; at < result.data.length; at++) {
         const [row, token] = [Math.floor(at / size), at % size];
         const target = (targets!.data[row]! + size) % size;
-        const probability = Math.exp(logits!.data[at]! - logSumExp!.data[row]!);
+        const probability = Math.exp(allowed[at]! - logSumExp!.data[row]!);
         result.data[at] = dy!.data[row]! * (Number(token === target) - probability);
       }
       return [result];

@@ -1,5 +1,6 @@
 /** Geometry of kernels over rows of logits, `[R, V]`. */
 import type { Kernel } from '../kernel.ts';
+import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** Threads of a block that takes a whole row. */
 export const ROW_THREADS = 512;
@@ -9,6 +10,18 @@ export const PART_THREADS = 256;
 /** Logits of a row that are loaded at once. */
 export function packOf(vocabulary: number): number {
   return [4, 2, 1].find((count) => vocabulary % count === 0)!;
+}
+
+/** A part of a kernel's name by the tokens that it gives no probability. */
+export function bansIn({ banned }: VocabularyAttributes): string {
+  return banned.map((token) => `_no${token}`).join('');
+}
+
+/** C of logit `i` of the pack `some` that begins at token `v`, as a float: -inf where the token is banned. */
+export function logitOf({ banned }: VocabularyAttributes): string {
+  const tests = banned.map((token) => `v + i == ${token}`);
+  const logit = 'toFloat(some.at[i])';
+  return tests.length === 0 ? logit : `(${tests.join(' || ')} ? -INFINITY : ${logit})`;
 }
 
 /** A block for each row. */

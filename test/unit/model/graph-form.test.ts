@@ -81,7 +81,14 @@ const cases: readonly {
   readonly strips?: number;
 }[] = [
   { what: 'head', graph: (form) => headGraph(text, 'f32', form) },
-  { what: 'head with entropies', graph: (form) => headGraph(text, 'f32', form, true) },
+  {
+    what: 'head with entropies',
+    graph: (form) => headGraph(text, 'f32', form, { withEntropies: true }),
+  },
+  {
+    what: 'head without some tokens',
+    graph: (form) => headGraph(text, 'f32', form, { withEntropies: true, banned: [3, 0] }),
+  },
   ...[
     (form: GraphForm) => decoderLayerGraph(text, NO_ADAPTERS, 'f32', form),
     (form: GraphForm) => prefillLayerGraph(text, true, NO_ADAPTERS, 'f32', form),

@@ -106,8 +106,14 @@ const trained: readonly BlockCase[] = [
   },
   { what: 'head', graph: (d) => headGraph(text, d) },
   { what: 'fused head', graph: (d) => headGraph(text, d, 'fused') },
-  { what: 'head with entropies', graph: (d) => headGraph(text, d, 'composed', true) },
-  { what: 'fused head with entropies', graph: (d) => headGraph(text, d, 'fused', true) },
+  {
+    what: 'head with entropies',
+    graph: (d) => headGraph(text, d, 'composed', { withEntropies: true }),
+  },
+  {
+    what: 'fused head with entropies',
+    graph: (d) => headGraph(text, d, 'fused', { withEntropies: true }),
+  },
   { what: 'value head', graph: (d) => valueHeadGraph(text, d) },
   { what: 'patch embedding', graph: (d) => patchEmbedGraph(vision, d) },
   {

@@ -1,0 +1,44 @@
+/** Common parts of the ops over rows of logits `[R, V]`: their attributes, and tokens without a probability. */
+import type { FloatDType } from '../../tensor/dtype.ts';
+import type { Value } from '../ir.ts';
+import type { NdArray } from './array.ts';
+import { intermediate, nameIn, type Emitter } from './op.ts';
+
+/** Attributes of an op over rows of logits. */
+export interface VocabularyAttributes {
+  /** The dtype of the logits' gradient: that of the products which read it. */
+  readonly gradient: FloatDType;
+  /** Tokens whose probability is 0, whatever their logits. */
+  readonly banned: readonly number[];
+}
+
+/** Added to a banned token's logit; its probability is then 0 in f32. */
+export const BANNED_BIAS = -1e30;
+
+/** The ONNX name of logits in f32, those of banned tokens lowered. */
+export function allowedLogits(
+  onnx: Emitter,
+  logits: Value,
+  { banned }: VocabularyAttributes,
+): string {
+  const wide = nameIn(onnx, logits, 'f32');
+  if (banned.length === 0) return wide;
+  const zeros = intermediate(onnx, 'ConstantOfShape', [onnx.ints([logits.shape[1] as number])]);
+  const count = onnx.ints([banned.length]);
+  const lows = intermediate(onnx, 'Expand', [onnx.scalar(BANNED_BIAS, 'f32'), count]);
+  const bias = intermediate(onnx, 'ScatterElements', [zeros, onnx.ints(banned), lows]);
+  return intermediate(onnx, 'Add', [wide, bias]);
+}
+
+/** A copy of logits in which those of banned tokens are -inf. */
+export function allowedNumbers(
+  { data, shape }: NdArray,
+  { banned }: VocabularyAttributes,
+): Float64Array {
+  const [rows, size] = shape as [number, number];
+  const allowed = data.slice();
+  for (let row = 0; row < rows; row++) {
+    for (const token of banned) allowed[row * size + token] = -Infinity;
+  }
+  return allowed;
+}
