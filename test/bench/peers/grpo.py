@@ -1,7 +1,6 @@
 """One step of TRL's GRPOTrainer for each line: sampling, log-probabilities, update; seconds by phase."""
 
 import json
-import os
 import resource
 import sys
 import tempfile
@@ -9,34 +8,15 @@ import time
 from collections import Counter
 
 import torch
-from datasets import Dataset, Image
-from transformers import (
-    AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, TrainerCallback, logging,
-)  # fmt: skip
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers import Qwen2_5_VLForConditionalGeneration, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
+from trl_parts import load_processor, load_rows, open_answers, placeholders
 
 options = json.loads(sys.argv[1])
 prompts, samples, micro = options["prompts"], options["samples"], options["microBatch"]
 updates = prompts // options["promptsPerUpdate"]
 torch.set_num_threads(options["threads"])
-logging.set_verbosity_error()
-logging.disable_progress_bar()
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)  # what the trainer prints is no answer
-
-
-class ImageProcessor(Qwen2_5_VLProcessor):
-    """Without the part for videos, which wants torchvision."""
-
-    def check_argument_for_proper_class(self, name, argument):
-        return type(None) if argument is None else super().check_argument_for_proper_class(name, argument)
-
-    @property
-    def model_input_names(self):
-        return self.tokenizer.model_input_names + self.image_processor.model_input_names + ["mm_token_type_ids"]
-
-
+answers = open_answers()
 seconds = Counter()
 
 
@@ -99,21 +79,8 @@ def letters(completions, **_):
 
 
 model_path = options["model"]
-tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
-processor = ImageProcessor(
-    image_processor=Qwen2VLImageProcessorPil.from_pretrained(model_path),
-    tokenizer=tokenizer, video_processor=None, chat_template=tokenizer.chat_template,
-)  # fmt: skip
-with open(options["data"]) as file:
-    rows = [json.loads(line) for line in file]
-dataset = Dataset.from_list([
-    {
-        "prompt": [{"role": "user", "content": row["prompt"].replace("<image>", "")}],
-        "image": os.path.join(options["imageDir"], row["images"][0]),
-    }
-    for row in rows
-]).cast_column("image", Image())  # fmt: skip
-never = [tokenizer.convert_tokens_to_ids(name) for name in ("<|image_pad|>", "<|video_pad|>")]
+processor = load_processor(model_path)
+tokenizer = processor.tokenizer
 with tempfile.TemporaryDirectory() as directory:
     Trainer(
         model=Qwen2_5_VLForConditionalGeneration.from_pretrained(model_path, dtype=torch.float32),
@@ -123,8 +90,8 @@ with tempfile.TemporaryDirectory() as directory:
             per_device_train_batch_size=micro, gradient_accumulation_steps=prompts * samples // updates // micro,
             steps_per_generation=prompts * samples // micro, num_generations=samples,
             max_completion_length=options["newTokens"], temperature=1.0, beta=options["klCoef"], learning_rate=4e-4,
-            generation_kwargs={"suppress_tokens": [*never, tokenizer.eos_token_id]},
+            generation_kwargs={"suppress_tokens": [*placeholders(tokenizer), tokenizer.eos_token_id]},
             report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
         ),
-        train_dataset=dataset, processing_class=processor, callbacks=[Turns()],
+        train_dataset=load_rows(options["data"], options["imageDir"]), processing_class=processor, callbacks=[Turns()],
     ).train()  # fmt: skip
