@@ -8,6 +8,7 @@ import { benchData } from './data.bench.ts';
 import { benchCurriculum } from './curriculum.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
+import { benchDigits } from './digits.bench.ts';
 import { benchLearner } from './learner.bench.ts';
 import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   data: benchData,
   curriculum: benchCurriculum,
   decode: benchDecode,
+  digits: benchDigits,
   learner: benchLearner,
   link: benchLink,
   ort: benchOrt,

