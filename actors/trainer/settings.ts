@@ -124,7 +124,8 @@ export function episodeSettings(config: Config): EpisodeProps | null {
   if (!multiTurn.enable) return null;
   const { maxAssistantTurns, maxUserTurns, environment } = multiTurn;
   const source = environment === null ? null : rewardFileOf(environment)!;
-  const { overrideChatTemplate, minPixels, maxPixels, videoFps, window, bitDepth } = data;
+  const { overrideChatTemplate, applyChatTemplateKwargs, window, bitDepth } = data;
+  const { minPixels, maxPixels, videoFps } = data;
   return {
     environment: {
       ...multiTurn,
@@ -138,7 +139,7 @@ export function episodeSettings(config: Config): EpisodeProps | null {
     limits: { maxAssistantTurns, maxUserTurns },
     chat: {
       tokenizerPath: tokenizerPathOf(config),
-      ...{ overrideChatTemplate, minPixels, maxPixels, videoFps, window },
+      ...{ overrideChatTemplate, applyChatTemplateKwargs, minPixels, maxPixels, videoFps, window },
     },
     ...(bitDepth !== 'auto' && { bitDepth }),
   };

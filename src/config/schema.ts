@@ -5,6 +5,7 @@ import { importanceLevels } from '../algorithms/rollout-correction.ts';
 import { CxmindError } from '../errors.ts';
 import {
   about,
+  freeForm,
   listOf,
   oneOrList,
   oneOrMore,
@@ -66,6 +67,10 @@ export const Data = section({
   ),
   formatPrompt: about('Jinja file that renders a prompt from `content`.', orNull(text)),
   overrideChatTemplate: about('Chat template: a file, or the template itself.', orNull(text)),
+  applyChatTemplateKwargs: about(
+    'cxmind: further variables of the chat template, as in verl; `{enable_thinking: false}` for Qwen3.',
+    withDefault(freeForm, {}),
+  ),
   shuffle: about('Shuffle the training set every epoch.', withDefault(bool, true)),
   seed: about('Seed of the shuffling.', withDefault(int, 1)),
   minPixels: about(

@@ -31,6 +31,8 @@ export interface SampleSettings
   readonly formatPrompt: string | null;
   /** Chat template as text or as a file's path, or null for the checkpoint's own. */
   readonly overrideChatTemplate: string | null;
+  /** Further variables of the chat template; none unless given. */
+  readonly applyChatTemplateKwargs?: Readonly<Record<string, unknown>>;
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
   /** Frames taken per second of video. */
@@ -45,6 +47,7 @@ export type ChatSettings = Pick<
   | 'model'
   | 'tokenizerPath'
   | 'overrideChatTemplate'
+  | 'applyChatTemplateKwargs'
   | 'minPixels'
   | 'maxPixels'
   | 'videoFps'
@@ -81,6 +84,10 @@ export function chatTools(
   reader?: PixelReader,
 ): Pick<SampleOptions, 'tokenizer' | 'chatTemplate' | 'vision' | 'positionsOf'> {
   const { model, tokenizerPath, overrideChatTemplate: override } = settings;
+  const template =
+    override === null
+      ? ChatTemplate.load(tokenizerPath)
+      : templateFrom(override, specialTokens(tokenizerPath));
   const { positions } = architectureOf(model);
   const pixels = pixelSettings(settings);
   const vision: SampleVision | null = pixels &&
@@ -92,10 +99,7 @@ export function chatTools(
     };
   return {
     tokenizer: Tokenizer.load(tokenizerPath),
-    chatTemplate:
-      override === null
-        ? ChatTemplate.load(tokenizerPath)
-        : templateFrom(override, specialTokens(tokenizerPath)),
+    chatTemplate: template.with(settings.applyChatTemplateKwargs ?? {}),
     vision,
     positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
   };

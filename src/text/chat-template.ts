@@ -44,19 +44,23 @@ const TemplateFile = t.type({ chat_template: t.union([t.string, NamedTemplates])
 /** Chat template of a checkpoint: renders messages to the text that the model was trained on. */
 export class ChatTemplate {
   readonly #template: JinjaTemplate;
-  readonly #tokens: SpecialTokens;
+  readonly #variables: Readonly<Record<string, unknown>>;
 
   /**
-   * @param tokens variables of the template
+   * @param source    the template's text, or the template
+   * @param variables its variables besides those of a conversation
    * @throws CHECKPOINT_INVALID if the source does not parse
    */
-  constructor(source: string, tokens: SpecialTokens = {}, origin = 'chat template') {
-    this.#template = new JinjaTemplate(source, {
-      origin,
-      code: 'CHECKPOINT_INVALID',
-      trimBlocks: true,
-    });
-    this.#tokens = tokens;
+  constructor(
+    source: string | JinjaTemplate,
+    variables: Readonly<Record<string, unknown>> = {},
+    origin = 'chat template',
+  ) {
+    this.#template =
+      typeof source === 'string'
+        ? new JinjaTemplate(source, { origin, code: 'CHECKPOINT_INVALID', trimBlocks: true })
+        : source;
+    this.#variables = variables;
   }
 
   /**
@@ -96,6 +100,11 @@ export class ChatTemplate {
     );
   }
 
+  /** The same template with further variables, such as `enable_thinking` of Qwen3's. */
+  with(variables: Readonly<Record<string, unknown>>): ChatTemplate {
+    return new ChatTemplate(this.#template, { ...this.#variables, ...variables });
+  }
+
   /**
    * Renders a conversation. An image or video is one placeholder between its start and end tokens.
    *
@@ -106,7 +115,7 @@ export class ChatTemplate {
     { addGenerationPrompt = true, hasTimeLimit = true, tools = [] }: ChatOptions = {},
   ): string {
     const variables = {
-      ...this.#tokens,
+      ...this.#variables,
       messages,
       tools: tools.length === 0 ? null : tools,
       documents: null,

@@ -51,6 +51,7 @@ describe('Config', () => {
           ),
       ),
       [
+        'data.apply_chat_template_kwargs',
         'data.bit_depth',
         'data.window',
         'data.num_workers',

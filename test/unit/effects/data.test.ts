@@ -131,6 +131,7 @@ describe('a key of the config, of data,', () => {
       'data.max_prompt_length=100',
       'data.format_prompt=FOLDER/format.jinja',
       'data.override_chat_template="{{ messages[0].role }}<|image_pad|>"',
+      'data.apply_chat_template_kwargs={add_vision_id: true}',
       'worker.actor.model.tokenizer_path=FOLDER/tokenizer',
       'data.shuffle=false',
       'data.seed=2',

@@ -77,6 +77,15 @@ describe("a chat template's special tokens", () => {
     directory.write('tokenizer_config.json', JSON.stringify(config));
     assert.equal(ChatTemplate.load(directory.path).render(messages), '<a><b><i>');
   });
+
+  it('takes further variables, which stand behind those of a conversation', () => {
+    const source =
+      '{{ messages[0].content }} {{ enable_thinking is defined and not enable_thinking }}';
+    const template = new ChatTemplate(source);
+    const changed = template.with({ enable_thinking: false, messages: [{ content: 'other' }] });
+    assert.equal(changed.render([{ role: 'user', content: 'x' }]), 'x true');
+    assert.equal(template.render([{ role: 'user', content: 'x' }]), 'x false');
+  });
 });
 
 describe('JinjaTemplate', () => {
