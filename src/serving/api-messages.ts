@@ -101,12 +101,14 @@ export function packDraws(events: readonly DrawEvent[]): DrawBatch {
 /** The tokens of a message, in the order in which they were drawn. */
 export function* unpackDraws({ table, likeliest }: DrawBatch): Generator<DrawEvent> {
   for (let row = 0; row * WIDTH < table.length; row++) {
-    const numbers = table.subarray(row * WIDTH, (row + 1) * WIDTH);
-    const [job, sample, token, logProb, reason] = numbers as unknown as FiveNumbers;
+    const at = row * WIDTH;
     const known = likeliest.get(row);
-    const draw = { token, logProb, ...(known && { likeliest: known }) };
-    yield { job, sample, draw, reason: reasons[reason]! };
+    const draw = { token: table[at + 2]!, logProb: table[at + 3]! };
+    yield {
+      job: table[at]!,
+      sample: table[at + 1]!,
+      draw: known === undefined ? draw : { ...draw, likeliest: known },
+      reason: reasons[table[at + 4]!]!,
+    };
   }
 }
-
-type FiveNumbers = readonly [number, number, number, number, number];

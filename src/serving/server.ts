@@ -158,7 +158,9 @@ export class ChatServer {
   async #complete(text: string, response: ServerResponse): Promise<void> {
     const options = this.#options;
     const left = new AbortController();
-    response.once('close', () => left.abort());
+    response.once('close', () => {
+      if (!response.writableFinished) left.abort();
+    });
     const request = readChatRequest(text);
     const { model, n, bestOf, logprobs, stream } = request;
     if (model !== options.servedModelName) {
