@@ -1,18 +1,23 @@
+import { serveGolden } from '../support/chat-server.ts';
+import { besiege } from '../support/hostile-requests.ts';
 import { whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { CutHarness } from './cuts.ts';
 import { KillHarness, type KilledRun } from './kills.ts';
 
 /*
- * Long tests of whole runs whose processes and networks fail, a line for each case and an exit code:
+ * Long tests of whole runs whose processes and networks fail, and of a server that is attacked, a line for each case and an
+ * exit code:
  *
  *   npm run soak                 everything
  *   npm run soak kills           fifty runs whose processes are killed
  *   npm run soak kills 7 19      those of two seeds
  *   npm run soak cuts            hosts cut off for 5 and for 60 s, and one behind a slow network
+ *   npm run soak hostile         a chat server under 1,000 hostile requests
  */
 
 const SEEDS = 50;
+const HOSTILE_REQUESTS = 1000;
 
 /** Cases by their names; each says what it showed, or throws. */
 type Case = readonly [name: string, run: () => Promise<string>];
@@ -37,6 +42,15 @@ async function soakCuts(folder: string): Promise<number> {
     ['long cut, going on', () => harness.longAndGoingOn()],
     ['long cut, resumed', () => harness.longAndResumed()],
   ]);
+}
+
+async function soakHostile(): Promise<number> {
+  await using served = await serveGolden();
+  const besieged = async (): Promise<string> => {
+    const answers = await besiege(served, HOSTILE_REQUESTS);
+    return `no error of the server's own, and ${answers} answers to another client, all the same`;
+  };
+  return await holding([[`${HOSTILE_REQUESTS} hostile requests`, besieged]]);
 }
 
 /** Runs cases one after the other; returns how many failed. */
@@ -74,4 +88,5 @@ if (only === undefined || only === 'kills') {
   failed += await soakKills(folder.path, wanted);
 }
 if (only === undefined || only === 'cuts') failed += await soakCuts(`${folder.path}/cuts`);
+if (only === undefined || only === 'hostile') failed += await soakHostile();
 process.exitCode = failed === 0 ? 0 : 1;
