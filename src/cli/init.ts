@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { demoFamilies } from '../demo/family.ts';
 import { ReportingCommand } from './command.ts';
+import { drawDemo } from './draw-demo.ts';
 import { pathArg } from './flags.ts';
 import { snakeCase } from './output/events.ts';
 
@@ -36,12 +37,12 @@ export class Init extends ReportingCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Init);
-    const { demoPaths, writeDemo } = await import('../demo/write.ts');
+    const { demoPaths } = await import('../demo/write.ts');
     const { directory } = args;
     if (flags['if-missing'] && existsSync(demoPaths(directory).model)) return;
     const train = flags['train-rows'];
     const validation = flags['val-rows'];
-    const written = await writeDemo(directory, {
+    const options = {
       seed: flags.seed,
       family: flags.family,
       closedRejections: flags['closed-rejections'],
@@ -52,7 +53,8 @@ export class Init extends ReportingCommand {
           openValidation: validation,
         }),
       },
-    });
+    };
+    const written = await drawDemo(directory, options, this.output);
     const items = [
       'config=configs/quickstart.yaml',
       `data.train_files=${written.closedTrain}`,

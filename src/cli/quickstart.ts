@@ -4,6 +4,7 @@ import { Flags } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { ClusterCommand } from './command.ts';
 import { configFromItems, itemArgs } from './config-items.ts';
+import { drawDemo } from './draw-demo.ts';
 import { pathFlag } from './flags.ts';
 
 export class Quickstart extends ClusterCommand {
@@ -29,7 +30,7 @@ export class Quickstart extends ClusterCommand {
     const { seed, folder } = flags;
     const demo = join(folder, `demo-${seed}`);
     const run = join(folder, `seed-${seed}`);
-    const { demoPaths, writeDemo } = await import('../demo/write.ts');
+    const { demoPaths } = await import('../demo/write.ts');
     const { RunLock } = await import('../../actors/run-folder/lock.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
@@ -50,7 +51,7 @@ export class Quickstart extends ClusterCommand {
     ];
     if (!existsSync(paths.model)) {
       this.log(`1/3 init: pictures and a model in ${demo}`);
-      await writeDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } });
+      await drawDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } }, output);
     }
     await RunLock.empty(run);
     this.log('2/3 sft: a few answers, to learn how an answer looks');

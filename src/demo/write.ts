@@ -31,6 +31,8 @@ export interface DemoOptions {
   /** Number of false candidates that an open answer lists and rejects. */
   readonly openRejections?: number;
   readonly modelSize?: DemoModelSize;
+  /** Takes the number of rows that are begun so far. */
+  readonly onProgress?: (rows: number) => void;
 }
 
 /** Paths of the parts of a demo. */
@@ -60,6 +62,11 @@ const defaultRows: DemoRows = {
   openValidation: 70,
 };
 
+/** Number of rows that a demo has. */
+export function demoRowCount({ rows }: Pick<DemoOptions, 'rows'>): number {
+  return Object.values({ ...defaultRows, ...rows }).reduce((sum, count) => sum + count);
+}
+
 interface Part {
   readonly task: 'closed' | 'open';
   readonly split: 'train' | 'val';
@@ -69,16 +76,18 @@ interface Part {
   readonly rejections: number;
   /** False where prompts tell in words what pictures show. */
   readonly hasPictures: boolean;
+  readonly onRow: () => void;
 }
 
 /** Draws a part's pictures and writes its rows. @returns texts of its questions and answers */
 async function writePart(directory: string, part: Part): Promise<string[]> {
-  const { task, split, rows, seed, pictureSize: size, rejections, hasPictures } = part;
+  const { task, split, rows, seed, pictureSize: size, rejections, hasPictures, onRow } = part;
   const name = `${task}-${split === 'val' ? 'validation' : split}`;
   const texts: string[] = [];
   const lines: string[] = [];
   if (hasPictures) await mkdir(path.join(directory, 'images', name), { recursive: true });
   for (let index = 0; index < rows; index++) {
+    onRow();
     const recipe = { seed, split, task, index, size, rejections };
     const { prompt, answer, kinds, picture } = demoSample(recipe);
     if (hasPictures) {
@@ -126,7 +135,9 @@ export async function writeDemo(directory: string, options: DemoOptions): Promis
     });
   }
   const rows = { ...defaultRows, ...options.rows };
-  const drawn = { seed, pictureSize, hasPictures: files.preprocessor !== null };
+  let written = 0;
+  const onRow = (): void => options.onProgress?.(++written);
+  const drawn = { seed, pictureSize, hasPictures: files.preprocessor !== null, onRow };
   const closed = { ...drawn, task: 'closed', rejections: options.closedRejections ?? 0 } as const;
   const open = { ...drawn, task: 'open', rejections: options.openRejections ?? 2 } as const;
   await writeDirectoryAtomically(directory, async (partial) => {
