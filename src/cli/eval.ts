@@ -44,7 +44,7 @@ const evalFlags = {
       'let the first judge of worker.reward.reward_functions judge open answers, else gpt-4o behind AZURE_OPENAI_ENDPOINT, _API_KEY and _API_VERSION',
   }),
   out: pathFlag({
-    description: "folder for the results; by default eval in the run's folder",
+    description: 'folder for the results; by default eval in trainer.save_checkpoint_path',
   }),
   report: Flags.boolean({ description: 'write report.html', default: true, allowNo: true }),
   'report-rows': Flags.integer({
@@ -60,8 +60,8 @@ type EvalFlags = Interfaces.InferredFlags<typeof evalFlags>;
 export class Eval extends ClusterCommand {
   static override summary = 'Evaluate a checkpoint on closed or open questions.';
   static override description =
-    'Answers data.val_files with the validation sampling, scores the answers, and writes into `eval` in the ' +
-    "run's folder: predictions.jsonl, to which each answer is appended as its record with `predict`, `correct` (for " +
+    'Answers data.val_files with the validation sampling, scores the answers, and writes a ' +
+    'folder: predictions.jsonl, to which each answer is appended as its record with `predict`, `correct` (for ' +
     'open questions `jaccard` too), as the released scripts do, and `scores`; summary.json; report.html with the ' +
     'pictures. Rows may be of this form or records with `messages` and `images`.';
   static override usage = 'eval config=FILE [path.to.key=value ...]';

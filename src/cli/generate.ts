@@ -27,8 +27,8 @@ export class Generate extends ReportingCommand {
     'of a data set, with one line for each response: {"index", "sample", "response", "token_ids", ' +
     '"log_probs", "finish_reason"}. The same seed gives the same tokens.';
   static override examples = [
-    '<%= config.bin %> generate --model runs/demo/model "<image>Which finding is it?" --image runs/demo/images/closed-validation/00000.png',
-    '<%= config.bin %> generate --model runs/demo/model --data runs/demo/open-validation.jsonl --out answers.jsonl --n 4',
+    '<%= config.bin %> generate --model Qwen/Qwen2.5-VL-3B-Instruct "<image>Which finding is it?" --image chest.png',
+    '<%= config.bin %> generate --model runs/quickstart --data runs/demo/closed-validation.jsonl --out answers.jsonl --n 4',
   ];
   static override usage = 'generate --model MODEL (PROMPT | --data FILE) [FLAGS]';
   static override args = {

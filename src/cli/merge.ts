@@ -13,7 +13,7 @@ export class Merge extends ReportingCommand {
     'that they were trained on; weights are cast where --dtype says so. What comes out loads in transformers and ' +
     "vLLM, and as `worker.actor.model.model_path`. An adapter directory of PEFT's own may be given as well.";
   static override examples = [
-    '<%= config.bin %> merge --local_dir runs/quickstart/global_step_130/actor --out merged --dtype bf16',
+    '<%= config.bin %> merge --local_dir runs/quickstart --out merged --dtype bf16',
   ];
   static override usage = 'merge --local_dir DIR [FLAGS]';
   static override flags = {
