@@ -14,6 +14,7 @@ import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
 import { benchPlan } from './plan.bench.ts';
 import { benchRestarts } from './restarts.bench.ts';
+import { benchRows } from './rows.bench.ts';
 import { benchServe } from './serve.bench.ts';
 import { benchStep } from './step.bench.ts';
 
@@ -33,6 +34,7 @@ const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   ort: benchOrt,
   plan: benchPlan,
   restarts: benchRestarts,
+  rows: benchRows,
   serve: benchServe,
   step: benchStep,
 };
