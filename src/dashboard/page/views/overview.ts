@@ -24,8 +24,9 @@ import { visibleText } from '../visible-text.ts';
 /** Metrics that tell most about a run, the first of each row that it has. */
 const telling: readonly (readonly string[])[] = [
   ['reward/overall', 'critic/rewards/mean', 'critic/score/mean', 'sft/loss', 'train/loss', 'loss'],
-  ['val/reward_score', 'val/accuracy', 'val/accuracy_reward', 'val/loss'],
+  ['val/reward_score', 'val/loss'],
   ['reward/acc', 'reward/accuracy'],
+  ['val/acc_reward', 'val/accuracy_reward', 'val/accuracy'],
   ['response_length/mean'],
   ['actor/entropy_loss', 'actor/entropy'],
   ['actor/kl_loss', 'actor/reward_kl_penalty', 'actor/ppo_kl'],
