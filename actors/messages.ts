@@ -37,9 +37,6 @@ export const PromptContext = t.type({
 });
 export interface PromptContext extends t.TypeOf<typeof PromptContext> {}
 
-/** Reason why a response ended. */
-export const FinishReason = t.keyof({ stop: null, length: null });
-
 /** A prompt of the data set, under an id that is unique in it. */
 export const Prompt = t.type({
   promptId: t.string,

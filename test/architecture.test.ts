@@ -12,6 +12,7 @@ const ground = [
   'src/printable',
   'src/turns',
   'src/native',
+  'src/finish-reason',
   'src/libc',
   'src/rng',
   'src/round',
@@ -133,6 +134,7 @@ const roles: Readonly<Record<string, readonly string[]>> = {
  */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
+  'src/finish-reason': [],
   'src/printable': [],
   'src/turns': [],
   'src/native': [],

@@ -1,7 +1,8 @@
 import * as t from 'io-ts';
 import { bytes, whole } from '../../src/check/scalars.ts';
 import { Answer } from '../../src/data/row.ts';
-import { FinishReason, PromptContext } from '../messages.ts';
+import { FinishReason } from '../../src/finish-reason.ts';
+import { PromptContext } from '../messages.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 

@@ -1,8 +1,9 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { EpisodeStart } from '../../src/environment/environment.ts';
+import { FinishReason } from '../../src/finish-reason.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { FinishReason, Progress, PromptInput, ResponseMedia } from '../messages.ts';
+import { Progress, PromptInput, ResponseMedia } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 

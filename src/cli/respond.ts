@@ -1,5 +1,6 @@
 import type { ValidationSampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
+import type { FinishReason } from '../finish-reason.ts';
 import { GenerationEngine } from '../generation/engine.ts';
 import { likeliest } from '../generation/n-best.ts';
 import { ControlCompiler, isNeutral } from '../generation/response-controls.ts';
@@ -30,7 +31,7 @@ export interface RowResponse {
   readonly tokenIds: Int32Array;
   /** `[T]` */
   readonly logProbs: Float32Array;
-  readonly finishReason: 'stop' | 'length';
+  readonly finishReason: FinishReason;
 }
 
 const MAX_PREFILL_TOKENS = 8192;

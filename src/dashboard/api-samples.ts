@@ -1,4 +1,5 @@
 /** The samples of a run and what validations say of them, in answers of the API whose table is in `api.ts`. */
+import type { FinishReason } from '../finish-reason.ts';
 
 /**
  * Kind of samples.
@@ -81,8 +82,8 @@ export interface SampleDetail extends SampleListing {
   readonly referenceConclusion: readonly string[];
   /** True where the two are the same. */
   readonly isRight: boolean;
-  /** `stop` if the response ended by itself, `length` if it was cut off; null where that was not recorded. */
-  readonly finishReason: 'stop' | 'length' | null;
+  /** Reason why the response ended; null where that was not recorded. */
+  readonly finishReason: FinishReason | null;
   /** Version of the weights that sampled it; null where that was not recorded. */
   readonly policyVersion: number | null;
 }

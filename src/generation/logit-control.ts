@@ -13,6 +13,8 @@
 export interface TokenConstraint {
   /** Tokens that may come next, one bit each in words of 32; never none. */
   allowed(): Uint32Array;
+  /** Tokens that end a response. */
+  readonly endTokens: readonly number[];
   /** Reads the token that came. */
   accept(token: number): void;
 }
@@ -83,6 +85,7 @@ export class LogitHistory {
   readonly #said: Set<number>;
   /** Times that the response has a token. */
   readonly #counts = new Map<number, number>();
+  #isDeadEnd = false;
 
   /** @param prompt i32 `[T]` */
   constructor(controls: LogitControls, prompt: Int32Array) {
@@ -92,11 +95,22 @@ export class LogitHistory {
     this.#said = new Set(controls.repetitionPenalty === 1 ? [] : prompt);
   }
 
-  /** Changes of the next draw. */
+  /** Tells whether bad words forbid all that the grammar allows next. The response ends with the next draw then. */
+  get isDeadEnd(): boolean {
+    return this.#isDeadEnd;
+  }
+
+  /** Changes of the next draw, which is of an end token at a dead end. */
   next(): LogitEdit {
     const { minP, topLogProbs } = this.#controls;
     const allowed = this.#constraint?.allowed() ?? null;
-    return { changes: this.#changes(), allowed, minP, topLogProbs };
+    const forbidden = [...this.#completions()];
+    this.#isDeadEnd = allowed !== null && areAllIn(allowed, forbidden);
+    if (this.#isDeadEnd) {
+      const ends = bitsOf(this.#constraint!.endTokens, allowed!.length);
+      return { changes: new Map(), allowed: ends, minP, topLogProbs };
+    }
+    return { changes: this.#changes(forbidden), allowed, minP, topLogProbs };
   }
 
   /** Adds a token to the response. */
@@ -108,7 +122,7 @@ export class LogitHistory {
     if (badWords.length > 0) this.#tokens.push(token);
   }
 
-  #changes(): Map<number, LogitChange> {
+  #changes(forbidden: readonly number[]): Map<number, LogitChange> {
     const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = this.#controls;
     const changes = new Map<number, LogitChange>();
     const addTo = (token: number, offset: number): void => {
@@ -122,7 +136,7 @@ export class LogitHistory {
       }
     }
     for (const [token, bias] of logitBias) addTo(token, bias);
-    for (const token of this.#completions()) addTo(token, NEVER);
+    for (const token of forbidden) addTo(token, NEVER);
     return changes;
   }
 
@@ -136,4 +150,18 @@ export class LogitHistory {
       }
     }
   }
+}
+
+/** Tells whether a set of tokens in bits has none but given ones. */
+function areAllIn(bits: Uint32Array, tokens: readonly number[]): boolean {
+  if (tokens.length === 0) return false;
+  const given = bitsOf(tokens, bits.length);
+  return bits.every((word, i) => (word & ~given[i]!) === 0);
+}
+
+/** A set of tokens, one bit each in words of 32. */
+function bitsOf(tokens: readonly number[], words: number): Uint32Array {
+  const bits = new Uint32Array(words);
+  for (const token of tokens) bits[token >>> 5]! |= 1 << (token & 31);
+  return bits;
 }

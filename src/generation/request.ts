@@ -1,3 +1,4 @@
+import type { FinishReason } from '../finish-reason.ts';
 import type { PromptInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { LogitControls } from './logit-control.ts';
@@ -24,7 +25,7 @@ export interface Response {
   readonly logProbs: Tensor<'f32'>;
   /** Version of the weights by each token, i32 `[T]`; left out where the call has one version. */
   readonly policyVersions?: Tensor<'i32'>;
-  readonly finishReason: 'stop' | 'length';
+  readonly finishReason: FinishReason;
 }
 
 /** A request on its way to its responses, and who hears of them. */

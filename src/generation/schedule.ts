@@ -290,14 +290,15 @@ export class Schedule {
     if (version !== null) versions.push(version);
     this.#tokens++;
     const isEnd = job.onToken?.(sample, draw) === true;
+    const isDeadEnd = history?.isDeadEnd === true;
     const isStopped = isEnd || stopTokens.includes(draw.token);
-    if (!isStopped && tokens.length < maxTokens) return false;
+    if (!isDeadEnd && !isStopped && tokens.length < maxTokens) return false;
     this.#responses++;
     job.onResponse(sample, {
       tokenIds: tensorOf('i32', [tokens.length], tokens),
       logProbs: tensorOf('f32', [logProbs.length], logProbs),
       ...(version !== null && { policyVersions: tensorOf('i32', [versions.length], versions) }),
-      finishReason: isStopped ? 'stop' : 'length',
+      finishReason: isDeadEnd ? 'content_filter' : isStopped ? 'stop' : 'length',
     });
     return true;
   }

@@ -1,4 +1,5 @@
 import type { Answer } from '../data/row.ts';
+import type { FinishReason } from '../finish-reason.ts';
 import type { ChatMessage } from '../text/chat-template.ts';
 import type { GateSpec } from './gate.ts';
 
@@ -30,8 +31,8 @@ export interface RewardInput<T extends Answer = string> extends AnsweredText<T> 
   readonly columns: Readonly<Record<string, unknown>>;
   /** Token ids of the response, its end-of-turn token included. */
   readonly responseIds: readonly number[];
-  /** `stop` if the response ended by itself, `length` if it was cut off at its longest. */
-  readonly finishReason: 'stop' | 'length';
+  /** `stop` if the response ended by itself, `length` if it was cut off at its longest, `content_filter` by bad words. */
+  readonly finishReason: FinishReason;
 }
 
 /** Score by part. `overall` is the reward itself. Every part becomes the metric `reward/<part>`. */

@@ -85,7 +85,7 @@ export interface DrawBatch {
 }
 
 const WIDTH = 5;
-const reasons = [null, 'stop', 'length'] as const;
+const reasons = [null, 'stop', 'length', 'content_filter'] as const;
 
 /** Puts tokens into one message. */
 export function packDraws(events: readonly DrawEvent[]): DrawBatch {

@@ -1,9 +1,10 @@
+import type { FinishReason } from '../finish-reason.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A response, and why it ended: by its stop token, or by the limit of its length. */
+/** A response, and why it ended. */
 interface EndedResponse {
   readonly tokenIds: Tensor<'i32'>;
-  readonly finishReason: 'stop' | 'length';
+  readonly finishReason: FinishReason;
 }
 
 /**

@@ -118,7 +118,7 @@ describe('ControlledSampler', () => {
 
   it('adds a bias, and draws no token that a grammar forbids', async () => {
     const allowed = Uint32Array.of((1 << 5) | (1 << 9), 1 << 8);
-    const constraint = { allowed: () => allowed, accept: () => undefined };
+    const constraint = { allowed: () => allowed, endTokens: [], accept: () => undefined };
     const logitBias = new Map([[9, 2]]);
     const controls = { ...NO_CONTROLS, logitBias, constraint: () => constraint };
     const { probe } = await draws(cases.map(() => editOf(controls)));

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import * as t from 'io-ts';
 import { answerText, Answer } from '../../data/row.ts';
+import { FinishReason } from '../../finish-reason.ts';
 import { objectOf } from './line-tail.ts';
 
 /** A sample as a line has it. */
@@ -19,7 +20,7 @@ export interface SampleRecord {
   /** Parts of the reward, `overall` not among them. */
   readonly parts: Readonly<Record<string, number | null>>;
   readonly tokens: number | null;
-  readonly finishReason: 'stop' | 'length' | null;
+  readonly finishReason: FinishReason | null;
   readonly policyVersion: number | null;
   /** Paths of pictures, absolute or relative to the folder of the file. */
   readonly pictures: readonly string[];
@@ -48,7 +49,7 @@ const Line = t.type({
   sample: t.number,
   score: numberOrNull,
   tokens: t.number,
-  finish_reason: t.keyof({ stop: null, length: null }),
+  finish_reason: FinishReason,
   policy_version: t.number,
   parts,
   images: t.array(t.string),

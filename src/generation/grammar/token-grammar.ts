@@ -62,6 +62,7 @@ export class TokenGrammar {
     let state: State | null = this.#automaton.start;
     return {
       allowed: () => this.#allowedAt(state),
+      endTokens: this.#trie.endTokens,
       accept: (token) => {
         for (const byte of this.#trie.bytes[token] ?? []) {
           state = state && this.#automaton.step(state, byte);

@@ -214,6 +214,18 @@ describe("the chat API, by OpenAI's own client", () => {
     assert.ok(!held.choices[0]!.message.content!.includes(word));
   });
 
+  it('ends a response whose grammar allows bad words alone, and says why', async () => {
+    for (const [regex, said] of [
+      ['7!', '7'],
+      ['!', ''],
+    ] as const) {
+      const held = { structured_outputs: { regex }, bad_words: ['!'] } as object;
+      const [choice] = (await create(held)).choices;
+      assert.equal(choice!.message.content, said);
+      assert.equal(choice!.finish_reason, 'content_filter');
+    }
+  });
+
   it('reads pictures from data URLs', async () => {
     const [seen, blind] = [await create(withPicture(dataUrl(picture))), await create()];
     assert.ok(seen.usage!.prompt_tokens > blind.usage!.prompt_tokens);

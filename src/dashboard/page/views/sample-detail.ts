@@ -88,6 +88,7 @@ function sampleHeading({
   const facts = [
     ...(tokens === null ? [] : [`${countText(tokens)} tokens`]),
     ...(finishReason === 'length' ? ['cut off at the limit'] : []),
+    ...(finishReason === 'content_filter' ? ['ended by bad words'] : []),
     ...(policyVersion === null ? [] : [`weights ${countText(policyVersion)}`]),
   ];
   return element(
