@@ -8,7 +8,14 @@ import { expandPlaceholders } from '../../src/text/image-tokens.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { mropePositions } from '../../src/model/position-ids.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { goldenCases, goldenPath, goldenPixelValues, goldenTensors } from '../support/golden.ts';
+import {
+  goldenCases,
+  goldenJson,
+  goldenPath,
+  goldenPixelValues,
+  goldenTensors,
+} from '../support/golden.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 const checkpoint = goldenPath('micro-vl');
 
@@ -60,6 +67,48 @@ describe('processing of the golden cases', () => {
         }
         assert.equal(at, expected.length);
       });
+    });
+  }
+});
+
+describe("the image processor with Qwen3-VL's settings", () => {
+  interface PictureCase {
+    readonly file: string;
+    readonly grid: readonly number[];
+    /** Of each patch: the sum of its values, the first and the last. */
+    readonly sums: readonly number[];
+    readonly first: readonly number[];
+    readonly last: readonly number[];
+  }
+  const golden = goldenJson('families/processing.json') as {
+    readonly settings: object;
+    readonly cases: readonly PictureCase[];
+  };
+  using directory = new TemporaryDirectory();
+  directory.write('preprocessor_config.json', JSON.stringify(golden.settings));
+  const processor = VisionProcessor.load(directory.path);
+
+  for (const { file, grid, sums, first, last } of golden.cases) {
+    it(`gives the grid and the patches of ${file} that transformers gives`, async () => {
+      const image = await decodeImage(goldenPath(`micro-vl-reference/images/${file}`));
+      const processed = processor.process(toPlain(image));
+      const { data } = patchValues([processed.pixelValues])!;
+      assert.deepEqual(processed.grid, grid);
+      const width = data.length / sums.length;
+      const patches = sums.map((_, i) => data.subarray(i * width, (i + 1) * width));
+      const sumOf = (patch: Float32Array) => patch.reduce((sum, value) => sum + value, 0);
+      // A level is 1/127.5, so that one wrong level in a patch would show.
+      assertClose(patches.map(sumOf), sums, { atol: 1e-3 });
+      assertClose(
+        patches.map((patch) => patch[0]!),
+        first,
+        { atol: 1e-6 },
+      );
+      assertClose(
+        patches.map((patch) => patch.at(-1)!),
+        last,
+        { atol: 1e-6 },
+      );
     });
   }
 });
