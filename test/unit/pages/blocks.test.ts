@@ -4,8 +4,8 @@
  * A shell block calls commands, flags, keys and values that there are. YAML is a config that decodes. JSON is a row that decodes.
  * TypeScript is compiled by `test/integration/pack.test.ts`, Python here. Keys and commands in the text are tried too.
  *
- * That is cheap, and holds for all blocks. Some are run besides: by `guides.test.ts` beside this file, and by tests that are
- * named after their guides.
+ * That is cheap, and holds for all blocks. Most are run besides: by `guides.test.ts` beside this file, by
+ * `test/integration/walk.test.ts`, and by tests that are named after their guides.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
