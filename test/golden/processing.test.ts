@@ -75,7 +75,7 @@ describe("the image processor with Qwen3-VL's settings", () => {
   interface PictureCase {
     readonly file: string;
     readonly grid: readonly number[];
-    /** Of each patch: the sum of its values, the first and the last. */
+    /** Sum of the values of each patch, its first value and its last. */
     readonly sums: readonly number[];
     readonly first: readonly number[];
     readonly last: readonly number[];
