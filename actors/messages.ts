@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { bytes, whole } from '../src/check/scalars.ts';
 import { Answer, roles } from '../src/data/row.ts';
+import { BitDepth } from '../src/vision/sample-depth.ts';
 import { tensor } from '../transport/tensor-codec.ts';
 
 /** Patches of 8-bit pixels, as levels. */
@@ -45,6 +46,8 @@ export const Prompt = t.type({
   input: PromptInput,
   /** The prompt's pictures, paths or bytes of files, where an environment, a reward or a record of responses wants them. */
   images: t.readonlyArray(t.union([t.string, bytes])),
+  /** Used bits of 16-bit samples, in these pictures and in those that an environment shows. */
+  bitDepth: BitDepth,
 });
 export interface Prompt extends t.TypeOf<typeof Prompt> {}
 

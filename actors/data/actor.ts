@@ -236,7 +236,8 @@ export class DataActor implements Actor<typeof dataProtocol> {
     const { id: promptId, row, text, messages, groundTruth } = sample;
     const context = { text, messages: [...messages], columns: columnsOf(row) };
     const images = this.#props.withImages ? await this.#builder.imageSources(row) : [];
-    return { promptId, context, groundTruth, input: inputOf(sample), images };
+    const { bitDepth } = this.#builder;
+    return { promptId, context, groundTruth, input: inputOf(sample), images, bitDepth };
   }
 
   /** A row's prompt with its reference answer. */

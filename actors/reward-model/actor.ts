@@ -113,7 +113,8 @@ export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposabl
   ): Promise<PromptInput[]> {
     const pictures = new Map<number, Promise<Pictures>>();
     const read = (prompt: number): Promise<Pictures> => {
-      const reading = pictures.get(prompt) ?? this.#writer.read(prompts[prompt]!.images ?? []);
+      const { images = [], bitDepth } = prompts[prompt]!;
+      const reading = pictures.get(prompt) ?? this.#writer.read(images, bitDepth);
       pictures.set(prompt, reading);
       return reading;
     };

@@ -12,10 +12,7 @@ import type { ProcessedPixels } from '../../src/vision/processor.ts';
 import type { BitDepth } from '../../src/vision/sample-depth.ts';
 
 /** Settings by which pictures of prompts are read. */
-export interface RewardMedia extends Pick<ChatSettings, 'minPixels' | 'maxPixels' | 'window'> {
-  /** Used bits of 16-bit samples; null is 16. */
-  readonly bitDepth: BitDepth | null;
-}
+export type RewardMedia = Pick<ChatSettings, 'minPixels' | 'maxPixels' | 'window'>;
 
 /** A response, and the conversation that it ends. */
 export interface Conversation {
@@ -30,14 +27,12 @@ export type Pictures = readonly ProcessedPixels[];
 export class ConversationWriter {
   readonly #path: string;
   readonly #config: ModelConfig;
-  readonly #media: RewardMedia;
   readonly #tools: ReturnType<typeof chatTools>;
 
   /** @throws CHECKPOINT_INVALID if the directory lacks a tokenizer, a template or, for pictures, a processor */
   constructor(path: string, config: ModelConfig, media: RewardMedia) {
     this.#path = path;
     this.#config = config;
-    this.#media = media;
     const text = { tokenizerPath: path, overrideChatTemplate: null, videoFps: 1 };
     this.#tools = chatTools({ ...media, ...text, model: config });
   }
@@ -45,15 +40,14 @@ export class ConversationWriter {
   /**
    * Reads the pictures of a prompt, paths or bytes of files.
    *
+   * @param bitDepth used bits of 16-bit samples; 16 if absent
    * @throws DATA_INVALID for pictures that the model does not take, or one that cannot be read
    */
-  async read(images: readonly (string | Uint8Array)[]): Promise<Pictures> {
+  async read(images: readonly (string | Uint8Array)[], bitDepth?: BitDepth): Promise<Pictures> {
     const { vision } = this.#tools;
     if (images.length === 0) return [];
     if (vision === null) throw this.#invalid('reads text, and the prompt has pictures');
-    const { bitDepth } = this.#media;
-    const depth = bitDepth ?? undefined;
-    return Promise.all(images.map((source) => vision.pixels.image(source, depth)));
+    return Promise.all(images.map((source) => vision.pixels.image(source, bitDepth)));
   }
 
   /**

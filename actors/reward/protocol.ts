@@ -2,14 +2,15 @@ import * as t from 'io-ts';
 import { bytes, whole } from '../../src/check/scalars.ts';
 import { Answer } from '../../src/data/row.ts';
 import { FinishReason } from '../../src/finish-reason.ts';
+import { BitDepth } from '../../src/vision/sample-depth.ts';
 import { PromptContext } from '../messages.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
-/** A prompt, and its pictures for a reward that looks at them: paths or bytes of files. */
+/** A prompt, and for a reward that looks at its pictures their paths or bytes, and the used bits of 16-bit samples. */
 const JudgedPrompt = t.intersection([
   PromptContext,
-  t.partial({ images: t.readonlyArray(t.union([t.string, bytes])) }),
+  t.partial({ images: t.readonlyArray(t.union([t.string, bytes])), bitDepth: BitDepth }),
 ]);
 
 /** Responses, the prompts they answer, and the answers they are held against. */

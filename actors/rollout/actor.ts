@@ -11,7 +11,6 @@ import type {
 } from '../../src/generation/request.ts';
 import { ControlCompiler } from '../../src/generation/response-controls.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import type { BitDepth } from '../../src/vision/sample-depth.ts';
 import { Environments, type EnvironmentSettings } from '../environment/environments.ts';
 import { ModelActor } from '../model-actor.ts';
 import type { ModelProps } from '../model-props.ts';
@@ -43,8 +42,6 @@ export interface EpisodeProps {
   readonly limits: TurnLimits;
   /** Settings by which the environment's messages become tokens. */
   readonly chat: Omit<ChatSettings, 'model'>;
-  /** Used bits of 16-bit samples of its pictures; 16 if absent. */
-  readonly bitDepth?: BitDepth;
 }
 
 /** A rollout actor: samples responses with the learners' weights, which it reads where they are written. */
@@ -75,10 +72,7 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
       engine: this.#engine,
       config: model.config,
       environments: new Environments(episodes.environment, logger),
-      observation: {
-        ...chatTools({ ...episodes.chat, model: model.config }),
-        bitDepth: episodes.bitDepth,
-      },
+      observation: chatTools({ ...episodes.chat, model: model.config }),
       limits: episodes.limits,
       stopTokens,
     };

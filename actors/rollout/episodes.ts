@@ -38,7 +38,7 @@ export interface EpisodeTools {
   readonly engine: GenerationEngine;
   readonly config: ModelConfig;
   readonly environments: Environments;
-  readonly observation: ObservationTools;
+  readonly observation: Omit<ObservationTools, 'bitDepth'>;
   readonly limits: TurnLimits;
   readonly stopTokens: readonly number[];
 }
@@ -150,7 +150,8 @@ async function showNext(
     const text = observation.tokenizer.decode(newestTurn(play, stopTokens));
     const { messages, done } = await environments.answer(play.conversation, text, signal);
     if (done) return false;
-    shown = await observe(observation, messages, play.tokens.at(-1)!);
+    const { bitDepth } = play.prompt;
+    shown = await observe({ ...observation, bitDepth }, messages, play.tokens.at(-1)!);
   } catch (thrown) {
     signal.throwIfAborted();
     play.problem = asCxmindError(thrown).message;

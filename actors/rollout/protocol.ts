@@ -2,6 +2,7 @@ import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { EpisodeStart } from '../../src/environment/environment.ts';
 import { FinishReason } from '../../src/finish-reason.ts';
+import { BitDepth } from '../../src/vision/sample-depth.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, PromptInput, ResponseMedia } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
@@ -33,6 +34,8 @@ export const GenerateRequest = t.type({
     t.type({
       promptId: t.string,
       input: PromptInput,
+      /** Used bits of 16-bit samples, in pictures of an environment. */
+      bitDepth: BitDepth,
       keys: t.array(t.tuple([t.number, t.number])),
       task: EpisodeTask,
     }),

@@ -67,9 +67,10 @@ export async function generateGroups(
   const replies = await Promise.all(
     shares.map((share, i) =>
       ask({
-        prompts: share.map(({ promptId, input, context, images, groundTruth }) => ({
+        prompts: share.map(({ promptId, input, context, images, groundTruth, bitDepth }) => ({
           promptId,
           input,
+          bitDepth,
           task: { prompt: context.text, images, groundTruth, columns: context.columns },
           keys: Array.from({ length: sampled }, (_, sample) =>
             keyOf(...stream, seed, promptId, sample),

@@ -150,8 +150,8 @@ function requestOf(share: readonly NamedResponse[], seesPictures: boolean): Scor
   const groups = [...new Set(share.map(({ group }) => group))];
   const indices = new Map(groups.map((group, index) => [group, index]));
   return {
-    prompts: groups.map(({ prompt: { context, images } }) =>
-      seesPictures ? { ...context, images } : context,
+    prompts: groups.map(({ prompt: { context, images, bitDepth } }) =>
+      seesPictures ? { ...context, images, bitDepth } : context,
     ),
     responses: share.map(({ group, response, name }) => ({
       name,

@@ -124,7 +124,7 @@ export function episodeSettings(config: Config): EpisodeProps | null {
   if (!multiTurn.enable) return null;
   const { maxAssistantTurns, maxUserTurns, environment } = multiTurn;
   const source = environment === null ? null : rewardFileOf(environment)!;
-  const { overrideChatTemplate, applyChatTemplateKwargs, window, bitDepth } = data;
+  const { overrideChatTemplate, applyChatTemplateKwargs, window } = data;
   const { minPixels, maxPixels, videoFps } = data;
   return {
     environment: {
@@ -141,7 +141,6 @@ export function episodeSettings(config: Config): EpisodeProps | null {
       tokenizerPath: tokenizerPathOf(config),
       ...{ overrideChatTemplate, applyChatTemplateKwargs, minPixels, maxPixels, videoFps, window },
     },
-    ...(bitDepth !== 'auto' && { bitDepth }),
   };
 }
 
@@ -204,9 +203,9 @@ export function rewardPlans(config: Config, note?: (line: string) => void): Rewa
 /** Props of a reward model, which computes on the last device, as the reference does. */
 function rewardModelProps(config: Config, modelPath: string): RewardModelProps {
   const { devices, computeDType, threads } = referenceModel(config);
-  const { minPixels, maxPixels, window, bitDepth } = config.data;
+  const { minPixels, maxPixels, window } = config.data;
   return {
-    media: { minPixels, maxPixels, window, bitDepth: bitDepth === 'auto' ? null : bitDepth },
+    media: { minPixels, maxPixels, window },
     ...{ modelPath, tokenizerPath: tokenizerPathOf(config), computeDType, threads },
     device: devices.at(-1)!,
     microBatchSize: config.worker.actor.microBatchSizePerDeviceForExperience,

@@ -82,7 +82,7 @@ export const Data = section({
     withDefault(orNull(positiveInt), 4194304),
   ),
   bitDepth: about(
-    'cxmind: bits that samples of 16-bit pictures use; auto is the most that those of the data do, and 16 for pictures that an environment shows.',
+    'cxmind: bits that samples of 16-bit pictures use; auto is the most that those of the data do. Pictures of an environment are read alike.',
     withDefault(oneOf('auto', 8, 10, 12, 14, 16), 'auto'),
   ),
   window: about(

@@ -34,6 +34,11 @@ export class BitDepthChoice {
     this.#warn = warn;
   }
 
+  /** The depth by which pictures are read, 16 until it is known. */
+  get depth(): BitDepth {
+    return this.#depth ?? 16;
+  }
+
   /**
    * Finds the depth, unless it is known, from evenly spaced pictures: the most bits that a 16-bit one of them uses, or
    * 16 if there is none. Of other pictures only the headers are read. Broken pictures are skipped.
@@ -61,7 +66,7 @@ export class BitDepthChoice {
     name: string,
     read: (depth: BitDepth) => Promise<T>,
   ): Promise<T> {
-    const before = this.#depth ?? 16;
+    const before = this.depth;
     const pixels = await read(before);
     const { wide: used } = pixels;
     if (used === null) return pixels;

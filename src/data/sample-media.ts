@@ -84,6 +84,11 @@ export class MediaReader {
     this.#bitDepth = new BitDepthChoice(bitDepth, warn);
   }
 
+  /** Used bits of the data set's 16-bit samples. */
+  get bitDepth(): BitDepth {
+    return this.#bitDepth.depth;
+  }
+
   /** @throws DATA_INVALID if one cannot be read */
   read(row: DatasetRow, media: Media | null): Promise<ReadMedia[]> {
     return this.#each(row, media, ({ pixels, reader = pixels }, source, name) =>

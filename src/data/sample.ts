@@ -4,6 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage } from '../text/chat-template.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
+import type { BitDepth } from '../vision/sample-depth.ts';
 import { promptText, type PromptText, type PromptTextOptions } from './prompt-text.ts';
 import { PromptTokens, type PromptTokenOptions } from './prompt-tokens.ts';
 import { rowBytes, type Answer, type DatasetRow } from './row.ts';
@@ -131,6 +132,11 @@ export class SampleBuilder {
   /** Finds the bit depth of a data set's 16-bit pictures if it is `auto`. @param rows all rows, in file order */
   settleBitDepth(rows: RowStore): Promise<void> {
     return this.#media.settleBitDepth(rows);
+  }
+
+  /** Used bits of the data set's 16-bit samples. */
+  get bitDepth(): BitDepth {
+    return this.#media.bitDepth;
   }
 
   #encode(row: DatasetRow): PromptText & { ids: number[]; media: Media | null } {

@@ -16,6 +16,7 @@ import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 const [first, second, third] = ['a', 'b', 'c'].map((promptId): Prompt => ({
   ...{ promptId, context: shortContext, groundTruth: '', images: [] },
   input: { ...textPrompt([1, 2]), grids: [] },
+  bitDepth: 16 as const,
   images: [],
 })) as [Prompt, Prompt, Prompt];
 

@@ -54,6 +54,7 @@ function contextOf(
         groundTruth: `${name}@${round}`,
         images: [],
         input: { ...textPrompt([1, 2]), grids: [] },
+        bitDepth: 16 as const,
       }));
       return Promise.resolve({
         prompts,

@@ -51,7 +51,13 @@ describe('responses of several turns', () => {
     const tools = { engine, environments, limits, stopTokens: [] } as unknown as EpisodeTools;
     const task = { prompt: '', images: [], groundTruth: '', columns: {} };
     const keys = [[1, 2] as [number, number]];
-    const prompt = { promptId: 'a', input: { ...textPrompt([1]), grids: [] }, keys, task };
+    const prompt = {
+      promptId: 'a',
+      input: { ...textPrompt([1]), grids: [] },
+      bitDepth: 16 as const,
+      keys,
+      task,
+    };
     const request = {
       prompts: [prompt],
       sampling: { temperature: 1, topP: 1, topK: -1 },
@@ -105,6 +111,7 @@ describe('responses of several turns', () => {
     const prompt = {
       ...{ promptId: 'rows:1', context: shortContext, groundTruth: '', images: [] },
       input: { ...textPrompt([1]), grids: [] },
+      bitDepth: 16 as const,
     };
     const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];
     const source = { name: null, weight: 1, actors: [reward], gate: undefined };

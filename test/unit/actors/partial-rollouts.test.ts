@@ -27,7 +27,11 @@ import { keepingLogger } from '../../support/tiny-run.ts';
 import { configOf } from '../effects/changes.ts';
 
 const { signal } = new AbortController();
-const prompt = { promptId: 'a', input: { ...textPrompt([1, 2]), grids: [] } };
+const prompt = {
+  promptId: 'a',
+  input: { ...textPrompt([1, 2]), grids: [] },
+  bitDepth: 16 as const,
+};
 
 describe('a request for responses in parts', () => {
   it('gives its responses again until it is forgotten, since a reply may be lost', async () => {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { RewardModelActor } from '../../../actors/reward-model/actor.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { loadRewardCheckpoint } from '../../../src/model/checkpoint/value-checkpoint.ts';
 import { ValueModel } from '../../../src/model/value-model.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import type { BitDepth } from '../../../src/vision/sample-depth.ts';
 import { conversationScores } from '../../../src/training/conversation-scores.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { textPrompt } from '../../support/golden-model.ts';
@@ -28,7 +30,7 @@ describe('a reward model as an actor', () => {
     actor = await RewardModelActor.open({
       ...{ modelPath: path, tokenizerPath: goldenPath('micro-vl') },
       ...{ device: 'cpu', computeDType: 'f32', threads: 1, microBatchSize: 2 },
-      media: { minPixels: null, maxPixels: null, bitDepth: null },
+      media: { minPixels: null, maxPixels: null },
     });
   });
   after(() => {
@@ -89,6 +91,24 @@ describe('a reward model as an actor', () => {
       golden.map(({ score }) => score),
       { atol: 1e-4 },
     );
+  });
+
+  it('reads 16-bit pictures by the bit depth of the prompt', async () => {
+    const raw = { width: 56, height: 56, channels: 1 } as const;
+    const levels = Uint8Array.from({ length: 56 * 56 }, (_, i) => i);
+    const shallow = await sharp(levels, { raw }).png().toBuffer();
+    const samples = Uint16Array.from(levels, (level) => 16 * level);
+    const deep = await sharp(samples, { raw }).toColourspace('grey16').png().toBuffer();
+    const messages = [{ role: 'user' as const, content: [{ type: 'image' as const }] }];
+    const request = scoreRequest(tokenizer, ['B'], '', { ...shortContext, messages });
+    const scoreOf = async (picture: Uint8Array, bitDepth: BitDepth): Promise<number> => {
+      const prompts = request.prompts.map((one) => ({ ...one, images: [picture], bitDepth }));
+      const { scored } = await actor.score({ ...request, prompts });
+      return scored[0]!.parts!['overall']!;
+    };
+    const wanted = await scoreOf(shallow, 16);
+    assert.equal(await scoreOf(deep, 12), wanted);
+    assert.notEqual(await scoreOf(deep, 16), wanted);
   });
 
   it('refuses pictures that are not there or that nobody speaks of, and videos', async () => {

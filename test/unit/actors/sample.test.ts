@@ -17,6 +17,7 @@ import { shortContext } from '../../support/reward-input.ts';
 const prompts = [3, 4, 5].map((token) => ({
   ...{ promptId: 'train.jsonl:7', context: shortContext, groundTruth: '', images: [] },
   input: { ...textPrompt([token]), grids: [] },
+  bitDepth: 16 as const,
 }));
 
 const { sampling } = planRun(defaults()).step;

@@ -40,6 +40,7 @@ describe('a key of the config, about what responses may say', () => {
     const prompts = [3, 4].map((token) => ({
       ...{ promptId: String(token), context: shortContext, groundTruth: '', images: [] },
       input: { ...textPrompt([token, 9]), grids: [] },
+      bitDepth: 16 as const,
     }));
     const rollout = fakeRef('rollout', rolloutProtocol, {
       generate: (request) => actor.generate(request, { signal } as never),

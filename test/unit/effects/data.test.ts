@@ -62,6 +62,9 @@ describe('a key of the config, of data,', () => {
     const samples = Uint16Array.from({ length: 56 * 56 }, (_, i) => 20 * i);
     const raw = { width: 56, height: 56, channels: 1 } as const;
     await sharp(samples, { raw }).toColourspace('grey16').png().toFile(path('deep.png'));
+    const few = samples.map((sample) => sample >> 4);
+    await sharp(few, { raw }).toColourspace('grey16').png().toFile(path('dark.png'));
+    temporary.write('dark.jsonl', lines([{ ...rows[0], images: [path('dark.png')] }, ...rows]));
     const { file } = (goldenJson('dicom/cases.json') as Record<string, { file: string }>)[
       '8 bits'
     ]!;
@@ -151,6 +154,16 @@ describe('a key of the config, of data,', () => {
   effectOf('data.bit_depth');
   it('changes prompts with 16-bit pictures: data.bit_depth=12', () =>
     changes(read, 'data.bit_depth=12', 'data.train_files=FOLDER/deep.jsonl'));
+
+  it('tells prompts the bit depth that it finds in the pictures: data.bit_depth=auto', async () => {
+    const depthOf = async (file: string, ...items: string[]): Promise<unknown> => {
+      const config = await configOf(...usual, `data.train_files=${path(file)}`, ...items);
+      return (await (await open(config)).nextPrompts()).prompts[0]!.bitDepth;
+    };
+    assert.equal(await depthOf('dark.jsonl'), 12);
+    assert.equal(await depthOf('dark.jsonl', 'data.bit_depth=14'), 14);
+    assert.equal(await depthOf('rows.jsonl'), 16);
+  });
 
   effectOf('data.window');
   it('changes prompts with DICOM pictures: data.window=[90,40]', () =>

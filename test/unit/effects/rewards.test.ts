@@ -43,6 +43,7 @@ describe('a key of the config, of rewards,', () => {
     ...{ promptId: 'row', context: shortContext },
     groundTruth: '<think>a</think><answer>B ✅</answer>',
     input: { ...textPrompt([1]), grids: [] },
+    bitDepth: 16 as const,
     images: [],
   };
   const group = { id: 'row', prompt, policyVersion: 1, responses };

@@ -53,6 +53,7 @@ function promptsOf(from: number, count: number): Prompt[] {
     groundTruth: '',
     images: [],
     input: { ...textPrompt([from + i]), grids: [] },
+    bitDepth: 16 as const,
   }));
 }
 

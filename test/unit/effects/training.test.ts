@@ -157,7 +157,7 @@ describe('a key of the config', () => {
       };
       const group = {
         id: prompt.promptId,
-        prompt: { ...prompt, input: { ...textPrompt([1, 2]), grids: [] } },
+        prompt: { ...prompt, input: { ...textPrompt([1, 2]), grids: [] }, bitDepth: 16 as const },
         policyVersion: 1,
         responses: [response],
       };

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import sharp from 'sharp';
+import type { Prompt } from '../../../actors/messages.ts';
 import type { EpisodeProps } from '../../../actors/rollout/actor.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import type { Group } from '../../../actors/rollout/protocol.ts';
@@ -7,7 +9,9 @@ import { environmentTools } from '../../../actors/environment/environments.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { keyOf } from '../../../src/rng.ts';
+import type { PatchLevels } from '../../../src/tensor/patch-levels.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import type { BitDepth } from '../../../src/vision/sample-depth.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
@@ -38,6 +42,7 @@ describe('a key of the config, of several turns', () => {
     config: Config,
     prompts: readonly string[] = ['a', 'b'],
     episodes: EpisodeProps | null = planRun(config).rollout.episodes,
+    { images = [], bitDepth = 16 }: Partial<Pick<Prompt, 'images' | 'bitDepth'>> = {},
   ): Promise<Group[]> => {
     const version = new SharedArrayBuffer(versionBytes);
     new SharedVersion(version).current = 1;
@@ -52,9 +57,9 @@ describe('a key of the config, of several turns', () => {
     await using actor = new RolloutActor({ ...props, episodes }, logger);
     const request = {
       prompts: prompts.map((prompt, i) => ({
-        ...{ promptId: prompt, input: { ...textPrompt([i + 1, 2]), grids: [] } },
+        ...{ promptId: prompt, input: { ...textPrompt([i + 1, 2]), grids: [] }, bitDepth },
         keys: [0, 1].map((sample) => keyOf('turns', prompt, sample)),
-        task: { prompt, images: [], groundTruth: '', columns: {} },
+        task: { prompt, images, groundTruth: '', columns: {} },
       })),
       ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, ignoreEos: false },
       ...{ maxTokens: config.data.maxResponseLength, policyVersion: 1, progress: null },
@@ -165,13 +170,28 @@ describe('a key of the config, of several turns', () => {
     );
   });
 
-  effectOf('data.window', 'data.bit_depth');
-  it('is how pictures of the environment are read: data.window, data.bit_depth', async () => {
-    const given = ['data.window=[-600, 1500]', 'data.bit_depth=12'];
-    const { chat, bitDepth } = planRun(await configOf(...usual, ...given)).rollout.episodes!;
-    assert.deepEqual([chat.window, bitDepth], [[-600, 1500], 12]);
-    const plain = planRun(await configOf(...usual)).rollout.episodes!;
-    assert.deepEqual([plain.chat.window, plain.bitDepth], [null, undefined]);
+  effectOf('data.window');
+  it('is how pictures of the environment are read: data.window', async () => {
+    const windowOf = async (...items: string[]): Promise<unknown> =>
+      planRun(await configOf(...usual, ...items)).rollout.episodes!.chat.window;
+    assert.deepEqual(await windowOf('data.window=[-600, 1500]'), [-600, 1500]);
+    assert.equal(await windowOf(), null);
+  });
+
+  it('has pictures of the environment read by the bit depth of those of the data', async () => {
+    const mirror = 'environment=test/support/counting-environment.ts:mirror';
+    const items = [`worker.rollout.multi_turn.${mirror}`, 'data.min_pixels=null'];
+    const config = await configOf(...usual, ...items);
+    const samples = new Uint16Array(56 * 56).fill(4095);
+    const raw = { width: 56, height: 56, channels: 1 } as const;
+    const picture = await sharp(samples, { raw }).toColourspace('grey16').png().toBuffer();
+    const levelsBy = async (bitDepth: BitDepth): Promise<number[]> => {
+      const [group] = await play(config, ['a'], undefined, { images: [picture], bitDepth });
+      const { pixelValues } = group!.responses[0]!.episode!.media!;
+      return [...new Set((pixelValues as PatchLevels).levels.data)];
+    };
+    assert.deepEqual(await levelsBy(12), [255]);
+    assert.deepEqual(await levelsBy(16), [15]);
   });
 
   it('is refused where it contradicts another one', async () => {
