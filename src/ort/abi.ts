@@ -51,7 +51,7 @@ const table = {
   CreateSessionFromArray:                 [8,   '1.0',  'status',  ['pointer', 'memory', 'size', 'pointer', 'memory']],
   CreateSessionOptions:                   [10,  '1.0',  'status',  ['memory']],
   EnableProfiling:                        [14,  '1.0',  'status',  ['pointer', 'path']],
-  EnableMemPattern:                       [16,  '1.0',  'status',  ['pointer']],
+  DisableMemPattern:                      [17,  '1.0',  'status',  ['pointer']],
   SetSessionLogSeverityLevel:             [22,  '1.0',  'status',  ['pointer', 'int']],
   SetSessionGraphOptimizationLevel:       [23,  '1.0',  'status',  ['pointer', 'int']],
   CreateCustomOpDomain:                   [26,  '1.0',  'status',  ['text', 'memory']],

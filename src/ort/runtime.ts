@@ -138,7 +138,7 @@ export class Runtime implements Disposable {
     using compiling = new DisposableStack();
     const sessionOptions = native.out(name, (slot) => ort.CreateSessionOptions(slot));
     compiling.adopt(sessionOptions, ort.ReleaseSessionOptions);
-    this.#configure(sessionOptions, name);
+    this.#configure(sessionOptions, name, provider);
     if (customOps !== undefined && customOps.ops.length > 0) {
       const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
       native.check(ort.AddCustomOpDomain(sessionOptions, domain.pointer), name);
@@ -173,14 +173,15 @@ export class Runtime implements Disposable {
     this.#environment[Symbol.dispose]();
   }
 
-  /** Sets the options that all sessions share. */
-  #configure(options: bigint, name: string): void {
+  /** Sets the options that do not depend on the graph. */
+  #configure(options: bigint, name: string, provider: Provider): void {
     const { native } = this.#context;
     const ort = native.functions;
     native.check(ort.SetSessionLogSeverityLevel(options, this.#severity), name);
     native.check(ort.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
-    // Runs of the same shapes take the memory of all intermediate tensors in one piece.
-    native.check(ort.EnableMemPattern(options), name);
+    // By a pattern, later runs of the same shapes would take the memory of all intermediate tensors in one piece. The first
+    // run leaves the arena in smaller pieces, so it would hold everything twice.
+    if (provider === 'cpu') native.check(ort.DisableMemPattern(options), name);
     // Sessions share the threads and the arena of the environment.
     native.check(ort.DisablePerSessionThreads(options), name);
     native.check(ort.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
