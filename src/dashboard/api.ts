@@ -13,13 +13,13 @@
  * | `GET /api/runs/RUN` | `RunDetail` |
  * | `GET /api/runs/RUN/metrics` | `MetricList` |
  * | `GET /api/runs/RUN/series?name=NAME&name=NAME&after=STEP&points=N` | `SeriesList` |
- * | `GET /api/runs/RUN/timeline?step=STEP` | `StepTimeline`; without a step that of the newest |
+ * | `GET /api/runs/RUN/timeline?step=STEP` | `StepTimeline`; without a step that of the newest, null where there is none |
  * | `GET /api/runs/RUN/samples?kind=KIND` | `SampleIndex` |
  * | `GET /api/runs/RUN/samples/page?kind=KIND&step=STEP&start=ROW&count=N` | `SamplePage` |
  * | `GET /api/runs/RUN/samples/one?kind=KIND&step=STEP&row=ROW` | `SampleDetail` |
  * | `GET /api/runs/RUN/samples/prompt?kind=KIND&prompt=PROMPT&start=N&count=N` | `PromptHistory` |
  * | `GET /api/runs/RUN/samples/picture?kind=KIND&step=STEP&row=ROW&picture=N` | `image/jpeg` |
- * | `GET /api/runs/RUN/validation?step=STEP` | `ValidationReport`; without a step that of the newest |
+ * | `GET /api/runs/RUN/validation?step=STEP` | `ValidationReport`; without a step that of the newest, null where there is none |
  * | `GET /api/runs/RUN/log?before=OFFSET&after=OFFSET&count=N&level=LEVEL` | `LogPage` |
  * | `GET /api/config?run=RUN&run=RUN` | `ConfigTable` |
  * | `GET /api/runs/RUN/requests` | `RequestList` |

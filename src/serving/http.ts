@@ -46,7 +46,7 @@ export function isSameSecret(given: string, secret: string): boolean {
 export function send(
   response: ServerResponse,
   status: number,
-  body: object,
+  body: object | null,
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const text = JSON.stringify(body);

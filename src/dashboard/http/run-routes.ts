@@ -28,7 +28,7 @@ const MOST_BODY_BYTES = 4096;
 const PICTURE_SIDE = 1024;
 
 /** Makes the answer of a route. */
-type Answer = (query: Query) => object | Promise<object>;
+type Answer = (query: Query) => object | Promise<object | null>;
 
 /** Routes that are of no single run. */
 export function listRoutes(runs: Runs): Routes {
@@ -66,12 +66,10 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
     }),
     timeline: get(async (query) => {
       await view.timeline.refresh();
-      return orMissing(await view.timeline.of(query.whole('step')), 'no timeline of that step');
+      return await view.timeline.of(query.whole('step'));
     }),
     ...sampleRoutes(view),
-    validation: get(async (query) =>
-      orMissing(await view.validation(query.whole('step')), 'no validation of that step'),
-    ),
+    validation: get((query) => view.validation(query.whole('step'))),
     log: get((query) => {
       const [before, after] = [query.whole('before'), query.whole('after')];
       return view.log({
@@ -109,9 +107,11 @@ function sampleRoutes(view: RunView): Routes {
       };
       return (await samplesOf(query)).page(query.whole('step') ?? 0, range);
     }),
-    'samples/one': get(async (query) =>
-      orMissing(await (await samplesOf(query)).one(placeIn(query)), 'no such sample'),
-    ),
+    'samples/one': get(async (query) => {
+      const sample = await (await samplesOf(query)).one(placeIn(query));
+      if (sample === null) throw refusal(404, 'no such sample');
+      return sample;
+    }),
     'samples/prompt': get(async (query) => {
       const range = {
         start: query.whole('start') ?? 0,
@@ -157,12 +157,6 @@ function get(answer: Answer): { readonly GET: Route } {
     GET: async (request, response) =>
       send(response, 200, await answer(new Query(request.url ?? ''))),
   };
-}
-
-/** @throws DATA_INVALID, a refusal with status 404, for null */
-function orMissing<T>(value: T | null, message: string): T {
-  if (value === null) throw refusal(404, message);
-  return value;
 }
 
 /** The body of a request. @throws DATA_INVALID, a refusal with status 413, for a large one */

@@ -10,23 +10,12 @@ export type Query = Readonly<
 export type Connection = 'connecting' | 'open' | 'lost' | 'refused';
 
 const RETRY_MS = 2_000;
-const NOT_FOUND = 404;
 const eventTypes = [
   'runs',
   'status',
   'grown',
   'request',
 ] as const satisfies readonly ServerEvent['type'][];
-
-/** Answer with an error status. */
-class ApiFailure extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** Address of an answer, `api/runs/RUN/series?name=…`. */
 export function apiPath(path: string, query: Query = {}): string {
@@ -39,23 +28,9 @@ export function apiPath(path: string, query: Query = {}): string {
   return `api/${path}${values.size === 0 ? '' : `?${values.toString()}`}`;
 }
 
-/** Fetches an answer. @throws ApiFailure for an error status, TypeError where there is no server */
+/** Fetches an answer. @throws Error for an error status, TypeError where there is no server */
 export async function get<T>(path: string, query: Query, signal: AbortSignal): Promise<T> {
   return answerOf<T>(await fetch(apiPath(path, query), { signal }));
-}
-
-/** Fetches an answer; null where there is nothing of the kind. */
-export async function getOrNull<T>(
-  path: string,
-  query: Query,
-  signal: AbortSignal,
-): Promise<T | null> {
-  try {
-    return await get<T>(path, query, signal);
-  } catch (error) {
-    if (error instanceof ApiFailure && error.status === NOT_FOUND) return null;
-    throw error;
-  }
 }
 
 /** Sends a request with a JSON body. */
@@ -102,7 +77,7 @@ async function isRefused(): Promise<boolean> {
 
 async function answerOf<T>(response: Response): Promise<T> {
   if (response.ok) return (await response.json()) as T;
-  throw new ApiFailure(response.status, await messageOf(response));
+  throw new Error(await messageOf(response));
 }
 
 async function messageOf(response: Response): Promise<string> {

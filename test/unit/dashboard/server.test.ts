@@ -136,7 +136,7 @@ describe('a dashboard', () => {
         [595, 650, true],
       ],
     );
-    assert.equal(await statusOf(`/api/runs/${run}/timeline?step=900`), 404);
+    assert.equal(await get(`runs/${run}/timeline?step=900`), null);
   });
 
   it('pages the samples of a step, shows one with its steps judged, and follows a prompt', async () => {
@@ -179,6 +179,7 @@ describe('a dashboard', () => {
   });
 
   it('reports a validation by option, with its confusion matrix', async () => {
+    assert.equal(await get(`runs/${run}/validation?step=900`), null);
     const report = await get<ValidationReport>(`runs/${run}/validation`);
     assert.deepEqual([report.step, report.task, report.isWhole], [STEPS, 'closed', true]);
     assert.deepEqual(report.options, [

@@ -4,7 +4,7 @@
  * The drawing is for eyes; the table below it has the same spans for everyone, and chooses among them by keys.
  */
 import type { StepTimeline, TimelineSpan } from '../../api.ts';
-import { getOrNull } from '../client.ts';
+import { get } from '../client.ts';
 import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, durationText } from '../format.ts';
 import {
@@ -90,7 +90,7 @@ class Timeline implements View {
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const query = { step: this.#picker.wanted };
-      const found = await getOrNull<StepTimeline>(`runs/${focus.id}/timeline`, query, signal);
+      const found = await get<StepTimeline | null>(`runs/${focus.id}/timeline`, query, signal);
       this.#take(found, yet('No step with a timeline', focus.state));
     });
   }

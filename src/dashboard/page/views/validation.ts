@@ -5,7 +5,7 @@ import type {
   ValidationGroup,
   ValidationReport,
 } from '../../api-samples.ts';
-import { getOrNull } from '../client.ts';
+import { get } from '../client.ts';
 import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
 import { countText, percentText } from '../format.ts';
 import type { Change } from '../session.ts';
@@ -49,7 +49,7 @@ class Validation implements View {
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const query = { step: this.#picker.wanted };
-      const report = await getOrNull<ValidationReport>(
+      const report = await get<ValidationReport | null>(
         `runs/${focus.id}/validation`,
         query,
         signal,
