@@ -10,7 +10,10 @@ const SLAB_BYTES = 8 * 2 ** 20;
 interface SlabMark extends WorkspaceMark {
   readonly slab: number;
   readonly used: number;
+  readonly cutBytes: number;
 }
+
+const START: SlabMark = { slab: 0, used: 0, cutBytes: 0 };
 
 /** A piece of a slab. */
 export interface Cut<Slab> {
@@ -32,6 +35,8 @@ export abstract class SlabWorkspace<
   #slab = 0;
   /** Bytes of that slab in use. */
   #used = 0;
+  /** Bytes of all tensors since the last reset. */
+  #cutBytes = 0;
   /** Size of the next first slab, in bytes. */
   #firstBytes = SLAB_BYTES;
 
@@ -49,22 +54,28 @@ export abstract class SlabWorkspace<
     const slab = this.#slabWith(bytes);
     const byteOffset = this.#used;
     this.#used += bytes;
+    this.#cutBytes += bytes;
     return { slab, byteOffset };
   }
 
   mark(): SlabMark {
-    return { slab: this.#slab, used: this.#used };
+    return { slab: this.#slab, used: this.#used, cutBytes: this.#cutBytes };
   }
 
   release(mark: WorkspaceMark): void {
-    ({ slab: this.#slab, used: this.#used } = mark as SlabMark);
+    ({ slab: this.#slab, used: this.#used, cutBytes: this.#cutBytes } = mark as SlabMark);
   }
 
   reset(): void {
-    this.release({ slab: 0, used: 0 });
+    this.release(START);
     if (this.#slabs.length < 2) return;
     this.#firstBytes = this.sizeBytes;
     this.#freeFrom(0);
+  }
+
+  /** Bytes of the tensors that were taken since the last reset, less those given back to a mark. */
+  protected get cutBytes(): number {
+    return this.#cutBytes;
   }
 
   get sizeBytes(): number {
@@ -77,7 +88,7 @@ export abstract class SlabWorkspace<
 
   /** Gives every tensor and all memory back. */
   protected clear(): void {
-    this.release({ slab: 0, used: 0 });
+    this.release(START);
     this.#firstBytes = SLAB_BYTES;
     this.#freeFrom(0);
   }

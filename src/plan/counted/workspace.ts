@@ -19,10 +19,16 @@ interface Owner {
   readonly onPut: (tensor: Tensor) => void;
 }
 
-/** A workspace that is planned as those of devices are, slab by slab, and has no memory. */
+/**
+ * A workspace that is planned as those of devices are, slab by slab, and has no memory.
+ *
+ * A slab on a card is memory from its beginning. Of one on the host, pages are that once something is written to them.
+ */
 export class CountedWorkspace extends SlabWorkspace<CountedSlab> {
   readonly #owner: Owner;
   #isRecorded = false;
+  /** Bytes of the host's slabs that were written to. */
+  #touchedBytes = 0;
 
   constructor(owner: Owner) {
     super();
@@ -32,13 +38,14 @@ export class CountedWorkspace extends SlabWorkspace<CountedSlab> {
   take<D extends DType>(dtype: D, shape: readonly number[]): CountedView<D> {
     this.#isRecorded ||= this.#owner.isRecording();
     this.cut(dtype, shape);
+    if (this.#isOnHost) this.#touch(Math.max(this.#touchedBytes, this.cutBytes));
     return countedView(this.#owner.device, dtype, shape);
   }
 
   /** A device that reads the host's memory takes a tensor as it is, any other a copy. */
   put<D extends DType>(tensor: Tensor<D>): CountedView<D> {
     const { device } = this.#owner;
-    if (device.host === null) this.take(tensor.dtype, tensor.shape);
+    if (!this.#isOnHost) this.take(tensor.dtype, tensor.shape);
     this.#owner.onPut(tensor);
     return { device, dtype: tensor.dtype, shape: tensor.shape, tensor };
   }
@@ -48,12 +55,26 @@ export class CountedWorkspace extends SlabWorkspace<CountedSlab> {
     if (!this.#isRecorded) this.clear();
   }
 
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    this.#touch(0);
+  }
+
   protected allocateSlab(byteLength: number): CountedSlab {
-    this.#owner.hold(byteLength);
+    if (!this.#isOnHost) this.#owner.hold(byteLength);
     return { byteLength };
   }
 
   protected freeSlab({ byteLength }: CountedSlab): void {
-    this.#owner.hold(-byteLength);
+    if (!this.#isOnHost) this.#owner.hold(-byteLength);
+  }
+
+  get #isOnHost(): boolean {
+    return this.#owner.device.host !== null;
+  }
+
+  #touch(bytes: number): void {
+    this.#owner.hold(bytes - this.#touchedBytes);
+    this.#touchedBytes = bytes;
   }
 }

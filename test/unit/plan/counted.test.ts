@@ -34,6 +34,31 @@ describe('a device that counts', () => {
     assert.equal(device.memory.inside, Math.ceil((4 * 160) / 256) * 256);
   });
 
+  it('counts the slabs of a card, and of the host what tensors were cut from', () => {
+    const MiB = 2 ** 20;
+    // Two slabs of 8 MiB at first, then one of 16.
+    for (const [kind, most] of [
+      ['cuda', 16 * MiB],
+      ['cpu', 12 * MiB],
+    ] as const) {
+      using device = new CountedDevice(kind);
+      const workspace = device.workspace();
+      for (let pass = 0; pass < 2; pass++) {
+        workspace.take('u8', [6 * MiB]);
+        for (let block = 0; block < 2; block++) {
+          const mark = workspace.mark();
+          workspace.take('u8', [6 * MiB]);
+          workspace.release(mark);
+        }
+        workspace.reset();
+      }
+      assert.equal(device.memory.workspaces, most, kind);
+      workspace[Symbol.dispose]();
+      device.workspace().take('u8', [MiB]);
+      assert.equal(device.memory.workspaces, most, kind);
+    }
+  });
+
   for (const gradientCheckpointing of [false, true]) {
     const how = gradientCheckpointing ? 'recomputed' : 'saved';
     it(`plans the workspace of a model whose activations are ${how} to the byte`, async () => {
