@@ -36,9 +36,12 @@ export async function calibrate(items: readonly string[], flags: PlanFlags): Pro
   return measured;
 }
 
+/** Steps in which the heaps of a run's threads grow, by some 40 MiB. Nothing more than 10 MiB comes in the next hundred. */
+const GROWING_STEPS = 12;
+
 /**
- * Bytes of a run's process beside its models: the peak of a step of the quickstart, less what its models take by their
- * plan. Threads and libraries are most of it; the rest is the garbage that a step of some hundred responses makes.
+ * Bytes of a run's process beside its models: the peak of small steps of the quickstart, less what its models take by
+ * their plan. Threads with their heaps, and libraries, are all of it.
  */
 async function measuredBase(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'cxmind-plan-'));
@@ -53,8 +56,10 @@ async function measuredBase(): Promise<number> {
       `data.image_dir=${demo}`,
       `worker.actor.model.model_path=${paths.model}`,
       `trainer.save_checkpoint_path=${join(folder, 'run')}`,
-      ...['trainer.val_before_train=false', 'trainer.logger=file', 'trainer.max_steps=1'],
-      ...['data.max_response_length=32', 'worker.rollout.ignore_eos=true'],
+      ...['trainer.val_before_train=false', 'trainer.logger=file'],
+      ...[`trainer.max_steps=${GROWING_STEPS}`, 'data.max_response_length=32'],
+      ...['data.rollout_batch_size=4', 'worker.actor.global_batch_size=4', 'worker.rollout.n=7'],
+      'worker.rollout.ignore_eos=true',
     ];
     const bin = join(packageRoot(), 'bin/cxmind.js');
     await promisify(execFile)(process.execPath, [bin, 'train', ...items]);
