@@ -131,7 +131,7 @@ export async function learn(
     'worker.rollout.multi_turn={max_assistant_turns: 2, num_workers: 2}',
     `worker.reward.reward_function=${self}:right`,
     'algorithm={use_kl_loss: true, kl_penalty: low_var_kl, kl_coef: 0.02}',
-    `trainer={save_checkpoint_path: '${join(folder, 'run')}', max_steps: ${steps}, seed: ${seed}}`,
+    `trainer={save_checkpoint_path: '${join(folder, 'run')}', max_steps: ${steps}, seed: ${seed}, rollout_data_dir: rollouts}`,
     `trainer={device: cpu, threads: 1, local_mode: ${local}, logger: [console, file]}`,
     'trainer={val_before_train: false, val_freq: -1, save_freq: -1}',
   ];

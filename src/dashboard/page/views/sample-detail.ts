@@ -89,7 +89,7 @@ function sampleHeading({
     ...(tokens === null ? [] : [`${countText(tokens)} tokens`]),
     ...(finishReason === 'length' ? ['cut off at the limit'] : []),
     ...(finishReason === 'content_filter' ? ['ended by bad words'] : []),
-    ...(policyVersion === null ? [] : [`weights ${countText(policyVersion)}`]),
+    ...(policyVersion === null ? [] : [`policy version ${countText(policyVersion)}`]),
   ];
   return element(
     'header',
