@@ -6,7 +6,9 @@ import { bytesIn, foreignFolders, megabytes } from './platform.js';
 
 const modules = join(dirname(fileURLToPath(import.meta.url)), '../../node_modules');
 
-for (const folder of foreignFolders(modules, process)) {
+const folders = foreignFolders(modules, process);
+if (folders.length === 0) console.log('node_modules has nothing for other platforms');
+for (const folder of folders) {
   const path = join(modules, folder);
   console.log(`${megabytes(bytesIn(path)).padStart(6)}  node_modules/${folder}`);
   rmSync(path, { recursive: true });
