@@ -1,5 +1,5 @@
 import { Dashboard } from '../../src/dashboard/server.ts';
-import { toWireError } from '../../src/errors.ts';
+import { CxmindError, toWireError } from '../../src/errors.ts';
 import { runControl } from '../run-folder/requests.ts';
 import { actorFactory, type Actor, type Logger } from '../runtime/actor.ts';
 import { dashboardProtocol } from './protocol.ts';
@@ -34,7 +34,8 @@ export class DashboardActor implements Actor<typeof dashboardProtocol> {
       onError: (error) => logger.error({ error: toWireError(error) }, 'dashboard failed to answer'),
     });
     const url = await dashboard.listen(HOST, port).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return dashboard.listen(HOST, 0);
+      // The port is in use.
+      if (error instanceof CxmindError) return dashboard.listen(HOST, 0);
       throw error;
     });
     return new DashboardActor(dashboard, url);

@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CxmindError } from '../errors.ts';
 import { refusal, type ErrorReply } from './refusal.ts';
 
 /** Answers a request. */
@@ -59,10 +60,14 @@ export function sendError(response: ServerResponse, { status, headers, body }: E
   send(response, status, body, headers);
 }
 
-/** Begins to listen. @returns the address, `http://127.0.0.1:8000` */
+/** Begins to listen. @returns the address, `http://127.0.0.1:8000` @throws CONFIG_INVALID for a port that is in use */
 export async function listenAt(server: Server, host: string, port: number): Promise<string> {
   server.listen(port, host);
-  await once(server, 'listening');
+  await once(server, 'listening').catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
+    const way = 'name another by --port, or 0 for a free one';
+    throw new CxmindError('CONFIG_INVALID', `port ${port} of ${host} is in use; ${way}`, { cause });
+  });
   const { address, family, port: taken } = server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`;
 }

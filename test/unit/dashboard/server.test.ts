@@ -77,6 +77,20 @@ describe('a dashboard', () => {
     return response.status;
   };
 
+  it('says of a port that is in use how to get another', async () => {
+    await using second = new Dashboard({
+      folders: [],
+      control: runControl,
+      token,
+      onError: (error) => errors.push(error),
+    });
+    const port = Number(new URL(origin).port);
+    await assert.rejects(second.listen('127.0.0.1', port), {
+      code: 'CONFIG_INVALID',
+      message: `port ${port} of 127.0.0.1 is in use; name another by --port, or 0 for a free one`,
+    });
+  });
+
   it('lists the runs of a folder, dead where nobody writes them any more', async () => {
     const { runs } = await get<RunList>('runs');
     const shown = runs.map(({ name, state, step, steps }) => ({ name, state, step, steps }));
