@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runHere } from '../support/cxmind-process.ts';
-import { blockOf, codeBlocks, commandsIn, pageText, projectRoot } from '../support/pages.ts';
+import { blockOf, codeBlocks, commandsIn, pages, pageText, projectRoot } from '../support/pages.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { metricsOf, writeTinyDemo } from '../support/tiny-run.ts';
 
@@ -37,6 +37,18 @@ const behind: Readonly<Record<string, readonly string[]>> = {
   eval: [...small, '--max-tokens', '8'],
   generate: ['--max-tokens', '8', '--threads', '1'],
   score: ['--threads', '1'],
+};
+
+/** Other tests that run shell blocks, by the page, or by page and section. */
+const elsewhere: Readonly<Record<string, string>> = {
+  'examples/chest-x-rays.md': 'chest-x-rays.test.ts',
+  'examples/from-easyr1.md': 'from-easyr1.test.ts',
+  'examples/from-trl.md': 'from-trl.test.ts',
+  'examples/library.md': 'pack.test.ts',
+  'examples/own-environment.md, An example that learns': 'look-closer.test.ts',
+  'examples/own-pipeline.md, A whole run as a part': 'from-trl.test.ts',
+  'examples/own-pipeline.md, Actors one by one': 'pipeline.test.ts',
+  'examples/evaluation.md, Serving': 'serve.test.ts',
 };
 
 /** Commands of cxmind in the shell blocks of a section. */
@@ -70,6 +82,8 @@ describe('the commands of the pages', () => {
     temporary[Symbol.dispose]();
   });
 
+  const followed = new Set<string>();
+
   /** Runs the commands of a section but those that are named. @returns what they printed */
   async function follow(
     page: string,
@@ -77,6 +91,7 @@ describe('the commands of the pages', () => {
     but: readonly string[] = [],
   ): Promise<string> {
     let said = '';
+    followed.add(`${page}, ${section}`);
     const commands = commandsOf(page, section).filter(([name]) => !but.includes(name!));
     assert.ok(commands.length > 0, `${page} has no command under ${section}`);
     for (const words of commands) {
@@ -127,5 +142,18 @@ describe('the commands of the pages', () => {
     const said = await follow('configs/README.md', 'Configuration');
     assert.match(said, /^worker\.actor\.clip_ratio_low/m);
     assert.ok(existsSync('runs/eight/summary.json'));
+  });
+
+  it('are run by a test, or say what they need', () => {
+    for (const [page, text] of pages()) {
+      if (!/^(README|configs\/README|examples\/[^/]+)\.md$/.test(page)) continue;
+      for (const { language, section, needs } of codeBlocks(text)) {
+        const place = `${page}, ${section}`;
+        if (language !== 'sh' || needs !== null || followed.has(place)) continue;
+        const test = elsewhere[place] ?? elsewhere[page];
+        assert.ok(test !== undefined, `no test runs the commands of ${place}`);
+        assert.ok(existsSync(join(import.meta.dirname, test)), `no test ${test}`);
+      }
+    }
   });
 });

@@ -2,7 +2,8 @@
  * The Markdown pages of the project, and the code that stands in them.
  *
  * A fenced block in a language is code, and tests run it. One without a language, in `text` or in `mermaid` is a drawing or an
- * output. Code that no test can run has a mark on the line above it, which says why: `<!-- not run: it needs a card -->`.
+ * output. Code that no test can try has a mark on the line above it, which says why: `<!-- not run: it is half a file -->`.
+ * Commands that a test can only read say what running them needs: `<!-- needs: an NVIDIA card -->`.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -36,6 +37,8 @@ export interface CodeBlock {
   readonly section: string;
   /** Reason why no test runs it, by the mark above it; null where there is no mark. */
   readonly notRun: string | null;
+  /** Need of running it that tests cannot meet, by the mark above it; null where there is no mark. */
+  readonly needs: string | null;
 }
 
 /** Every fenced block of a page's text, from top to bottom. */
@@ -43,11 +46,11 @@ export function codeBlocks(text: string): CodeBlock[] {
   let section = '';
   const blocks: CodeBlock[] = [];
   for (const { groups } of text.matchAll(
-    /^(?:#+ (?<heading>.+)|(?:<!-- not run: (?<reason>.*) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```)$/gm,
+    /^(?:#+ (?<heading>.+)|(?:<!-- (?:not run: (?<reason>.*)|needs: (?<needs>.*)) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```)$/gm,
   )) {
-    const { heading, reason = null, language, code } = groups!;
+    const { heading, reason = null, needs = null, language, code } = groups!;
     if (heading !== undefined) section = heading;
-    else blocks.push({ section, language: language!, text: code!, notRun: reason });
+    else blocks.push({ section, language: language!, text: code!, notRun: reason, needs });
   }
   return blocks;
 }
