@@ -21,6 +21,12 @@ const large: DemoModelSize = {
   ...{ visionDepth: 4, visionHiddenSize: 256, visionHeads: 4, visionIntermediateSize: 768 },
 };
 
+/** A Qwen2.5-VL of 13 M parameters. */
+const medium: DemoModelSize = {
+  ...demoModelSize,
+  ...{ hiddenSize: 384, layers: 6, heads: 6, kvHeads: 2, intermediateSize: 1536 },
+};
+
 /** A run whose plan is held against it. */
 interface PlannedCase {
   readonly name: string;
@@ -55,10 +61,19 @@ const cases: readonly PlannedCase[] = [
       'worker.actor.model.enable_gradient_checkpointing=true',
     ],
   },
+  {
+    name: '13 M, GRPO with unlike micro-batches',
+    size: medium,
+    items: [
+      ...['data.rollout_batch_size=4', 'worker.rollout.n=8', 'worker.actor.global_batch_size=4'],
+      ...['worker.actor.micro_batch_size_per_device_for_update=8'],
+      ...['worker.actor.micro_batch_size_per_device_for_experience=16'],
+    ],
+  },
 ];
 
 /**
- * Plans of three unlike runs against the runs: seconds of a step and of its phases, and peak memory. The machine is
+ * Plans of unlike runs against the runs: seconds of a step and of its phases, and peak memory. The machine is
  * calibrated before each, so that plan and run see the same load. Responses never end early, as the plan takes them.
  */
 export async function benchPlan(): Promise<void> {
