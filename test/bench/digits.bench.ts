@@ -33,7 +33,12 @@ const arms: Readonly<Record<string, Arm>> = {
   grpo,
   drGrpo: {
     asked: 'atOnce',
-    items: ['algorithm.scale_rewards=none', 'worker.actor.loss_avg_mode=seq-mean-token-sum-norm'],
+    items: [
+      'algorithm.scale_rewards=none',
+      'worker.actor.loss_avg_mode=seq-mean-token-sum-norm',
+      // Its steps differ more in size, as no deviation evens them out: at the others' rate it ends with one digit for all.
+      'worker.actor.optim.lr=2e-4',
+    ],
   },
   oneStepAhead: {
     asked: 'atOnce',
@@ -50,6 +55,8 @@ const options = { reporter: silentReporter, logger, signal: new AbortController(
 /**
  * Accuracy on unseen handwritten digits after 150 steps from one warm start, by three seeds each: GRPO, Dr. GRPO, one
  * step ahead, several turns with a tool that shows a quarter of the picture, and GRPO of TRL.
+ *
+ * On 2026-11-28, after 75 steps from 0.23: 0.34 ± 0.05, 0.37 ± 0.02, 0.35 ± 0.04, 0.39 ± 0.02, 0.39 ± 0.06 (standard errors).
  */
 export async function benchDigits(): Promise<void> {
   if (!existsSync(digitsFolder)) {
