@@ -101,11 +101,14 @@ describe('a run whose actors crash', () => {
     return { run, events, ending };
   }
 
-  /** Ends an actor's thread in the middle of a phase of the second step, as soon as a part of that is done. */
+  /**
+   * Ends an actor's thread in the middle of a phase of the first step, as soon as a part of that is done. The second step
+   * needs the actor again, also where it was done with its share of the phase.
+   */
   function killIn(phaseName: string, actor: string): (phase: Phase) => void {
     let seen = 0;
     return ({ name, done }) => {
-      if (name !== phaseName || ++seen !== 2) return;
+      if (name !== phaseName || ++seen !== 1) return;
       const look = (): void => {
         if (done() > 0) void workers.find(actor)?.terminate();
         else setImmediate(look);

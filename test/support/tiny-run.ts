@@ -135,7 +135,8 @@ function linesOf<T>(run: string, name: string): T[] {
  * last bits follow which rows are decoded together.
  */
 export function numbersOf(run: string): Record<string, number | null>[] {
-  const isMeasured = /^(timing_|perf\/(?!total_num_tokens)|rollout_corr\/)/;
+  const isMeasured =
+    /^(timing_|perf\/(?!total_num_tokens)|rollout_corr\/|actor\/rollout_train_mismatch\/)/;
   return metricsOf(run).map((line) =>
     Object.fromEntries(Object.entries(line).filter(([name]) => !isMeasured.test(name))),
   );
