@@ -3,7 +3,7 @@ import type { PlacedAdapter } from '../model/adapters/adapter.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
-import { zeros } from '../tensor/tensor.ts';
+import { biasAgainst } from '../model/heads.ts';
 import { Turns } from '../turns.ts';
 import { ControlledSampler } from './controlled-sampler.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
@@ -13,7 +13,6 @@ import { KernelSampler } from './kernel-sampler.ts';
 import { PagedDecoder } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { decoderFor, mostSequences, passTokensOn, type DecoderSize } from './limits.ts';
-import { NEVER } from './logit-control.ts';
 import { Prefill } from './prefill.ts';
 import {
   lengthOf,
@@ -76,9 +75,7 @@ export class GenerationEngine implements Disposable {
     this.#options = options;
     this.#weights = modelWeights(device, config, 'policy', { arena, adapter });
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
-    const bias = zeros('f32', [config.text.vocabSize]);
-    for (const token of options.bannedTokens) bias.data[token] = NEVER;
-    device.upload(bias, this.#logitBias);
+    device.upload(biasAgainst(options.bannedTokens, config.text), this.#logitBias);
     this.#backend = backendFor(device, this.#logitBias, options);
     this.#prefill = new Prefill(device, config, this.#weights, this.#backend.headGraph, options);
   }

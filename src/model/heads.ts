@@ -28,7 +28,7 @@ function headWeight(g: GraphBuilder, config: TextConfig, dtype: FloatDType): Val
 }
 
 /** f32 `[V]`, added to logits, so that some tokens have no probability. */
-function biasAgainst(banned: readonly number[], { vocabSize }: TextConfig): Tensor<'f32'> {
+export function biasAgainst(banned: readonly number[], { vocabSize }: TextConfig): Tensor<'f32'> {
   const bias = zeros('f32', [vocabSize]);
   for (const token of banned) bias.data[token] = BANNED_BIAS;
   return bias;
