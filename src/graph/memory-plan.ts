@@ -10,7 +10,7 @@ import type { KernelGraph, KernelNode } from './schedule.ts';
 
 /** Places of values in a block of memory. */
 export interface MemoryPlan {
-  /** Offset in bytes of each value that lies in the block, by its id; a reshaped value has its source's. */
+  /** Offset in bytes of each value that lies in the block, by its id. Reshaped values lie where their sources do. */
   readonly offsets: ReadonlyMap<number, number>;
   /** Size of the block. */
   readonly byteLength: number;
@@ -32,11 +32,10 @@ interface Range {
  * @param bytesOf   size of a value
  */
 export function planMemory(
-  { nodes, sources }: Pick<KernelGraph, 'nodes' | 'sources'>,
+  { nodes, sourceOf }: Pick<KernelGraph, 'nodes' | 'sourceOf'>,
   isOutside: (value: Value) => boolean,
   bytesOf: (value: Value) => number,
 ): MemoryPlan {
-  const sourceOf = (value: Value): Value => sources.get(value.id) ?? value;
   const lastReads = new Map<number, number>();
   nodes.forEach(({ inputs }, at) => {
     for (const input of inputs) lastReads.set(sourceOf(input).id, at);
@@ -65,10 +64,6 @@ export function planMemory(
       block.give(range);
       held.delete(id);
     }
-  }
-  for (const [id, source] of sources) {
-    const offset = offsets.get(source.id);
-    if (offset !== undefined) offsets.set(id, offset);
   }
   return { offsets, byteLength: block.byteLength };
 }

@@ -24,8 +24,8 @@ export interface KernelNode {
 export interface KernelGraph {
   readonly graph: Graph;
   readonly nodes: readonly KernelNode[];
-  /** The value whose memory a reshaped value is, by the id of the latter. */
-  readonly sources: ReadonlyMap<number, Value>;
+  /** The value whose memory a value is: another for a reshaped one, else itself. */
+  readonly sourceOf: (value: Value) => Value;
 }
 
 /** Lowers a graph to a target, and fuses what the target fuses. */
@@ -51,12 +51,13 @@ export function kernelNodeOf(
 export function kernelGraphOf({ graph, units }: Schedule, target: Target): KernelGraph | undefined {
   const nodes: KernelNode[] = [];
   const sources = new Map<number, Value>();
+  const sourceOf = (value: Value): Value => sources.get(value.id) ?? value;
   for (const unit of units) {
     const node = kernelNodeOf(unit, target, nodes.length);
     const [source] = unit.inputs;
     if (node !== undefined) nodes.push(node);
     else if (!('op' in unit) || unit.op !== 'reshape') return undefined;
-    else sources.set(unit.outputs[0]!.id, sources.get(source!.id) ?? source!);
+    else sources.set(unit.outputs[0]!.id, sourceOf(source!));
   }
-  return { graph, nodes, sources };
+  return { graph, nodes, sourceOf };
 }

@@ -154,10 +154,9 @@ export class CudaDevice implements Device {
     const owned = made.move();
     return {
       run: () => {
-        const { observer } = this.#runtime;
-        observer?.start('recorded');
-        this.#cudart.launch(graph);
-        observer?.end();
+        this.#observed('recorded', () => {
+          this.#cudart.launch(graph);
+        });
       },
       [Symbol.dispose]: () => {
         this.#cudart.destroyGraph(graph);
@@ -211,23 +210,22 @@ export class CudaDevice implements Device {
     return {
       steps: this.#steps,
       scratch: (byteLength) => this.#scratch.take(byteLength),
-      copy: (from, to, byteLength) => {
-        if (from !== to && byteLength > 0) {
-          this.#cudart.copy(from, to, byteLength, 'deviceToDevice');
-        }
-      },
       constant: (tensor) => {
         const view = this.allocate(tensor.dtype, tensor.shape);
         this.upload(tensor, view);
         return view;
       },
       observed: (name, queue) => {
-        const { observer } = this.#runtime;
-        observer?.start(name);
-        queue();
-        observer?.end();
+        this.#observed(name, queue);
       },
     };
+  }
+
+  #observed(name: string, queue: () => void): void {
+    const { observer } = this.#runtime;
+    observer?.start(name);
+    queue();
+    observer?.end();
   }
 
   #session(schedule: Schedule): { session: Session; begin: KernelModel['begin'] } {

@@ -16,8 +16,6 @@ export interface KernelStage {
   readonly steps: KernelSteps;
   /** The address of scratch memory for work that is queued next. */
   readonly scratch: (byteLength: number) => bigint;
-  /** Queues a copy on the card. */
-  readonly copy: (from: bigint, to: bigint, byteLength: number) => void;
   /** Uploads a constant. The caller disposes it. */
   readonly constant: (tensor: Tensor) => CudaView & Disposable;
   /** Calls `queue`, which queues a run of a program, and tells whoever observes runs. */
@@ -64,9 +62,10 @@ export class KernelProgram implements Program {
     this.#kernels = kernels;
     this.#stage = stage;
     stage.steps.prepare(kernels.nodes);
+    const { sourceOf } = kernels;
     const { constants, outputs } = kernels.graph;
     const read = [...kernels.nodes.flatMap(({ inputs }) => inputs), ...outputs.map((o) => o.value)];
-    const wanted = new Set(read.map((value) => this.#sourceOf(value).id));
+    const wanted = new Set(read.map((value) => sourceOf(value).id));
     this.#constants = new Map(
       [...constants]
         .filter(([id]) => wanted.has(id))
@@ -127,11 +126,11 @@ export class KernelProgram implements Program {
     ];
     const at = ({ block, offset }: Place): bigint => blocks[block]! + offset;
     for (const { node, plan, places } of nodes) this.#stage.steps.run(node, plan, places.map(at));
-    for (const { from, to, bytes } of copies) this.#stage.copy(at(from), at(to), bytes);
+    for (const { from, to, bytes } of copies) this.#stage.steps.copy(at(from), at(to), bytes);
   }
 
   #planned(shapes: Shapes, bound: string, asked: Graph['outputs']): Plan {
-    const { graph, nodes } = this.#kernels;
+    const { graph, nodes, sourceOf } = this.#kernels;
     const owners = new Map<number, Place>();
     const own = (id: number, block: number): void => {
       if (!owners.has(id)) owners.set(id, { block, offset: 0n });
@@ -140,7 +139,7 @@ export class KernelProgram implements Program {
     const firstOutput = 1 + graph.inputs.length;
     const firstConstant = firstOutput + asked.length;
     [...this.#constants.keys()].forEach((id, i) => own(id, firstConstant + i));
-    asked.forEach(({ value }, i) => own(this.#sourceOf(value).id, firstOutput + i));
+    asked.forEach(({ value }, i) => own(sourceOf(value).id, firstOutput + i));
     const sized = (values: readonly Value[]): Shapes =>
       shapesOf(
         values.map(({ shape }) => shape),
@@ -149,13 +148,12 @@ export class KernelProgram implements Program {
       );
     const bytesOf = (value: Value): number =>
       byteLengthOf({ dtype: value.dtype, shape: sized([value])[0]! });
-    const isOutside = (value: Value): boolean => owners.has(this.#sourceOf(value).id);
+    const isOutside = (value: Value): boolean => owners.has(sourceOf(value).id);
     const { offsets, byteLength } = planMemory(this.#kernels, isOutside, bytesOf);
-    const placeOf = (value: Value): Place =>
-      owners.get(this.#sourceOf(value).id) ?? {
-        block: 0,
-        offset: BigInt(offsets.get(value.id)!),
-      };
+    const placeOf = (value: Value): Place => {
+      const { id } = sourceOf(value);
+      return owners.get(id) ?? { block: 0, offset: BigInt(offsets.get(id)!) };
+    };
     return {
       shapes,
       bound,
@@ -170,9 +168,5 @@ export class KernelProgram implements Program {
       }),
       scratchBytes: byteLength,
     };
-  }
-
-  #sourceOf(value: Value): Value {
-    return this.#kernels.sources.get(value.id) ?? value;
   }
 }

@@ -65,7 +65,7 @@ export class KernelSteps implements Disposable {
         const { input, output } = step.inPlace;
         const { dtype } = node.outputs[output]!;
         const byteLength = byteLengthOf({ dtype, shape: plan.outputs[output]! });
-        this.#keep(addresses[input]!, addresses[node.inputs.length + output]!, byteLength);
+        this.copy(addresses[input]!, addresses[node.inputs.length + output]!, byteLength);
       } else {
         this.#multiply(node, plan, step, addresses);
       }
@@ -77,8 +77,8 @@ export class KernelSteps implements Disposable {
     this.#owned.dispose();
   }
 
-  /** Copies an input to the output that starts as it. */
-  #keep(from: bigint, to: bigint, byteLength: number): void {
+  /** Queues a copy on the card; none where both are the same memory. */
+  copy(from: bigint, to: bigint, byteLength: number): void {
     if (from !== to && byteLength > 0) this.#cudart.copy(from, to, byteLength, 'deviceToDevice');
   }
 
@@ -98,7 +98,7 @@ export class KernelSteps implements Disposable {
       // An empty sum is zero, and cuBLAS is not called for it.
       if (batches.some(({ k }) => k === 0)) this.#cudart.zero(y.address, byteLength);
     } else {
-      this.#keep(addend, y.address, byteLength);
+      this.copy(addend, y.address, byteLength);
     }
     for (const batch of batches) {
       if (batch.m * batch.n * batch.k * batch.count === 0) continue;

@@ -113,8 +113,8 @@ export class CountedProgram implements Program {
 
 /** Scratch memory of a graph of kernels, all of whose outputs are asked for. */
 function scratchBytes(kernels: KernelGraph, bytesOfValue: (value: Value) => number): number {
-  const { graph, sources } = kernels;
-  const outputs = graph.outputs.map(({ value }) => sources.get(value.id) ?? value);
+  const { graph, sourceOf } = kernels;
+  const outputs = graph.outputs.map(({ value }) => sourceOf(value));
   const outside = new Set([...graph.inputs, ...outputs].map(({ id }) => id));
   const isOutside = ({ id }: Value): boolean => outside.has(id) || graph.constants.has(id);
   return planMemory(kernels, isOutside, bytesOfValue).byteLength;

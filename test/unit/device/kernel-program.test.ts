@@ -56,15 +56,15 @@ class ReferenceCard {
           }
         }
       },
-    } as Pick<KernelSteps, 'prepare' | 'run'> as KernelSteps,
+      copy: (from, to, byteLength) => {
+        this.#memory.copyWithin(Number(to), Number(from), Number(from) + byteLength);
+      },
+    } as Pick<KernelSteps, 'prepare' | 'run' | 'copy'> as KernelSteps,
     scratch: (byteLength) => {
       this.scratchBytes = byteLength;
       const address = this.#allocate(byteLength);
       this.#memory.fill(NaN, Number(address), Number(address) + byteLength);
       return address;
-    },
-    copy: (from, to, byteLength) => {
-      this.#memory.copyWithin(Number(to), Number(from), Number(from) + byteLength);
     },
     constant: (tensor) => ({ ...this.put(tensor), [Symbol.dispose]: () => undefined }),
     observed: (_, queue) => {
