@@ -169,7 +169,7 @@ export function mergeMetrics(...sources: readonly Metrics[]): Metrics {
 /**
  * `perf/*`: tokens, seconds, tokens per second and device, and memory in GiB: the host's, and a device's at its peak.
  *
- * The CPU's peak is that of the leading process, and its reserved memory is not known, so both metrics are the same.
+ * Neither a card nor the processor tells what of its memory is reserved and not used, so both peaks are the same.
  */
 export function performanceMetrics(step: {
   /** Valid tokens of the batch, prompts and responses. */
@@ -178,6 +178,7 @@ export function performanceMetrics(step: {
   readonly deviceCount: number;
   /** Memory in use on the host, by all processes. */
   readonly usedMemoryBytes: number;
+  /** Most memory in use on a device so far. */
   readonly peakMemoryBytes: number;
 }): Metrics {
   return {

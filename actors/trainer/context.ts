@@ -1,3 +1,4 @@
+import type { MemoryGauge } from '../../src/device/memory.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';
 import type { ReferenceWeights } from '../weights/reference-weights.ts';
@@ -50,6 +51,10 @@ export interface StepContext {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly timeline: Timeline;
+  /** Name that the devices that train are sold under; null where they do not tell, as processors. */
+  readonly product: string | null;
+  /** Memory of those devices. */
+  readonly gauge: MemoryGauge;
   /** The run as it is now, for whoever looks at its folder. */
   readonly live: LiveRun;
   /** Aborts when the run is given up. */

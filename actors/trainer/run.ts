@@ -1,7 +1,8 @@
 import { addAbortListener } from 'node:events';
 import type { Config } from '../../src/config/schema.ts';
 import { statusIn } from '../../src/dashboard/readers/status.ts';
-import { openMemoryGauge } from '../../src/device/memory.ts';
+import { openMemoryGauge, type MemoryGauge } from '../../src/device/memory.ts';
+import { productOf } from '../../src/device/product.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
@@ -13,7 +14,7 @@ import { weightsInPlace } from '../weights/rollout-weights.ts';
 import { withWayOut } from './card-memory.ts';
 import { loadPolicy } from './models.ts';
 import { onThisMachine } from './this-machine.ts';
-import { placeRun, type Host } from './placement.ts';
+import { placeRun, type Host, type RunPlacement } from './placement.ts';
 import { planRun, type MixedStage, type RunPlan } from './plan.ts';
 import { PromptFeed } from './prompt-feed.ts';
 import { LiveRun } from './report/live-run.ts';
@@ -114,7 +115,10 @@ export async function trainOn(
     timeline.keep();
     owned.defer(() => timeline.write(rayTimeline));
   }
-  const live = owned.use(liveRun(system, plan, hosts, timeline));
+  const places = placeRun(plan.placement, hosts);
+  const trainedOn = places.learners.map(({ device }) => device);
+  const gauge = openMemoryGauge(trainedOn);
+  const live = owned.use(liveRun(system, plan, places, { timeline, gauge }));
   // A run that only validates leaves the status of the run itself.
   if (!valOnly) owned.use(await beginStatus(plan, live));
   const reporter = live.listening(options.reporter, logger);
@@ -134,7 +138,7 @@ export async function trainOn(
   try {
     const spawned = await spawnRun(system, plan, hosts, { reporter, logger }, owned);
     const signal = AbortSignal.any([options.signal, system.signal]);
-    const shown = { reporter, logger, timeline, live };
+    const shown = { reporter, logger, timeline, live, gauge, product: productOf(trainedOn[0]!) };
     const context = { ...spawned, ...shown, plan, feed: new PromptFeed(), signal, preemption };
     const write = (text: string): void => options.reporter.note(text);
     const loop = { ...options, advance, lost: system.signal, started, stop, write, requests };
@@ -161,10 +165,9 @@ async function beginStatus({ folder, trainer }: RunPlan, live: LiveRun): Promise
 function liveRun(
   system: ActorSystem,
   plan: RunPlan,
-  hosts: readonly Host[],
-  timeline: Timeline,
+  { learners, rollouts, reference }: RunPlacement,
+  shown: { readonly timeline: Timeline; readonly gauge: MemoryGauge },
 ): LiveRun {
-  const { learners, rollouts, reference } = placeRun(plan.placement, hosts);
   const devices = new Map<string, string>([
     ...learners.flatMap(({ device }, i): [string, string][] => [
       [`learner/${i}`, device],
@@ -174,9 +177,8 @@ function liveRun(
     ['reference', reference.device],
   ]);
   return new LiveRun({
-    ...{ system, timeline, device: plan.trainer.device },
+    ...{ ...shown, system, device: plan.trainer.device },
     deviceOf: (actor) => devices.get(actor) ?? null,
-    deviceMemory: openMemoryGauge(learners.map(({ device }) => device)),
     samples: {
       rollout: plan.trainer.rolloutDataDir,
       validation: plan.trainer.validationDataDir,

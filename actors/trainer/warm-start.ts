@@ -62,7 +62,7 @@ export async function trainSupervised(
   const liveOptions = {
     ...{ system, timeline: new Timeline(), device: plan.trainer.device },
     deviceOf: (actor: string) => deviceOf.get(actor) ?? null,
-    deviceMemory: openMemoryGauge(devices.map(([, device]) => device)),
+    gauge: openMemoryGauge(devices.map(([, device]) => device)),
     samples: { rollout: null, validation: null },
   };
   const live = owned.use(new LiveRun(liveOptions));

@@ -32,6 +32,11 @@ export function openDevice({ device = 'cpu', ...options }: DeviceOptions = {}): 
   }
 }
 
+/** True if a device is a card of CUDA. */
+export function isCard(device: DeviceName): device is Card {
+  return device.startsWith('cuda:');
+}
+
 /** Number of a card, from its name. */
 export function ordinalOf(device: Card): number {
   return Number(device.slice('cuda:'.length));

@@ -1,7 +1,9 @@
 // Run by `npm run test:gpu` on a machine with a CUDA card; no part of `npm test`.
 import assert from 'node:assert/strict';
+import { peakTflops } from '../../actors/trainer/report/utilization.ts';
 import { openMemoryGauge } from '../../src/device/memory.ts';
 import { openDevice } from '../../src/device/open.ts';
+import { productOf } from '../../src/device/product.ts';
 import { conformsToDevice } from '../conformance/device.ts';
 import { computesFused } from '../conformance/fused.ts';
 import { agreesWithTransformers } from '../conformance/model.ts';
@@ -11,10 +13,10 @@ const open = () => openDevice({ device: 'cuda:0', threads: 4 });
 conformsToDevice('cuda:0', open);
 describe('the memory gauge of cards', () => {
   it('sees what a device takes and gives back, and lets its thread go on with its own card', () => {
-    const read = openMemoryGauge(['cuda:0', 'cuda:0']);
+    const gauge = openMemoryGauge(['cuda:0', 'cuda:0']);
     using device = open();
-    const free = () => read().map(({ freeBytes }) => freeBytes);
-    const [before] = read();
+    const free = () => gauge.read().map(({ freeBytes }) => freeBytes);
+    const [before] = gauge.read();
     const length = 2 ** 28;
     {
       using _ = device.allocate('f32', [length]);
@@ -23,6 +25,14 @@ describe('the memory gauge of cards', () => {
     }
     assert.deepEqual(free(), [device.freeBytes()]);
     assert.ok(before!.freeBytes < before!.totalBytes);
+    assert.ok(gauge.peakBytes >= before!.totalBytes - before!.freeBytes + 4 * length);
+  });
+});
+describe('the product of a card', () => {
+  it('is one whose peak is known', () => {
+    const product = productOf('cuda:0');
+    assert.match(product!, /^NVIDIA /);
+    assert.ok(peakTflops(product) < Infinity, product!);
   });
 });
 // Each trial has sizes of its own, and so kernels of its own, which take most of the time to compile.

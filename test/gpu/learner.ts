@@ -1,7 +1,7 @@
 // Time of training steps of a whole Qwen2.5-VL of 3 B shape in bf16 on one card, 24 k tokens in micro-batches and AdamW
 // included: `node test/gpu/learner.ts [tokens a micro-batch] [checkpointing]`. Beside it: test/gpu/peers/learner.py.
 import { openDevice } from '../../src/device/open.ts';
-import { trainingFlops, peakTflops } from '../../actors/trainer/report/step-metrics.ts';
+import { trainingFlops, peakTflops } from '../../actors/trainer/report/utilization.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { layOut } from '../../src/model/weights/arena-layout.ts';
 import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';

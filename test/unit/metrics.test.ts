@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
+import { fileURLToPath } from 'node:url';
 import {
   flopsUtilization,
   peakTflops,
   trainingFlops,
-} from '../../actors/trainer/report/step-metrics.ts';
+} from '../../actors/trainer/report/utilization.ts';
+import { tokenRows } from '../../src/algorithms/primitives.ts';
 import {
   addMetricLists,
   dataMetrics,
@@ -14,6 +15,7 @@ import {
   reduceMetrics,
   timingMetrics,
 } from '../../src/metrics.ts';
+import { readMachines } from '../../src/plan/machines.ts';
 import { assertClose } from '../support/assert-close.ts';
 
 describe('dataMetrics', () => {
@@ -138,11 +140,18 @@ describe('trainingFlops and flopsUtilization', () => {
     assert.equal(trainingFlops(sizes, [2, 3]), 3840 + 936);
   });
 
-  it('compare with the peak of the device, an H200 being no H20', () => {
+  it('compare with the peak of the card by the name it is sold under, an H200 being no H20', () => {
     assert.equal(peakTflops('NVIDIA H200'), 989);
     assert.equal(peakTflops('NVIDIA H20'), 148);
-    const run = { seconds: 2, epochs: 2, deviceName: 'NVIDIA A100-SXM4-80GB', deviceCount: 2 };
+    const run = { seconds: 2, epochs: 2, product: 'NVIDIA A100-SXM4-80GB', deviceCount: 2 };
     assert.equal(flopsUtilization(312e12, run), 0.5);
-    assert.equal(flopsUtilization(312e12, { ...run, deviceName: 'Xeon' }), 0);
+    assert.equal(flopsUtilization(312e12, { ...run, product: 'Tesla T4' }), 0);
+    assert.equal(flopsUtilization(312e12, { ...run, product: null }), 0);
+  });
+
+  it('take the peak of a card that plans are made for', async () => {
+    const table = fileURLToPath(new URL('../../configs/machines.yaml', import.meta.url));
+    const cards = (await readMachines(table)).flatMap((machine) => machine.cards ?? []);
+    for (const { name, tflopsBf16 } of cards) assert.equal(peakTflops(name), tflopsBf16, name);
   });
 });

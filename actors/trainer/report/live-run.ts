@@ -4,8 +4,9 @@
  * What the trainer does anyway is noted here; the rest is asked of the actor system when the status is written.
  */
 import { freemem, hostname, totalmem } from 'node:os';
-import type { ActorState, DeviceMemory, RunStatus } from '../../../src/dashboard/api.ts';
+import type { ActorState, RunStatus } from '../../../src/dashboard/api.ts';
 import type { SpanLine } from '../../../src/dashboard/readers/timeline.ts';
+import type { MemoryGauge } from '../../../src/device/memory.ts';
 import { asCxmindError } from '../../../src/errors.ts';
 import type { Logger } from '../../runtime/actor.ts';
 import type { ActorSnapshot } from '../../runtime/cell.ts';
@@ -20,8 +21,8 @@ interface LiveOptions extends Pick<RunStatus, 'device' | 'samples'> {
   readonly timeline: Timeline;
   /** Device of an actor by its name; null for one that computes on none. */
   readonly deviceOf: (actor: string) => string | null;
-  /** Memory of the devices of this host; those that tell of none are left out. */
-  readonly deviceMemory: () => readonly DeviceMemory[];
+  /** Memory of the devices of this host. */
+  readonly gauge: MemoryGauge;
 }
 
 /** Numbers of a run that change from step to step. */
@@ -119,7 +120,7 @@ export class LiveRun implements Disposable {
   }
 
   status(): RunStatus {
-    const { system, timeline, device, samples, deviceOf, deviceMemory } = this.#options;
+    const { system, timeline, device, samples, deviceOf, gauge } = this.#options;
     return {
       ...{ state: this.#state, host: hostname(), pid: process.pid },
       ...{ started: this.#started, updated: Date.now(), ...this.#pace },
@@ -131,7 +132,7 @@ export class LiveRun implements Disposable {
         freeBytes: freemem(),
         totalBytes: totalmem(),
       },
-      deviceMemory: deviceMemory(),
+      deviceMemory: gauge.read(),
       ...{ device, samples, lastError: this.#lastError, checkpoint: this.#checkpoint },
       deadLetters: system.deadLetters,
     };

@@ -7,8 +7,8 @@ import {
   prefixed,
   timingMetrics,
   type Metrics,
-  type PhaseSeconds,
 } from '../../../src/metrics.ts';
+import type { MemoryGauge } from '../../../src/device/memory.ts';
 import { partOf } from '../../../src/reward/mixture.ts';
 import { concatenate, sequenceLength } from '../../../src/training/experience.ts';
 import { learnerShares } from '../../../src/training/mini-batches.ts';
@@ -20,6 +20,7 @@ import { episodeMetrics, policyRows } from '../episodes.ts';
 import type { StepPlan } from '../plan.ts';
 import type { InvalidResponse, ScoredResponse } from '../score.ts';
 import type { Stopwatch } from './timeline.ts';
+import { utilization } from './utilization.ts';
 
 /** The parts of a step that its metrics are made from. */
 interface FinishedStep {
@@ -64,12 +65,23 @@ export function stepMetrics(
       stepSeconds: seconds.step,
       deviceCount,
       usedMemoryBytes: totalmem() - freemem(),
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+      peakMemoryBytes: peakMemoryOf(context.gauge),
     }),
     utilization(context, tokens, seconds),
     episodeMetrics(batch.scored),
     { 'data/skipped_rows': batch.skipped },
   );
+}
+
+/**
+ * The most memory that the run has had on the card that is fullest; the leading process's own where no card trains.
+ *
+ * A card's is the largest reading of its gauge. It is read while each second's status is written and at the end of each
+ * step, so a peak between two readings is not seen.
+ */
+function peakMemoryOf(gauge: MemoryGauge): number {
+  gauge.read();
+  return gauge.peakBytes > 0 ? gauge.peakBytes : process.resourceUsage().maxRSS * 1024;
 }
 
 /**
@@ -127,96 +139,4 @@ export function meanAccuracy(scored: readonly Pick<ScoredResponse, 'parts'>[]): 
 /** The part of a score that says how often a response is right, by the names that rewards give it. */
 function accuracyOf(parts: Readonly<Record<string, number>>): number {
   return partOf(parts, ['acc', 'accuracy', 'f1', 'overall']) ?? NaN;
-}
-
-/** `perf/mfu_actor` and `perf/mfu_critic`. Both count the policy's epochs, as EasyR1 does. */
-function utilization(
-  { actors, plan, sizes }: StepContext,
-  tokens: readonly number[],
-  seconds: PhaseSeconds,
-): Metrics {
-  const run = {
-    epochs: plan.step.policy.epochs,
-    // The peak of a CPU is not known, so both are 0.
-    deviceName: 'cpu',
-    deviceCount: actors.learners.count,
-  };
-  const share = (decoder: DecoderSizes, spent: number): number =>
-    flopsUtilization(trainingFlops(decoder, tokens), { ...run, seconds: spent });
-  const { update_actor: ofPolicy, update_critic: ofCritic } = seconds;
-  return {
-    ...(ofPolicy !== undefined && { 'perf/mfu_actor': share(sizes.policy, ofPolicy) }),
-    ...(ofCritic !== undefined &&
-      sizes.critic !== null && { 'perf/mfu_critic': share(sizes.critic, ofCritic) }),
-  };
-}
-
-/** The sizes of a decoder that its cost depends on. */
-export interface DecoderSizes {
-  readonly hiddenSize: number;
-  readonly vocabSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly intermediateSize: number;
-}
-
-/**
- * Floating-point operations of one forward and backward pass of a dense decoder over packed sequences:
- * six per weight and token, and attention by the squares of the lengths. The vision tower is not
- * counted.
- *
- * @param lengths tokens of each sequence, prompt and response
- * @see EasyR1's FLOPs counter, spec of `perf/mfu_actor`
- */
-export function trainingFlops(sizes: DecoderSizes, lengths: readonly number[]): number {
-  const { hiddenSize, vocabSize, layers, heads, kvHeads, headDim, intermediateSize } = sizes;
-  const attention = hiddenSize * (2 * heads * headDim + 2 * kvHeads * headDim);
-  const weights =
-    (3 * hiddenSize * intermediateSize + attention) * layers + 2 * vocabSize * hiddenSize;
-  const tokens = lengths.reduce((total, length) => total + length, 0);
-  const squares = lengths.reduce((total, length) => total + length ** 2, 0);
-  return 6 * weights * tokens + 12 * headDim * heads * layers * squares;
-}
-
-/**
- * Peak dense bf16 TFLOPS by part of a device's name; the first that occurs in it counts.
- * H200 stands before H20, which it contains: the reference takes an H200 for an H20.
- */
-const peaks: readonly (readonly [string, number])[] = [
-  ['H200', 989],
-  ['H100', 989],
-  ['H800', 989],
-  ['A100', 312],
-  ['A800', 312],
-  ['L40', 181.05],
-  ['L20', 119.5],
-  ['H20', 148],
-  ['910B', 354],
-];
-
-/** Peak TFLOPS of a device; infinite for one that is not known, a CPU among them. */
-export function peakTflops(deviceName: string): number {
-  return peaks.find(([part]) => deviceName.includes(part))?.[1] ?? Infinity;
-}
-
-/**
- * `perf/mfu_actor`, `perf/mfu_critic`: the share of the devices' peak that training reached; 0 where
- * the peak is not known.
- *
- * @param flops       of one pass over the batch, from `trainingFlops`
- * @param run.seconds that the update took, all its epochs
- */
-export function flopsUtilization(
-  flops: number,
-  run: {
-    readonly seconds: number;
-    readonly epochs: number;
-    readonly deviceName: string;
-    readonly deviceCount: number;
-  },
-): number {
-  const tflops = (flops * run.epochs) / run.seconds / 1e12;
-  return tflops / (peakTflops(run.deviceName) * run.deviceCount);
 }

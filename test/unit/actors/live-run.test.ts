@@ -2,17 +2,18 @@ import assert from 'node:assert/strict';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { LiveRun } from '../../../actors/trainer/report/live-run.ts';
 import { Timeline } from '../../../actors/trainer/report/timeline.ts';
+import { MemoryGauge, type DeviceMemory } from '../../../src/device/memory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
 const newSystem = (): ActorSystem =>
   new ActorSystem({ logger: keepingLogger().logger, signal: new AbortController().signal });
 
-const card = { device: 'cuda:0', freeBytes: 3 * 2 ** 30, totalBytes: 8 * 2 ** 30 };
+const card: DeviceMemory = { device: 'cuda:0', freeBytes: 3 * 2 ** 30, totalBytes: 8 * 2 ** 30 };
 
 const liveRun = (system: ActorSystem): LiveRun =>
   new LiveRun({
     ...{ system, timeline: new Timeline(), device: 'cpu', deviceOf: () => null },
-    deviceMemory: () => [card],
+    gauge: new MemoryGauge(() => [card]),
     samples: { rollout: null, validation: null },
   });
 
