@@ -13,7 +13,7 @@ import {
   itemFlags,
   printConfig,
 } from './config-items.ts';
-import { pathFlag } from './flags.ts';
+import { pathFlag, templateVariablesFlag } from './flags.ts';
 import { bar } from './output/progress.ts';
 import type { Paint } from './output/style.ts';
 import { controlFlags, samplingKeys } from './sampling-flags.ts';
@@ -35,6 +35,9 @@ const evalFlags = {
   seed: Flags.string({ description: 'seed of the sampler' }),
   'max-tokens': Flags.integer({ description: 'longest answer', min: 1 }),
   ...controlFlags,
+  'chat-template-kwargs': templateVariablesFlag({
+    description: 'further variables of the chat template, as JSON: {"enable_thinking": false}',
+  }),
   k: Flags.string({
     description: 'the k of pass@k; those above --n are left out',
     default: '1,2,4,8,16',
@@ -106,8 +109,14 @@ function flagItems(flags: EvalFlags): string[] {
     const yaml = isNumber ? value : JSON.stringify(value);
     return [`worker.rollout.val_override_config.${key}=${yaml}`];
   });
-  const longest = flags['max-tokens'];
-  return longest === undefined ? sampling : [...sampling, `data.max_response_length=${longest}`];
+  const { 'max-tokens': longest, 'chat-template-kwargs': variables } = flags;
+  return [
+    ...sampling,
+    ...(longest === undefined ? [] : [`data.max_response_length=${longest}`]),
+    ...(variables === undefined
+      ? []
+      : [`data.apply_chat_template_kwargs=${JSON.stringify(variables)}`]),
+  ];
 }
 
 /** @throws CONFIG_INVALID for anything but positive integers */

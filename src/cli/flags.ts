@@ -1,5 +1,9 @@
 /** Flags and arguments that several commands take. */
 import { Args, Errors, Flags } from '@oclif/core';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import { formatIssue, issuesOf } from '../check/issues.ts';
+import { parsedJson } from '../check/json.ts';
+import { templateVariables } from '../check/template-variables.ts';
 import { deviceChoice, type DeviceChoice } from '../config/compute.ts';
 import { localPath } from '../files.ts';
 
@@ -33,3 +37,15 @@ export const deviceFlag = Flags.custom<DeviceChoice>({
     return Promise.reject(new Errors.CLIError(reason));
   },
 })();
+
+/** A flag with variables of a chat template, as `templateVariables` reads them. */
+export const templateVariablesFlag = Flags.custom<Readonly<Record<string, unknown>>>({
+  parse: (text, _context, { name }) => {
+    const decoded = templateVariables.decode(parsedJson(text) ?? text);
+    if (!isLeft(decoded)) return Promise.resolve(decoded.right);
+    const lines = issuesOf(templateVariables, decoded.left).map(({ path, ...issue }) =>
+      formatIssue({ ...issue, path: `--${name}${path && `.${path}`}` }),
+    );
+    return Promise.reject(new Errors.CLIError(lines.join('\n')));
+  },
+});

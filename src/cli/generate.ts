@@ -4,7 +4,7 @@ import { configInvalid, issuesOf } from '../check/issues.ts';
 import { ValidationSampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { ReportingCommand } from './command.ts';
-import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
+import { deviceFlag, modelFlag, pathFlag, templateVariablesFlag } from './flags.ts';
 import { interruptible } from './interrupt.ts';
 import { CountedPhase } from './output/counted-phase.ts';
 import type { ResponseRecord } from './output/events.ts';
@@ -53,6 +53,9 @@ export class Generate extends ReportingCommand {
     seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
     'max-tokens': Flags.integer({ description: 'longest response', default: 512, min: 1 }),
     ...controlFlags,
+    'chat-template-kwargs': templateVariablesFlag({
+      description: 'further variables of the chat template, as JSON: {"enable_thinking": false}',
+    }),
     'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
     device: deviceFlag,
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
@@ -72,9 +75,12 @@ export class Generate extends ReportingCommand {
     const rows =
       flags.data === undefined ? [promptRow(args.prompt ?? '', flags)] : await rowsOf(flags.data);
     const { device, threads, 'image-dir': imageDir } = flags;
+    const chatTemplateKwargs = flags['chat-template-kwargs'];
     const { output } = this;
     const warn = (text: string): void => output.warn(text);
-    using model = await openModel(flags.model, { device, threads, imageDir, warn });
+    using model = await openModel(flags.model, {
+      ...{ device, threads, imageDir, chatTemplateKwargs, warn },
+    });
     await model.builder.settleBitDepth(heldRows(rows));
     const options = { ...sampling, maxTokens: flags['max-tokens'] };
     const responses = await interruptible(async ({ signal }) => {

@@ -28,6 +28,8 @@ export interface OpenOptions {
   readonly threads: number | undefined;
   /** Joined to relative image paths. */
   readonly imageDir: string | undefined;
+  /** Further variables of the chat template; none when left out. */
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | undefined;
   /** Takes warnings of the checkpoint, its samples and the device. */
   readonly warn: (text: string) => void;
 }
@@ -51,6 +53,7 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
     imageDir: options.imageDir ?? null,
     formatPrompt: null,
     overrideChatTemplate: null,
+    applyChatTemplateKwargs: options.chatTemplateKwargs ?? {},
     minPixels: null,
     maxPixels: null,
     videoFps: 2,

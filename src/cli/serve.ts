@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Flags } from '@oclif/core';
 import { ReportingCommand } from './command.ts';
 import { failureOf } from './exit-code.ts';
-import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
+import { deviceFlag, modelFlag, pathFlag, templateVariablesFlag } from './flags.ts';
 import { interruptible } from './interrupt.ts';
 
 export class Serve extends ReportingCommand {
@@ -46,6 +46,9 @@ export class Serve extends ReportingCommand {
     'allowed-local-media-path': pathFlag({
       description: 'folder of pictures that requests may name by file URLs',
     }),
+    'default-chat-template-kwargs': templateVariablesFlag({
+      description: 'variables of the chat template, as JSON; those of a request win over them',
+    }),
     device: deviceFlag,
     threads: Flags.integer({
       description: 'compute threads, by default one per core but the one that the API takes',
@@ -65,7 +68,10 @@ export class Serve extends ReportingCommand {
     const apiKey = given === '' ? null : given;
     const { output } = this;
     const warn = (text: string): void => output.warn(text);
-    using model = await openModel(flags.model, { device, threads, imageDir: undefined, warn });
+    using model = await openModel(flags.model, {
+      ...{ device, threads, imageDir: undefined, warn },
+      chatTemplateKwargs: flags['default-chat-template-kwargs'],
+    });
     const { checkpoint, arena, settings: chat, samples } = model;
     const { config } = checkpoint;
     const { tokenizer } = samples;

@@ -5,7 +5,6 @@ import { importanceLevels } from '../algorithms/rollout-correction.ts';
 import { CxmindError } from '../errors.ts';
 import {
   about,
-  freeForm,
   listOf,
   oneOrList,
   oneOrMore,
@@ -29,6 +28,7 @@ import {
   positiveInt,
   text,
 } from '../check/scalars.ts';
+import { templateVariables } from '../check/template-variables.ts';
 import { deviceChoice } from './compute.ts';
 import { Stage } from './curriculum-schema.ts';
 import {
@@ -69,7 +69,7 @@ export const Data = section({
   overrideChatTemplate: about('Chat template: a file, or the template itself.', orNull(text)),
   applyChatTemplateKwargs: about(
     'cxmind: further variables of the chat template, as in verl; `{enable_thinking: false}` for Qwen3.',
-    withDefault(freeForm, {}),
+    withDefault(templateVariables, {}),
   ),
   shuffle: about('Shuffle the training set every epoch.', withDefault(bool, true)),
   seed: about('Seed of the shuffling.', withDefault(int, 1)),

@@ -11,6 +11,7 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import { closed, orNull } from '../check/codec.ts';
 import { formatIssue, issuesOf } from '../check/issues.ts';
 import { guarded, wholeFrom } from '../check/scalars.ts';
+import { templateVariables } from '../check/template-variables.ts';
 import { MOST_TOP_LOGPROBS } from '../generation/logit-control.ts';
 import { refusal } from './refusal.ts';
 
@@ -120,6 +121,7 @@ const ChatRequest = closed({
   repetitionPenalty: orNull(numberFrom(0.01, 10)),
   badWords: orNull(badWords),
   structuredOutputs: orNull(closed({ regex: t.string })),
+  chatTemplateKwargs: orNull(templateVariables),
   stream: orNull(t.boolean),
   streamOptions: orNull(
     closed({ includeUsage: orNull(t.boolean), includeObfuscation: orNull(t.boolean) }),

@@ -6,12 +6,12 @@ import { asCxmindError } from '../errors.ts';
 import type { PromptInput } from '../model/pack.ts';
 import { stackLevels } from '../tensor/patch-levels.ts';
 import { tensorOf } from '../tensor/tensor.ts';
-import type { ChatMessage, ContentPart } from '../text/chat-template.ts';
+import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import { pictureOf, type PictureAccess } from './picture.ts';
-import type { Message, Part } from './chat-request.ts';
+import type { ChatRequest, Message, Part } from './chat-request.ts';
 import { isRefusal, refusal } from './refusal.ts';
 
 /** Characters of text for each token of room. Longer text is refused before it is tokenised, which takes time. */
@@ -37,7 +37,7 @@ interface Laid {
  *   refuses, and one that is too long, before a picture of it is decoded; the signal's reason
  */
 export async function promptOf(
-  messages: readonly Message[],
+  { messages, chatTemplateKwargs }: Pick<ChatRequest, 'messages' | 'chatTemplateKwargs'>,
   options: ConversationOptions,
   signal: AbortSignal,
 ): Promise<PromptInput> {
@@ -46,7 +46,10 @@ export async function promptOf(
   refuseLong(least, options.mostTokens);
   const laid = await layOut(messages, options);
   const { tokenizer, positionsOf, vision } = options.sample;
-  const ids = tokenizer.encode(rendered(laid.messages, options));
+  const template = options.sample.chatTemplate.with(chatTemplateKwargs ?? {});
+  const text = rendered(template, laid.messages);
+  refuseLong(text.length / CHARACTERS_PER_TOKEN, options.mostTokens);
+  const ids = tokenizer.encode(text);
   const { imageTokenId, videoTokenId } = vision ?? {};
   const placeholders = ids.filter((id) => id === imageTokenId || id === videoTokenId).length;
   if (placeholders !== laid.pictures.length) {
@@ -116,10 +119,10 @@ function joined(parts: readonly ContentPart[]): ChatMessage['content'] {
   return texts.length === parts.length ? texts.join('\n') : parts;
 }
 
-function rendered(messages: readonly ChatMessage[], { sample }: ConversationOptions): string {
+function rendered(template: ChatTemplate, messages: readonly ChatMessage[]): string {
   try {
     // The template is the operator's choice, and a request has no more turns than it has tokens.
-    return sample.chatTemplate.render(messages, { hasTimeLimit: false });
+    return template.render(messages, { hasTimeLimit: false });
   } catch (error) {
     throw refusal(400, `messages: ${asCxmindError(error).message}`, { param: 'messages' });
   }

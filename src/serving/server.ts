@@ -167,7 +167,7 @@ export class ChatServer {
       const message = `no model ${model.slice(0, 100)}, this server has ${options.servedModelName}`;
       throw refusal(404, message, { param: 'model', reason: 'model_not_found' });
     }
-    const prompt = await promptOf(request.messages, options, left.signal);
+    const prompt = await promptOf(request, options, left.signal);
     const head = replyHead(model);
     const writeLogProbs = logprobs === true ? logProbWriter(options.tokenBytes) : null;
     if (stream !== true) {

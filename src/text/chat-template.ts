@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { readJsonSync } from '../check/json.ts';
+import type { conversationVariables } from '../check/template-variables.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { readWholeSync } from '../files.ts';
 import { JinjaTemplate } from './jinja.ts';
@@ -120,7 +121,7 @@ export class ChatTemplate {
       tools: tools.length === 0 ? null : tools,
       documents: null,
       add_generation_prompt: addGenerationPrompt,
-    };
+    } satisfies Record<(typeof conversationVariables)[number], unknown>;
     return this.#template.render(variables, { hasTimeLimit });
   }
 }

@@ -84,7 +84,11 @@ async function benchModel(name: string, modelSize: DemoModelSize): Promise<void>
       bannedTokens: config.tokens === null ? [] : [config.tokens.imagePad, config.tokens.videoPad],
     });
     const access = { allowedLocalMediaPath: null, sample: samples, mostTokens: limits.maxModelLen };
-    const prompt = await promptOf(messages, access, new AbortController().signal);
+    const prompt = await promptOf(
+      { messages, chatTemplateKwargs: null },
+      access,
+      new AbortController().signal,
+    );
     const own = async (): Promise<Measured> => {
       const start = now();
       const answers = await engine.generate(

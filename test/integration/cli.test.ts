@@ -86,6 +86,17 @@ describe('cxmind', () => {
   });
 
   describe('eval', () => {
+    it('takes variables of the chat template', async () => {
+      const kwargs = ['--chat-template-kwargs', '{"enable_thinking": false}'];
+      const { stdout } = await runHere([
+        'eval',
+        'config=configs/tiny.yaml',
+        ...kwargs,
+        '--print-config',
+      ]);
+      assert.match(stdout, /"apply_chat_template_kwargs": \{\s+"enable_thinking": false\s+\}/);
+    });
+
     it('asks the model of a run, scores and reports, and appends to the predictions', async () => {
       const demo = join(folder, 'demo');
       await writeTinyDemo(demo);

@@ -45,6 +45,16 @@ describe('cxmind generate', () => {
     assert.equal((await shown(pathToFileURL(image).href)).stdout, first.stdout);
   });
 
+  it('gives the chat template further variables', async () => {
+    const image = goldenPath('micro-vl-reference/images/case_001_0.png');
+    const kwargs = ['--chat-template-kwargs', '{"add_vision_id": true}'];
+    const said = async (...args: readonly string[]): Promise<string> =>
+      (await generate('--max-tokens', '8', '--image', image, ...args)).stdout;
+    const written = await said('Picture 1: <image>What is it?');
+    assert.equal(await said(...kwargs, '<image>What is it?'), written);
+    assert.notEqual(await said('<image>What is it?'), written);
+  });
+
   it('gives answers the form of a regular expression, the best of several', async () => {
     const regex = '[A-D]: (yes|no)';
     const given = ['--regex', regex, '--bad-words', 'A', '--n', '2', '--best-of', '5', 'Which?'];
@@ -70,6 +80,19 @@ describe('cxmind generate', () => {
       stderr,
       '--temperature: expected number >= 0, got "hot"\n--top-p: expected number in (0, 1], got "2"\n--min-p: expected number in [0, 1], got "2"\n',
     );
+  });
+
+  it('names the variables that a chat template does not take, with exit code 2', async () => {
+    const wrong = async (kwargs: string): Promise<string> => {
+      const { exitCode, stderr } = await generate('x', '--chat-template-kwargs', kwargs);
+      assert.equal(exitCode, 2);
+      return stderr;
+    };
+    assert.match(
+      await wrong('{"tools": 1}'),
+      /^\t--chat-template-kwargs\.tools: expected another/m,
+    );
+    assert.match(await wrong('{thinking'), /^\t--chat-template-kwargs: .* got "\{thinking"$/m);
   });
 
   it('asks for a prompt or a file', async () => {

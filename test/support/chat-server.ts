@@ -15,7 +15,10 @@ export interface ServedGolden extends AsyncDisposable {
 }
 
 /** Serves the golden model with vision. */
-export async function serveGolden(settings: Partial<ServerSettings> = {}): Promise<ServedGolden> {
+export async function serveGolden(
+  settings: Partial<ServerSettings> = {},
+  applyChatTemplateKwargs: Readonly<Record<string, unknown>> = {},
+): Promise<ServedGolden> {
   await using opened = new AsyncDisposableStack();
   const directory = goldenPath('micro-vl');
   const { config, arena } = await loadCheckpoint(directory);
@@ -24,6 +27,7 @@ export async function serveGolden(settings: Partial<ServerSettings> = {}): Promi
     model: config,
     tokenizerPath: directory,
     overrideChatTemplate: null,
+    applyChatTemplateKwargs,
     minPixels: null,
     maxPixels: null,
     videoFps: 2,

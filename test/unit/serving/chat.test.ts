@@ -252,6 +252,36 @@ describe("the chat API, by OpenAI's own client", () => {
     assert.ok(reply.usage!.prompt_tokens > (await create()).usage!.prompt_tokens);
   });
 
+  it('gives the template what a request says, in place of what the server says', async () => {
+    const content: OpenAI.Chat.ChatCompletionContentPart[] = [
+      { type: 'image_url', image_url: { url: dataUrl(picture) } },
+      { type: 'text', text: 'What is it?' },
+    ];
+    const written = { type: 'text' as const, text: 'Picture 1: ' };
+    const shown = [{ role: 'user' as const, content }];
+    const numbered = [{ role: 'user' as const, content: [written, ...content] }];
+    await using numbering = await serveGolden({}, { add_vision_id: true });
+    const said = async (
+      { client }: ServedGolden,
+      messages: Body['messages'],
+      kwargs?: object,
+    ): Promise<[string | null, number]> => {
+      const extra = kwargs && { chat_template_kwargs: kwargs };
+      const { choices, usage } = await client.chat.completions.create({
+        ...ask,
+        ...extra,
+        messages,
+      });
+      return [choices[0]!.message.content, usage!.prompt_tokens];
+    };
+    const [plain, marked] = [await said(served, shown), await said(served, numbered)];
+    assert.notDeepEqual(plain, marked);
+    assert.deepEqual(await said(served, shown, { add_vision_id: true }), marked);
+    assert.deepEqual(await said(served, shown), plain);
+    assert.deepEqual(await said(numbering, shown), marked);
+    assert.deepEqual(await said(numbering, shown, { add_vision_id: false }), plain);
+  });
+
   it('lists its model', async () => {
     const { data } = await served.client.models.list();
     assert.deepEqual(
@@ -270,6 +300,21 @@ describe("the chat API, by OpenAI's own client", () => {
       'a schema it cannot follow',
       { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { not: {} } } } },
       { status: 400, param: 'response_format' },
+    ],
+    [
+      'a variable of the template that is the conversation',
+      { chat_template_kwargs: { messages: [], enable_thinking: false } },
+      { status: 400, param: 'chat_template_kwargs.messages' },
+    ],
+    [
+      'variables of the template without bound',
+      { chat_template_kwargs: { a: 'x'.repeat(20_000) } },
+      { status: 400, param: 'chat_template_kwargs' },
+    ],
+    [
+      'variables of the template that the language has',
+      { chat_template_kwargs: { range: 1 } },
+      { status: 400, param: 'messages' },
     ],
     ['no message', { messages: [] }, { status: 400, param: 'messages' }],
     [

@@ -4,6 +4,7 @@ import { crc32, deflateSync } from 'node:zlib';
 import { chatTools } from '../../../src/data/sample-options.ts';
 import type { Message } from '../../../src/serving/chat-request.ts';
 import { promptOf, type ConversationOptions } from '../../../src/serving/conversation.ts';
+import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
 import { goldenPath } from '../../support/golden.ts';
 
@@ -42,14 +43,20 @@ describe('a conversation', () => {
     name: null,
   });
   const never = new AbortController().signal;
+  const asked = (messages: readonly Message[]) => ({
+    messages: [...messages],
+    chatTemplateKwargs: null,
+  });
 
   it('is refused for the tokens of its pictures before one is decoded', async () => {
     const messages = Array.from({ length: 8 }, () => picture(2000, 2000));
-    await assert.rejects(promptOf(messages, options, never), {
+    await assert.rejects(promptOf(asked(messages), options, never), {
       message: /tokens or more, the model takes 100$/,
     });
     const small = picture(56, 56);
-    await assert.rejects(promptOf([small], options, never), { message: /truncated, broken/ });
+    await assert.rejects(promptOf(asked([small]), options, never), {
+      message: /truncated, broken/,
+    });
   });
 
   it('is refused for more messages than tokens before it is rendered', async () => {
@@ -60,21 +67,37 @@ describe('a conversation', () => {
       content: '',
       name: null,
     }));
-    await assert.rejects(promptOf(messages, { ...options, sample }, never), {
+    await assert.rejects(promptOf(asked(messages), { ...options, sample }, never), {
       message: 'the conversation has 101 tokens or more, the model takes 100',
     });
+  });
+
+  it('is refused for a long text of the template before it is tokenised', async () => {
+    const chatTemplate = new ChatTemplate('{{ preamble }}');
+    const tokenizer = { encode: () => assert.fail('it was tokenised') };
+    const sample = {
+      ...options.sample,
+      chatTemplate,
+      tokenizer,
+    } as unknown as typeof options.sample;
+    const chatTemplateKwargs = { preamble: 'a'.repeat(100 * 32 + 1) };
+    const messages: Message[] = [{ role: 'user', content: 'x', name: null }];
+    await assert.rejects(
+      promptOf({ messages, chatTemplateKwargs }, { ...options, sample }, never),
+      { message: 'the conversation has 101 tokens or more, the model takes 100' },
+    );
   });
 
   it('names no file where no folder is allowed', async () => {
     const { href } = pathToFileURL(goldenPath('micro-vl-reference/images/case_001_0.png'));
     const content = [{ type: 'image_url' as const, imageUrl: { url: href, detail: null } }];
-    await assert.rejects(promptOf([{ role: 'user', content, name: null }], options, never), {
+    await assert.rejects(promptOf(asked([{ role: 'user', content, name: null }]), options, never), {
       message: /only files below --allowed-local-media-path are read$/,
     });
   });
 
   it('is left where its client leaves', async () => {
     const left = AbortSignal.abort(new Error('left'));
-    await assert.rejects(promptOf([picture(56, 56)], options, left), { message: 'left' });
+    await assert.rejects(promptOf(asked([picture(56, 56)]), options, left), { message: 'left' });
   });
 });
