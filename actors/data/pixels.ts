@@ -25,7 +25,10 @@ const Pixels = t.type({
   pixelValues: PatchLevels,
   grid: t.readonly(t.tuple([whole, whole, whole])),
 });
-const Video = t.intersection([Pixels, t.type({ secondsPerGrid: t.number })]);
+const Video = t.intersection([
+  Pixels,
+  t.type({ secondsPerGrid: t.number, times: t.readonlyArray(t.number) }),
+]);
 
 const readingOf = <S extends t.Mixed>(
   source: S,

@@ -1,7 +1,14 @@
 import { CxmindError } from '../errors.ts';
+import type { Architecture } from '../model/architecture.ts';
 import { decodeImage, imageHeader, type ImageSource, type ReadFile } from '../vision/decode.ts';
 import type { DicomWindow, FileImage, PlainImage } from '../vision/decoded-image.ts';
-import { probeVideo, readFrames, withVideoFile, type VideoSource } from '../vision/ffmpeg.ts';
+import {
+  probeVideo,
+  readFrames,
+  withVideoFile,
+  type VideoInfo,
+  type VideoSource,
+} from '../vision/ffmpeg.ts';
 import type { Grid } from '../vision/patchify.ts';
 import {
   VisionProcessor,
@@ -13,20 +20,23 @@ import { toPlain } from '../vision/modes.ts';
 import { PngDecoder } from '../vision/png.ts';
 import { Resampler } from '../vision/resample.ts';
 import type { BitDepth, WideSamples } from '../vision/sample-depth.ts';
-import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
+import { boundedSizes, boundImage, type ImageSize, type PixelBounds } from '../vision/resize.ts';
+import { timedFrames } from '../vision/timed-frames.ts';
+import { joinedFrames } from '../vision/video-frames.ts';
 import {
   inPairs,
-  pictureFrameSize,
-  sampleFrames,
+  pairTimes,
   secondsPerPair,
-  videoFrameSize,
-} from '../vision/video-frames.ts';
+  type SampledFrames,
+  type VideoRules,
+} from '../vision/video-rules.ts';
 
 /** Settings of pixel readers, as plain data. */
 export interface PixelSettings {
   readonly image: ProcessorSettings;
-  /** Null for a model whose frames stand apart in the text; their times are not written there yet. */
-  readonly video: ProcessorSettings | null;
+  readonly video: ProcessorSettings;
+  /** Places of a video's frames in the text of the model. */
+  readonly frames: Architecture['frames'];
   /** Pixel bounds that images and frames are resized into before the vision processor. */
   readonly bounds: PixelBounds;
   /** Frames taken per second of video. */
@@ -38,8 +48,15 @@ export interface PixelSettings {
 /** Video file, or the pictures that are its frames. */
 export type VideoOrFrames = VideoSource | readonly ImageSource[];
 
+/** Patch grid of a video, and when its rows along time are. */
+export interface TimedGrid {
+  readonly grid: Grid;
+  /** Seconds from the beginning of the video, one for each grid row along time. */
+  readonly times: readonly number[];
+}
+
 /** Video as the vision tower takes it. */
-export interface ProcessedVideo extends ProcessedPixels {
+export interface ProcessedVideo extends ProcessedPixels, TimedGrid {
   /** Seconds from one grid row along time to the next. */
   readonly secondsPerGrid: number;
 }
@@ -62,7 +79,8 @@ export interface PixelReader {
 export class LocalPixels implements PixelReader {
   readonly settings: PixelSettings;
   readonly #image: VisionProcessor;
-  readonly #videos: VisionProcessor | null;
+  readonly #video: VisionProcessor;
+  readonly #rules: VideoRules;
   readonly #png = new PngDecoder();
   readonly #resampler = new Resampler();
   readonly #read: ReadFile | undefined;
@@ -73,7 +91,8 @@ export class LocalPixels implements PixelReader {
     this.#read = memory && ((path) => memory.readFile(path));
     const allocate = memory && ((shape: readonly number[]) => memory.levels(shape));
     this.#image = new VisionProcessor(settings.image, this.#resampler, allocate);
-    this.#videos = settings.video && new VisionProcessor(settings.video, this.#resampler, allocate);
+    this.#video = new VisionProcessor(settings.video, this.#resampler, allocate);
+    this.#rules = rulesOf[settings.frames](settings.video, settings.bounds);
   }
 
   async image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles> {
@@ -83,21 +102,18 @@ export class LocalPixels implements PixelReader {
   }
 
   async video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles> {
-    const processor = this.#video;
     if (isFrames(source)) {
       const { frames, wide } = await this.#pictures(source, bitDepth);
       const secondsPerGrid = secondsPerPair(this.settings.videoFps);
-      return { ...processor.processFrames(inPairs(frames)), secondsPerGrid, wide };
+      const times = this.#pictureTimes(source);
+      return { ...this.#video.processFrames(inPairs(frames)), secondsPerGrid, times, wide };
     }
     return withVideoFile(source, async (path) => {
-      const { info, indices, fps } = await this.#sampled(path);
-      const { width, height } = videoFrameSize(info, indices.length, this.settings.bounds);
+      const { info, indices, sizes, times, fps } = await this.#sampled(path);
       const frames: PlainImage[] = [];
-      await readFrames(path, info, indices, (frame) => {
-        frames.push(this.#resampler.copy(frame, width, height));
-      });
+      await readFrames(path, info, indices, (frame) => frames.push(this.#resized(frame, sizes)));
       const secondsPerGrid = secondsPerPair(fps);
-      return { ...processor.processFrames(frames), secondsPerGrid, wide: null };
+      return { ...this.#video.processFrames(inPairs(frames)), secondsPerGrid, times, wide: null };
     });
   }
 
@@ -107,16 +123,16 @@ export class LocalPixels implements PixelReader {
     return this.#image.gridOf(boundedSizes(size, this.settings.bounds).at(-1) ?? size);
   }
 
-  /** Patch grid of a video. No frame is decoded. */
-  async videoGrid(source: VideoOrFrames): Promise<Grid> {
-    const { bounds } = this.settings;
+  /** Patch grid of a video, and when its rows are. No frame is decoded. */
+  async videoGrid(source: VideoOrFrames): Promise<TimedGrid> {
     if (isFrames(source)) {
-      const first = pictureFrameSize(await imageHeader(firstOf(source)), bounds);
-      return this.#video.gridOf(first, inPairs(source).length);
+      const sizes = this.#rules.pictureSizes(await imageHeader(firstOf(source)), source.length);
+      const times = this.#pictureTimes(source);
+      return { grid: this.#video.frameGrid(sizes.at(-1)!, inPairs(source).length), times };
     }
     return withVideoFile(source, async (path) => {
-      const { info, indices } = await this.#sampled(path);
-      return this.#video.gridOf(videoFrameSize(info, indices.length, bounds), indices.length);
+      const { indices, sizes, times } = await this.#sampled(path);
+      return { grid: this.#video.frameGrid(sizes.at(-1)!, inPairs(indices).length), times };
     });
   }
 
@@ -125,23 +141,29 @@ export class LocalPixels implements PixelReader {
     return this.#image.tokensOf(grid);
   }
 
-  /** @throws DATA_INVALID for a model whose videos are not read */
-  get #video(): VisionProcessor {
-    if (this.#videos !== null) return this.#videos;
-    throw new CxmindError(
-      'DATA_INVALID',
-      'videos are not supported for this model, whose text gives the time of each frame; give its frames as images',
-    );
-  }
-
   #decode(source: ImageSource, bitDepth: BitDepth | undefined): Promise<FileImage> {
     const { window } = this.settings;
     return decodeImage(source, { read: this.#read, bitDepth, window, png: this.#png });
   }
 
-  async #sampled(path: string): Promise<ReturnType<typeof sampleFrames> & { info: FrameSource }> {
+  async #sampled(path: string): Promise<SampledFile> {
     const info = await probeVideo(path);
-    return { info, ...sampleFrames(info.frames, info.fps, this.settings.videoFps) };
+    const { indices, fps } = this.#rules.sample(info.frames, info.fps, this.settings.videoFps);
+    const sizes = this.#rules.fileSizes(info, indices.length);
+    return { info, indices, fps, sizes, times: pairTimes(indices, info.fps) };
+  }
+
+  /** Times of pictures that are frames, `videoFps` of them a second. */
+  #pictureTimes(sources: readonly ImageSource[]): readonly number[] {
+    return pairTimes([...sources.keys()], this.settings.videoFps);
+  }
+
+  /** A frame resized to one size after the other, in memory of its own. */
+  #resized(frame: PlainImage, sizes: readonly ImageSize[]): PlainImage {
+    return sizes.reduce<PlainImage>(
+      (current, { width, height }) => this.#resampler.copy(current, width, height),
+      frame,
+    );
   }
 
   /** Decodes and resizes the pictures that are a video's frames; all must get the size of the first. */
@@ -155,7 +177,8 @@ export class LocalPixels implements PixelReader {
     for (const source of sources) {
       const { wide, ...image } = await this.#decode(source, bitDepth);
       if (wide !== null && wide > most) most = wide;
-      const { width, height } = pictureFrameSize(image, this.settings.bounds);
+      const sizes = this.#rules.pictureSizes(image, sources.length);
+      const { width, height } = sizes.at(-1)!;
       const [first] = frames;
       if (first !== undefined && (first.width !== width || first.height !== height)) {
         throw new CxmindError(
@@ -163,13 +186,21 @@ export class LocalPixels implements PixelReader {
           `frame ${frames.length + 1} is resized to ${width}x${height}, the first to ${first.width}x${first.height}`,
         );
       }
-      frames.push(this.#resampler.copy(toPlain(image), width, height));
+      frames.push(this.#resized(toPlain(image), sizes));
     }
     return { frames, wide: most === 0 ? null : most };
   }
 }
 
-type FrameSource = Awaited<ReturnType<typeof probeVideo>>;
+/** Frames of a video file that are taken, and what becomes of them. */
+interface SampledFile extends SampledFrames {
+  readonly info: VideoInfo;
+  readonly sizes: readonly ImageSize[];
+  readonly times: readonly number[];
+}
+
+/** Rules of videos by the places of their frames in the text. */
+const rulesOf = { joined: joinedFrames, apart: timedFrames };
 
 function isFrames(source: VideoOrFrames): source is readonly ImageSource[] {
   return Array.isArray(source);

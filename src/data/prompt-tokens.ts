@@ -1,9 +1,10 @@
 import { CxmindError } from '../errors.ts';
 import type { ChatMessage, ChatTemplate, Tool } from '../text/chat-template.ts';
+import { writeFrameTimes } from '../text/frame-times.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { answerText, rowError, type DatasetRow, type RowKeys } from './row.ts';
-import type { Media, SampleVision } from './sample-media.ts';
+import type { Media, MediaPlaces, SampleVision } from './sample-media.ts';
 
 /** Options of tokenisation and truncation. */
 export interface PromptTokenOptions {
@@ -29,26 +30,23 @@ export class PromptTokens {
   }
 
   /**
-   * Token ids of a conversation, one placeholder for each image or video.
+   * Token ids of a conversation, one placeholder for each merged patch of its images or videos.
    *
    * @throws DATA_INVALID if the template refuses the row's history, or the text spells a placeholder out
    */
-  encode(row: DatasetRow, messages: readonly ChatMessage[], media: Media | null): number[] {
-    const ids = this.#options.tokenizer.encode(this.#render(row, messages));
-    this.#checkPlaceholders(row, ids, media);
-    return ids;
-  }
-
-  /**
-   * Repeats each placeholder once for each merged patch of its image or video.
-   *
-   * @param counts tokens of each image or video, in order
-   */
-  expand(ids: readonly number[], media: Media | null, counts: readonly number[]): Int32Array {
-    const { vision } = this.#options;
-    if (vision === null || media === null) return Int32Array.from(ids);
-    const placeholder = media.kind === 'video' ? vision.videoTokenId : vision.imageTokenId;
-    return expandPlaceholders(ids, placeholder, counts);
+  encode(
+    row: DatasetRow,
+    messages: readonly ChatMessage[],
+    media: Media | null,
+    { tokenCounts, frameTimes }: MediaPlaces,
+  ): Int32Array {
+    const { tokenizer, vision } = this.#options;
+    const text = this.#render(row, messages);
+    const ids = tokenizer.encode(frameTimes === null ? text : writeFrameTimes(text, frameTimes));
+    const kind = media?.kind ?? 'image';
+    this.#checkPlaceholders(row, ids, { [kind]: tokenCounts.length });
+    if (vision === null) return Int32Array.from(ids);
+    return expandPlaceholders(ids, placeholdersOf(vision)[kind], tokenCounts);
   }
 
   /**
@@ -96,7 +94,7 @@ export class PromptTokens {
 
   #placeholders(): number[] {
     const { vision } = this.#options;
-    return vision === null ? [] : [vision.imageTokenId, vision.videoTokenId];
+    return vision === null ? [] : Object.values(placeholdersOf(vision));
   }
 
   /** Chat text. A template may refuse the order of turns, in which case the row is invalid. */
@@ -111,16 +109,26 @@ export class PromptTokens {
   }
 
   /** Checks that the text itself has no placeholder: one that is spelt out would be given pixels. */
-  #checkPlaceholders(row: DatasetRow, ids: readonly number[], media: Media | null): void {
+  #checkPlaceholders(
+    row: DatasetRow,
+    ids: readonly number[],
+    wantedOf: Readonly<Partial<Record<Media['kind'], number>>>,
+  ): void {
     const { vision, keys } = this.#options;
     if (vision === null) return;
-    const tokens = { image: vision.imageTokenId, video: vision.videoTokenId };
-    for (const kind of ['image', 'video'] as const) {
-      const found = ids.filter((id) => id === tokens[kind]).length;
-      const wanted = media?.kind === kind ? media.entries.length : 0;
+    for (const [kind, token] of Object.entries(placeholdersOf(vision))) {
+      const found = ids.filter((id) => id === token).length;
+      const wanted = wantedOf[kind as Media['kind']] ?? 0;
       if (found === wanted) continue;
-      const reason = `the chat text has ${found} ${kind} placeholder(s) for ${wanted} ${kind}(s)`;
+      const reason = `the chat text has ${found} ${kind} placeholder(s) in place of ${wanted}`;
       throw rowError(row, keys.promptKey, reason);
     }
   }
+}
+
+function placeholdersOf({
+  imageTokenId,
+  videoTokenId,
+}: SampleVision): Record<Media['kind'], number> {
+  return { image: imageTokenId, video: videoTokenId };
 }

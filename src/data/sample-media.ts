@@ -1,8 +1,8 @@
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
+import { frameGrids } from '../model/position-ids.ts';
 import type { ImageSource } from '../vision/decode.ts';
-import type { Grid } from '../vision/patchify.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import { BitDepthChoice } from './bit-depth.ts';
@@ -58,10 +58,21 @@ export interface Media {
   readonly entries: readonly VideoReference[];
 }
 
-/** Patches of an image or a video; of a video also the seconds from one grid row to the next. */
+/** Patches of an image or a video; of a video also when its grid rows are. */
 export type ReadMedia = ProcessedPixels &
   FromFiles &
-  Partial<Pick<ProcessedVideo, 'secondsPerGrid'>>;
+  Partial<Pick<ProcessedVideo, 'secondsPerGrid' | 'times'>>;
+
+/** Patch grid of an image or a video; of a video also when its grid rows are. */
+export type MediaGrid = Pick<ReadMedia, 'grid' | 'times'>;
+
+/** Places of images or videos in a prompt's text. */
+export interface MediaPlaces {
+  /** Tokens of each placeholder, in order: an image and a video has one, and so has a frame that stands apart. */
+  readonly tokenCounts: readonly number[];
+  /** Seconds of the frames of each video, where they stand apart; null where nothing does. */
+  readonly frameTimes: readonly (readonly number[])[] | null;
+}
 
 /** Images or videos of a row; null if it has neither column. */
 export function mediaOf(
@@ -107,15 +118,24 @@ export class MediaReader {
   }
 
   /** Patch grids, from headers alone. @throws DATA_INVALID if a header cannot be read */
-  grids(row: DatasetRow, media: Media | null): Promise<Grid[]> {
-    return this.#each(row, media, ({ pixels }, source) =>
-      media?.kind === 'video' ? pixels.videoGrid(source) : pixels.imageGrid(source as ImageSource),
+  grids(row: DatasetRow, media: Media | null): Promise<MediaGrid[]> {
+    return this.#each(row, media, async ({ pixels }, source): Promise<MediaGrid> =>
+      media?.kind === 'video'
+        ? pixels.videoGrid(source)
+        : { grid: await pixels.imageGrid(source as ImageSource) },
     );
   }
 
-  /** Tokens of each image or video: its merged patches. */
-  tokenCounts(grids: readonly Grid[]): number[] {
-    return grids.map((grid) => this.#vision?.pixels.tokensOf(grid) ?? 0);
+  /** Places in the text of what was read. */
+  places(media: Media | null, read: readonly MediaGrid[]): MediaPlaces {
+    if (this.#vision === null) return { tokenCounts: [], frameTimes: null };
+    const { pixels } = this.#vision;
+    const isApart = media?.kind === 'video' && pixels.settings.frames === 'apart';
+    const grids = read.map(({ grid }) => grid);
+    return {
+      tokenCounts: (isApart ? frameGrids(grids) : grids).map((grid) => pixels.tokensOf(grid)),
+      frameTimes: isApart ? read.map(({ times = [] }) => times) : null,
+    };
   }
 
   /**

@@ -130,7 +130,8 @@ export function pixelSettings({
   };
   return {
     image: settingsOf('image'),
-    video: architectureOf(model).frames === 'joined' ? settingsOf('video') : null,
+    video: settingsOf('video'),
+    frames: architectureOf(model).frames,
     bounds: { minPixels, maxPixels },
     videoFps,
     window,

@@ -81,10 +81,10 @@ export class SampleBuilder {
   async build(row: DatasetRow): Promise<PromptSample> {
     const kept = this.#kept.get(row);
     if (kept !== undefined) return kept;
-    const { text, messages, ids, media } = this.#encode(row);
+    const { text, messages, media } = this.#promptOf(row);
     const read = await this.#media.read(row, media);
     const grids = read.map(({ grid }) => grid);
-    const whole = this.#tokens.expand(ids, media, this.#media.tokenCounts(grids));
+    const whole = this.#tokens.encode(row, messages, media, this.#media.places(media, read));
     const tokenIds = this.#tokens.cut(row, whole);
     const seconds = media?.kind === 'video' ? read.map((each) => each.secondsPerGrid ?? 1) : null;
     const sample: PromptSample = {
@@ -114,9 +114,9 @@ export class SampleBuilder {
    * @throws DATA_INVALID as `build` does
    */
   async promptLength(row: DatasetRow): Promise<number> {
-    const { ids, media } = this.#encode(row);
-    const grids = await this.#media.grids(row, media);
-    return this.#tokens.expand(ids, media, this.#media.tokenCounts(grids)).length;
+    const { messages, media } = this.#promptOf(row);
+    const places = this.#media.places(media, await this.#media.grids(row, media));
+    return this.#tokens.encode(row, messages, media, places).length;
   }
 
   /**
@@ -139,10 +139,9 @@ export class SampleBuilder {
     return this.#media.bitDepth;
   }
 
-  #encode(row: DatasetRow): PromptText & { ids: number[]; media: Media | null } {
+  #promptOf(row: DatasetRow): PromptText & { readonly media: Media | null } {
     const media = mediaOf(row, this.#options.keys);
-    const { text, messages } = promptText(row, media, this.#options);
-    return { text, messages, ids: this.#tokens.encode(row, messages, media), media };
+    return { ...promptText(row, media, this.#options), media };
   }
 }
 

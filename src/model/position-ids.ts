@@ -122,12 +122,17 @@ export function framePositions(
   tokenIds: ArrayLike<number>,
   { grids, secondsPerGrid }: PromptMedia,
 ): Tensor<'i32'> {
-  const frames = grids.flatMap(([t, h, w]) => Array.from({ length: t }, (): Grid => [1, h, w]));
+  const frames = frameGrids(grids);
   const isVideo = secondsPerGrid !== null;
   return promptPositions(config, tokenIds, {
     grids: isVideo ? frames : grids,
     secondsPerGrid: isVideo ? frames.map(() => 1) : null,
   });
+}
+
+/** Grids of the frames of videos, which stand apart from each other. */
+export function frameGrids(videos: readonly Grid[]): Grid[] {
+  return videos.flatMap(([t, h, w]) => Array.from({ length: t }, (): Grid => [1, h, w]));
 }
 
 /** Placeholder id of a model without vision, which no vocabulary has. */

@@ -19,6 +19,8 @@ const PreprocessorFile = t.partial({
   size: t.partial({ shortest_edge: optionalNumber, longest_edge: optionalNumber }),
   patch_size: t.number,
   temporal_patch_size: t.number,
+  min_frames: t.number,
+  max_frames: t.number,
   merge_size: t.number,
   image_mean: triple,
   image_std: triple,
@@ -34,15 +36,14 @@ const ALWAYS: Readonly<Record<string, readonly unknown[]>> = {
   do_pad: [false],
   resample: [3], // Pillow's bicubic
   rescale_factor: [1 / 255],
-  image_processor_type: processorTypes('ImageProcessor'),
-  video_processor_type: processorTypes('VideoProcessor'),
+  cap_pixels_per_frame: [false],
+  image_processor_type: processorTypes('ImageProcessor', ['Qwen2VL', 'Qwen2_5_VL']),
+  video_processor_type: processorTypes('VideoProcessor', ['Qwen2VL', 'Qwen2_5_VL', 'Qwen3VL']),
 };
 
-/** Class names of transformers' processor, in all its releases. */
-function processorTypes(kind: string): string[] {
-  return ['Qwen2VL', 'Qwen2_5_VL'].flatMap((model) =>
-    ['', 'Fast', 'Pil'].map((form) => `${model}${kind}${form}`),
-  );
+/** Class names of transformers' processors, in all its releases. */
+function processorTypes(kind: string, models: readonly string[]): string[] {
+  return models.flatMap((model) => ['', 'Fast', 'Pil'].map((form) => `${model}${kind}${form}`));
 }
 
 /** Settings of a checkpoint's processor. */
@@ -50,12 +51,17 @@ export interface ProcessorSettings extends PatchLayout {
   /** Bounds of the resized area, pixels. */
   readonly minPixels: number;
   readonly maxPixels: number;
+  /** Bounds of the number of frames of a video, where the model's rules take them from here. */
+  readonly minFrames: number;
+  readonly maxFrames: number;
 }
 
 /** Values of absent keys: the defaults of the processor in transformers. */
 const DEFAULTS: ProcessorSettings = {
   minPixels: 56 * 56,
   maxPixels: 28 * 28 * 1280,
+  minFrames: 4,
+  maxFrames: 768,
   patchSize: 14,
   temporalPatchSize: 2,
   mergeSize: 2,
@@ -74,7 +80,15 @@ export interface ProcessedPixels {
 /** Medium of a processor. A checkpoint may give videos bounds of their own. */
 export type ProcessorKind = 'image' | 'video';
 
-/** Image and video processor of Qwen2-VL: resizes frames, normalises them and cuts them into patches. */
+/** Size that a processor resizes an image to. */
+export function processedSize(
+  size: ImageSize,
+  { patchSize, mergeSize, minPixels, maxPixels }: ProcessorSettings,
+): ImageSize {
+  return smartResize(size, patchSize * mergeSize, minPixels, maxPixels);
+}
+
+/** Image and video processor of Qwen2-VL: resizes images, normalises them and cuts them, or frames, into patches. */
 export class VisionProcessor {
   readonly settings: ProcessorSettings;
   readonly #resampler: Resampler;
@@ -110,10 +124,14 @@ export class VisionProcessor {
     return new VisionProcessor(settingsOf(readJsonSync(t.unknown, path), path, kind));
   }
 
-  /** Patch grid of an image of this size, or of `frames` frames of it. */
-  gridOf(size: ImageSize, frames = this.settings.temporalPatchSize): Grid {
+  /** Patch grid of an image of this size. */
+  gridOf(size: ImageSize): Grid {
+    return this.frameGrid(processedSize(size, this.settings), this.settings.temporalPatchSize);
+  }
+
+  /** Patch grid of frames of this size, as they are. */
+  frameGrid({ width, height }: ImageSize, frames: number): Grid {
     const { patchSize, temporalPatchSize } = this.settings;
-    const { width, height } = this.#resizedSize(size);
     return [frames / temporalPatchSize, height / patchSize, width / patchSize];
   }
 
@@ -124,26 +142,19 @@ export class VisionProcessor {
 
   /** Pixel values and grid of a still image. */
   process(image: PlainImage): ProcessedPixels {
-    const { width, height } = this.#resizedSize(image);
+    const { width, height } = processedSize(image, this.settings);
     const still = this.#resampler.resize(image, width, height);
     const frames = Array<PlainImage>(this.settings.temporalPatchSize).fill(still);
     return this.#patchifier.patchify(frames);
   }
 
   /**
-   * Pixel values and grid of the frames of a video.
+   * Pixel values and grid of the frames of a video, which are resized already.
    *
-   * @param frames frames of one size; their number is a multiple of temporalPatchSize
+   * @param frames frames of one size in whole merged patches; their number is a multiple of temporalPatchSize
    */
   processFrames(frames: readonly PlainImage[]): ProcessedPixels {
-    const { width, height } = this.#resizedSize(frames[0]!);
-    const resized = frames.map((frame) => this.#resampler.copy(frame, width, height));
-    return this.#patchifier.patchify(resized);
-  }
-
-  #resizedSize(size: ImageSize): ImageSize {
-    const { patchSize, mergeSize, minPixels, maxPixels } = this.settings;
-    return smartResize(size, patchSize * mergeSize, minPixels, maxPixels);
+    return this.#patchifier.patchify(frames);
   }
 }
 
@@ -160,6 +171,8 @@ function settingsOf(json: unknown, path: string, kind: ProcessorKind): Processor
   return {
     minPixels: keys.min_pixels ?? size?.shortest_edge ?? DEFAULTS.minPixels,
     maxPixels: keys.max_pixels ?? size?.longest_edge ?? DEFAULTS.maxPixels,
+    minFrames: keys.min_frames ?? DEFAULTS.minFrames,
+    maxFrames: keys.max_frames ?? DEFAULTS.maxFrames,
     patchSize: keys.patch_size ?? DEFAULTS.patchSize,
     temporalPatchSize: keys.temporal_patch_size ?? DEFAULTS.temporalPatchSize,
     mergeSize: keys.merge_size ?? DEFAULTS.mergeSize,

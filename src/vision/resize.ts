@@ -59,14 +59,16 @@ export function boundImage(
  * bounds, and the aspect ratio is nearly kept.
  *
  * @param factor patch size times merge size, 28 for Qwen2.5-VL
+ * @param frames number of frames whose areas are bounded together: as many as are taken, and as are counted in pairs
  * @throws DATA_INVALID if one side is more than 200 times the other
- * @see transformers, `smart_resize` of `image_processing_qwen2_vl`
+ * @see transformers, `smart_resize` of `image_processing_qwen2_vl` and of `video_processing_qwen3_vl`
  */
 export function smartResize(
   { width, height }: ImageSize,
   factor: number,
   minPixels: number,
   maxPixels: number,
+  frames = { taken: 1, counted: 1 },
 ): ImageSize {
   const aspect = Math.max(width, height) / Math.min(width, height);
   if (aspect > 200) {
@@ -79,15 +81,16 @@ export function smartResize(
     width: roundHalfEven(width / factor) * factor,
     height: roundHalfEven(height / factor) * factor,
   };
-  const area = rounded.width * rounded.height;
+  const area = rounded.width * rounded.height * frames.counted;
+  const given = height * width * frames.taken;
   if (area > maxPixels) {
-    const beta = Math.sqrt((height * width) / maxPixels);
+    const beta = Math.sqrt(given / maxPixels);
     const shrink = (side: number): number =>
       Math.max(factor, Math.floor(side / beta / factor) * factor);
     return { width: shrink(width), height: shrink(height) };
   }
   if (area < minPixels) {
-    const beta = Math.sqrt(minPixels / (height * width));
+    const beta = Math.sqrt(minPixels / given);
     const grow = (side: number): number => Math.ceil((side * beta) / factor) * factor;
     return { width: grow(width), height: grow(height) };
   }

@@ -1,11 +1,15 @@
+/**
+ * Rules of videos whose frames are one behind the other in the text: those of qwen-vl-utils, behind which the
+ * checkpoint's processor resizes again.
+ */
 import { CxmindError } from '../errors.ts';
 import { roundHalfEven } from '../round.ts';
+import { processedSize, type ProcessorSettings } from './processor.ts';
 import { smartResize, type ImageSize, type PixelBounds } from './resize.ts';
+import { FRAME_FACTOR, type SampledFrames, type VideoRules } from './video-rules.ts';
 
 /** Divisor of a frame's sides: a patch of 14 pixels, merged two by two. */
 const FACTOR = 28;
-/** Divisor of the number of frames: a patch of the vision tower is two frames deep. */
-const FRAME_FACTOR = 2;
 const MIN_FRAMES = 4;
 const MAX_FRAMES = 768;
 
@@ -18,12 +22,17 @@ const VIDEO_MAX_PIXELS = Math.trunc(128_000 * FACTOR * FACTOR * 0.9);
 const PICTURE_MIN_PIXELS = 4 * FACTOR * FACTOR;
 const PICTURE_MAX_PIXELS = 16_384 * FACTOR * FACTOR;
 
-/** Sampled frames of a video. */
-export interface SampledFrames {
-  /** Frame numbers, ascending; an even number of them. */
-  readonly indices: readonly number[];
-  /** Sampled frames per second of the video. */
-  readonly fps: number;
+/** The rules with a checkpoint's processor and a data set's bounds. */
+export function joinedFrames(processor: ProcessorSettings, bounds: PixelBounds): VideoRules {
+  const sizes = (first: ImageSize): readonly ImageSize[] => [
+    first,
+    processedSize(first, processor),
+  ];
+  return {
+    sample: sampleFrames,
+    fileSizes: (size, frames) => sizes(videoFrameSize(size, frames, bounds)),
+    pictureSizes: (size) => sizes(pictureFrameSize(size, bounds)),
+  };
 }
 
 /**
@@ -87,14 +96,4 @@ export function pictureFrameSize(
     minPixels ?? PICTURE_MIN_PIXELS,
     maxPixels ?? PICTURE_MAX_PIXELS,
   );
-}
-
-/** Pictures in an even number: the last of an odd number is repeated. */
-export function inPairs<T>(frames: readonly T[]): readonly T[] {
-  return frames.length % FRAME_FACTOR === 0 ? frames : [...frames, frames.at(-1)!];
-}
-
-/** Seconds from one pair of frames to the next at `fps` frames per second. */
-export function secondsPerPair(fps: number): number {
-  return FRAME_FACTOR / fps;
 }

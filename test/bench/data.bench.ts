@@ -20,6 +20,7 @@ const processor = { ...new VisionProcessor().settings, maxPixels: 12845056 };
 const settings: PixelSettings = {
   image: processor,
   video: processor,
+  frames: 'joined',
   bounds: { minPixels: 262144, maxPixels: 4194304 },
   videoFps: 2,
 };

@@ -246,7 +246,8 @@ describe('the model against transformers', () => {
       const checkpoint = goldenPath('micro-vl');
       const { settings } = VisionProcessor.load(checkpoint);
       const bounds = { minPixels: null, maxPixels: null };
-      const pixels = { image: settings, video: settings, bounds, videoFps: 2 };
+      const frames = 'joined' as const;
+      const pixels = { image: settings, video: settings, frames, bounds, videoFps: 2 };
       const builder = new SampleBuilder({
         tokenizer: Tokenizer.load(checkpoint),
         chatTemplate: ChatTemplate.load(checkpoint),

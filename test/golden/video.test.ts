@@ -1,35 +1,25 @@
 import assert from 'node:assert/strict';
-import { DEFAULT_KEYS } from '../../src/data/row.ts';
-import { sampleOptions } from '../../src/data/sample-options.ts';
-import { SampleBuilder } from '../../src/data/sample.ts';
-import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
-import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/position-ids.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
-import { patchValues } from '../../src/tensor/patch-levels.ts';
+import type { Grid } from '../../src/model/batch.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { mropePositions } from '../../src/model/position-ids.ts';
 import { sampleFrames } from '../../src/vision/video-frames.ts';
-import { assertClose } from '../support/assert-close.ts';
-import { loadGoldenModel, tokens, type GoldenModel } from '../support/golden-model.ts';
+import { loadGoldenModel, type GoldenModel } from '../support/golden-model.ts';
+import {
+  assertGoldenLogProbs,
+  assertGoldenVideos,
+  videoSample,
+  type GoldenVideos,
+} from '../support/golden-video.ts';
 import { goldenJson, goldenPath } from '../support/golden.ts';
 
-interface VideoCase {
+interface VideoCase extends GoldenVideos {
   readonly name: string;
   readonly text: string;
   readonly frames: readonly string[];
   readonly seconds_per_grid: number;
-  readonly grid: readonly [number, number, number];
-  readonly prompt_ids: readonly number[];
-  readonly response_ids: readonly number[];
-  readonly positions: readonly (readonly number[])[];
-  readonly logprobs: readonly number[];
-  readonly pixels: {
-    readonly shape: readonly number[];
-    readonly sum: number;
-    readonly sum_sq: number;
-    readonly at: readonly number[];
-    readonly values: readonly number[];
-  };
+  readonly grid: Grid;
 }
 
 interface Sampling {
@@ -55,53 +45,11 @@ describe('videos against transformers', () => {
 
   for (const golden of cases) {
     it(`gives case ${golden.name} the same tokens, positions, pixels and log-probabilities`, async () => {
-      const { frames, text, pixels, response_ids } = golden;
+      const media = { videos: [golden.frames], fps: 2 / golden.seconds_per_grid };
       const checkpoint = goldenPath('micro-vl');
-      const builder = new SampleBuilder(
-        sampleOptions({
-          ...DEFAULT_KEYS,
-          model: model.config,
-          tokenizerPath: checkpoint,
-          imageDir: goldenPath('video'),
-          formatPrompt: null,
-          overrideChatTemplate: null,
-          minPixels: null,
-          maxPixels: null,
-          videoFps: 2 / golden.seconds_per_grid,
-          limitImages: 0,
-          maxPromptLength: 200,
-          maxResponseLength: 40,
-        }),
-      );
-      const sample = await builder.build({
-        file: 'cases.json',
-        name: 'cases.json',
-        line: 1,
-        prompt: `<video>${text}`,
-        answer: '',
-        images: null,
-        videos: [frames],
-        history: [],
-        fields: {},
-      });
-      const prompt = golden.prompt_ids.length;
-      assert.deepEqual([...sample.tokenIds], golden.prompt_ids);
-      assert.deepEqual(sample.grids, [golden.grid]);
-      assert.deepEqual(
-        [...sample.positions.data],
-        golden.positions.flatMap((row) => row.slice(0, prompt)),
-      );
-      const { shape, data } = patchValues([sample.pixelValues!])!;
-      assert.deepEqual(shape, pixels.shape);
-      assertClose(Float32Array.from(pixels.at, (i) => data[i]!), pixels.values, { atol: 1e-6 });
-      const sums = data.reduce(([sum, square], x) => [sum! + x, square! + x * x] as const, [0, 0] as readonly number[]);
-      assertClose(sums, [pixels.sum, pixels.sum_sq], { rtol: 1e-6 });
-
-      const sequence: SequenceInput = {
-        prompt: { ...sample, tokenIds: tokens([...sample.tokenIds]) },
-        response: tokens([...response_ids]),
-      };
-      assertClose(await policy.logProbs(packSequences([sequence]), 1), golden.logprobs, { atol: 1e-4 });
+      const sample = await videoSample(model, checkpoint, `<video>${golden.text}`, media);
+      assertGoldenVideos(sample, [golden.grid], golden);
+      await assertGoldenLogProbs(policy, sample, golden);
     });
   }
 

@@ -11,6 +11,7 @@ import { metricsOf, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-
 describe('a run on data of other forms', () => {
   let temporary: TemporaryDirectory;
   let demo: string;
+  const answer = '<think>Yes.</think><answer>A ✅</answer>';
   before(async () => {
     temporary = new TemporaryDirectory();
     demo = join(temporary.path, 'demo');
@@ -62,8 +63,17 @@ describe('a run on data of other forms', () => {
     );
   });
 
+  const frames = [0, 1, 2, 3].map((i) => goldenPath(`video/frames/slow-${i}.png`));
+  const watched = (...videos: readonly unknown[]): string => {
+    const rows = videos.map((video) => ({
+      prompt: '<video>Does it move?',
+      answer,
+      videos: [video],
+    }));
+    return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  };
+
   it('trains on videos: frames, and a file that ffmpeg reads', async function () {
-    const frames = [0, 1, 2, 3].map((i) => goldenPath(`video/frames/slow-${i}.png`));
     const clip = join(demo, 'clip.mkv');
     const made = spawnSync(
       'ffmpeg',
@@ -81,18 +91,23 @@ describe('a run on data of other forms', () => {
     // .ci/run installs it.
     if (made.error !== undefined) this.skip();
     assert.equal(made.status, 0, made.stderr);
-    const answer = '<think>Yes.</think><answer>A ✅</answer>';
-    const rows = [frames, clip].map((video) => ({
-      prompt: '<video>Does it move?',
-      answer,
-      videos: [video],
-    }));
-    const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-    const metrics = await trainOn(temporary.write('videos.jsonl', lines), 2);
+    const metrics = await trainOn(temporary.write('videos.jsonl', watched(frames, clip)), 2);
     const plain = await trainOn(
       temporary.write('text.jsonl', `${JSON.stringify({ prompt: 'Does it move?', answer })}\n`),
       1,
     );
     assert.ok(metrics['prompt_length/min']! > plain['prompt_length/max']! + 2);
+  });
+
+  it('trains on videos whose frames stand apart, each behind its time', async () => {
+    const apart = join(temporary.path, 'apart');
+    const { model } = await writeTinyDemo(apart, 'qwen3-vl');
+    const path = `worker.actor.model.model_path=${model}`;
+    const of = async (file: string): Promise<number> =>
+      (await trainOn(file, 1, [path]))['prompt_length/max']!;
+    const one = await of(temporary.write('two-frames.jsonl', watched(frames.slice(0, 2))));
+    const two = await of(temporary.write('four-frames.jsonl', watched(frames)));
+    // Of frames of 64 x 64 a pair has 4 tokens, with its marks 6, and the times are text.
+    assert.ok(two >= one + 6 + '<1.0>'.length);
   });
 });

@@ -8,6 +8,7 @@ import { trainSupervised, type SupervisedSummary } from '../../actors/trainer/wa
 import { configFrom } from '../../src/config/load.ts';
 import { demoModelSize } from '../../src/demo/checkpoint.ts';
 import type { DemoModelSize } from '../../src/demo/families.ts';
+import type { DemoFamily } from '../../src/demo/family.ts';
 import { writeDemo, type DemoPaths } from '../../src/demo/write.ts';
 
 /** A policy that a step costs a tenth of a second. */
@@ -26,9 +27,12 @@ const tinyModel: DemoModelSize = {
 };
 
 /** A demo small enough to train on in a test. */
-export function writeTinyDemo(directory: string): Promise<DemoPaths> {
+export function writeTinyDemo(directory: string, family?: DemoFamily): Promise<DemoPaths> {
   const rows = { closedTrain: 16, closedValidation: 4, openTrain: 4, openValidation: 2 };
-  return writeDemo(directory, { seed: 1, rows, pictureSize: 56, modelSize: tinyModel });
+  return writeDemo(directory, {
+    ...{ seed: 1, rows, pictureSize: 56, modelSize: tinyModel },
+    ...(family && { family }),
+  });
 }
 
 /** The command-line items of a tiny run over a demo, those of a test last. */

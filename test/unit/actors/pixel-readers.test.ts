@@ -18,7 +18,10 @@ describe('readers of pixels on threads', () => {
     using directory = new TemporaryDirectory();
     const { settings: processor } = VisionProcessor.load(goldenPath('micro-vl'));
     const bounds = { minPixels: 3136, maxPixels: 12_544 };
-    const props: PixelSettings = { image: processor, video: processor, bounds, videoFps: 2 };
+    const props: PixelSettings = {
+      ...{ image: processor, video: processor, frames: 'joined' },
+      ...{ bounds, videoFps: 2 },
+    };
     const golden = (name: string): string => goldenPath(`micro-vl-reference/images/${name}`);
     const png = readFileSync(golden('case_002_1.png'));
     // Large ones between small ones, files and bytes: what is kept of one must not show in the next.

@@ -32,6 +32,7 @@ function visionOf(changes: Partial<PixelSettings> = {}): NonNullable<SampleOptio
   const pixels = new LocalPixels({
     image: settings,
     video: settings,
+    frames: 'joined',
     bounds,
     videoFps: 2,
     ...changes,

@@ -14,6 +14,8 @@ import {
   sampleFrames,
   videoFrameSize,
 } from '../../../src/vision/video-frames.ts';
+import { timedFrameSize } from '../../../src/vision/timed-frames.ts';
+import type { PixelBounds } from '../../../src/vision/resize.ts';
 import { withVariables } from '../../support/environment.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -55,7 +57,10 @@ function colourOf({ data }: PlainImage, x: number, y: number): number[] {
 function pixelsWith(changes: Partial<PixelSettings>): LocalPixels {
   const { settings } = VisionProcessor.load(goldenPath('micro-vl'));
   const bounds = { minPixels: 3136, maxPixels: 6272 };
-  return new LocalPixels({ image: settings, video: settings, bounds, videoFps: 2, ...changes });
+  return new LocalPixels({
+    ...{ image: settings, video: settings, frames: 'joined', bounds, videoFps: 2 },
+    ...changes,
+  });
 }
 
 describe('sampleFrames', () => {
@@ -104,6 +109,33 @@ describe('videoFrameSize', () => {
       width: 112,
       height: 56,
     });
+  });
+});
+
+describe('timedFrameSize', () => {
+  const { settings } = VisionProcessor.load(goldenPath('micro-vl'));
+  const processor = { ...settings, patchSize: 16, minPixels: 4096, maxPixels: 25_165_824 };
+  const sizeOf = (
+    [width, height]: readonly [number, number],
+    frames: number,
+    bounds: PixelBounds,
+  ): number[] => {
+    const found = timedFrameSize({ width, height }, frames, processor, bounds);
+    return [found.width, found.height];
+  };
+
+  it('enlarges frames with a side below one merged patch to it', () => {
+    const open = { minPixels: null, maxPixels: null };
+    assert.deepEqual(sizeOf([40, 20], 4, open), [64, 32]);
+  });
+
+  it('keeps each frame to the bounds of the data set, and all of them to those of the processor', () => {
+    const small = { minPixels: null, maxPixels: 128 * 128 };
+    assert.deepEqual(sizeOf([1280, 1280], 8, small), [128, 128]);
+    const large = { minPixels: 512 * 512, maxPixels: 4_194_304 };
+    assert.deepEqual(sizeOf([100, 100], 8, large), [512, 512]);
+    // 768 frames of 181 x 181 are the processor's bound.
+    assert.deepEqual(sizeOf([100, 100], 768, large), [160, 160]);
   });
 });
 
@@ -160,7 +192,7 @@ describe('videos by ffmpeg', function () {
     const fromPath = await pixelsWith({}).video(path);
     // Six frames of twelve: 2 a second for three seconds.
     assert.deepEqual([fromPath.grid, fromPath.secondsPerGrid], [[3, 6, 4], 1]);
-    assert.deepEqual(await pixelsWith({}).videoGrid(path), fromPath.grid);
+    assert.deepEqual((await pixelsWith({}).videoGrid(path)).grid, fromPath.grid);
     assert.deepEqual((await pixelsWith({ videoFps: 1 }).video(path)).grid, [2, 6, 4]);
     const before = readdirSync(tmpdir()).filter((name) => name.startsWith('cxmind-video-'));
     const fromBytes = await pixelsWith({}).video(readFileSync(path));
@@ -169,13 +201,31 @@ describe('videos by ffmpeg', function () {
     assert.deepEqual(after, before, 'the temporary file is gone');
   });
 
+  it('tells when the frames are of a file whose frames stand apart, and their number by its header', async () => {
+    const pixels = pixelsWith({ frames: 'apart' });
+    const { grid, times } = await pixels.video(path);
+    // Frames 0, 2, 4, 7, 9 and 11 of four a second, each pair at its mean.
+    assert.deepEqual(
+      [grid, times],
+      [
+        [3, 6, 4],
+        [0.25, 1.375, 2.5],
+      ],
+    );
+    assert.deepEqual(await pixels.videoGrid(path), { grid, times });
+    const frames = [0, 1, 2].map((i) => goldenPath(`video/frames/slow-${i}.png`));
+    const odd = await pixels.video(frames);
+    assert.deepEqual(odd.times, [0.25, 1]);
+    assert.deepEqual(await pixels.videoGrid(frames), { grid: odd.grid, times: odd.times });
+  });
+
   it('repeats the last of an odd number of pictures', async () => {
     const frames = [0, 1, 2].map((i) => goldenPath(`video/frames/slow-${i}.png`));
     const odd = await pixelsWith({}).video(frames);
     const even = await pixelsWith({}).video([...frames, frames[2]!]);
     assert.deepEqual(odd.grid, [2, 4, 4]);
     assert.deepEqual(odd.pixelValues, even.pixelValues);
-    assert.deepEqual(await pixelsWith({}).videoGrid(frames), odd.grid);
+    assert.deepEqual((await pixelsWith({}).videoGrid(frames)).grid, odd.grid);
   });
 
   it('names a video that is missing, cut short or none, and frames that do not fit', async () => {

@@ -1,0 +1,30 @@
+import { roundDecimals } from '../round.ts';
+
+/** A video as chat templates write it, with its marks where they write those. */
+const written = /<\|vision_start\|><\|video_pad\|><\|vision_end\|>|<\|video_pad\|>/g;
+
+/**
+ * Writes videos of a rendered conversation as frames that stand apart: each has marks of its own, behind its time.
+ *
+ * A time is in the text before it is tokenised, since it may share a token with what stands before it. Places of more
+ * videos than there are times are left as they are.
+ *
+ * @param times seconds of the frames of each video, in the order of the text
+ * @see `Qwen3VLProcessor` of transformers 4.57, and vLLM. Later releases of transformers keep the template's own marks
+ *   around all frames, which the models were not trained with
+ */
+export function writeFrameTimes(text: string, times: readonly (readonly number[])[]): string {
+  let video = 0;
+  return text.replace(written, (place) => {
+    const seconds = times[video++];
+    if (seconds === undefined) return place;
+    return seconds.map((each) => `<${tenths(each)} seconds>${frame}`).join('');
+  });
+}
+
+const frame = '<|vision_start|><|video_pad|><|vision_end|>';
+
+/** A number to one decimal, as Python writes it. */
+function tenths(value: number): string {
+  return roundDecimals(value, 1).toFixed(1);
+}

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
+import type { Grid } from '../../src/model/batch.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { patchValues } from '../../src/tensor/patch-levels.ts';
+import { writeFrameTimes } from '../../src/text/frame-times.ts';
+import { VisionProcessor } from '../../src/vision/processor.ts';
+import { sampleTimedFrames, timedFrameSize } from '../../src/vision/timed-frames.ts';
+import { pairTimes } from '../../src/vision/video-rules.ts';
+import { assertClose } from '../support/assert-close.ts';
+import { loadGoldenModel, type GoldenModel } from '../support/golden-model.ts';
+import {
+  assertGoldenLogProbs,
+  assertGoldenVideos,
+  videoSample,
+  type GoldenVideos,
+} from '../support/golden-video.ts';
+import { goldenJson, goldenPath } from '../support/golden.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+
+/** `size` of the file of a video processor. */
+interface Size {
+  readonly shortest_edge: number;
+  readonly longest_edge: number;
+}
+
+interface Case extends GoldenVideos {
+  readonly name: string;
+  readonly content: readonly { readonly type: string; readonly text?: string }[];
+  readonly videos: readonly (readonly string[])[];
+  readonly fps: number;
+  readonly size: Size;
+  readonly grids: readonly Grid[];
+}
+
+interface Golden {
+  readonly cases: readonly Case[];
+  readonly resized: Case;
+  readonly sampling: readonly {
+    readonly total: number;
+    readonly fps: number;
+    readonly wanted: number;
+    readonly indices: readonly number[];
+    readonly times: readonly string[];
+  }[];
+  readonly sizes: readonly {
+    readonly frames: number;
+    readonly height: number;
+    readonly width: number;
+    readonly size: Size;
+    readonly resized: readonly [height: number, width: number];
+  }[];
+}
+
+const TOKENIZER = ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json'];
+
+/** The file of a video processor of this size. */
+function processorFile(size: Size, patchSize: number): string {
+  const half = [0.5, 0.5, 0.5];
+  const type = { video_processor_type: 'Qwen3VLVideoProcessor', patch_size: patchSize };
+  return JSON.stringify({ ...type, size, image_mean: half, image_std: half });
+}
+
+describe("Qwen3-VL's videos against transformers", () => {
+  const golden = goldenJson('video/qwen3-vl.json') as Golden;
+  let device: Device;
+  let model: GoldenModel;
+  let policy: Policy;
+  before(async () => {
+    device = openDevice({ threads: 1 });
+    model = await loadGoldenModel('video/qwen3-vl');
+    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
+  });
+  after(() => {
+    policy[Symbol.dispose]();
+    device[Symbol.dispose]();
+  });
+
+  const sampleOf = ({ content, size, ...media }: Case): ReturnType<typeof videoSample> => {
+    using directory = new TemporaryDirectory();
+    for (const name of TOKENIZER) {
+      copyFileSync(goldenPath(`micro-vl/${name}`), join(directory.path, name));
+    }
+    directory.write('preprocessor_config.json', '{}');
+    directory.write('video_preprocessor_config.json', processorFile(size, 14));
+    const prompt = content.map(({ text }) => text ?? '<video>').join('');
+    return videoSample(model, directory.path, prompt, media);
+  };
+
+  for (const one of golden.cases) {
+    it(`gives case ${one.name} the same tokens, positions, pixels and log-probabilities`, async () => {
+      const sample = await sampleOf(one);
+      assertGoldenVideos(sample, one.grids, one);
+      await assertGoldenLogProbs(policy, sample, one);
+    });
+  }
+
+  it('resizes frames to the same sizes, with levels that torchvision rounds to a neighbour at most', async () => {
+    const { resized } = golden;
+    const sample = await sampleOf(resized);
+    assert.deepEqual(sample.grids, resized.grids);
+    assert.deepEqual([...sample.tokenIds], resized.prompt_ids);
+    const { data } = patchValues([sample.pixelValues!])!;
+    const { at, values, sum } = resized.pixels;
+    const level = 1 / 127.5;
+    const found = Float32Array.from(at, (i) => data[i]!);
+    assertClose(found, values, { atol: level + 1e-6 });
+    const total = data.reduce((all, value) => all + value, 0);
+    assertClose([total / data.length], [sum / data.length], { atol: level / 1000 });
+    await assertGoldenLogProbs(policy, sample, resized);
+  });
+
+  it('takes the same frames, at the same times', () => {
+    for (const { total, fps, wanted, indices, times } of golden.sampling) {
+      const bounds = { minFrames: 4, maxFrames: 768 };
+      const found = sampleTimedFrames(total, fps, wanted, bounds).indices;
+      assert.deepEqual(found, indices, `${total} frames`);
+      const text = writeFrameTimes('<|video_pad|>', [pairTimes(found, fps)]);
+      assert.deepEqual(text.match(/<[\d.]+ seconds>/g), times);
+    }
+  });
+
+  it('gives frames the same sizes', () => {
+    for (const { frames, height, width, size, resized } of golden.sizes) {
+      using directory = new TemporaryDirectory();
+      directory.write('video_preprocessor_config.json', processorFile(size, 16));
+      const { settings } = VisionProcessor.load(directory.path, 'video');
+      const open = { minPixels: null, maxPixels: null };
+      const found = timedFrameSize({ width, height }, frames, settings, open);
+      assert.deepEqual([found.height, found.width], resized, `${frames} of ${width}x${height}`);
+    }
+  });
+});
