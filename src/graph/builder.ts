@@ -50,6 +50,24 @@ export class GraphBuilder extends ElementwiseBuilder {
     return this.reshape(this.gemm(rows, weight, options), [...lead, weight.shape[0]!]);
   }
 
+  /**
+   * Each row of `x [N, in]` times its group's weight, `[in, out]`, or `[out, in]` if `transB`.
+   *
+   * Rows of a group stand together, groups in order; `counts i64 [E]` are their numbers of rows, which may be 0.
+   */
+  groupedProduct(
+    x: Value,
+    counts: Value,
+    weights: readonly Value[],
+    { transB = false } = {},
+  ): Value {
+    return this.one('groupedProduct', [x, counts, ...weights], { transB });
+  }
+  /** The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each. */
+  groupedOuterProduct(a: Value, b: Value, counts: Value): readonly Value[] {
+    return this.apply('groupedOuterProduct', [a, b, counts], {});
+  }
+
   transpose(x: Value, perm: readonly number[]): Value {
     const axes = perm.map((axis) => axisOf('transpose', axis, x.shape.length));
     if (axes.length === x.shape.length && axes.every((axis, i) => axis === i)) return x;

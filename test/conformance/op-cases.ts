@@ -129,6 +129,13 @@ const index = (shape: Dim[], symbol: string): CaseInput => ({
   draw: below(symbol),
 });
 
+/** Numbers of rows of three groups that have `A` together, the second none. */
+const someRows: CaseInput = {
+  dtype: 'i64',
+  shape: [3],
+  draw: (_rng, _shape, { A: rows }) => [Math.ceil(rows! / 2), 0, Math.floor(rows! / 2)],
+};
+
 /** Two trees of a prompt of two tokens and responses of one and two, their rows from the last to the first. */
 const twoTrees: Readonly<Record<'order' | 'sees' | 'seenBy', CaseInput>> = {
   order: { dtype: 'i32', shape: [10], draw: () => [9, 8, 7, 6, 5, 4, 3, 2, 1, 0] },
@@ -242,6 +249,23 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
         build: (g, { a, b, c }) => [g.gemm(a!, b!, { transA, transB, alpha: 0.5, c: c! })],
       })),
     ),
+  ],
+  groupedProduct: [false, true].map((transB) => ({
+    inputs: {
+      x: { shape: ['A', 'C'] },
+      counts: someRows,
+      ...Object.fromEntries(
+        ['u', 'v', 'w'].map((name) => [name, { shape: transB ? ['D', 'C'] : ['C', 'D'] }]),
+      ),
+    },
+    build: (g, { x, counts, u, v, w }) => [g.groupedProduct(x!, counts!, [u!, v!, w!], { transB })],
+  })),
+  groupedOuterProduct: [
+    {
+      inputs: { a: { shape: ['A', 'C'] }, b: { shape: ['A', 'D'] }, counts: someRows },
+      build: (g, { a, b, counts }) => [...g.groupedOuterProduct(a!, b!, counts!)],
+      noGradient: 'it is one',
+    },
   ],
   reduceSum: reduction((g, x, axes, keepDims) => g.reduceSum(x, axes, keepDims)),
   reduceMean: reduction((g, x, axes, keepDims) => g.reduceMean(x, axes, keepDims)),

@@ -20,6 +20,8 @@ const accumulating: ReadonlySet<OpName> = new Set<OpName>([
   'cumSum',
   'drawTokens',
   'gemm',
+  'groupedOuterProduct',
+  'groupedProduct',
   'logSoftmax',
   'matMul',
   'packedAttention',

@@ -26,7 +26,8 @@ function lastTwo(shape: readonly Dim[], transposed: boolean): [Dim, Dim] {
   return transposed ? [columns, rows] : [rows, columns];
 }
 
-function multiply(a: NdArray, b: NdArray, attributes: ProductAttributes): NdArray {
+/** Alpha times the product of two batches of matrices. */
+export function multiply(a: NdArray, b: NdArray, attributes: ProductAttributes): NdArray {
   const { transA, transB, alpha, to = a.dtype } = attributes;
   const [m, k] = lastTwo(a.shape, transA) as [number, number];
   const n = lastTwo(b.shape, transB)[1] as number;

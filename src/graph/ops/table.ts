@@ -4,6 +4,7 @@ import { attention, type AttentionAttributes } from './attention.ts';
 import { cachedAttention, type CachedAttentionAttributes } from './cached-attention.ts';
 import { draw, type DrawAttributes } from './draw.ts';
 import { elementwise, type ElementwiseAttributes } from './elementwise.ts';
+import { grouped, type GroupedAttributes } from './grouped.ts';
 import { indexing, type IndexingAttributes } from './indexing.ts';
 import { linalg, type LinalgAttributes } from './linalg.ts';
 import { movement, type MovementAttributes } from './movement.ts';
@@ -20,6 +21,7 @@ export interface OpAttributes
   extends
     ElementwiseAttributes,
     LinalgAttributes,
+    GroupedAttributes,
     ReductionAttributes,
     MovementAttributes,
     IndexingAttributes,
@@ -39,6 +41,7 @@ export type OpName = keyof OpAttributes;
 export const ops: OpFamily<OpAttributes> = {
   ...elementwise,
   ...linalg,
+  ...grouped,
   ...reduce,
   ...movement,
   ...indexing,

@@ -40,6 +40,8 @@ const ofOp: Partial<Readonly<Record<OpName, (node: SizedNode) => Partial<Work>>>
   size: () => ({}),
   matMul: productWork,
   gemm: productWork,
+  groupedProduct: groupedWork,
+  groupedOuterProduct: outerWork,
   exp: elementsWork,
   log: elementsWork,
   sigmoid: elementsWork,
@@ -86,6 +88,20 @@ function productWork({ attributes, inputs, outputs }: SizedNode): Partial<Work> 
   const operations = 2 * sizeOf(outputs[0]!.shape) * inner;
   const kind = a.shape.length > 2 && b.shape.length > 2 ? 'batched' : 'products';
   return { [kind]: operations, operands: trafficOf(inputs, outputs) };
+}
+
+/** A product by the weights of groups; those of groups without rows are not read. */
+function groupedWork({ inputs, outputs }: SizedNode): Partial<Work> {
+  const [x, , ...weights] = inputs;
+  const [rows, inner] = x!.shape as [number, number];
+  const read = weights.slice(0, rows);
+  const operations = 2 * sizeOf(outputs[0]!.shape) * inner;
+  return { products: operations, operands: trafficOf([x!], read, outputs) };
+}
+
+function outerWork({ inputs, outputs }: SizedNode): Partial<Work> {
+  const operations = 2 * sizeOf(inputs[0]!.shape) * inputs[1]!.shape[1]!;
+  return { products: operations, operands: trafficOf(inputs, outputs) };
 }
 
 function elementsWork({ inputs, outputs }: SizedNode): Partial<Work> {
