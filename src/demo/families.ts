@@ -221,6 +221,20 @@ const textModel =
     tie_word_embeddings: size.tieWordEmbeddings,
   });
 
+/** Experts of which two together are as wide as the dense model's MLP. */
+function qwen3Moe(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+  const own = { architectures: ['Qwen3MoeForCausalLM'], model_type: 'qwen3_moe' };
+  return {
+    ...textModel(own)(size, bpe, dtype),
+    decoder_sparse_step: 1,
+    mlp_only_layers: [],
+    moe_intermediate_size: size.intermediateSize / 2,
+    norm_topk_prob: true,
+    num_experts: 8,
+    num_experts_per_tok: 2,
+  };
+}
+
 const qwen2Processor: Json = {
   min_pixels: 56 * 56,
   max_pixels: 64 * 28 * 28,
@@ -263,6 +277,7 @@ export const familyFiles: Readonly<Record<DemoFamily, FamilyFiles>> = {
     preprocessor: null,
     pictureSize: 112,
   },
+  'qwen3-moe': { config: qwen3Moe, preprocessor: null, pictureSize: 112 },
   llama: {
     config: textModel({
       architectures: ['LlamaForCausalLM'],

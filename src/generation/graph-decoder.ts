@@ -1,12 +1,12 @@
 import type { Program, View, Views, Workspace } from '../device/device.ts';
 import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
-import { sharedByAdapters } from '../model/adapters/adapter.ts';
+import { sharedByLayers } from '../model/adapters/adapter.ts';
 import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
+import { decoderLayers } from '../model/decoder-layers.ts';
 import { architectureOf } from '../model/families.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
-import { layerNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
 import { inverseTemperatureOf, type Draw, type HeadOutputs } from './sampler.ts';
@@ -71,8 +71,8 @@ export class GraphDecoder implements StepDecoder {
     this.#write = compile(cacheWriteGraph(text, options, dtype));
     this.#move = compile(cacheMoveGraph(text, options, dtype));
     const { decodeStep } = architectureOf(config).decoder;
-    this.#layers = sharedByAdapters(layerNames(text.layers), adapters, (own) =>
-      compile(decodeStep(text, capacity, own, dtype)),
+    this.#layers = sharedByLayers(decoderLayers(text), adapters, (layer, own) =>
+      compile(decodeStep(layer, capacity, own, dtype)),
     );
     this.#distribution = compile(distributionGraph(text, dtype));
     this.#workspace = owned.use(device.workspace());

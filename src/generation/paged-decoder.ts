@@ -2,12 +2,12 @@ import type { Program, Recording, View, Views, Workspace } from '../device/devic
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import { sharedByAdapters } from '../model/adapters/adapter.ts';
+import { sharedByLayers } from '../model/adapters/adapter.ts';
+import { decoderLayers, type Layer } from '../model/decoder-layers.ts';
 import { architectureOf } from '../model/families.ts';
 import { logitsGraph } from '../model/heads.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import { generatedRotary } from '../model/rotary.ts';
-import { layerNames } from '../model/weights/modules.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
@@ -119,12 +119,12 @@ export class PagedDecoder implements StepDecoder {
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#enter = compile(enterGraph(text, dtype));
     const { pagedStep } = architectureOf(config).decoder;
-    const layersOf = (names: readonly string[], isLast: boolean): Program[] =>
-      sharedByAdapters(names, adapters, (own) =>
-        compile(pagedStep(text, PAGE_ROWS, isLast, own, dtype)),
+    const stepsOf = (some: readonly Layer<TextConfig>[], isLast: boolean): Program[] =>
+      sharedByLayers(some, adapters, (layer, own) =>
+        compile(pagedStep(layer, PAGE_ROWS, isLast, own, dtype)),
       );
-    const names = layerNames(text.layers);
-    this.#layers = [...layersOf(names.slice(0, -1), false), ...layersOf(names.slice(-1), true)];
+    const layers = decoderLayers(text);
+    this.#layers = [...stepsOf(layers.slice(0, -1), false), ...stepsOf(layers.slice(-1), true)];
     this.#logits = compile(logitsGraph(text, dtype));
     this.#owned = owned.move();
   }

@@ -4,13 +4,14 @@ import { NO_ADAPTERS, type GraphAdapters } from '../model/adapters/adapter.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
+import { decoderLayers } from '../model/decoder-layers.ts';
 import { architectureOf } from '../model/families.ts';
 import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
-import type { ModelConfig } from '../model/model-config.ts';
+import type { ModelConfig, TextConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
-import { layerNames, moduleNames } from '../model/weights/modules.ts';
+import { moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { inverseTemperatureOf, type HeadOutputs, type Sampler, type Sampling } from './sampler.ts';
 
@@ -44,7 +45,7 @@ export class Prefill implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: ModelWeights;
   readonly #embedder: Embedder;
-  readonly #layers: LayerBlocks;
+  readonly #layers: LayerBlocks<TextConfig>;
   readonly #lastLayer: Block;
   readonly #firstToken: Block;
   readonly #workspace: Workspace;
@@ -66,15 +67,17 @@ export class Prefill implements Disposable {
     const form = formFor(device);
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype, form),
+      graph: (text: TextConfig, own: GraphAdapters) =>
+        decoder.prefillLayer(text, false, own, dtype, form),
       ...forwardOnly,
     };
-    const names = layerNames(config.text.layers);
-    const lastAdapters = weights.adapters?.get(names.pop()!) ?? NO_ADAPTERS;
-    this.#layers = new LayerBlocks(device, layer, names, weights);
-    const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype, form);
+    const layers = decoderLayers(config.text);
+    const last = layers.pop()!;
+    this.#layers = new LayerBlocks(device, layer, layers, weights);
+    const lastAdapters = weights.adapters?.get(last.name) ?? NO_ADAPTERS;
+    const lastGraph = decoder.prefillLayer(last.config, true, lastAdapters, dtype, form);
     const untrained = { ...forwardOnly, parameters: [] };
-    this.#lastLayer = new Block(device, last, untrained);
+    this.#lastLayer = new Block(device, lastGraph, untrained);
     this.#firstToken = new Block(device, headGraph(config.text, dtype), untrained);
   }
 

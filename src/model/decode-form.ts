@@ -60,6 +60,11 @@ export class DecodeLayout {
     return this.#g.gemm(weight, inner, { c: addend });
   }
 
+  /** Converts rows `[B, features]` to activations in this form. */
+  ofForm(rows: Value): Value {
+    return this.#form === 'rows' ? rows : this.#g.transpose(rows, [1, 0]);
+  }
+
   /** Converts activations to rows `[B, features]`. */
   toRows(activations: Value): Value {
     return this.#form === 'rows' ? activations : this.#g.transpose(activations, [1, 0]);

@@ -5,6 +5,7 @@ import type { ModelConfig } from './model-config.ts';
 import { qwen2, qwen25Vl } from './qwen2-5-vl/architectures.ts';
 import { qwen2Vl } from './qwen2-vl/architecture.ts';
 import { qwen3 } from './qwen3/architecture.ts';
+import { qwen3Moe } from './qwen3-moe/architecture.ts';
 import { qwen3Vl } from './qwen3-vl/architecture.ts';
 
 /** Every model family there is. */
@@ -14,6 +15,7 @@ export const architectures: readonly Architecture[] = [
   qwen3Vl,
   qwen2,
   qwen3,
+  qwen3Moe,
   llama,
 ];
 

@@ -7,7 +7,10 @@ export interface TextConfig {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Inner width of an MLP; experts have their own. */
   readonly intermediateSize: number;
+  /** Null for a dense model. */
+  readonly experts: ExpertsConfig | null;
   readonly vocabSize: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
@@ -25,6 +28,20 @@ export interface TextConfig {
   /** Tells whether the query and the key of each head are normed before they are rotated. */
   readonly qkNorm: boolean;
   readonly tieWordEmbeddings: boolean;
+}
+
+/** Sizes of the mixtures of experts that stand in place of MLPs. */
+export interface ExpertsConfig {
+  /** Number of experts of a layer. */
+  readonly count: number;
+  /** Number of experts that a token goes to. */
+  readonly perToken: number;
+  /** Inner width of an expert. */
+  readonly intermediateSize: number;
+  /** Tells whether the weights of a token's experts are divided by their sum. */
+  readonly isRenormed: boolean;
+  /** Layers that have an MLP all the same. */
+  readonly denseLayers: readonly number[];
 }
 
 /** The vision tower's sizes. */

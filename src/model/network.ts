@@ -5,16 +5,17 @@ import type { GraphAdapters, PlacedAdapter } from './adapters/adapter.ts';
 import type { HeadKind } from './architecture.ts';
 import type { PackedBatch } from './batch.ts';
 import type { Saved } from './block.ts';
+import { decoderLayers } from './decoder-layers.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { architectureOf } from './families.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
-import type { ModelConfig } from './model-config.ts';
+import type { ModelConfig, TextConfig } from './model-config.ts';
 import { modelWeights, type ModelWeights } from './model-weights.ts';
 import { ScoringHead, type RowNumbers } from './scoring-head.ts';
 import { sequenceInputs } from './sequence-inputs.ts';
 import type { AnyArena } from './weights/device-arena.ts';
-import { isVisionModule, layerNames, moduleNames } from './weights/modules.ts';
+import { isVisionModule, moduleNames } from './weights/modules.ts';
 import type { Lease } from './weights/weight-source.ts';
 
 /** Options of a network. */
@@ -66,7 +67,7 @@ export class Network implements Disposable {
   readonly #form: GraphForm;
   readonly #weights: ModelWeights;
   readonly #embedder: Embedder;
-  readonly #layers: LayerBlocks;
+  readonly #layers: LayerBlocks<TextConfig>;
   readonly #head: ScoringHead;
   readonly #workspace: Workspace;
   readonly #turns = new Turns();
@@ -92,11 +93,12 @@ export class Network implements Disposable {
     const save = gradientCheckpointing ? 'inputs' : 'needed';
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.layer(config.text, own, weights.dtype, this.#form),
+      graph: (text: TextConfig, own: GraphAdapters) =>
+        decoder.layer(text, own, weights.dtype, this.#form),
       activations: ['hidden'],
       save,
     } as const;
-    this.#layers = new LayerBlocks(device, layer, layerNames(config.text.layers), weights);
+    this.#layers = new LayerBlocks(device, layer, decoderLayers(config.text), weights);
     this.#head = new ScoringHead(device, config, head, weights, bannedTokens);
     this.#embedder = new Embedder(device, config, weights, { save, isVisionFixed });
   }

@@ -69,12 +69,13 @@ export class VisionTower implements Disposable {
         new Block(device, graph, { parameters: trainedInputs(weights, module), activations, save }),
       );
     const kind = {
-      graph: (own: GraphAdapters) => graphs.block(config, own, dtype, this.#form),
+      graph: (own: VisionConfig, some: GraphAdapters) => graphs.block(own, some, dtype, this.#form),
       activations: ['hidden'],
       save,
     } as const;
     const names = Array.from({ length: config.depth }, (_, i) => visionBlock(i));
-    const blocks = this.#owned.use(new LayerBlocks(device, kind, names, weights));
+    const layers = names.map((name) => ({ name, config }));
+    const blocks = this.#owned.use(new LayerBlocks(device, kind, layers, weights));
     const step = (module: string, block: Block, others: Partial<Step> = {}): Step => ({
       ...{ module, block, input: 'hidden', output: 'output', layer: null, attends: null },
       ...others,

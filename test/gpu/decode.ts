@@ -37,6 +37,7 @@ const config: ModelConfig = {
     vocabSize: 151_936,
     rmsNormEps: 1e-6,
     ropeTheta: 1e6,
+    experts: null,
     ropeScaling: null,
     mropeSection: null,
     mropeLayout: 'sections',

@@ -30,6 +30,7 @@ const config: TextConfig = {
   vocabSize: 151936,
   rmsNormEps: 1e-6,
   ropeTheta: 1e6,
+  experts: null,
   ropeScaling: null,
   mropeSection: [16, 24, 24],
   mropeLayout: 'sections',

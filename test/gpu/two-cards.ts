@@ -49,6 +49,7 @@ function modelOf(name: keyof typeof shapes): ModelConfig {
     vocabSize: 151936,
     rmsNormEps: 1e-6,
     ropeTheta: 1e6,
+    experts: null,
     ropeScaling: null,
     mropeSection: [half / 4, (half * 3) / 8, (half * 3) / 8],
     mropeLayout: 'sections',

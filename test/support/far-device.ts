@@ -32,7 +32,7 @@ interface Given {
  * is NaN here from then on.
  */
 export class FarDevice implements Device {
-  readonly name = 'far';
+  readonly name: string = 'far';
   readonly computeDTypes;
   readonly host = null;
   readonly isAddressable = true;

@@ -133,11 +133,24 @@ describe('trainingFlops and flopsUtilization', () => {
     kvHeads: 1,
     headDim: 1,
     intermediateSize: 4,
+    experts: null,
   };
 
   it('count six operations per weight and token, and attention by squared length', () => {
     // weights (3·2·4 + 2·(2·2·1 + 2·1·1))·3 + 2·5·2 = 128; 6·128·5 + 12·1·2·3·(4 + 9)
     assert.equal(trainingFlops(sizes, [2, 3]), 3840 + 936);
+  });
+
+  it('count the weights of a mixture that a token meets', () => {
+    const experts = {
+      count: 5,
+      perToken: 2,
+      intermediateSize: 3,
+      isRenormed: true,
+      denseLayers: [0],
+    };
+    // The MLP 3·2·4, and twice two experts 3·2·3 with a router 2·5: 24 + 2·(2·18 + 10) = 116 in place of 72.
+    assert.equal(trainingFlops({ ...sizes, experts }, [2, 3]), 6 * (128 - 72 + 116) * 5 + 936);
   });
 
   it('compare with the peak of the card by the name it is sold under, an H200 being no H20', () => {

@@ -1,4 +1,5 @@
 /** Model FLOPs utilization: what training a decoder costs, against the peak of the cards that do it. */
+import type { ExpertsConfig } from '../../../src/model/model-config.ts';
 import type { Metrics, PhaseSeconds } from '../../../src/metrics.ts';
 import type { StepContext } from '../context.ts';
 
@@ -32,24 +33,34 @@ export interface DecoderSizes {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly intermediateSize: number;
+  /** Null for a dense decoder. */
+  readonly experts: ExpertsConfig | null;
 }
 
 /**
- * Floating-point operations of one forward and backward pass of a dense decoder over packed sequences:
- * six per weight and token, and attention by the squares of the lengths. The vision tower is not
+ * Floating-point operations of one forward and backward pass of a decoder over packed sequences:
+ * six per token and weight that it meets, and attention by the squares of the lengths. The vision tower is not
  * counted.
  *
  * @param lengths tokens of each sequence, prompt and response
  * @see EasyR1's FLOPs counter, spec of `perf/mfu_actor`
  */
 export function trainingFlops(sizes: DecoderSizes, lengths: readonly number[]): number {
-  const { hiddenSize, vocabSize, layers, heads, kvHeads, headDim, intermediateSize } = sizes;
+  const { hiddenSize, vocabSize, layers, heads, kvHeads, headDim } = sizes;
   const attention = hiddenSize * (2 * heads * headDim + 2 * kvHeads * headDim);
-  const weights =
-    (3 * hiddenSize * intermediateSize + attention) * layers + 2 * vocabSize * hiddenSize;
+  const weights = attention * layers + mlpWeights(sizes) + 2 * vocabSize * hiddenSize;
   const tokens = lengths.reduce((total, length) => total + length, 0);
   const squares = lengths.reduce((total, length) => total + length ** 2, 0);
   return 6 * weights * tokens + 12 * headDim * heads * layers * squares;
+}
+
+/** Weights of the MLPs of all layers that a token meets: those of its experts and of the router, in a mixture. */
+function mlpWeights({ hiddenSize, intermediateSize, layers, experts }: DecoderSizes): number {
+  const dense = 3 * hiddenSize * intermediateSize;
+  if (experts === null) return dense * layers;
+  const { count, perToken, intermediateSize: inner, denseLayers } = experts;
+  const sparse = hiddenSize * (3 * inner * perToken + count);
+  return sparse * (layers - denseLayers.length) + dense * denseLayers.length;
 }
 
 /**

@@ -1,13 +1,13 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
-import { sharedByAdapters } from '../../model/adapters/adapter.ts';
+import { sharedByLayers } from '../../model/adapters/adapter.ts';
 import type { DecodeGraph } from '../../model/architecture.ts';
+import { decoderLayers } from '../../model/decoder-layers.ts';
 import { architectureOf } from '../../model/families.ts';
 import type { ModelConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
 import type { ModelWeights } from '../../model/model-weights.ts';
-import { layerNames } from '../../model/weights/modules.ts';
 import type { DecoderWeights } from '../decoder-weights.ts';
 import { reshaped } from '../../tensor/tensor.ts';
 
@@ -66,9 +66,9 @@ export class DecodeBlocks implements Disposable {
 
   /** The program of each layer. */
   #compileLayers(graphOf: DecodeGraph): Program[] {
-    const { layers, adapters } = this.#weights;
-    return sharedByAdapters(layerNames(layers.length), adapters, (own) =>
-      this.#compile(graphOf(this.#config.text, this.#form, own)),
+    const { adapters } = this.#weights;
+    return sharedByLayers(decoderLayers(this.#config.text), adapters, (text, own) =>
+      this.#compile(graphOf(text, this.#form, own)),
     );
   }
 

@@ -2,6 +2,7 @@ import { keyOf, Rng } from '../../rng.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Arena } from '../weights/arena.ts';
 import type { AnyArena } from '../weights/device-arena.ts';
+import type { Layer } from '../decoder-layers.ts';
 import type { Module, Modules, Product, WeightInput, WeightInputs } from '../weights/modules.ts';
 
 /** Size of low-rank adapters, and the linear modules that have them. Plain data. */
@@ -71,18 +72,19 @@ export function moduleAdapters(
   return { ...adapters, inputs };
 }
 
-/** Makes a value for each layer of a stack; layers with like adapters share one. */
-export function sharedByAdapters<T extends object>(
-  layers: readonly string[],
+/** Makes a value for each layer of a stack; layers of one config with like adapters share one. */
+export function sharedByLayers<C, T extends object>(
+  layers: readonly Layer<C>[],
   adapters: Modules<ModuleAdapters> | null,
-  make: (adapters: ModuleAdapters | undefined, layer: string) => T,
+  make: (config: C, adapters: ModuleAdapters | undefined, name: string) => T,
 ): T[] {
-  const made = new Map<string, T>();
-  return layers.map((layer) => {
-    const own = adapters?.get(layer);
+  const made = new Map<C, Map<string, T>>();
+  return layers.map(({ name, config }) => {
+    const own = adapters?.get(name);
     const key = own?.modules.join() ?? '';
-    const value = made.get(key) ?? make(own, layer);
-    made.set(key, value);
+    const alike = made.get(config) ?? new Map<string, T>();
+    const value = alike.get(key) ?? make(config, own, name);
+    made.set(config, alike.set(key, value));
     return value;
   });
 }

@@ -3,6 +3,7 @@ import * as t from 'io-ts';
 import { nearestOf } from '../../check/nearest.ts';
 import { CxmindError } from '../../errors.ts';
 import type { Architecture } from '../architecture.ts';
+import { expertKey } from '../decoder/experts-config.ts';
 import { architectureOf, architectures } from '../families.ts';
 import type { ModelConfig } from '../model-config.ts';
 import type { JsonObject } from './companions.ts';
@@ -33,22 +34,19 @@ function scoringNames({ valueName }: Architecture): readonly string[] {
   return [valueName, valueName.replace('ForTokenClassification', 'ForSequenceClassification')];
 }
 
-/** Keys of transformers' mixtures of experts that say how many there are. */
-const expertKeys = ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'];
-
-/** @throws CHECKPOINT_INVALID for a mixture of experts, naming the key and what to take instead */
+/** @throws CHECKPOINT_INVALID for an unknown mixture of experts, naming the key and what to take instead */
 function refuseExperts(value: unknown, file: string, names: readonly string[]): void {
   if (!isObject(value)) return;
   const { text_config: nested } = value;
   for (const part of [value, ...(isObject(nested) ? [nested] : [])]) {
-    const key = expertKeys.find((one) => typeof part[one] === 'number' && part[one] > 1);
+    const key = expertKey(part);
     if (key === undefined) continue;
     const field = part === value ? key : `text_config.${key}`;
-    const dense = architectures.map(({ name }) => name).join(', ');
+    const supported = architectures.map(({ name }) => name).join(', ');
     throw new CxmindError(
       'CHECKPOINT_INVALID',
-      `${file}: ${field} ${String(part[key])}: ${names.join(', ')} is a mixture of experts, which is not supported; take a ` +
-        `dense model (${dense}), or ask this one from a server, as a judge of worker.reward.reward_functions`,
+      `${file}: ${field} ${String(part[key])}: ${names.join(', ')} is a mixture of experts that is not supported; take ` +
+        `another model (${supported}), or ask this one from a server, as a judge of worker.reward.reward_functions`,
       { detail: { file, field, got: names } },
     );
   }
@@ -57,13 +55,13 @@ function refuseExperts(value: unknown, file: string, names: readonly string[]): 
 /** The family that a `config.json` names; a critic's may name it as a policy's does. */
 function architectureIn(value: unknown, file: string, role: OverriddenRole): Architecture {
   const { architectures: names } = decodeJson(Head, value, file);
-  refuseExperts(value, file, names);
   const found = architectures.find(
     (one) =>
       names.includes(one.name) ||
       (role === 'critic' && scoringNames(one).some((name) => names.includes(name))),
   );
   if (found !== undefined) return found;
+  refuseExperts(value, file, names);
   const supported = architectures.map(({ name }) => name);
   throw new CxmindError(
     'CHECKPOINT_INVALID',

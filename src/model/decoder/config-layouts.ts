@@ -5,7 +5,8 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * A `config.json` that transformers 4 and 5 read as the same model: `rope_theta` and `rope_scaling` beside version 5's
- * `rope_parameters`, and `tie_word_embeddings` where each of them looks for it.
+ * `rope_parameters`, `num_experts` beside its `num_local_experts`, and `tie_word_embeddings` where each of them looks for
+ * it.
  *
  * Version 4 reads the text model's ties from `text_config` alone, version 5 from either place.
  *
@@ -19,8 +20,9 @@ export function inBothLayouts(file: JsonObject, { text }: ModelConfig): JsonObje
   const isTied = text.tieWordEmbeddings;
   const isNamed = isTied || [file, inner].some((part) => part['tie_word_embeddings'] === true);
   const ties = isNamed ? { tie_word_embeddings: isTied } : {};
-  if (inner === file) return { ...file, ...ties, ...rope };
-  return { ...file, ...ties, text_config: { ...inner, ...ties, ...rope } };
+  const experts = text.experts === null ? {} : { num_experts: text.experts.count };
+  if (inner === file) return { ...file, ...ties, ...experts, ...rope };
+  return { ...file, ...ties, text_config: { ...inner, ...ties, ...experts, ...rope } };
 }
 
 /** The rotary keys of transformers 4, from version 5's section. */

@@ -14,6 +14,7 @@ import {
 } from '../config-fields.ts';
 import type { TextConfig } from '../model-config.ts';
 import { inBothLayouts } from './config-layouts.ts';
+import { Experts, expertKey, expertsConfig } from './experts-config.ts';
 import { Rope, ropeScaling } from './rope-config.ts';
 
 /** The traits of a family's decoder that its `config.json` does not say. */
@@ -27,6 +28,8 @@ export interface DecoderTraits {
   /** Defaults of `rms_norm_eps` and `rope_theta`. */
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
+  /** Tells whether layers have experts. */
+  readonly hasExperts: boolean;
   /** Order of the rotary frequencies of time, height and width; null without vision. */
   readonly mrope: TextConfig['mropeLayout'] | null;
 }
@@ -68,7 +71,6 @@ const Common = t.partial({
   tie_word_embeddings: t.boolean,
   quantization_config: t.unknown,
 });
-const Nested = t.type({ text_config: Text });
 
 /** Number of layers with sliding-window attention, as transformers derives it. */
 function slidingLayers(text: Text): number {
@@ -81,7 +83,7 @@ function slidingLayers(text: Text): number {
 
 function textConfig(
   text: Text,
-  tieWordEmbeddings: boolean,
+  { experts, tieWordEmbeddings }: Pick<TextConfig, 'experts' | 'tieWordEmbeddings'>,
   traits: DecoderTraits,
   checks: Checks,
 ): TextConfig {
@@ -127,6 +129,7 @@ function textConfig(
     kvHeads,
     headDim,
     intermediateSize: text.intermediate_size,
+    experts,
     vocabSize: text.vocab_size,
     rmsNormEps: text.rms_norm_eps ?? traits.rmsNormEps,
     ropeTheta: rope.rope_theta ?? text.rope_theta ?? traits.ropeTheta,
@@ -166,6 +169,16 @@ function checkTextFeatures(text: Text, { qkvBias }: DecoderTraits, checks: Check
   );
 }
 
+/** Refuses experts of a family that has none. */
+function withoutExperts(text: Readonly<Record<string, unknown>>, checks: Checks): null {
+  const key = expertKey(text);
+  checks.that(
+    key === undefined,
+    `${key} ${String(text[key!])} is not supported by this architecture`,
+  );
+  return null;
+}
+
 /** The decoder of a `config.json`, and the dtype that the file states. */
 interface DecodedText {
   readonly text: TextConfig;
@@ -186,23 +199,29 @@ export function decodeText(
 ): DecodedText {
   const common = decodeJson(Common, value, file);
   const isNested = typeof value === 'object' && value !== null && 'text_config' in value;
-  const text = isNested
-    ? decodeJson(Nested, value, file).text_config
-    : decodeJson(Text, value, file);
+  const section = <C extends t.Mixed>(codec: C): t.TypeOf<C> =>
+    isNested
+      ? decodeJson(t.type({ text_config: codec }), value, file).text_config
+      : decodeJson(codec, value, file);
+  const text = section(Text);
   const isTied = common.tie_word_embeddings === true || text.tie_word_embeddings === true;
   checks.that(
     common.quantization_config == null,
     'quantization_config is not supported: weights have to be stored as f32, f16 or bf16',
   );
+  const experts = traits.hasExperts
+    ? expertsConfig(section(Experts), text.num_hidden_layers, checks)
+    : withoutExperts(section(t.UnknownRecord), checks);
   return {
-    text: textConfig(text, isTied, traits, checks),
+    text: textConfig(text, { experts, tieWordEmbeddings: isTied }, traits, checks),
     torchDtype: common.torch_dtype ?? common.dtype ?? null,
   };
 }
 
 /** Paths of the text model's keys in a `config.json`, flat or nested, and of those common to all models. */
-export function textPaths(isNested: boolean): string[] {
-  const text = propsOf(Text).flatMap((key) =>
+export function textPaths(isNested: boolean, { hasExperts }: DecoderTraits): string[] {
+  const keys = [...propsOf(Text), ...(hasExperts ? propsOf(Experts) : [])];
+  const text = keys.flatMap((key) =>
     key === 'rope_scaling' || key === 'rope_parameters' ? under(key, propsOf(Rope)) : [key],
   );
   return ['architectures', ...propsOf(Common), ...(isNested ? under('text_config', text) : text)];
@@ -217,7 +236,7 @@ export function textFormat(architecture: string, traits: DecoderTraits): ConfigF
       checks.finish();
       return { architecture, ...decoded, vision: null, tokens: null };
     },
-    readPaths: textPaths,
+    readPaths: (isNested) => textPaths(isNested, traits),
     inBothLayouts,
   };
 }

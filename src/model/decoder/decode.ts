@@ -8,9 +8,10 @@ import { scoreScaleOf } from '../attention.ts';
 import { DecodeLayout, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
-import { finishParameters } from './layer.ts';
+import { mlpParameters, outputParameters } from './layer.ts';
+import { mixture } from './mixture.ts';
 import { normedHeads, projectionWeights } from './projection.ts';
-import { layerProducts } from './weight-names.ts';
+import { attentionProducts, mlpProducts } from './weight-names.ts';
 
 /**
  * The first part of a decoding layer: query, key and value of one token of each sequence, before rotation.
@@ -32,7 +33,7 @@ export function decodeProjectGraph(
     ? g.input('qkvBias', dtype, layout.perFeature(qkvWeight.shape[0] as number))
     : undefined;
   const normed = g.rmsNorm(layout.toRows(hidden), inputNorm, config.rmsNormEps);
-  const { qkv: product } = layerProducts(config);
+  const { qkv: product } = attentionProducts(config);
   const added = adapterProduct(g, product, adapters, layout.adapters(normed, 'rows'));
   const biased = layout.ofRows(qkvWeight, normed, qkvBias);
   const qkv = layout.toRows(added === undefined ? biased : g.add(biased, added));
@@ -41,7 +42,7 @@ export function decodeProjectGraph(
 }
 
 /**
- * The rest of a decoding layer: attention over the cache, and the gated MLP.
+ * The rest of a decoding layer: attention over the cache, and the gated MLP or the experts.
  *
  * Inputs: `hidden` in the given form, `query [B·K, H/K, d + 1]`, rotated, by its groups, whose last feature
  * is 1 for the bias that the cache's keys have; the cache's `keys [B·K, C, d + 1]` and `values [B·K, C, d]`;
@@ -61,15 +62,11 @@ export function decodeAttendGraph(
   const query = g.input('query', dtype, [groups, heads / kvHeads, headDim + 1]);
   const keys = g.input('keys', dtype, [groups, 'C', headDim + 1]);
   const values = g.input('values', dtype, [groups, 'C', headDim]);
-  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(
-    g,
-    config,
-    dtype,
-  );
+  const { outputWeight, postNorm } = outputParameters(g, config, dtype);
   const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config), to: 'f32' });
   const weights = g.cast(g.softmax(scores, -1), dtype);
   const attended = g.reshape(g.matMul(weights, values), ['B', heads * headDim]);
-  const products = layerProducts(config);
+  const { output } = attentionProducts(config);
   // The adapters' part joins a product's addend, so that the product adds both.
   const adapted = (product: Product, form: AdapterForm, addend?: Value): Value | undefined => {
     const added = adapterProduct(g, product, adapters, form);
@@ -77,12 +74,18 @@ export function decodeAttendGraph(
   };
   const ofRows = (product: Product, weight: Value, rows: Value, addend?: Value): Value =>
     layout.ofRows(weight, rows, adapted(product, layout.adapters(rows, 'rows'), addend));
-  const residual = ofRows(products.output, outputWeight, attended, hidden);
+  const residual = ofRows(output, outputWeight, attended, hidden);
   const normed = g.rmsNorm(layout.toRows(residual), postNorm, rmsNormEps);
-  const gate = g.silu(ofRows(products.gate, gateWeight, normed));
-  const up = ofRows(products.up, upWeight, normed);
-  const gated = g.mul(gate, up);
-  const addend = adapted(products.down, layout.adapters(gated), residual)!;
+  if (config.experts !== null) {
+    const outputs = mixture(g, normed, config, config.experts, adapters);
+    g.output('output', g.add(residual, layout.ofForm(outputs)));
+    return g.build();
+  }
+  const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, dtype);
+  const { gate, up, down } = mlpProducts(config);
+  const activated = g.silu(ofRows(gate, gateWeight, normed));
+  const gated = g.mul(activated, ofRows(up, upWeight, normed));
+  const addend = adapted(down, layout.adapters(gated), residual)!;
   g.output('output', layout.product(downWeight, gated, addend));
   return g.build();
 }

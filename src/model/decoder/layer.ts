@@ -8,15 +8,26 @@ import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
+import { mixture } from './mixture.ts';
 import { projection } from './projection.ts';
-import { layerProducts } from './weight-names.ts';
+import { attentionProducts, mlpProducts } from './weight-names.ts';
 
-/** Declares the parameters of a layer behind its attention as inputs. */
-export function finishParameters(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
-  const { hiddenSize, heads, headDim, intermediateSize } = config;
+/** Declares the parameters of a layer between its attention and its MLP as inputs. */
+export function outputParameters(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
+  const { hiddenSize, heads, headDim } = config;
   return {
     outputWeight: g.input('outputWeight', dtype, [hiddenSize, heads * headDim]),
     postNorm: g.input('postNorm', dtype, [hiddenSize]),
+  };
+}
+
+/** Declares the parameters of a gated MLP as inputs. */
+export function mlpParameters(
+  g: GraphBuilder,
+  { hiddenSize, intermediateSize }: TextConfig,
+  dtype: FloatDType,
+) {
+  return {
     gateWeight: g.input('gateWeight', dtype, [intermediateSize, hiddenSize]),
     upWeight: g.input('upWeight', dtype, [intermediateSize, hiddenSize]),
     downWeight: g.input('downWeight', dtype, [hiddenSize, intermediateSize]),
@@ -47,7 +58,28 @@ function layerAttention(
   return { g, hidden, ...attention(g, qkv, rotary, segments, config) };
 }
 
-/** The second half of a layer for some of its rows: the residual plus attention, then the gated MLP. */
+/** A product of a layer with its adapters. */
+const project = (
+  g: GraphBuilder,
+  product: Product,
+  adapters: GraphAdapters,
+  x: Value,
+  weight: Value,
+): Value => withAdapters(g, product, adapters, x, g.linear(x, weight));
+
+/** The gated MLP of a dense layer, or the experts in its place. */
+function mlp(g: GraphBuilder, x: Value, config: TextConfig, adapters: GraphAdapters): Value {
+  if (config.experts !== null) return mixture(g, x, config, config.experts, adapters);
+  const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, x.dtype as FloatDType);
+  const { gate, up, down } = mlpProducts(config);
+  const gated = g.mul(
+    g.silu(project(g, gate, adapters, x, gateWeight)),
+    project(g, up, adapters, x, upWeight),
+  );
+  return project(g, down, adapters, gated, downWeight);
+}
+
+/** The second half of a layer for some of its rows: the residual plus attention, then the MLP or the experts. */
 export function finishLayer(
   g: GraphBuilder,
   hidden: Value,
@@ -56,18 +88,11 @@ export function finishLayer(
   adapters: GraphAdapters,
 ): Value {
   const dtype = hidden.dtype as FloatDType;
-  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(
-    g,
-    config,
-    dtype,
-  );
-  const { output, gate, up, down } = layerProducts(config);
-  const project = (product: Product, x: Value, weight: Value): Value =>
-    withAdapters(g, product, adapters, x, g.linear(x, weight));
-  const residual = g.add(hidden, project(output, attended, outputWeight));
+  const { outputWeight, postNorm } = outputParameters(g, config, dtype);
+  const { output } = attentionProducts(config);
+  const residual = g.add(hidden, project(g, output, adapters, attended, outputWeight));
   const normed = g.rmsNorm(residual, postNorm, config.rmsNormEps);
-  const gated = g.mul(g.silu(project(gate, normed, gateWeight)), project(up, normed, upWeight));
-  return g.add(residual, project(down, gated, downWeight));
+  return g.add(residual, mlp(g, normed, config, adapters));
 }
 
 /**

@@ -4,7 +4,7 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapters/adapted-product.ts';
 import type { GraphAdapters } from '../adapters/adapter.ts';
 import type { TextConfig } from '../model-config.ts';
-import { layerProducts } from './weight-names.ts';
+import { attentionProducts } from './weight-names.ts';
 
 /** Declares the norm and the weight of a layer's queries, keys and values as inputs. */
 export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
@@ -27,7 +27,7 @@ export function projection(
   const product = g.linear(normed, weights.qkvWeight);
   // Adding the bias apart takes less time than Gemm's addend, which ONNX Runtime first spreads over the output.
   const biased = bias === undefined ? product : g.add(product, bias);
-  const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
+  const qkv = withAdapters(g, attentionProducts(config).qkv, adapters, normed, biased);
   return normedHeads(g, qkv, config);
 }
 
@@ -44,7 +44,7 @@ export function unbiasedProjection(
   const dtype = normed.dtype as FloatDType;
   const product = g.linear(normed, qkvWeightOf(g, config, dtype));
   const bias = projectionBias(g, config, dtype);
-  const { qkv: module } = layerProducts(config);
+  const { qkv: module } = attentionProducts(config);
   if (!config.qkNorm) return { qkv: withAdapters(g, module, adapters, normed, product), bias };
   const biased = bias === undefined ? product : g.add(product, bias);
   const qkv = normedHeads(g, withAdapters(g, module, adapters, normed, biased), config);

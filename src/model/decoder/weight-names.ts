@@ -4,15 +4,27 @@
  */
 import type { HeadKind, WeightNames } from '../architecture.ts';
 import type { ModelConfig, TextConfig } from '../model-config.ts';
-import { moduleNames, productOf, type Module } from '../weights/modules.ts';
+import {
+  moduleNames,
+  productOf,
+  type Module,
+  type Product,
+  type WeightInput,
+} from '../weights/modules.ts';
+import { decoderLayers } from '../decoder-layers.ts';
 import { joined, one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
 
 /** Names of a value model's head, as of transformers' token classifiers. */
 const SCORE = { weight: 'score.weight', bias: 'score.bias' };
 
-/** The parameters of a decoder layer, named without its prefix. */
-function layerInputs(text: TextConfig) {
-  const { hiddenSize: width, intermediateSize: inner, heads, kvHeads, headDim } = text;
+/** The parts of a gated MLP, whose output is `down(silu(gate(x)) * up(x))`. */
+const mlpParts = ['gate', 'up', 'down'] as const;
+export type MlpPart = (typeof mlpParts)[number];
+type MlpProducts = Readonly<Record<MlpPart, Product>>;
+
+/** The parameters of a decoder layer without its MLP, named without the layer's prefix. */
+function attentionInputs(text: TextConfig) {
+  const { hiddenSize: width, heads, kvHeads, headDim } = text;
   const qkv = {
     'self_attn.q_proj': heads * headDim,
     'self_attn.k_proj': kvHeads * headDim,
@@ -28,22 +40,77 @@ function layerInputs(text: TextConfig) {
     }),
     outputWeight: one('self_attn.o_proj.weight', width, heads * headDim),
     postNorm: one('post_attention_layernorm.weight', width),
-    gateWeight: one('mlp.gate_proj.weight', inner, width),
-    upWeight: one('mlp.up_proj.weight', inner, width),
-    downWeight: one('mlp.down_proj.weight', width, inner),
   };
 }
 
-/** The products of a decoder layer. */
-export function layerProducts(text: TextConfig) {
-  const { qkvWeight, outputWeight, gateWeight, upWeight, downWeight } = layerInputs(text);
+/** The weights of a gated MLP. */
+function mlpWeights(module: string, width: number, inner: number) {
   return {
-    qkv: productOf('qkv', qkvWeight),
-    output: productOf('output', outputWeight),
-    gate: productOf('gate', gateWeight),
-    up: productOf('up', upWeight),
-    down: productOf('down', downWeight),
+    gate: one(`${module}.gate_proj.weight`, inner, width),
+    up: one(`${module}.up_proj.weight`, inner, width),
+    down: one(`${module}.down_proj.weight`, width, inner),
   };
+}
+
+/** The weights of each expert of a layer; none in a dense one. */
+function expertWeights({ hiddenSize, experts }: TextConfig) {
+  const { count, intermediateSize } = experts ?? { count: 0, intermediateSize: 0 };
+  return Array.from({ length: count }, (_, expert) =>
+    mlpWeights(`mlp.experts.${expert}`, hiddenSize, intermediateSize),
+  );
+}
+
+/** The input of a layer's graph that has the weight of a part of an MLP, or of an expert. */
+export const mlpInput = (part: MlpPart, expert?: number): string =>
+  expert === undefined ? `${part}Weight` : `${part}Weight.${expert}`;
+
+/** The parameters of a layer's MLP or of its experts, in arena order. */
+function mlpInputs(text: TextConfig): Record<string, WeightInput> {
+  const { hiddenSize: width, intermediateSize: inner, experts } = text;
+  const named = (weights: Record<MlpPart, WeightInput>, expert?: number) =>
+    mlpParts.map((part) => [mlpInput(part, expert), weights[part]] as const);
+  if (experts === null) return Object.fromEntries(named(mlpWeights('mlp', width, inner)));
+  return {
+    routerWeight: one('mlp.gate.weight', experts.count, width),
+    ...Object.fromEntries(expertWeights(text).flatMap(named)),
+  };
+}
+
+/** The products of a layer's attention. */
+export function attentionProducts(text: TextConfig) {
+  const { qkvWeight, outputWeight } = attentionInputs(text);
+  return { qkv: productOf('qkv', qkvWeight), output: productOf('output', outputWeight) };
+}
+
+/** The products of a dense layer's MLP. */
+export function mlpProducts({ hiddenSize, intermediateSize }: TextConfig): MlpProducts {
+  const { gate, up, down } = mlpWeights('mlp', hiddenSize, intermediateSize);
+  return {
+    gate: productOf('gate', gate),
+    up: productOf('up', up),
+    down: productOf('down', down),
+  };
+}
+
+/** The products of each expert of a layer; none in a dense one. */
+export function expertProducts(text: TextConfig): MlpProducts[] {
+  return expertWeights(text).map(({ gate, up, down }, expert) => ({
+    gate: productOf(`gate.${expert}`, gate),
+    up: productOf(`up.${expert}`, up),
+    down: productOf(`down.${expert}`, down),
+  }));
+}
+
+/**
+ * A decoder layer. The router is no product: adapters leave it as it is, so that the experts stay those that the model
+ * was trained to choose.
+ */
+function layerModule(prefix: string, text: TextConfig): Module {
+  const mlps = text.experts === null ? [mlpProducts(text)] : expertProducts(text);
+  return prefixed(prefix, { ...attentionInputs(text), ...mlpInputs(text) }, [
+    ...Object.values(attentionProducts(text)),
+    ...mlps.flatMap((mlp) => mlpParts.map((part) => mlp[part])),
+  ]);
 }
 
 /** Names of the parameters outside the layers; `prefix` begins those of the decoder. */
@@ -64,13 +131,12 @@ export function decoderModules(
   prefix = 'model',
 ): NamedModule[] {
   const { embedding } = namesOutsideLayers(prefix);
-  const layer = (i: number): NamedModule => [
-    moduleNames.layer(i),
-    prefixed(`${prefix}.layers.${i}`, layerInputs(text), layerProducts(text)),
-  ];
   return [
     [moduleNames.embedding, plain({ weight: one(embedding, text.vocabSize, text.hiddenSize) })],
-    ...Array.from({ length: text.layers }, (_, i) => layer(i)),
+    ...decoderLayers(text).map(({ name, config }): NamedModule => [
+      name,
+      layerModule(`${prefix}.${name}`, config),
+    ]),
     [moduleNames.head, headModule(text, kind, prefix)],
   ];
 }

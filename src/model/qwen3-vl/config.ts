@@ -63,6 +63,7 @@ export function format(architecture: string): ConfigFormat {
       qkNorm: true,
       headDim: 128,
       isHeadDimFixed: false,
+      hasExperts: false,
       rmsNormEps: 1e-6,
       ropeTheta: 5e6,
       mrope: 'interleaved',

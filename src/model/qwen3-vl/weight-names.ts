@@ -34,7 +34,7 @@ function visionModules(vision: VisionConfig): NamedModule[] {
     ...towerModules(vision, VISUAL, blockForm(towerNames, vision), merger('before'), embedded),
     ...vision.deepstackBlocks.map((_, i): NamedModule => [
       moduleNames.deepstack(i),
-      prefixed(`${VISUAL}.deepstack_merger_list.${i}`, inputs, products),
+      prefixed(`${VISUAL}.deepstack_merger_list.${i}`, inputs, Object.values(products)),
     ]),
   ];
 }

@@ -57,7 +57,7 @@ export function visionLanguageFormat<C extends t.Mixed>({
       return { architecture, text, vision, tokens, torchDtype };
     },
     readPaths: (isNested) => [
-      ...textPaths(isNested),
+      ...textPaths(isNested, traits),
       ...propsOf(Tokens),
       ...under('vision_config', propsOf(section)),
     ],

@@ -42,12 +42,12 @@ export function towerModules(
   const weight = { ...stored, shape: [width, patchSizeOf(vision)] };
   const blocks = Array.from({ length: depth }, (_, i): NamedModule => [
     moduleNames.visionBlock(i),
-    prefixed(`${root}.blocks.${i}`, block.inputs, block.products),
+    prefixed(`${root}.blocks.${i}`, block.inputs, Object.values(block.products)),
   ]);
   return [
     [moduleNames.patchEmbed, plain({ weight, ...embedded })],
     ...blocks,
-    [moduleNames.merger, prefixed(`${root}.merger`, merger.inputs, merger.products)],
+    [moduleNames.merger, prefixed(`${root}.merger`, merger.inputs, Object.values(merger.products))],
   ];
 }
 

@@ -27,14 +27,14 @@ export const joined = (
 export function prefixed(
   prefix: string,
   inputs: Module['inputs'],
-  products: Readonly<Record<string, Product>>,
+  products: readonly Product[],
 ): Module {
   const whole = ({ parameters, ...others }: WeightInput): WeightInput => ({
     ...others,
     parameters: parameters.map(({ name, shape }) => ({ name: `${prefix}.${name}`, shape })),
   });
   const named = Object.entries(inputs).map(([input, own]) => [input, whole(own)] as const);
-  return { prefix, products: Object.values(products), inputs: Object.fromEntries(named) };
+  return { prefix, products, inputs: Object.fromEntries(named) };
 }
 
 /** A module of parameters with whole names, without products that may have adapters. */

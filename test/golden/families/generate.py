@@ -28,6 +28,8 @@ from transformers import (
     Qwen2VLForConditionalGeneration,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
 )
@@ -45,6 +47,10 @@ TEXT = {
 SMALL_HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
 QUOTIENT_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1}
 LARGE_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+# The first layer has a dense MLP.
+EXPERTS = {
+    "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 12, "norm_topk_prob": True, "mlp_only_layers": [0],
+}  # fmt: skip
 START, END, IMAGE, VIDEO = 44, 45, 46, 47
 VISION_LANGUAGE = {
     "image_token_id": IMAGE, "video_token_id": VIDEO, "vision_start_token_id": START, "vision_end_token_id": END,
@@ -60,6 +66,12 @@ FAMILIES = {
     "qwen3": lambda: Qwen3ForCausalLM(
         Qwen3Config(
             **TEXT, **SMALL_HEADS, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e4}
+        )
+    ),
+    "qwen3-moe": lambda: Qwen3MoeForCausalLM(
+        Qwen3MoeConfig(
+            **{**TEXT, "num_hidden_layers": 3}, **SMALL_HEADS, **EXPERTS, tie_word_embeddings=False,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e4},
         )
     ),
     "qwen2-vl": lambda: Qwen2VLForConditionalGeneration(
@@ -112,7 +124,8 @@ def randomise(model) -> None:
                 p.normal_(0.0, 0.3)
             else:
                 gain = 1.6 if "q_proj" in name or "k_proj" in name else 1.0
-                p.normal_(0.0, gain / math.sqrt(math.prod(p.shape[1:])))
+                inputs = p.shape[2:] if ".experts." in name else p.shape[1:]
+                p.normal_(0.0, gain / math.sqrt(math.prod(inputs)))
         if hasattr(model.model, "visual"):
             # Placeholders are never the likeliest tokens.
             model.lm_head.weight[START:] = 0
@@ -195,6 +208,21 @@ def media_sequences(model) -> list:
     return sequences
 
 
+def gradients(model) -> dict:
+    """Gradients by the hub's names, by which experts that transformers has stacked are apart."""
+    named = {}
+    for name, p in model.named_parameters():
+        if ".experts." not in name:
+            named[name] = p.grad.contiguous()
+            continue
+        prefix, stack = name.rsplit(".", 1)
+        for expert, grad in enumerate(p.grad):
+            parts = {"gate_up_proj": ["gate_proj", "up_proj"], "down_proj": ["down_proj"]}[stack]
+            for part, own in zip(parts, grad.chunk(len(parts))):
+                named[f"{prefix}.{expert}.{part}.weight"] = own.contiguous()
+    return named
+
+
 def write(family: str) -> None:
     torch.manual_seed(SEED)
     folder = HERE / family
@@ -212,7 +240,7 @@ def write(family: str) -> None:
     if hasattr(model.model, "visual"):
         sequences += media_sequences(model)
     (folder / "reference.json").write_text(json.dumps(sequences, separators=(",", ":")) + "\n")
-    grads = save({name: p.grad.contiguous() for name, p in model.named_parameters()})
+    grads = save(gradients(model))
     (folder / "grads.safetensors.gz").write_bytes(gzip.compress(grads, mtime=0))
 
 

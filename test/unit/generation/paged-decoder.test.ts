@@ -152,6 +152,7 @@ describe('PagedCache', () => {
     vocabSize: 4,
     rmsNormEps: 1e-6,
     ropeTheta: 1e4,
+    experts: null,
     ropeScaling: null,
     mropeSection: null,
     mropeLayout: 'sections',

@@ -7,7 +7,7 @@ import {
   laidOver,
   readModelConfig,
 } from '../../../src/model/checkpoint/config-file.ts';
-import { architectures } from '../../../src/model/families.ts';
+import { architectureOf, architectures } from '../../../src/model/families.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;
@@ -104,6 +104,7 @@ describe('decodeModelConfig', () => {
         kvHeads: 2,
         headDim: 16,
         intermediateSize: 176,
+        experts: null,
         vocabSize: 640,
         rmsNormEps: 1e-6,
         ropeTheta: 1e6,
@@ -205,15 +206,51 @@ describe('decodeModelConfig', () => {
   });
 
   it('says of a mixture of experts what to take instead', () => {
-    const names = { architectures: ['Qwen3MoeForCausalLM'] };
-    const message = failure({ ...flat, ...names, num_experts: 128 });
+    const names = { architectures: ['MixtralForCausalLM'] };
+    const message = failure({ ...flat, ...names, num_local_experts: 8 });
     assert.match(
       message,
-      /^dir\/config\.json: num_experts 128: Qwen3MoeForCausalLM is a mixture of experts, which is not supported; take a dense model \(.*Qwen3ForCausalLM.*\), or ask this one from a server/,
+      /^dir\/config\.json: num_local_experts 8: MixtralForCausalLM is a mixture of experts that is not supported; take another model \(.*Qwen3MoeForCausalLM.*\), or ask this one from a server/,
     );
     const text = { ...(nested['text_config'] as Json), num_experts: 128 };
-    assert.match(failure({ ...nested, text_config: text }), /: text_config\.num_experts 128: /);
-    assert.match(failure({ ...flat, num_local_experts: 8 }), /: num_local_experts 8: /);
+    assert.match(
+      failure({ ...nested, ...names, text_config: text }),
+      /: text_config\.num_experts 128: /,
+    );
+    assert.match(
+      failure({ ...flat, num_experts: 128 }),
+      /: num_experts 128 is not supported by this architecture$/,
+    );
+  });
+
+  it('reads the experts of a mixture, by the names of transformers 4 and 5', () => {
+    const moe = goldenJson('families/qwen3-moe/config.json') as Json;
+    const { num_local_experts: count, ...others } = moe;
+    const ofVersion4 = { ...others, num_experts: count };
+    const expertsOf = (config: Json) => decodeModelConfig(config, 'config.json').text.experts;
+    const experts = {
+      count: 5,
+      perToken: 2,
+      intermediateSize: 12,
+      isRenormed: true,
+      denseLayers: [0],
+    };
+    assert.deepEqual(expertsOf(moe), experts);
+    assert.deepEqual(expertsOf(ofVersion4), experts);
+    const other = { ...moe, mlp_only_layers: [1], decoder_sparse_step: 2, num_hidden_layers: 5 };
+    assert.deepEqual(expertsOf({ ...other, norm_topk_prob: false }), {
+      ...experts,
+      isRenormed: false,
+      denseLayers: [0, 1, 2, 4],
+    });
+    assert.equal(expertsOf({ ...moe, mlp_only_layers: [0, 1, 2] }), null);
+    assert.match(
+      failure({ ...moe, num_experts_per_tok: 6 }),
+      /: num_experts_per_tok 6 is more than num_experts 5$/,
+    );
+    const { inBothLayouts } = architectureOf(decodeModelConfig(moe, 'config.json')).config;
+    const written = inBothLayouts(moe, decodeModelConfig(moe, 'config.json'));
+    assert.deepEqual([written['num_experts'], written['num_local_experts']], [5, 5]);
   });
 
   it('names every field that is missing or mistyped at once', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Graph } from '../../../src/graph/ir.ts';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { architectureOf, architectures } from '../../../src/model/families.ts';
+import { decoderLayers } from '../../../src/model/decoder-layers.ts';
 import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { moduleNames, type Module } from '../../../src/model/weights/modules.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
@@ -31,7 +32,9 @@ function taken({ inputs }: Graph): Shapes {
 describe('a model family', () => {
   for (const name of [
     ...['micro-vl', 'micro-text'],
-    ...['qwen3', 'llama3', 'qwen2-vl', 'qwen3-vl'].map((family) => `families/${family}`),
+    ...['qwen3', 'qwen3-moe', 'llama3', 'qwen2-vl', 'qwen3-vl'].map(
+      (family) => `families/${family}`,
+    ),
   ]) {
     describe(`of ${name}`, () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
@@ -41,18 +44,18 @@ describe('a model family', () => {
       const value = weights.modules(config, 'value');
 
       it('gives every graph of its decoder the parameters that it takes', () => {
-        for (let i = 0; i < text.layers; i++) {
-          const layer = policy.get(moduleNames.layer(i))!;
-          assert.deepEqual(taken(decoder.layer(text)), given(layer));
-          assert.deepEqual(taken(decoder.prefillLayer(text, false)), given(layer));
-          assert.deepEqual(taken(decoder.prefillLayer(text, true)), given(layer));
-          assert.deepEqual(taken(decoder.decodeStep(text, 8)), given(layer));
+        for (const { name, config: own } of decoderLayers(text)) {
+          const layer = policy.get(name)!;
+          assert.deepEqual(taken(decoder.layer(own)), given(layer));
+          assert.deepEqual(taken(decoder.prefillLayer(own, false)), given(layer));
+          assert.deepEqual(taken(decoder.prefillLayer(own, true)), given(layer));
+          assert.deepEqual(taken(decoder.decodeStep(own, 8)), given(layer));
           // Rows come normed to a step, and go on normed.
           const { inputNorm, ...others } = given(layer);
           const next = { ...others, nextNorm: inputNorm };
-          assert.deepEqual(taken(decoder.pagedStep(text, 16, false)), next);
-          assert.deepEqual(taken(decoder.pagedStep(text, 16, true)), others);
-          const parts = [decoder.decodeProject(text, 'rows'), decoder.decodeAttend(text, 'rows')];
+          assert.deepEqual(taken(decoder.pagedStep(own, 16, false)), next);
+          assert.deepEqual(taken(decoder.pagedStep(own, 16, true)), others);
+          const parts = [decoder.decodeProject(own, 'rows'), decoder.decodeAttend(own, 'rows')];
           assert.deepEqual(Object.assign({}, ...parts.map(taken)), given(layer));
         }
         assert.deepEqual(taken(headGraph(text)), given(policy.get('head')!));

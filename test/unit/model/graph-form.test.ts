@@ -40,6 +40,7 @@ const text: TextConfig = {
   vocabSize: 11,
   rmsNormEps: 1e-6,
   ropeTheta: 1e4,
+  experts: null,
   ropeScaling: null,
   mropeSection: null,
   mropeLayout: 'sections',

@@ -40,6 +40,7 @@ const text: TextConfig = {
   vocabSize: 40,
   rmsNormEps: 1e-6,
   ropeTheta: 10_000,
+  experts: null,
   ropeScaling: null,
   mropeSection: null,
   mropeLayout: 'sections',

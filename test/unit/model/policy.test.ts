@@ -28,6 +28,7 @@ const tinyText = {
   intermediateSize: 8,
   rmsNormEps: 1e-6,
   ropeTheta: 10_000,
+  experts: null,
   ropeScaling: null,
   mropeLayout: 'sections',
   qkvBias: true,

@@ -1,0 +1,51 @@
+import * as t from 'io-ts';
+import { index, nullable, size, type Checks } from '../config-fields.ts';
+import type { ExpertsConfig } from '../model-config.ts';
+
+/** Codec of the keys of a mixture of experts. */
+export const Experts = t.partial({
+  num_experts: index,
+  // Transformers 5 writes this name.
+  num_local_experts: index,
+  num_experts_per_tok: size,
+  moe_intermediate_size: size,
+  norm_topk_prob: t.boolean,
+  decoder_sparse_step: size,
+  mlp_only_layers: nullable(t.array(index)),
+});
+type Experts = t.TypeOf<typeof Experts>;
+
+/** Keys of transformers' mixtures of experts that say how many there are. */
+const countKeys = ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'];
+
+/** The key by which a config says that it has experts; undefined where it has none. */
+export function expertKey(section: Readonly<Record<string, unknown>>): string | undefined {
+  return countKeys.find((key) => typeof section[key] === 'number' && section[key] > 1);
+}
+
+/** The experts of a decoder's layers, null where no layer has any. What is wrong goes to `checks`. */
+export function expertsConfig(
+  section: Experts,
+  layers: number,
+  checks: Checks,
+): ExpertsConfig | null {
+  const count = section.num_experts ?? section.num_local_experts ?? 128;
+  const perToken = section.num_experts_per_tok ?? 8;
+  const { decoder_sparse_step: step = 1, mlp_only_layers: named } = section;
+  if (count === 0) return null;
+  checks.that(
+    perToken <= count,
+    `num_experts_per_tok ${perToken} is more than num_experts ${count}`,
+  );
+  const isDense = (layer: number): boolean =>
+    (named ?? []).includes(layer) || (layer + 1) % step !== 0;
+  const denseLayers = Array.from({ length: layers }, (_, layer) => layer).filter(isDense);
+  if (denseLayers.length === layers) return null;
+  return {
+    count,
+    perToken,
+    intermediateSize: section.moe_intermediate_size ?? 768,
+    isRenormed: section.norm_topk_prob ?? false,
+    denseLayers,
+  };
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
+import type { Adapter } from '../../../src/model/adapters/adapter.ts';
+import { mergedTensor } from '../../../src/model/adapters/merge.ts';
+import { adapterLayout } from '../../../src/model/adapters/model-adapters.ts';
+import { selectModules } from '../../../src/model/adapters/selection.ts';
+import { packSequences } from '../../../src/model/pack.ts';
+import { Policy } from '../../../src/model/policy.ts';
+import { Arena } from '../../../src/model/weights/arena.ts';
+import { keyOf, Rng } from '../../../src/rng.ts';
+import { assertClose } from '../../support/assert-close.ts';
+import { FarDevice } from '../../support/far-device.ts';
+import { goldenFamily } from '../../support/golden-family.ts';
+import type { GoldenModel } from '../../support/golden-model.ts';
+
+describe('a mixture of experts', () => {
+  const golden = goldenFamily('qwen3-moe');
+  const options = { gradientCheckpointing: false };
+  let device: Device;
+  let model: GoldenModel;
+  before(async () => {
+    device = openDevice({ threads: 1 });
+    model = await golden.load();
+  });
+  after(() => device[Symbol.dispose]());
+
+  it('has adapters on attention and experts, and none on the router', () => {
+    const modulesOf = (targets: 'all-linear' | string[]) =>
+      selectModules(model.config, { targets, exclude: null });
+    assert.deepEqual(
+      modulesOf(['gate_proj', 'gate']).filter((module) => module.includes('layers.1')),
+      [0, 1, 2, 3, 4].map((expert) => `model.layers.1.mlp.experts.${expert}.gate_proj`),
+    );
+    assert.ok(!modulesOf('all-linear').some((module) => module.endsWith('mlp.gate')));
+    // A layer's attention has 4 products; the first layer has an MLP of 3, the others 5 experts of 3.
+    assert.equal(modulesOf('all-linear').length, 3 * 4 + 3 + 2 * 5 * 3);
+  });
+
+  it('gives with adapters on some experts what it gives with them merged', async () => {
+    const { config, arena } = model;
+    const targets = ['layers.1.mlp.experts.3.gate_proj', 'experts.0.down_proj', 'up_proj'];
+    const modules = selectModules(config, { targets, exclude: '.*experts\\.2.*' });
+    const spec = { rank: 2, alpha: 6, modules };
+    const adapter: Adapter = { spec, arena: new Arena(adapterLayout(config, spec)) };
+    const rng = new Rng(keyOf('adapters of some experts'));
+    adapter.arena.data.forEach((_, i) => (adapter.arena.data[i] = 0.3 * rng.nextNormal()));
+    const merged = new Arena(arena.layout);
+    for (const { name } of merged.layout.entries) {
+      merged.tensor(name).data.set(mergedTensor(name, arena, adapter).data);
+    }
+    const batch = packSequences(golden.sequences);
+    using adapted = new Policy(device, config, arena, { ...options, adapter });
+    using plain = new Policy(device, config, merged, options);
+    const found = await adapted.logProbs(batch, 1);
+    assertClose(found, await plain.logProbs(batch, 1), { atol: 1e-4 });
+    assert.ok(found.some((value, i) => Math.abs(value - golden.logProbs[i]!) > 0.05));
+  });
+
+  it('is refused on CUDA, with the way out', () => {
+    class Card extends FarDevice {
+      override readonly name = 'cuda:0';
+    }
+    using card = new Card(true);
+    assert.throws(
+      () => new Policy(card, model.config, model.arena, options),
+      /^CxmindError: cuda:0: Qwen3MoeForCausalLM has experts \(num_experts 5\), .*trainer\.device=cpu/,
+    );
+  });
+});
