@@ -6,6 +6,7 @@ import { benchCollectives } from './collectives.bench.ts';
 import { benchDashboard } from './dashboard.bench.ts';
 import { benchData } from './data.bench.ts';
 import { benchCurriculum } from './curriculum.bench.ts';
+import { benchExperts } from './experts.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchDigits } from './digits.bench.ts';
@@ -29,6 +30,7 @@ const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   curriculum: benchCurriculum,
   decode: benchDecode,
   digits: benchDigits,
+  experts: benchExperts,
   learner: benchLearner,
   link: benchLink,
   ort: benchOrt,
