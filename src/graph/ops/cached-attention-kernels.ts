@@ -90,8 +90,8 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
       32 * warps,
       ARGUMENTS + PART + (isTiled ? mmaOf(dtype) + BY_TILES : BY_KEYS) + BLOCK,
       (inputs) => [splitsOf(inputs), kvHeads, inputs[0]![0]!],
-      // Of each warp its mix and its norms; without tensor cores the query too.
-      ((isTiled ? headDim : 2 * headDim) + 2) * warps * group * Float32Array.BYTES_PER_ELEMENT,
+      // The mix and the norms of each warp, and the query.
+      ((headDim + 2) * warps + headDim) * group * Float32Array.BYTES_PER_ELEMENT,
     ),
     kernel(
       'joinParts',
@@ -184,10 +184,20 @@ __device__ inline Part partOf(const Arguments &a) {
   };
 }
 
-// What a warp leaves in shared memory.
-extern __shared__ float shared[];
+// What a warp leaves in shared memory, and behind it the query.
+extern __shared__ __align__(16) float shared[];
 __device__ inline float *mixOf(int warp) { return shared + warp * group * dim; }
 __device__ inline float *normsOf(int warp) { return mixOf(warps) + warp * group * 2; }
+__device__ inline T *sharedQuery() { return (T *)normsOf(warps); }
+
+// Rotates the query, for all warps of the block.
+__device__ inline void rotateQuery(const Part &part) {
+  for (int i = threadIdx.x; i < group * dim; i += 32 * warps) {
+    const Projected head = after(part.query, i / dim * dim);
+    sharedQuery()[i] = fromFloat<T>(rotated(head, part.cosines, part.sines, i % dim));
+  }
+  __syncthreads();
+}
 `;
 
 /** C: the kernel of a block, whose warps have left their parts in shared memory. */
@@ -196,23 +206,30 @@ __device__ inline void cachedAttention(const Arguments &a) {
   const Part part = partOf(a);
   attend(a, part);
   __syncthreads();
-  for (int i = threadIdx.x; i < group * dim; i += 32 * warps) {
+  constexpr int pack = dim % 4 == 0 ? 4 : 1;
+  for (int i = pack * threadIdx.x; i < group * dim; i += pack * 32 * warps) {
     const int head = i / dim, j = i % dim;
-    float top = -INFINITY, sum = 0.f, mix = 0.f;
-    for (int warp = 0; warp < warps; warp++) top = fmaxf(top, normsOf(warp)[2 * head]);
+    float tops[warps], top = -INFINITY, sum = 0.f;
+    #pragma unroll
+    for (int warp = 0; warp < warps; warp++) top = fmaxf(top, tops[warp] = normsOf(warp)[2 * head]);
+    Pack<float, pack> mix = {};
+    #pragma unroll
     for (int warp = 0; warp < warps; warp++) {
-      const float own = normsOf(warp)[2 * head];
       // A warp without keys has no largest score, and a block may have such warps alone.
-      if (own == -INFINITY) continue;
-      const float share = exp2f(own - top);
+      const float share = tops[warp] == -INFINITY ? 0.f : exp2f(tops[warp] - top);
+      const auto own = load<pack>(mixOf(warp) + i);
       sum += normsOf(warp)[2 * head + 1] * share;
-      mix += mixOf(warp)[i] * share;
+      #pragma unroll
+      for (int e = 0; e < pack; e++) mix.at[e] += own.at[e] * share;
     }
     if (a.splits == 1) {
-      a.attended[((i64)blockIdx.z * heads + part.head * group + head) * dim + j] = fromFloat<T>(mix / sum);
+      Pack<T, pack> attended;
+      #pragma unroll
+      for (int e = 0; e < pack; e++) attended.at[e] = fromFloat<T>(mix.at[e] / sum);
+      store<pack>(a.attended + ((i64)blockIdx.z * heads + part.head * group + head) * dim + j, attended);
     } else {
       const i64 at = (i64)part.index * group + head;
-      a.mixed[at * dim + j] = mix;
+      store<pack>(a.mixed + at * dim + j, mix);
       if (j == 0) {
         a.norms[2 * at] = top;
         a.norms[2 * at + 1] = sum;
@@ -254,78 +271,50 @@ __device__ inline Eight read(const T *row, int chunk) {
   return chunk < chunks ? *(const Eight *)(row + chunk * 8) : Eight{};
 }
 
-__device__ inline float halfOf(u32 word, int e) {
-  return toFloat(T{(u16)(word >> 16 * e)});
-}
+// What a thread reads of sixteen keys and values.
+struct Rows { Eight keys[2][keyChunks], values[4][valueChunks]; };
 
-__device__ inline Eight read(Projected head, int chunk) {
-  Eight x = read(head.rows + head.offset, chunk);
-  if (head.bias == nullptr) return x;
-  const Eight bias = read(head.bias + head.offset, chunk);
+// Reads the rows of a tile.
+__device__ inline Rows readRows(const Arguments &a, const Part &part, int tile) {
+  const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
+  Rows rows;
+  const i64 first = rowOf(part.pages, part.head, tile);
+  // Behind the last row the last is read again, with no weight.
+  const auto rowAt = [&](const T *cache, int key) {
+    return cache + first + min(key, part.to - 1 - tile) * stride;
+  };
   #pragma unroll
-  for (int w = 0; w < 4; w++) {
-    x.at[w] = pair(
-      halfOf(x.at[w], 0) + halfOf(bias.at[w], 0), halfOf(x.at[w], 1) + halfOf(bias.at[w], 1));
-  }
-  return x;
-}
-
-// The features of a chunk of a query, rotated.
-__device__ inline Eight rotatedEight(const Part &part, int head, int chunk) {
-  constexpr int shift = chunks / 2;
-  const bool isFirst = chunk < shift;
-  const int angle = (isFirst ? chunk : chunk - shift) * 8;
-  const Projected row = after(part.query, head * dim);
-  const Eight own = read(row, chunk), other = read(row, isFirst ? chunk + shift : chunk - shift);
-  const auto cosines = *(const Pack<float, 8> *)(part.cosines + angle);
-  const auto sines = *(const Pack<float, 8> *)(part.sines + angle);
-  Eight turned;
-  #pragma unroll
-  for (int w = 0; w < 4; w++) {
-    float both[2];
+  for (int half = 0; half < 2; half++) {
+    const T *row = rowAt(a.keys, 8 * half + g);
     #pragma unroll
-    for (int e = 0; e < 2; e++) {
-      const float s = sines.at[2 * w + e];
-      both[e] = halfOf(own.at[w], e) * cosines.at[2 * w + e] + halfOf(other.at[w], e) * (isFirst ? -s : s);
-    }
-    turned.at[w] = pair(both[0], both[1]);
+    for (int i = 0; i < keyChunks; i++) rows.keys[half][i] = read(row, 4 * i + c);
   }
-  return turned;
+  #pragma unroll
+  for (int r = 0; r < 4; r++) {
+    const T *row = rowAt(a.values, 2 * c + r % 2 + r / 2 * 8);
+    #pragma unroll
+    for (int i = 0; i < valueChunks; i++) rows.values[r][i] = read(row, 8 * i + g);
+  }
+  return rows;
 }
 
 __device__ inline void attend(const Arguments &a, const Part &part) {
   const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
-  // Rotated queries. Each thread has those features of rows g and g + 8 that it also reads of keys.
+  rotateQuery(part);
+  // Each thread has those features of queries g and g + 8 that it also reads of keys.
   Eight query[keyChunks][2] = {};
   #pragma unroll
   for (int i = 0; i < keyChunks; i++) {
     #pragma unroll
     for (int side = 0; side < sides; side++) {
-      const int head = g + 8 * side, chunk = 4 * i + c;
-      if (head < group && chunk < chunks) query[i][side] = rotatedEight(part, head, chunk);
+      const int head = g + 8 * side;
+      if (head < group) query[i][side] = read(sharedQuery() + head * dim, 4 * i + c);
     }
   }
   float mix[valueChunks][8][4] = {};
   float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.f, 0.f};
   for (int tile = part.from; tile < part.to; tile += tileKeys) {
-    Eight keys[2][keyChunks], values[4][valueChunks];
-    // Behind the last row the last is read again, with no weight.
-    const i64 first = rowOf(part.pages, part.head, tile);
-    const auto rowAt = [&](const T *rows, int key) {
-      return rows + first + min(key, part.to - 1 - tile) * stride;
-    };
-    #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const T *row = rowAt(a.keys, 8 * half + g);
-      #pragma unroll
-      for (int i = 0; i < keyChunks; i++) keys[half][i] = read(row, 4 * i + c);
-    }
-    #pragma unroll
-    for (int r = 0; r < 4; r++) {
-      const T *row = rowAt(a.values, 2 * c + r % 2 + r / 2 * 8);
-      #pragma unroll
-      for (int i = 0; i < valueChunks; i++) values[r][i] = read(row, 8 * i + g);
-    }
+    const Rows rows = readRows(a, part, tile);
     // scores[half][2 side + e] is that of head g + 8 side and key 8 half + 2c + e.
     float scores[2][4] = {};
     #pragma unroll
@@ -337,7 +326,7 @@ __device__ inline void attend(const Arguments &a, const Part &part) {
           const u32 left[4] = {
             query[i][0].at[w], query[i][1].at[w], query[i][0].at[w + 1], query[i][1].at[w + 1],
           };
-          mma(scores[half], left, keys[half][i].at[w], keys[half][i].at[w + 1]);
+          mma(scores[half], left, rows.keys[half][i].at[w], rows.keys[half][i].at[w + 1]);
         }
       }
     }
@@ -381,8 +370,8 @@ __device__ inline void attend(const Arguments &a, const Part &part) {
       for (int n = 0; n < 8; n++) {
         // Feature n of a chunk, for two keys in each register.
         const u32 halves = n % 2 == 0 ? 0x5410 : 0x7632;
-        const u32 low = __byte_perm(values[0][i].at[n / 2], values[1][i].at[n / 2], halves);
-        const u32 high = __byte_perm(values[2][i].at[n / 2], values[3][i].at[n / 2], halves);
+        const u32 low = __byte_perm(rows.values[0][i].at[n / 2], rows.values[1][i].at[n / 2], halves);
+        const u32 high = __byte_perm(rows.values[2][i].at[n / 2], rows.values[3][i].at[n / 2], halves);
         mma(mix[i][n], weights, low, high);
       }
     }
@@ -405,7 +394,12 @@ __device__ inline void attend(const Arguments &a, const Part &part) {
         const int chunk = 8 * i + 2 * c + e;
         if (chunk >= chunks) continue;
         #pragma unroll
-        for (int n = 0; n < 8; n++) mixed[head * dim + chunk * 8 + n] = mix[i][n][2 * side + e];
+        for (int n = 0; n < 8; n += 4) {
+          Pack<float, 4> four;
+          #pragma unroll
+          for (int k = 0; k < 4; k++) four.at[k] = mix[i][n + k][2 * side + e];
+          store<4>(mixed + head * dim + chunk * 8 + n, four);
+        }
       }
     }
   }
@@ -416,12 +410,10 @@ __device__ inline void attend(const Arguments &a, const Part &part) {
 const BY_KEYS = `
 __device__ inline void attend(const Arguments &a, const Part &part) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  float *mix = mixOf(warp), *norms = normsOf(warp), *query = normsOf(warps) + warp * group * dim;
-  for (int i = lane; i < group * dim; i += 32) {
-    const Projected head = after(part.query, i / dim * dim);
-    query[i] = toFloat(fromFloat<T>(rotated(head, part.cosines, part.sines, i % dim)));
-    mix[i] = 0.f;
-  }
+  float *mix = mixOf(warp), *norms = normsOf(warp);
+  rotateQuery(part);
+  const T *query = sharedQuery();
+  for (int i = lane; i < group * dim; i += 32) mix[i] = 0.f;
   __syncwarp();
   for (int head = 0; head < group; head++) {
     float top = -INFINITY, sum = 0.f;
@@ -429,7 +421,7 @@ __device__ inline void attend(const Arguments &a, const Part &part) {
       const i64 at = rowOf(part.pages, part.head, key);
       const T *keys = a.keys + at, *values = a.values + at;
       float score = 0.f;
-      for (int j = lane; j < dim; j += 32) score += query[head * dim + j] * toFloat(keys[j]);
+      for (int j = lane; j < dim; j += 32) score += toFloat(query[head * dim + j]) * toFloat(keys[j]);
       score = warpReduce<Sum>(score) * a.scale;
       const float best = fmaxf(top, score), shrink = exp2f(top - best), weight = exp2f(score - best);
       top = best;
