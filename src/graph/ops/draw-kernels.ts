@@ -97,9 +97,10 @@ struct Cut {
   }
 };
 
-// Calls visit(tile, token, logits of four) for all tokens. A warp takes a tile at a time, and reads four tiles ahead.
-template <class Visit> __device__ inline void forTiles(const Row &row, Visit visit) {
-  constexpr int warps = 32, ahead = 4;
+constexpr int warps = 32, ahead = 4;
+
+// Calls visit(tile, logits of four) with four tiles at a time for each warp; a tile is 32 behind the one before.
+template <class Visit> __device__ inline void forFourTiles(const Row &row, Visit visit) {
   const int first = 4 * (threadIdx.x % 32);
   #pragma unroll 1
   for (int t = threadIdx.x / 32; t < tiles; t += warps * ahead) {
@@ -112,12 +113,19 @@ template <class Visit> __device__ inline void forTiles(const Row &row, Visit vis
       #pragma unroll
       for (int a = 0; a < ahead; a++) ban(logits[a], (t + warps * a) * tile + first, banned);
     }
+    visit(t, logits);
+  }
+}
+
+// Calls visit(tile, token, logits of four) for all tokens.
+template <class Visit> __device__ inline void forTiles(const Row &row, Visit visit) {
+  forFourTiles(row, [&](int t, const Four *logits) {
     #pragma unroll
     for (int a = 0; a < ahead; a++) {
       const int at = t + warps * a;
-      if (at < tiles) visit(at, at * tile + first, logits[a]);
+      if (at < tiles) visit(at, at * tile + 4 * (threadIdx.x % 32), logits[a]);
     }
-  }
+  });
 }
 
 // Sums of weights: those of each tile, and those of all tiles before it.
@@ -125,15 +133,8 @@ struct Sums { float of[tiles], before[tiles]; };
 
 constexpr int digits = 2048;
 
-// Sums weight(token, logit) over each tile; returns the sum of all.
-template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &sums, Weight weight) {
-  forTiles(row, [&](int t, int token, const Four &logits) {
-    float sum = 0.f;
-    #pragma unroll
-    for (int i = 0; i < 4; i++) sum += weight(token + i, logits.at[i]);
-    sum = warpReduce<Sum>(sum);
-    if (threadIdx.x % 32 == 0) sums.of[t] = sum;
-  });
+// Adds up the sums of tiles; returns the sum of all.
+__device__ inline float addUp(Sums &sums) {
   __syncthreads();
   __shared__ float total;
   if (threadIdx.x < 32) {
@@ -157,6 +158,18 @@ template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &s
   }
   __syncthreads();
   return total;
+}
+
+// Sums weight(token, logit) over each tile; returns the sum of all.
+template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &sums, Weight weight) {
+  forTiles(row, [&](int t, int token, const Four &logits) {
+    float sum = 0.f;
+    #pragma unroll
+    for (int i = 0; i < 4; i++) sum += weight(token + i, logits.at[i]);
+    sum = warpReduce<Sum>(sum);
+    if (threadIdx.x % 32 == 0) sums.of[t] = sum;
+  });
+  return addUp(sums);
 }
 
 // The first token at which the running sum of weights exceeds a target, or by rounding the last with a weight.
@@ -297,18 +310,41 @@ __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, u64 *amounts,
   return {prefix, firstPast(row, sums, (float)((missing + each - 1) / each) - 1.f, isEqual)};
 }
 
-// Finds the largest logit; returns its first token.
-__device__ inline int likeliest(Row &row) {
-  __shared__ float tops[32];
-  __shared__ int tokens[32];
+// The first token with the largest logit, and the sum of the weights of all.
+struct Whole { int likeliest; float total; };
+
+// Finds the largest logit and sums the weights of each tile, in one pass.
+__device__ inline Whole measure(Row &row, Sums &sums) {
+  __shared__ float tops[warps];
+  __shared__ int tokens[warps];
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   float top = -INFINITY;
   int first = 0;
   const auto take = [&](float logit, int token) {
     if (logit > top || (logit == top && token < first)) top = logit, first = token;
   };
-  forTiles(row, [&](int, int token, const Four &logits) {
+  forFourTiles(row, [&](int t, const Four *logits) {
+    float best = -INFINITY;
     #pragma unroll
-    for (int i = 0; i < 4; i++) if (logits.at[i] > top) top = logits.at[i], first = token + i;
+    for (int a = 0; a < ahead; a++) {
+      #pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const float logit = logits[a].at[i];
+        best = fmaxf(best, logit);
+        if (logit > top) top = logit, first = (t + warps * a) * tile + 4 * lane + i;
+      }
+    }
+    // Until the row's largest logit is known, weights are relative to the largest of four tiles, a number.
+    best = fmaxf(warpReduce<Max>(best), -3.402823466e38f);
+    #pragma unroll
+    for (int a = 0; a < ahead; a++) {
+      float sum = 0.f;
+      #pragma unroll
+      for (int i = 0; i < 4; i++) sum += weightOf(best - logits[a].at[i]);
+      sum = warpReduce<Sum>(sum);
+      const int at = t + warps * a;
+      if (lane == 0 && at < tiles) sums.of[at] = sum, sums.before[at] = best;
+    }
   });
   const auto takeOthers = [&]() {
     for (int step = 16; step > 0; step /= 2) {
@@ -318,21 +354,21 @@ __device__ inline int likeliest(Row &row) {
     }
   };
   takeOthers();
-  if (threadIdx.x % 32 == 0) tops[threadIdx.x / 32] = top, tokens[threadIdx.x / 32] = first;
+  if (lane == 0) tops[warp] = top, tokens[warp] = first;
   __syncthreads();
-  top = tops[threadIdx.x % 32];
-  first = tokens[threadIdx.x % 32];
+  top = tops[lane];
+  first = tokens[lane];
   takeOthers();
   row.top = top;
-  return first;
+  for (int t = threadIdx.x; t < tiles; t += blockDim.x) sums.of[t] *= weightOf(top - sums.before[t]);
+  return {first, addUp(sums)};
 }
 
 __device__ inline void drawToken(Row row, float uniform, float topK, float topP, float *drawn) {
   __shared__ Sums sums;
   __shared__ u64 amounts[digits];
-  int token = likeliest(row);
+  auto [token, total] = measure(row, sums);
   const auto weight = [&](int, float logit) { return weightOf(row.top - logit); };
-  const float total = sumTiles(row, sums, weight);
   if (topK != 1.f) {
     Cut cut;
     if (topK > 0.f) cut = keepFewest<false>(row, sums, amounts, cut, topK);
