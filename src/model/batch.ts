@@ -25,8 +25,8 @@ export interface PackedBatch {
   readonly scoredRows: Int32Array;
   /** Scored tokens, `[R]`, in the order of the sequences. */
   readonly targets: Int32Array;
-  /** Patches of all images, `[N, C·Pt·P·P]`, in the order of their placeholders; null without images. */
-  readonly pixelValues: PixelValues | null;
+  /** Patches of all images, `[N, C·Pt·P·P]` together, in parts and in the order of their placeholders. */
+  readonly pixelValues: readonly PixelValues[];
   /** One per image. */
   readonly grids: readonly Grid[];
 }

@@ -1,8 +1,8 @@
 import type { Device, View, Workspace } from '../device/device.ts';
-import { putIndex } from '../device/host-tensors.ts';
+import { putIndex, staging } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
-import { copyElements, rows, zeros, type Tensor } from '../tensor/tensor.ts';
+import { pixelRows, stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
+import { copyElements, rows, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
@@ -68,7 +68,8 @@ export class Embedder implements Disposable {
   async forward(batch: PackedBatch, workspace: Workspace, saving: boolean): Promise<EmbeddedBatch> {
     const { operations } = this.#device;
     const hidden = await this.#tokens(batch, workspace);
-    if (batch.pixelValues === null) {
+    const pixels = stackPixels(batch.pixelValues, staging(this.#device, workspace));
+    if (pixels === null) {
       return { hidden, imageRows: new Int32Array(0), deepstack: [], vision: null };
     }
     if (this.#vision === null) {
@@ -82,7 +83,7 @@ export class Embedder implements Disposable {
       const id = batch.tokenIds[row];
       return id === imagePad || id === videoPad;
     });
-    const { pixelValues: pixels, grids } = batch;
+    const { grids } = batch;
     const vision =
       this.#images === null || saving
         ? await this.#vision.forward(this.#pixels.put(pixels, workspace), grids, workspace, saving)
@@ -185,7 +186,8 @@ export class Embedder implements Disposable {
     const perRow = mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
     const shape = [patches / perRow, this.#config.text.hiddenSize];
-    const all = [null, ...deepstackBlocks].map(() => zeros(this.#weights.dtype, shape));
+    const allocate = staging(this.#device, workspace);
+    const all = [null, ...deepstackBlocks].map(() => allocate(this.#weights.dtype, shape));
     let at = 0;
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));

@@ -1,4 +1,4 @@
-import { areSamePixels, stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
+import { areSamePixels, type PixelValues } from '../tensor/patch-levels.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch, TokenTree } from './batch.ts';
 import { treeSize } from './segments.ts';
@@ -127,7 +127,7 @@ function pack(trees: readonly PromptTree[], sequences: readonly SequenceInput[])
     trees: sizes,
     scoredRows: joined(predictors),
     targets: joined(sequences.map(({ response }) => response.data)),
-    pixelValues: stackPixels(media.flatMap(({ pixelValues }) => pixelValues ?? [])),
+    pixelValues: media.flatMap(({ pixelValues }) => pixelValues ?? []),
     grids: media.flatMap(({ grids }) => grids),
   };
 }

@@ -1,4 +1,5 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
+import { staging } from '../device/host-tensors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import { isLevels, LEVELS, patchValues, type PixelValues } from '../tensor/patch-levels.ts';
@@ -23,8 +24,7 @@ export class PixelRows implements Disposable {
     const { host } = this.#device;
     if (!isLevels(pixels)) return workspace.put(pixels);
     if (host !== null) {
-      const take = (shape: readonly number[]) => host.tensor(workspace.take('f32', shape));
-      return host.view(patchValues([pixels], take)!);
+      return host.view(patchValues([pixels], staging(this.#device, workspace))!);
     }
     const { levels, values, frames } = pixels;
     const [, kept = 1, moving = 1, area = 0] = levels.shape;

@@ -1,4 +1,4 @@
-import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { tensorOf, zeros, type Allocate, type Tensor } from '../tensor/tensor.ts';
 import type { TextConfig } from './model-config.ts';
 import { scaled } from './rope-scaling.ts';
 
@@ -44,8 +44,13 @@ export type RotaryConfig = Pick<
  * section means one row for all frequencies.
  *
  * @param positions i32 `[3, T]`, or `[1, T]` where `mropeSection` is null
+ * @param allocate  allocates the table
  */
-export function textRotary(positions: Tensor<'i32'>, config: RotaryConfig): RotaryTable {
+export function textRotary(
+  positions: Tensor<'i32'>,
+  config: RotaryConfig,
+  allocate: Allocate = zeros,
+): RotaryTable {
   const { headDim, ropeTheta, ropeScaling } = config;
   const tokens = positions.shape[1]!;
   const plain = inverseFrequencies(headDim, ropeTheta);
@@ -55,8 +60,8 @@ export function textRotary(positions: Tensor<'i32'>, config: RotaryConfig): Rota
   const highest = positions.data.reduce((a, b) => Math.max(a, b), 0);
   const width = headDim / 2;
   const every = tableOf(highest + 1, width, (position, j) => position * frequencies[j]!);
-  const cos = zeros('f32', [tokens, width]);
-  const sin = zeros('f32', [tokens, width]);
+  const cos = allocate('f32', [tokens, width]);
+  const sin = allocate('f32', [tokens, width]);
   for (let t = 0, at = 0; t < tokens; t++) {
     for (let j = 0; j < width; j++, at++) {
       const from = positions.data[rowOf[j]! * tokens + t]! * width + j;

@@ -9,7 +9,7 @@ import { textRotary } from './rotary.ts';
  * Inputs of every decoder layer of a pass besides hidden rows and weights: rotary angles and segments.
  *
  * @param form form of the layers' graphs
- * @param allocate allocates the segments
+ * @param allocate allocates them
  */
 export function sequenceInputs(
   { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,
@@ -17,7 +17,7 @@ export function sequenceInputs(
   form: GraphForm = 'composed',
   allocate: Allocate = zeros,
 ): Tensors {
-  const rotary = textRotary(positions, text);
+  const rotary = textRotary(positions, text, allocate);
   const rows = consecutive(trees.map(treeSize));
   return {
     'rotary.cos': rotary.cos,

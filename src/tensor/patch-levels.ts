@@ -1,4 +1,4 @@
-import { rows, sizeOf, zeros, type Tensor } from './tensor.ts';
+import { rows, sizeOf, zeros, type Allocate, type Tensor } from './tensor.ts';
 
 /** Patch rows of pixels, either as values or as 8-bit levels that are still to be normalised. */
 
@@ -55,17 +55,17 @@ export function patchBytes(pixels: PixelValues): number {
 /**
  * Stacks parts as values, f32 `[N, C·Pt·P·P]`; null without parts.
  *
- * @param allocate gives memory for them, with arbitrary contents
+ * @param allocate allocates them
  */
 export function patchValues(
   parts: readonly PixelValues[],
-  allocate = (shape: readonly number[]): Tensor<'f32'> => zeros('f32', shape),
+  allocate: Allocate = zeros,
 ): Tensor<'f32'> | null {
   const [first] = parts;
   if (first === undefined) return null;
   if (parts.length === 1 && !isLevels(first)) return first;
   const height = parts.reduce((sum, part) => sum + patchShape(part)[0], 0);
-  const result = allocate([height, patchShape(first)[1]]);
+  const result = allocate('f32', [height, patchShape(first)[1]]);
   let at = 0;
   for (const part of parts) {
     const values = result.data.subarray(at, (at += sizeOf(patchShape(part))));
@@ -95,12 +95,21 @@ function lookUp({ levels, values, frames }: PatchLevels, output: Float32Array): 
   }
 }
 
-/** Stacks parts: as levels where all are levels of one kind, else as values. One part is returned as it is, none as null. */
-export function stackPixels(parts: readonly PixelValues[]): PixelValues | null {
+/**
+ * Stacks parts: as levels where all are levels of one kind, else as values. One part is returned as it is, none as null.
+ *
+ * @param allocate allocates what they are stacked in
+ */
+export function stackPixels(
+  parts: readonly PixelValues[],
+  allocate: Allocate = zeros,
+): PixelValues | null {
   const levels = parts.filter(isLevels);
   const [first] = levels;
   const areAlike = levels.every((part) => first !== undefined && areOfOneKind(first, part));
-  return levels.length === parts.length && areAlike ? stackLevels(levels) : patchValues(parts);
+  return levels.length === parts.length && areAlike
+    ? stackLevels(levels, allocate)
+    : patchValues(parts, allocate);
 }
 
 function areOfOneKind(a: PatchLevels, b: PatchLevels): boolean {
@@ -112,14 +121,18 @@ function areOfOneKind(a: PatchLevels, b: PatchLevels): boolean {
  * Stacks levels of images. One part is returned as it is, none as null.
  *
  * @param parts come from one processor: their values are the same, and all of them move or none
+ * @param allocate allocates what they are stacked in
  */
-export function stackLevels(parts: readonly PatchLevels[]): PatchLevels | null {
+export function stackLevels(
+  parts: readonly PatchLevels[],
+  allocate: Allocate = zeros,
+): PatchLevels | null {
   const [first, ...others] = parts;
   if (first === undefined || others.length === 0) return first ?? null;
   const channels = Math.max(...parts.map(({ levels }) => levels.shape[1]!));
   const [, , moving = 1, area = 0] = first.levels.shape;
   const height = parts.reduce((sum, { levels }) => sum + levels.shape[0]!, 0);
-  const stacked = zeros('u8', [height, channels, moving, area]);
+  const stacked = allocate('u8', [height, channels, moving, area]);
   const size = moving * area;
   let at = 0;
   for (const { levels } of parts) {

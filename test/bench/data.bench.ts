@@ -7,8 +7,10 @@ import { ActorSystem } from '../../actors/runtime/system.ts';
 import { drawChest } from '../../src/demo/draw.ts';
 import type { PixelSettings } from '../../src/data/pixel-reader.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
+import { viewOf } from '../../src/tensor/dtype.ts';
+import { sharedBuffer } from '../../src/tensor/memory.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
-import { zeros } from '../../src/tensor/tensor.ts';
+import { sizeOf, type Allocate } from '../../src/tensor/tensor.ts';
 import { VisionProcessor } from '../../src/vision/processor.ts';
 import { compare, now } from './harness.ts';
 import { Peer } from './peer.ts';
@@ -114,12 +116,16 @@ async function readAll(
   pool: PixelPool,
   paths: readonly string[],
 ): Promise<{ png: number; pngByProcessorTime: number }> {
-  const memory = zeros('f32', [1296, 1176]);
+  const memory = sharedBuffer(4 * 1296 * 1176);
+  const allocate: Allocate = (dtype, shape) => ({
+    ...{ dtype, shape },
+    data: viewOf(dtype, memory, 0, sizeOf(shape)),
+  });
   const [start, before] = [now(), process.cpuUsage()];
   await Promise.all(
     paths.map(async (path) => {
       const { pixelValues, grid } = await pool.image(path);
-      const values = patchValues([pixelValues], () => memory)!;
+      const values = patchValues([pixelValues], allocate)!;
       if (grid.join() !== '1,36,36') throw new Error('wrong grid');
       if (Number.isNaN(values.data.at(-1))) throw new Error('no values');
     }),
