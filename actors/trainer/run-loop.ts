@@ -1,6 +1,7 @@
 import { addAbortListener } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { shrinkHeap } from '../../src/collector.ts';
 import { asCxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { hasAdvanced, observe, type AdvanceRule } from '../../src/training/advance.ts';
@@ -161,6 +162,8 @@ class Run {
   /** Validates, takes the steps that are left, and writes the summary. @param isNew whether no step was taken yet */
   async toEnd(isNew: boolean): Promise<RunSummary> {
     const { valBeforeTrain, valOnly } = this.#context.plan.trainer;
+    // What the start left behind would be part of the run's peak.
+    shrinkHeap();
     if (valBeforeTrain || valOnly || this.#point.unfinished !== null) {
       await this.#validateBefore(isNew);
     }

@@ -1,6 +1,7 @@
 import { addAbortListener } from 'node:events';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
+import { shrinkHeap } from '../../src/collector.ts';
 import { openMemoryGauge } from '../../src/device/memory.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -143,6 +144,8 @@ class SupervisedTraining {
   async toEnd(): Promise<Omit<SupervisedSummary, 'checkpoint'>> {
     const { steps, log, preemption, reporter } = this.#run;
     const { sft, folder } = this.#run.plan;
+    // As in a run of reinforcement learning.
+    shrinkHeap();
     const before = await this.#validate(0);
     if (this.#heldOut.length > 0) await log.step(0, before);
     const began = performance.now();

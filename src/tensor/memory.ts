@@ -1,6 +1,5 @@
 /** Shared memory, and the pace at which each thread's garbage collector frees it. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { garbageCollector } from '../collector.ts';
 import { PageAdvice } from './page-advice.ts';
 
 /**
@@ -33,15 +32,12 @@ const checkMs = 20;
  * V8 counts a SharedArrayBuffer as a few bytes of garbage, whatever its size, so gigabytes of dropped tensors pile up
  * (100 dropped blocks of 32 MiB: 3.2 GiB resident, with this class 0.5 GiB). Each thread reports the memory that it makes
  * or receives. A collection takes a few milliseconds, and runs only if the process grew.
- *
- * Node shows the collector to code only with the flag `--expose-gc`. It is set here at the first collection, since users
- * of the library start Node themselves. Its only effect is a function `gc` in contexts that are made later.
  */
 class CollectionPace {
   #bytes = 0;
   #checkedAt = 0;
   #residentBytes = Infinity;
-  #collect: (() => void) | undefined;
+  #collect: NodeJS.GCFunction | undefined;
 
   note(bytes: number): void {
     this.#bytes += bytes;
@@ -56,10 +52,7 @@ class CollectionPace {
   }
 
   collect(): void {
-    if (this.#collect === undefined) {
-      setFlagsFromString('--expose-gc');
-      this.#collect = runInNewContext('gc') as () => void;
-    }
+    this.#collect ??= garbageCollector();
     this.#collect();
   }
 }
