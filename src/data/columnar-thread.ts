@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { CxmindError, fromWireError } from '../errors.ts';
-import type { ReadRequest, RowBatch } from './columnar-entry.ts';
+import type { RowBatch } from './columnar-entry.ts';
 import { openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
@@ -30,16 +30,16 @@ export class ColumnarThread implements AsyncDisposable {
   }
 
   /**
-   * Rows of a file, or of a part of it.
+   * Rows of a file.
    *
    * @throws DATA_INVALID if it cannot be read, or takes too long or too much memory
    */
-  async *rows(file: DataFile, options: ReadRequest['options'] = {}): AsyncGenerator<RawRow> {
+  async *rows(file: DataFile): AsyncGenerator<RawRow> {
     const { path } = file;
     const limitMs = Math.ceil(this.#limitMs + LIMIT_MS_PER_BYTE * (await sizeOf(path)));
     try {
       const worker = (this.#worker ??= new Worker(ENTRY));
-      worker.postMessage({ file, options } satisfies ReadRequest);
+      worker.postMessage(file);
       // The reader is loaded, which takes what time it takes.
       await once(worker, 'message');
       for (;;) {

@@ -15,6 +15,24 @@ export function plainValue(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plainValue(inner)]));
 }
 
+/**
+ * Copies the bytes in a value. They are views of a whole page or column, which would be held, or cross to another thread,
+ * with each of them.
+ *
+ * @param buffers takes the memory of the copies
+ */
+export function withOwnBytes(value: unknown, buffers?: Set<ArrayBuffer>): unknown {
+  if (value instanceof Uint8Array) {
+    const copy = new Uint8Array(value);
+    buffers?.add(copy.buffer);
+    return copy;
+  }
+  if (Array.isArray(value)) return value.map((item) => withOwnBytes(item, buffers));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([key, inner]) => [key, withOwnBytes(inner, buffers)]));
+}
+
 function isIterable(value: object): value is Iterable<unknown> {
   return Symbol.iterator in value;
 }

@@ -1,15 +1,15 @@
 /**
  * Rows of a data set that stay in their files: a row is read when it is asked for, so a set may be larger than memory.
  *
- * That holds for JSON Lines, whose rows are found by their offset, and for Parquet, whose row groups are read again
- * (`parquet-groups.ts`). What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of other
+ * That holds for JSON Lines, whose rows are found by their offset, and for Parquet, whose pages are read again
+ * (`parquet-parts.ts`). What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of other
  * files are held in memory, and so are rows of Parquet until they take too much of it.
  */
 import { stat } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { CxmindError } from '../errors.ts';
 import { decodeRow } from './decode-row.ts';
-import { ParquetGroups } from './parquet-groups.ts';
+import { ParquetParts } from './parquet-parts.ts';
 import type { RawRow } from './raw-row.ts';
 import { picturesOf, rowBytes, type DatasetRow, type RowKeys } from './row.ts';
 import type { DataFile } from './source.ts';
@@ -61,7 +61,7 @@ export function joinedRows(first: RowStore, second: RowStore): RowStore {
 /**
  * Bytes of rows of Parquet that a set holds: an eighth of the memory of the machine, or of the container.
  *
- * A row that is not held costs the reading of its whole row group, so as many are held as leave room for the models.
+ * A row that is not held costs the reading of its pages, so as many are held as leave room for the models.
  */
 function defaultHeldBytes(): number {
   return Math.min(totalmem(), process.constrainedMemory() || Infinity) / 8;
@@ -92,7 +92,7 @@ export class FileRows implements RowStore {
   readonly #files: IndexedFile[] = [];
   readonly #blocks: PlaceBlock[] = [];
   readonly #held = new Map<number, DatasetRow>();
-  readonly #groups = new ParquetGroups();
+  readonly #parts = new ParquetParts();
   /** Rows that somebody holds. Whoever asks for one again gets the same, by which samples of it are found. */
   readonly #living = new Map<number, WeakRef<DatasetRow>>();
   readonly #dead = new FinalizationRegistry<number>((index) => {
@@ -163,7 +163,7 @@ export class FileRows implements RowStore {
     const at = index & (2 ** BLOCK_BITS - 1);
     const block = this.#block(index);
     const [start, extent] = [block.start[at]!, block.extent[at]!];
-    if (file.format === 'parquet') return this.#groups.row(file, { group: start, row: extent });
+    if (file.format === 'parquet') return this.#parts.row(file, { group: start, row: extent });
     const { jsonRowAt } = await import('./json-rows.ts');
     return jsonRowAt(file, block.line[at]!, { start, bytes: extent });
   }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset, openDataset } from '../../../src/data/dataset.ts';
-import { ParquetGroups } from '../../../src/data/parquet-groups.ts';
 import { DEFAULT_KEYS, picturesOf } from '../../../src/data/row.ts';
 import { heldRows, joinedRows, selectedRows, type RowStore } from '../../../src/data/row-store.ts';
 import { goldenPath } from '../../support/golden.ts';
@@ -68,7 +67,7 @@ describe('openDataset', () => {
     }
   });
 
-  it('reads rows of large Parquet files by their groups: alone and together, of several files', async () => {
+  it('reads rows of large Parquet files again: alone and together, of several files', async () => {
     const keys = { ...DEFAULT_KEYS, promptKey: 'problem' };
     const source = goldenPath('tables/snappy.parquet');
     const rows = await opened(source, keys, { heldBytes: 0 });
@@ -77,31 +76,6 @@ describe('openDataset', () => {
     directory.write('a.parquet', readFileSync(source));
     directory.write('b.parquet', readFileSync(goldenPath('tables/zstd.parquet')));
     assert.equal((await opened(directory.path, keys, { heldBytes: 0 })).length, 6);
-  });
-
-  it('keeps the row groups that were used last, and the newest in any case', async () => {
-    const file = {
-      path: goldenPath('tables/snappy.parquet'),
-      name: 'a',
-      format: 'parquet',
-    } as const;
-    const two = new ParquetGroups(1e6);
-    const first = await two.row(file, { group: 0, row: 0 });
-    await two.row(file, { group: 1, row: 0 });
-    assert.equal(await two.row(file, { group: 0, row: 0 }), first);
-    const one = new ParquetGroups(1);
-    const [newest, same] = await Promise.all([
-      one.row(file, { group: 0, row: 1 }),
-      one.row(file, { group: 0, row: 1 }),
-    ]);
-    assert.equal(newest, same);
-    assert.equal(await one.row(file, { group: 0, row: 1 }), newest);
-    assert.deepEqual((await one.row(file, { group: 1, row: 0 })).line, 3);
-    assert.notEqual(await one.row(file, { group: 0, row: 1 }), newest);
-    await assert.rejects(one.row(file, { group: 1, row: 1 }), {
-      code: 'DATA_INVALID',
-      message: /snappy\.parquet: row group 1: it has 1 rows, not 2$/,
-    });
   });
 
   it('gives the same row while somebody holds it', async () => {

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { parquetMetadataAsync, parquetSchema, type AsyncBuffer } from 'hyparquet';
+import { readPageHeader } from '../../../src/data/page-header.ts';
+import { ParquetFile, type PartPlace } from '../../../src/data/parquet-file.ts';
+import { columnPages } from '../../../src/data/parquet-pages.ts';
+import { ParquetParts } from '../../../src/data/parquet-parts.ts';
+import type { RawRow } from '../../../src/data/raw-row.ts';
+import type { DataFile } from '../../../src/data/source.ts';
+import { goldenPath } from '../../support/golden.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const [COUNT, GROUP] = [60, 40];
+
+function tableOf(name: string): DataFile {
+  return { path: goldenPath(`tables/${name}.parquet`), name, format: 'parquet' };
+}
+
+/** The row of a number in the files of `generate_paged.py`. */
+function rowOf(i: number, hasList: boolean): Record<string, unknown> {
+  const image = i % 5 === 0 ? null : { bytes: new Uint8Array(30).fill(i), path: `${i}.png` };
+  const images = Array.from({ length: i % 3 }, (_, j) => ({
+    bytes: Uint8Array.from({ length: 40 }, (_, at) => (at % 2 === 0 ? i : j)),
+    path: null,
+  }));
+  return {
+    prompt: `${i} ${'word '.repeat(i % 7)}`,
+    answer: 'ABCD'[i % 4],
+    image,
+    level: i % 4 === 0 ? null : i,
+    ...(hasList && { images }),
+  };
+}
+
+function assertRow({ line, value, place }: RawRow, i: number, hasList: boolean): void {
+  assert.equal(line, i + 1);
+  assert.deepEqual(place, { group: Math.floor(i / GROUP), row: i % GROUP });
+  assert.deepEqual(structuredClone(value), rowOf(i, hasList));
+}
+
+describe('ParquetFile', () => {
+  for (const [name, hasPages, hasList] of [
+    ['indexed', true, true],
+    ['headers', true, false],
+    ['version2', true, true],
+    ['unknown', false, true],
+  ] as const) {
+    it(`reads parts of row groups where it knows their pages: ${name}.parquet`, async () => {
+      const file = await ParquetFile.open(tableOf(name));
+      for (const bytes of [1, 1500, 1e6]) {
+        const parts: PartPlace[] = await Array.fromAsync(file.parts(bytes));
+        const sizes = parts.map(({ start, end }) => end - start);
+        if (bytes === 1e6 || !hasPages) assert.deepEqual(sizes, [GROUP, COUNT - GROUP]);
+        else assert.ok(Math.max(...sizes) < (bytes === 1 ? 10 : GROUP), String(sizes));
+        // Backwards: no part may lean on one that was read before.
+        const rows = new Map<PartPlace, RawRow[]>();
+        for (const part of parts.toReversed()) rows.set(part, await file.rows(part));
+        const all = parts.flatMap((part) => rows.get(part)!);
+        assert.equal(all.length, COUNT);
+        all.forEach((row, i) => assertRow(row, i, hasList));
+      }
+    });
+  }
+
+  it('reads no page that a part has no row of', async () => {
+    const bytes = readFileSync(goldenPath('tables/indexed.parquet'));
+    const buffer: AsyncBuffer = {
+      byteLength: bytes.length,
+      slice: (start, end) => Uint8Array.from(bytes.subarray(start, end)).buffer,
+    };
+    const metadata = await parquetMetadataAsync(buffer);
+    const part = { group: 0, start: 0, end: 8 };
+    const pages = await columnPages(buffer, parquetSchema(metadata), metadata.row_groups[0]!);
+    const others = Object.values(pages!).flatMap((column) =>
+      column.filter(({ first_row_index: first }) => Number(first) >= part.end),
+    );
+    assert.ok(others.length > 10);
+    for (const { offset, compressed_page_size: size } of others) {
+      bytes.fill(0xff, Number(offset), Number(offset) + size);
+    }
+    using directory = new TemporaryDirectory();
+    const path = directory.write('damaged.parquet', bytes);
+    const file = await ParquetFile.open({ ...tableOf('indexed'), path });
+    (await file.rows(part)).forEach((row, i) => assertRow(row, i, true));
+    await assert.rejects(file.rows({ ...part, end: 40 }), { code: 'DATA_INVALID' });
+  });
+
+  it('finds the part of a row, and says which row groups have none', async () => {
+    const file = await ParquetFile.open(tableOf('headers'));
+    const { group, start, end } = await file.partWith(1, 13, 1);
+    assert.ok(group === 1 && start <= 13 && end > 13);
+    for (const [wrong, row, rows] of [
+      [1, 20, 20],
+      [2, 0, 0],
+    ] as const) {
+      await assert.rejects(file.partWith(wrong, row, 1), {
+        code: 'DATA_INVALID',
+        message: new RegExp(
+          `headers\\.parquet: row group ${wrong}: it has ${rows} rows, not ${row + 1}$`,
+        ),
+      });
+    }
+  });
+});
+
+describe('ParquetParts', () => {
+  const file = tableOf('snappy');
+
+  it('keeps the parts that were used last, and the newest in any case', async () => {
+    const two = new ParquetParts(1e6);
+    const first = await two.row(file, { group: 0, row: 0 });
+    await two.row(file, { group: 1, row: 0 });
+    assert.equal(await two.row(file, { group: 0, row: 0 }), first);
+    const one = new ParquetParts(1);
+    const [newest, same] = await Promise.all([
+      one.row(file, { group: 0, row: 1 }),
+      one.row(file, { group: 0, row: 1 }),
+    ]);
+    assert.equal(newest, same);
+    assert.equal(await one.row(file, { group: 0, row: 1 }), newest);
+    assert.deepEqual((await one.row(file, { group: 1, row: 0 })).line, 3);
+    assert.notEqual(await one.row(file, { group: 0, row: 1 }), newest);
+    await assert.rejects(one.row(file, { group: 1, row: 1 }), {
+      code: 'DATA_INVALID',
+      message: /snappy\.parquet: row group 1: it has 1 rows, not 2$/,
+    });
+  });
+
+  it('holds of a page no more than the bytes of its rows', async () => {
+    const { value } = await new ParquetParts().row(tableOf('indexed'), { group: 0, row: 1 });
+    const { bytes } = (value as { image: { bytes: Uint8Array } }).image;
+    assert.equal(bytes.buffer.byteLength, 30);
+  });
+});
+
+describe('readPageHeader', () => {
+  it('reads where a page ends, over fields that it does not know', () => {
+    // A data page of 300 compressed bytes and 7 values: an integer of two bytes, a text, a list and a truth value between.
+    const header = [
+      ...[0x15, 0x00, 0x15, 0xd0, 0x0f, 0x15, 0xd8, 0x04],
+      ...[0x2c, 0x15, 0x0e, 0x18, 0x02, 0x61, 0x62, 0x19, 0x22, 0x01, 0x02, 0x11, 0x00],
+      0x00,
+    ];
+    assert.deepEqual(readPageHeader(Uint8Array.of(...header, 1, 2, 3)), {
+      headerBytes: header.length,
+      pageBytes: 300,
+      values: 7,
+      countsRows: false,
+    });
+    for (let end = 0; end < header.length; end++) {
+      assert.throws(() => readPageHeader(Uint8Array.from(header.slice(0, end))), RangeError);
+    }
+  });
+});
