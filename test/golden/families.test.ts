@@ -140,6 +140,51 @@ describe('a tiny model against transformers', () => {
   }
 });
 
+describe('Qwen3-MoE whose experts have weights that are not divided by their sum, against transformers', () => {
+  const golden = goldenJson('families/experts.json') as {
+    readonly cases: readonly {
+      readonly logprobs: readonly number[];
+      readonly greedy: readonly number[];
+    }[];
+    readonly gradient_norms: Readonly<Record<string, number>>;
+  };
+  const { folder, sequences, weights } = goldenFamily('qwen3-moe');
+
+  it('gives the same log-probabilities, tokens and gradients of the routers', async () => {
+    const overrides = { norm_topk_prob: false };
+    const { config, arena } = await loadCheckpoint(goldenPath(folder), { overrides });
+    using device = openDevice({ threads: 1 });
+    using policy = new Policy(device, config, arena, { gradientCheckpointing: false });
+    const gradients = arena.twin();
+    const keep = (logProbs: Float32Array): Float32Array => {
+      const expected = golden.cases.flatMap(({ logprobs }) => logprobs);
+      assertClose(logProbs, expected, logProbTolerance);
+      return weights;
+    };
+    await policy.accumulateGradients(packSequences(sequences), 1, keep, gradients);
+    for (const [name, wanted] of Object.entries(golden.gradient_norms)) {
+      const norm = Math.hypot(...gradients.tensor(name).data);
+      assertClose([norm], [wanted], { rtol: GRADIENT_BOUND }, name);
+    }
+    const options = { maxSequences: 4, maxPrefillTokens: 64, bannedTokens: [] };
+    using engine = new GenerationEngine(device, config, arena, options);
+    const responses = await engine.generate(
+      sequences.map(({ prompt }, i) => ({
+        prompt,
+        sampling: { temperature: 0, topP: 1, topK: -1 },
+        maxTokens: golden.cases[i]!.greedy.length,
+        stopTokens: [0],
+        keys: [[i, i]],
+      })),
+    );
+    const tokenIds = responses.map(([response]) => [...response!.tokenIds.data]);
+    assert.deepEqual(
+      tokenIds,
+      golden.cases.map(({ greedy }) => greedy),
+    );
+  });
+});
+
 describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformers', () => {
   const golden = goldenJson('families/yarn.json') as {
     readonly rope_scaling: object;
