@@ -58,9 +58,10 @@ function generationJson(bpe: Bpe): unknown {
  * Matrices that add to the residual stream start smaller by sqrt(2 · layers), as in GPT-2.
  */
 function deviationOf({ name, shape, size }: ArenaEntry, { layers, visionDepth }: DemoModelSize) {
-  const inputs = size / shape[0]!;
+  // Experts that are one tensor are `[E, in, out]`.
+  const inputs = /experts\.[^.]+$/.test(name) ? shape[1]! : size / shape[0]!;
   const addsToStream =
-    /(o_proj|down_proj|attn\.proj|blocks\.\d+\.mlp\.(linear_)?fc2)\.weight$/.test(name);
+    /(o_proj|down_proj|attn\.proj|blocks\.\d+\.mlp\.(linear_)?fc2)(\.weight)?$/.test(name);
   const depth = /^(model\.)?visual\./.test(name) ? visionDepth : layers;
   return 1 / Math.sqrt(inputs * (addsToStream ? 2 * depth : 1));
 }

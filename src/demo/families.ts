@@ -221,17 +221,31 @@ const textModel =
     tie_word_embeddings: size.tieWordEmbeddings,
   });
 
-/** Experts of which two together are as wide as the dense model's MLP. */
-function qwen3Moe(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
-  const own = { architectures: ['Qwen3MoeForCausalLM'], model_type: 'qwen3_moe' };
+/** Eight experts, of which the two of a token are together as wide as the dense model's MLP. */
+function experts({ intermediateSize }: DemoModelSize): Json {
   return {
-    ...textModel(own)(size, bpe, dtype),
     decoder_sparse_step: 1,
     mlp_only_layers: [],
-    moe_intermediate_size: size.intermediateSize / 2,
+    moe_intermediate_size: intermediateSize / 2,
     norm_topk_prob: true,
     num_experts: 8,
     num_experts_per_tok: 2,
+  };
+}
+
+function qwen3Moe(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+  const own = { architectures: ['Qwen3MoeForCausalLM'], model_type: 'qwen3_moe' };
+  return { ...textModel(own)(size, bpe, dtype), ...experts(size) };
+}
+
+function qwen3VlMoe(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+  const { text_config: text, vision_config: vision, ...dense } = qwen3Vl(size, bpe, dtype);
+  return {
+    ...dense,
+    architectures: ['Qwen3VLMoeForConditionalGeneration'],
+    model_type: 'qwen3_vl_moe',
+    text_config: { ...(text as Json), ...experts(size), model_type: 'qwen3_vl_moe_text' },
+    vision_config: { ...(vision as Json), model_type: 'qwen3_vl_moe' },
   };
 }
 
@@ -246,6 +260,17 @@ const qwen2Processor: Json = {
   image_processor_type: 'Qwen2VLImageProcessor',
 };
 
+const qwen3Processor: Json = {
+  size: { shortest_edge: 64 * 64, longest_edge: 64 * 32 * 32 },
+  patch_size: 16,
+  temporal_patch_size: 2,
+  merge_size: 2,
+  image_mean: [0.5, 0.5, 0.5],
+  image_std: [0.5, 0.5, 0.5],
+  image_processor_type: 'Qwen2VLImageProcessorFast',
+  processor_class: 'Qwen3VLProcessor',
+};
+
 /** The files of each family. */
 export const familyFiles: Readonly<Record<DemoFamily, FamilyFiles>> = {
   'qwen2.5-vl': {
@@ -258,20 +283,8 @@ export const familyFiles: Readonly<Record<DemoFamily, FamilyFiles>> = {
     preprocessor: { ...qwen2Processor, processor_class: 'Qwen2VLProcessor' },
     pictureSize: 112,
   },
-  'qwen3-vl': {
-    config: qwen3Vl,
-    preprocessor: {
-      size: { shortest_edge: 64 * 64, longest_edge: 64 * 32 * 32 },
-      patch_size: 16,
-      temporal_patch_size: 2,
-      merge_size: 2,
-      image_mean: [0.5, 0.5, 0.5],
-      image_std: [0.5, 0.5, 0.5],
-      image_processor_type: 'Qwen2VLImageProcessorFast',
-      processor_class: 'Qwen3VLProcessor',
-    },
-    pictureSize: 128,
-  },
+  'qwen3-vl': { config: qwen3Vl, preprocessor: qwen3Processor, pictureSize: 128 },
+  'qwen3-vl-moe': { config: qwen3VlMoe, preprocessor: qwen3Processor, pictureSize: 128 },
   qwen3: {
     config: textModel({ architectures: ['Qwen3ForCausalLM'], model_type: 'qwen3' }),
     preprocessor: null,

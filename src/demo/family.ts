@@ -3,6 +3,7 @@ export const demoFamilies = [
   'qwen2.5-vl',
   'qwen2-vl',
   'qwen3-vl',
+  'qwen3-vl-moe',
   'qwen3',
   'qwen3-moe',
   'llama',

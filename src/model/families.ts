@@ -6,13 +6,14 @@ import { qwen2, qwen25Vl } from './qwen2-5-vl/architectures.ts';
 import { qwen2Vl } from './qwen2-vl/architecture.ts';
 import { qwen3 } from './qwen3/architecture.ts';
 import { qwen3Moe } from './qwen3-moe/architecture.ts';
-import { qwen3Vl } from './qwen3-vl/architecture.ts';
+import { qwen3Vl, qwen3VlMoe } from './qwen3-vl/architectures.ts';
 
 /** Every model family there is. */
 export const architectures: readonly Architecture[] = [
   qwen25Vl,
   qwen2Vl,
   qwen3Vl,
+  qwen3VlMoe,
   qwen2,
   qwen3,
   qwen3Moe,

@@ -32,6 +32,11 @@ export interface TextConfig {
 
 /** Sizes of the mixtures of experts that stand in place of MLPs. */
 export interface ExpertsConfig {
+  /**
+   * Tells whether the weights of a layer's experts are one tensor, `[E, in, out]`, with gate and up joined; else each
+   * expert has its own, `[out, in]`.
+   */
+  readonly isStacked: boolean;
   /** Number of experts of a layer. */
   readonly count: number;
   /** Number of experts that a token goes to. */

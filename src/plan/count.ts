@@ -1,6 +1,7 @@
 /** The work and the memory of one step of a run, counted part by part on devices that compute nothing. */
 import type { PromptInput } from '../model/pack.ts';
 import { modelModules } from '../model/parameters.ts';
+import { parameterGroupsOf } from '../model/weights/modules.ts';
 import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import { patchBytes } from '../tensor/patch-levels.ts';
@@ -164,9 +165,9 @@ function experienceBytes(prompts: readonly PromptInput[], responseTokens: number
 }
 
 function largestModuleBytes({ config, head }: SizedModel, dtype: FloatDType): number {
-  const sizes = [...modelModules(config, head).values()].map(({ inputs }) =>
-    Object.values(inputs)
-      .flatMap(({ parameters }) => parameters)
+  const sizes = [...modelModules(config, head).values()].map((module) =>
+    parameterGroupsOf([module])
+      .flat()
       .reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   );
   return Math.max(...sizes) * bytesPerElement(dtype);

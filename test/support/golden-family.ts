@@ -6,7 +6,14 @@ import { goldenJson, goldenTensors, type GoldenTensor } from './golden.ts';
 import { loadGoldenModel, textPrompt, tokens, type GoldenModel } from './golden-model.ts';
 
 /** Families whose tiny models transformers computed with, by their folders. */
-export const goldenFamilies = ['qwen3', 'qwen3-moe', 'llama3', 'qwen2-vl', 'qwen3-vl'] as const;
+export const goldenFamilies = [
+  'qwen3',
+  'qwen3-moe',
+  'llama3',
+  'qwen2-vl',
+  'qwen3-vl',
+  'qwen3-vl-moe',
+] as const;
 
 /** The images or videos of a prompt. */
 interface FamilyMedia {

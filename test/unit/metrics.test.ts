@@ -143,6 +143,7 @@ describe('trainingFlops and flopsUtilization', () => {
 
   it('count the weights of a mixture that a token meets', () => {
     const experts = {
+      isStacked: false,
       count: 5,
       perToken: 2,
       intermediateSize: 3,

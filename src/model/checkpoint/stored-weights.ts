@@ -19,6 +19,7 @@ import {
   type StoredTensor,
   type TensorToStore,
 } from './safetensors.ts';
+import { isTurned, turnStacks } from './turned-stacks.ts';
 
 const ShardIndex = t.type({ weight_map: t.record(t.string, t.string) });
 
@@ -132,9 +133,10 @@ function copiesOf(config: ModelConfig, files: readonly SafetensorsReader[]): str
 }
 
 /** The reason why a stored tensor does not fit a place, or null where it does. */
-function misfit({ dtype, shape }: StoredTensor, entry: ArenaEntry): string | null {
+function misfit(stored: StoredTensor, entry: ArenaEntry): string | null {
+  const { dtype, shape } = stored;
   if (!['f32', 'f16', 'bf16'].includes(dtype)) return `has dtype ${dtype}, not f32, f16 or bf16`;
-  if (shape.join() === entry.shape.join()) return null;
+  if (shape.join() === entry.shape.join() || isTurned(stored, entry)) return null;
   return `is [${shape.join(', ')}], not [${entry.shape.join(', ')}]`;
 }
 
@@ -180,6 +182,7 @@ export async function readWeights(
       if (place !== undefined) await reader.readF32(stored, arena.tensor(place.name));
     }
   }
+  turnStacks(places, (name) => arena.tensor(name));
   return { places, notes, arena };
 }
 

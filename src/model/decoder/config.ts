@@ -14,7 +14,7 @@ import {
 } from '../config-fields.ts';
 import type { TextConfig } from '../model-config.ts';
 import { inBothLayouts } from './config-layouts.ts';
-import { Experts, expertKey, expertsConfig } from './experts-config.ts';
+import { Experts, expertKey, expertsConfig, type ExpertTraits } from './experts-config.ts';
 import { Rope, ropeScaling } from './rope-config.ts';
 
 /** The traits of a family's decoder that its `config.json` does not say. */
@@ -28,8 +28,8 @@ export interface DecoderTraits {
   /** Defaults of `rms_norm_eps` and `rope_theta`. */
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** Tells whether layers have experts. */
-  readonly hasExperts: boolean;
+  /** Null for a family of dense models. */
+  readonly experts: ExpertTraits | null;
   /** Order of the rotary frequencies of time, height and width; null without vision. */
   readonly mrope: TextConfig['mropeLayout'] | null;
 }
@@ -209,9 +209,10 @@ export function decodeText(
     common.quantization_config == null,
     'quantization_config is not supported: weights have to be stored as f32, f16 or bf16',
   );
-  const experts = traits.hasExperts
-    ? expertsConfig(section(Experts), text.num_hidden_layers, checks)
-    : withoutExperts(section(t.UnknownRecord), checks);
+  const experts =
+    traits.experts !== null
+      ? expertsConfig(section(Experts), traits.experts, text.num_hidden_layers, checks)
+      : withoutExperts(section(t.UnknownRecord), checks);
   return {
     text: textConfig(text, { experts, tieWordEmbeddings: isTied }, traits, checks),
     torchDtype: common.torch_dtype ?? common.dtype ?? null,
@@ -219,8 +220,8 @@ export function decodeText(
 }
 
 /** Paths of the text model's keys in a `config.json`, flat or nested, and of those common to all models. */
-export function textPaths(isNested: boolean, { hasExperts }: DecoderTraits): string[] {
-  const keys = [...propsOf(Text), ...(hasExperts ? propsOf(Experts) : [])];
+export function textPaths(isNested: boolean, { experts }: DecoderTraits): string[] {
+  const keys = [...propsOf(Text), ...(experts === null ? [] : propsOf(Experts))];
   const text = keys.flatMap((key) =>
     key === 'rope_scaling' || key === 'rope_parameters' ? under(key, propsOf(Rope)) : [key],
   );

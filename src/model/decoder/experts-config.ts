@@ -23,14 +23,24 @@ export function expertKey(section: Readonly<Record<string, unknown>>): string | 
   return countKeys.find((key) => typeof section[key] === 'number' && section[key] > 1);
 }
 
+/** The traits of a family's experts, and the defaults of their sizes. */
+export interface ExpertTraits extends Pick<
+  ExpertsConfig,
+  'isStacked' | 'count' | 'perToken' | 'intermediateSize'
+> {
+  /** Null where the file says it. */
+  readonly isRenormed: true | null;
+}
+
 /** The experts of a decoder's layers, null where no layer has any. What is wrong goes to `checks`. */
 export function expertsConfig(
   section: Experts,
+  traits: ExpertTraits,
   layers: number,
   checks: Checks,
 ): ExpertsConfig | null {
-  const count = section.num_experts ?? section.num_local_experts ?? 128;
-  const perToken = section.num_experts_per_tok ?? 8;
+  const count = section.num_experts ?? section.num_local_experts ?? traits.count;
+  const perToken = section.num_experts_per_tok ?? traits.perToken;
   const { decoder_sparse_step: step = 1, mlp_only_layers: named } = section;
   if (count === 0) return null;
   checks.that(
@@ -42,10 +52,11 @@ export function expertsConfig(
   const denseLayers = Array.from({ length: layers }, (_, layer) => layer).filter(isDense);
   if (denseLayers.length === layers) return null;
   return {
+    isStacked: traits.isStacked,
     count,
     perToken,
-    intermediateSize: section.moe_intermediate_size ?? 768,
-    isRenormed: section.norm_topk_prob ?? false,
+    intermediateSize: section.moe_intermediate_size ?? traits.intermediateSize,
+    isRenormed: traits.isRenormed ?? section.norm_topk_prob ?? false,
     denseLayers,
   };
 }

@@ -6,7 +6,7 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from '../adapters/adapter.ts';
 import type { ExpertsConfig, TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
-import { expertProducts, mlpInput, type MlpPart } from './weight-names.ts';
+import { expertInput, expertProducts, type MlpPart } from './weight-names.ts';
 
 /** Rows of tokens, one for each expert that a token goes to, in the order of the experts. */
 interface Routing {
@@ -41,10 +41,10 @@ export function mixture(
   const filled = { isZeroFilled: false, isGradientZeroFilled: false };
   const spread = g.expand(g.unsqueeze(x, [1]), [tokens, perToken, width]);
   const sorted = g.permuteRows(g.reshape(spread, [rows, width]), order, inverse, filled);
-  const project = (part: MlpPart, from: Value): Value =>
-    expertsProduct(g, part, from, counts, config, adapters);
-  const gated = g.mul(g.silu(project('gate', sorted)), project('up', sorted));
-  const outputs = g.permuteRows(project('down', gated), inverse, order, filled);
+  const results = experts.isStacked
+    ? stackedExperts(g, sorted, counts, experts)
+    : expertsApart(g, sorted, counts, config, experts, adapters);
+  const outputs = g.permuteRows(results, inverse, order, filled);
   const factors = g.cast(g.unsqueeze(weights, [2]), x.dtype);
   const parts = g.reshape(outputs, [tokens, perToken, width]);
   return g.reduceSum(g.mul(parts, factors), [1]);
@@ -75,20 +75,55 @@ function places(g: GraphBuilder, numbers: Value): Value {
   return g.topK(g.neg(g.cast(numbers, 'f32')), numbers.shape[0]!)[1];
 }
 
-/** A product of rows by their experts' weights, with adapters where an expert has them. */
-function expertsProduct(
+/** The gated MLP of each row's expert, by weights that are parts of one tensor. */
+function stackedExperts(
   g: GraphBuilder,
-  part: MlpPart,
+  x: Value,
+  counts: Value,
+  { count, intermediateSize }: ExpertsConfig,
+): Value {
+  const width = x.shape[1]!;
+  const product = (part: 'gateUp' | 'down', from: Value, shape: readonly Dim[]): Value => {
+    const weights = Array.from({ length: count }, (_, expert) =>
+      g.input(expertInput(part, expert), x.dtype, shape),
+    );
+    return g.groupedProduct(from, counts, weights);
+  };
+  const joined = product('gateUp', x, [width, 2 * intermediateSize]);
+  const [gate, up] = g.split(joined, [intermediateSize, intermediateSize], 1);
+  return product('down', g.mul(g.silu(gate!), up!), [intermediateSize, width]);
+}
+
+/** The gated MLP of each row's expert, by weights and adapters that each expert has for itself. */
+function expertsApart(
+  g: GraphBuilder,
   x: Value,
   counts: Value,
   config: TextConfig,
+  experts: ExpertsConfig,
+  adapters: GraphAdapters,
+): Value {
+  const products = expertProducts(config, experts);
+  const project = (part: MlpPart, from: Value): Value => {
+    const own = products.map((expert) => expert[part]);
+    return adaptedProduct(g, part, own, from, counts, adapters);
+  };
+  return project('down', g.mul(g.silu(project('gate', x)), project('up', x)));
+}
+
+/** A product of rows by their experts' weights, with adapters where an expert has them. */
+function adaptedProduct(
+  g: GraphBuilder,
+  part: MlpPart,
+  products: readonly Product[],
+  x: Value,
+  counts: Value,
   adapters: GraphAdapters,
 ): Value {
   const dtype = x.dtype as FloatDType;
-  const products = expertProducts(config).map((expert) => expert[part]);
   const shape = ({ inner, modules }: Product): readonly Dim[] => [modules[0]!.out, inner];
   const weights = products.map((product, expert) =>
-    g.input(mlpInput(part, expert), dtype, shape(product)),
+    g.input(expertInput(part, expert), dtype, shape(product)),
   );
   const transB = { transB: true };
   const result = g.groupedProduct(x, counts, weights, transB);

@@ -3,7 +3,7 @@
  * their own where there is a vision tower.
  */
 import type { HeadKind, WeightNames } from '../architecture.ts';
-import type { ModelConfig, TextConfig } from '../model-config.ts';
+import type { ExpertsConfig, ModelConfig, TextConfig } from '../model-config.ts';
 import {
   moduleNames,
   productOf,
@@ -52,27 +52,48 @@ function mlpWeights(module: string, width: number, inner: number) {
   };
 }
 
-/** The weights of each expert of a layer; none in a dense one. */
-function expertWeights({ hiddenSize, experts }: TextConfig) {
-  const { count, intermediateSize } = experts ?? { count: 0, intermediateSize: 0 };
+/** The weights of each expert of a layer, where experts have their own. */
+function expertWeights({ hiddenSize }: TextConfig, { count, intermediateSize }: ExpertsConfig) {
   return Array.from({ length: count }, (_, expert) =>
     mlpWeights(`mlp.experts.${expert}`, hiddenSize, intermediateSize),
   );
 }
 
-/** The input of a layer's graph that has the weight of a part of an MLP, or of an expert. */
-export const mlpInput = (part: MlpPart, expert?: number): string =>
-  expert === undefined ? `${part}Weight` : `${part}Weight.${expert}`;
+/** The weights of each expert of a layer, as parts of those of all. */
+function stackedWeights(
+  { hiddenSize: width }: TextConfig,
+  { count, intermediateSize: inner }: ExpertsConfig,
+) {
+  const partOf = (name: string, shape: readonly number[], part: number): WeightInput => ({
+    parameters: [{ name: `mlp.experts.${name}`, shape: [count, ...shape] }],
+    ...{ shape, part },
+  });
+  return Array.from({ length: count }, (_, expert) => ({
+    gateUp: partOf('gate_up_proj', [width, 2 * inner], expert),
+    down: partOf('down_proj', [inner, width], expert),
+  }));
+}
+
+/** The input of a layer's graph that has a weight of an expert. */
+export const expertInput = (part: MlpPart | 'gateUp', expert: number): string =>
+  `${part}Weight.${expert}`;
 
 /** The parameters of a layer's MLP or of its experts, in arena order. */
 function mlpInputs(text: TextConfig): Record<string, WeightInput> {
   const { hiddenSize: width, intermediateSize: inner, experts } = text;
-  const named = (weights: Record<MlpPart, WeightInput>, expert?: number) =>
-    mlpParts.map((part) => [mlpInput(part, expert), weights[part]] as const);
-  if (experts === null) return Object.fromEntries(named(mlpWeights('mlp', width, inner)));
+  if (experts === null) {
+    const { gate, up, down } = mlpWeights('mlp', width, inner);
+    return { gateWeight: gate, upWeight: up, downWeight: down };
+  }
+  const weights = experts.isStacked ? stackedWeights(text, experts) : expertWeights(text, experts);
+  const named = weights.flatMap((own, expert) =>
+    Object.entries(own).map(
+      ([part, input]) => [expertInput(part as keyof typeof own, expert), input] as const,
+    ),
+  );
   return {
     routerWeight: one('mlp.gate.weight', experts.count, width),
-    ...Object.fromEntries(expertWeights(text).flatMap(named)),
+    ...Object.fromEntries(named),
   };
 }
 
@@ -92,9 +113,10 @@ export function mlpProducts({ hiddenSize, intermediateSize }: TextConfig): MlpPr
   };
 }
 
-/** The products of each expert of a layer; none in a dense one. */
-export function expertProducts(text: TextConfig): MlpProducts[] {
-  return expertWeights(text).map(({ gate, up, down }, expert) => ({
+/** The products of each expert of a layer, where experts have weights of their own; stacked ones take no adapters. */
+export function expertProducts(text: TextConfig, experts: ExpertsConfig): MlpProducts[] {
+  if (experts.isStacked) return [];
+  return expertWeights(text, experts).map(({ gate, up, down }, expert) => ({
     gate: productOf(`gate.${expert}`, gate),
     up: productOf(`up.${expert}`, up),
     down: productOf(`down.${expert}`, down),
@@ -106,7 +128,7 @@ export function expertProducts(text: TextConfig): MlpProducts[] {
  * was trained to choose.
  */
 function layerModule(prefix: string, text: TextConfig): Module {
-  const mlps = text.experts === null ? [mlpProducts(text)] : expertProducts(text);
+  const mlps = text.experts === null ? [mlpProducts(text)] : expertProducts(text, text.experts);
   return prefixed(prefix, { ...attentionInputs(text), ...mlpInputs(text) }, [
     ...Object.values(attentionProducts(text)),
     ...mlps.flatMap((mlp) => mlpParts.map((part) => mlp[part])),
@@ -133,9 +155,9 @@ export function decoderModules(
   const { embedding } = namesOutsideLayers(prefix);
   return [
     [moduleNames.embedding, plain({ weight: one(embedding, text.vocabSize, text.hiddenSize) })],
-    ...decoderLayers(text).map(({ name, config }): NamedModule => [
+    ...decoderLayers(text).map(({ name, config }, i): NamedModule => [
       name,
-      layerModule(`${prefix}.${name}`, config),
+      layerModule(`${prefix}.layers.${i}`, config),
     ]),
     [moduleNames.head, headModule(text, kind, prefix)],
   ];

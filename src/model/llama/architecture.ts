@@ -19,7 +19,7 @@ export const llama: Architecture = {
     qkNorm: false,
     headDim: null,
     isHeadDimFixed: false,
-    hasExperts: false,
+    experts: null,
     rmsNormEps: 1e-6,
     ropeTheta: 1e4,
     mrope: null,

@@ -13,7 +13,7 @@ export const qwen2Traits: DecoderTraits = {
   qkNorm: false,
   headDim: null,
   isHeadDimFixed: false,
-  hasExperts: false,
+  experts: null,
   rmsNormEps: 1e-6,
   ropeTheta: 1e4,
   mrope: null,

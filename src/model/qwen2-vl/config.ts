@@ -61,7 +61,7 @@ export function format(architecture: string): ConfigFormat {
       qkNorm: false,
       headDim: null,
       isHeadDimFixed: true,
-      hasExperts: false,
+      experts: null,
       rmsNormEps: 1e-5,
       ropeTheta: 1e6,
       mrope: 'sections',

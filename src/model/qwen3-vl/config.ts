@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import type { ConfigFormat } from '../architecture.ts';
 import { index, layers, size, type Checks } from '../config-fields.ts';
+import type { ExpertTraits } from '../decoder/experts-config.ts';
 import type { VisionConfig } from '../model-config.ts';
 import { checkVisionRope, VisionRope, visionLanguageFormat } from '../vision/config.ts';
 
@@ -55,7 +56,7 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
 }
 
 /** The `config.json` of Qwen3-VL. */
-export function format(architecture: string): ConfigFormat {
+export function format(architecture: string, experts: ExpertTraits | null): ConfigFormat {
   return visionLanguageFormat({
     architecture,
     traits: {
@@ -63,7 +64,7 @@ export function format(architecture: string): ConfigFormat {
       qkNorm: true,
       headDim: 128,
       isHeadDimFixed: false,
-      hasExperts: false,
+      experts,
       rmsNormEps: 1e-6,
       ropeTheta: 5e6,
       mrope: 'interleaved',

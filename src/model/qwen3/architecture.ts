@@ -12,7 +12,7 @@ const traits: DecoderTraits = {
   qkNorm: true,
   headDim: 128,
   isHeadDimFixed: false,
-  hasExperts: false,
+  experts: null,
   rmsNormEps: 1e-6,
   ropeTheta: 1e4,
   mrope: null,

@@ -104,9 +104,11 @@ export class ArenaIndex {
    *
    * @param names in arena order, nothing between them
    * @param shape shape of the whole; left out, the parameters are stacked along their first axis
+   * @param part number of the part that is wanted, of those of that shape that the whole divides into; left out, the
+   *   whole
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
-  span(names: readonly string[], shape?: readonly number[]): ArenaSpan {
+  span(names: readonly string[], shape?: readonly number[], part?: number): ArenaSpan {
     const entries = names.map((name) => this.entry(name));
     const first = entries[0];
     if (first === undefined) throw new CxmindError('INTERNAL', 'arena: a span of no parameters');
@@ -122,13 +124,16 @@ export class ArenaIndex {
     }
     const stacked = [sum(entries.map((entry) => entry.shape[0] ?? 1)), ...first.shape.slice(1)];
     const whole = shape ?? stacked;
-    if (sizeOf(whole) !== end - first.offset) {
+    const size = sizeOf(whole);
+    const parts = (end - first.offset) / size;
+    if (part === undefined ? parts !== 1 : !Number.isInteger(parts) || part >= parts) {
       throw new CxmindError(
         'SHAPE_MISMATCH',
         `arena: [${whole.join(', ')}] does not hold ${names.join(', ')}, ${end - first.offset} elements`,
       );
     }
-    return { shape: whole, start: first.offset, end };
+    const start = first.offset + (part ?? 0) * size;
+    return { shape: whole, start, end: start + size };
   }
 }
 

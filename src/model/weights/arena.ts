@@ -67,10 +67,11 @@ export class Arena<D extends FloatDType = 'f32'> {
    *
    * @param names in arena order, nothing between them
    * @param shape shape of the whole; left out, the parameters are stacked along their first axis
+   * @param part number of the part of that shape that is wanted; left out, the whole
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
-  span(names: readonly string[], shape?: readonly number[]): Tensor<D> {
-    const span = this.#index.span(names, shape);
+  span(names: readonly string[], shape?: readonly number[], part?: number): Tensor<D> {
+    const span = this.#index.span(names, shape, part);
     return this.#part(span.shape, span.start, span.end);
   }
 

@@ -26,6 +26,8 @@ export interface WeightInput {
   readonly parameters: readonly ParameterShape[];
   /** Shape of the whole; left out, the parameters are stacked along their first axis. */
   readonly shape?: readonly number[];
+  /** Number of the part that this input is, of those of `shape` that the whole divides into; left out, the whole. */
+  readonly part?: number;
 }
 
 /** A linear module by its name inside its module of the model, and the width of its output. */

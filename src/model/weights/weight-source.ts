@@ -44,9 +44,9 @@ export class ResidentModules implements WeightSource, GradientSink {
       const parameters = entries.flatMap(([, input]) => input.parameters);
       if (!parameters.every(({ name }) => arena.has(name))) continue;
       const views = Object.fromEntries(
-        entries.map(([input, { parameters, shape }]) => [
+        entries.map(([input, { parameters, shape, part }]) => [
           input,
-          arena.span(namesOf(parameters), shape),
+          arena.span(namesOf(parameters), shape, part),
         ]),
       );
       this.#leases.set(module, { views, [Symbol.dispose]: () => undefined });
@@ -141,8 +141,8 @@ export class OffloadedModules implements WeightSource {
     const workspace = this.#device.workspace();
     const views: Record<string, View> = {};
     const { inputs = {} } = this.#modules.get(module) ?? {};
-    for (const [input, { parameters, shape }] of Object.entries(inputs)) {
-      views[input] = workspace.put(this.#arena.span(namesOf(parameters), shape));
+    for (const [input, { parameters, shape, part }] of Object.entries(inputs)) {
+      views[input] = workspace.put(this.#arena.span(namesOf(parameters), shape, part));
     }
     return Promise.resolve({ views, [Symbol.dispose]: () => workspace[Symbol.dispose]() });
   }

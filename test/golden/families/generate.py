@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -32,6 +32,8 @@ from transformers import (
     Qwen3MoeForCausalLM,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
 )
 
 SEED = 5
@@ -102,6 +104,24 @@ FAMILIES = {
             vision_config={
                 "depth": 2, "hidden_size": 8, "out_hidden_size": 16, "num_heads": 2, "intermediate_size": 12,
                 "num_position_embeddings": 25, "deepstack_visual_indexes": [0, 1], **PATCHES,
+            },
+            **VISION_LANGUAGE,
+            dtype="bfloat16",
+        )
+    ),
+    "qwen3-vl-moe": lambda: Qwen3VLMoeForConditionalGeneration(
+        Qwen3VLMoeConfig(
+            text_config={
+                **TEXT,
+                **SMALL_HEADS,
+                **EXPERTS,
+                "rope_parameters": {
+                    "rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1], "mrope_interleaved": True,
+                },
+            },
+            vision_config={
+                "depth": 2, "hidden_size": 8, "out_hidden_size": 16, "num_heads": 2, "intermediate_size": 12,
+                "num_position_embeddings": 25, "deepstack_visual_indexes": [0], **PATCHES,
             },
             **VISION_LANGUAGE,
             dtype="bfloat16",
@@ -190,7 +210,7 @@ def media_sequences(model) -> list:
         return torch.randint(-64, 65, (sum(t * h * w for t, h, w in grids), PATCH_VALUES)).tolist()
 
     def placeholders(token, grid):
-        if token == VIDEO and model.config.model_type == "qwen3_vl":
+        if token == VIDEO and model.config.model_type.startswith("qwen3_vl"):
             return [one for _ in range(grid[0]) for one in [*text(2), *placeholders(None, grid[1:])]]
         return [START, *[token or VIDEO] * (math.prod(grid) // 4), END]
 
@@ -208,12 +228,22 @@ def media_sequences(model) -> list:
     return sequences
 
 
+def as_on_the_hub(weights: Path) -> None:
+    """Turns the stacks of experts to `[E, in, out]`; transformers 5 reads both, and writes the other."""
+    tensors = load(weights.read_bytes())
+    turned = {k: v.transpose(1, 2).contiguous() if ".experts." in k else v for k, v in tensors.items()}
+    weights.write_bytes(save(turned, {"format": "pt"}))
+
+
 def gradients(model) -> dict:
     """Gradients by the hub's names, by which experts that transformers has stacked are apart."""
     named = {}
+    is_stacked = model.config.model_type == "qwen3_vl_moe"
     for name, p in model.named_parameters():
-        if ".experts." not in name:
-            named[name] = p.grad.contiguous()
+        if ".experts." not in name or is_stacked:
+            # The hub's stacks are `[E, in, out]`.
+            grad = p.grad.transpose(1, 2) if ".experts." in name else p.grad
+            named[name] = grad.contiguous()
             continue
         prefix, stack = name.rsplit(".", 1)
         for expert, grad in enumerate(p.grad):
@@ -231,6 +261,8 @@ def write(family: str) -> None:
     randomise(model)
     model.to(torch.bfloat16).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    if model.config.model_type == "qwen3_vl_moe":
+        as_on_the_hub(folder / "model.safetensors")
     model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     sequences = []
     for prompt_length, response_length in LENGTHS:

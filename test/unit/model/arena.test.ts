@@ -52,6 +52,18 @@ describe('Arena', () => {
     assert.deepEqual(arena.span(['q', 'k'], [21]).shape, [21]);
   });
 
+  it('shows the parts of a whole that have a shape', () => {
+    const arena = new Arena(layout);
+    arena.tensor('q').data.set([...Array(15).keys()]);
+    assert.deepEqual([...arena.span(['q'], [3], 4).data], [12, 13, 14]);
+    for (const [shape, part] of [
+      [[3], 5],
+      [[4], 0],
+    ] as const) {
+      assert.throws(() => arena.span(['q'], shape, part), { code: 'SHAPE_MISMATCH' });
+    }
+  });
+
   it('refuses a span over a gap, out of order, or of another size', () => {
     const arena = new Arena(layout);
     assert.throws(() => arena.span(['k', 'o']), { code: 'SHAPE_MISMATCH' });

@@ -229,6 +229,7 @@ describe('decodeModelConfig', () => {
     const ofVersion4 = { ...others, num_experts: count };
     const expertsOf = (config: Json) => decodeModelConfig(config, 'config.json').text.experts;
     const experts = {
+      isStacked: false,
       count: 5,
       perToken: 2,
       intermediateSize: 12,

@@ -32,7 +32,7 @@ function taken({ inputs }: Graph): Shapes {
 describe('a model family', () => {
   for (const name of [
     ...['micro-vl', 'micro-text'],
-    ...['qwen3', 'qwen3-moe', 'llama3', 'qwen2-vl', 'qwen3-vl'].map(
+    ...['qwen3', 'qwen3-moe', 'llama3', 'qwen2-vl', 'qwen3-vl', 'qwen3-vl-moe'].map(
       (family) => `families/${family}`,
     ),
   ]) {

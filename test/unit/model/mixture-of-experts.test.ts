@@ -1,18 +1,25 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import type { Adapter } from '../../../src/model/adapters/adapter.ts';
 import { mergedTensor } from '../../../src/model/adapters/merge.ts';
 import { adapterLayout } from '../../../src/model/adapters/model-adapters.ts';
 import { selectModules } from '../../../src/model/adapters/selection.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
+import { readSafetensors, writeSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { Arena } from '../../../src/model/weights/arena.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
+import type { Tensor } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';
+import { goldenPath } from '../../support/golden.ts';
 import { goldenFamily } from '../../support/golden-family.ts';
 import type { GoldenModel } from '../../support/golden-model.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 describe('a mixture of experts', () => {
   const golden = goldenFamily('qwen3-moe');
@@ -55,6 +62,30 @@ describe('a mixture of experts', () => {
     const found = await adapted.logProbs(batch, 1);
     assertClose(found, await plain.logProbs(batch, 1), { atol: 1e-4 });
     assert.ok(found.some((value, i) => Math.abs(value - golden.logProbs[i]!) > 0.05));
+  });
+
+  it('is read from stacks of experts as transformers 5 writes them, and written as the hub has them', async () => {
+    const folder = goldenPath('families/qwen3-vl-moe');
+    const file = join(folder, 'model.safetensors');
+    // Gate and up of an expert are 24 together, and the model's width is 16.
+    const turned = [...(await readSafetensors(file))].map(([name, tensor]) => {
+      if (!name.includes('.experts.')) return { name, tensor };
+      const [count, rows, columns] = tensor.shape as [number, number, number];
+      const { dtype, data } = tensor as Tensor<'bf16'>;
+      const transposed = data.map((_, i) => {
+        const start = i - (i % (rows * columns));
+        return data[start + (i % rows) * columns + Math.floor((i - start) / rows)]!;
+      });
+      return { name, tensor: { dtype, shape: [count, columns, rows], data: transposed } };
+    });
+    using written = new TemporaryDirectory();
+    written.write('config.json', readFileSync(join(folder, 'config.json')));
+    await writeSafetensors(join(written.path, 'model.safetensors'), turned);
+    const { arena } = await loadCheckpoint(written.path);
+    assert.deepEqual(arena.data, (await loadCheckpoint(folder)).arena.data);
+    const saved = join(written.path, 'saved');
+    await saveCheckpoint(saved, { from: written.path, arena });
+    assert.ok(readFileSync(join(saved, 'model.safetensors')).equals(readFileSync(file)));
   });
 
   it('is refused on CUDA, with the way out', () => {
