@@ -4,8 +4,10 @@ import { Handle } from './handle.ts';
 /** ONNX Runtime's names of the memory of devices. */
 export type MemoryName = 'WebGPU_Buffer' | 'Cuda';
 
-const DEVICE_ALLOCATOR = 0;
-const DEFAULT_MEMORY = 0;
+/** `OrtDeviceAllocator` */
+export const DEVICE_ALLOCATOR = 0;
+/** `OrtMemTypeDefault` */
+export const DEFAULT_MEMORY = 0;
 
 /** Memory of a device, managed by a provider. `Session.memory` makes it. */
 export class DeviceMemory implements Disposable {

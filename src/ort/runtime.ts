@@ -13,6 +13,7 @@ import { CustomOps, type CustomOp } from './custom-op.ts';
 import { Handle } from './handle.ts';
 import { Native } from './native.ts';
 import { appendProvider, type Provider, type ProviderSettings } from './provider.ts';
+import { DEFAULT_MEMORY } from './device-memory.ts';
 import { Session } from './session.ts';
 import { ValueMaker } from './value.ts';
 
@@ -22,7 +23,6 @@ const severities = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as co
 const OPTIMIZE_ALL = 99;
 /** `OrtAllocatorType`, `OrtMemType` */
 const ARENA_ALLOCATOR = 1;
-const DEFAULT_MEMORY = 0;
 /** First word of errors while a runtime opens. */
 const OPENING = 'open';
 
@@ -111,7 +111,7 @@ export class Runtime implements Disposable {
    * @param options.name its name in errors
    * @param options.settings options of the provider
    * @param options.customOps the custom ops that the model has; the provider runs them
-   * @param options.settle called before the session is released; waits for queued runs, which use the session's memory
+   * @param options.settle called around the session's release; waits for what is queued, which uses the session's memory
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
@@ -153,6 +153,7 @@ export class Runtime implements Disposable {
       provider,
       isProfiled: this.#profilePrefix !== undefined,
       settle,
+      ordinal: Number(settings['device_id'] ?? 0),
       onRelease: () => {
         owned.dispose();
       },

@@ -1,7 +1,12 @@
 import type { Tensor } from '../tensor/tensor.ts';
 import { Binding, type Compiled, type End } from './binding.ts';
 import type { Context } from './context.ts';
-import { DeviceMemory, type MemoryName } from './device-memory.ts';
+import {
+  DEFAULT_MEMORY,
+  DEVICE_ALLOCATOR,
+  DeviceMemory,
+  type MemoryName,
+} from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { describeEnds, type IoInfo } from './io-info.ts';
 import { NativeText, type Native } from './native.ts';
@@ -19,7 +24,8 @@ export class Session implements Disposable {
   /**
    * Takes ownership of a native session, and releases it at once when this throws.
    *
-   * @param options.settle called before the native session is released
+   * @param options.settle called before the native session is released, and after it
+   * @param options.ordinal number of the card, where a card runs the session
    * @param options.onRelease called once, after the native session is gone
    * @throws DTYPE_MISMATCH when an input or output is no tensor, or has a dtype that tensors here do not have
    */
@@ -31,14 +37,17 @@ export class Session implements Disposable {
       provider: Provider;
       isProfiled: boolean;
       settle?: (() => void) | undefined;
+      ordinal: number;
       onRelease: () => void;
     },
   ) {
     const { native, allocator } = context;
-    const { name, provider, isProfiled, settle, onRelease } = options;
+    const { name, provider, isProfiled, settle, ordinal, onRelease } = options;
     const ort = native.functions;
     using made = new DisposableStack();
     made.defer(onRelease);
+    if (provider === 'cuda') holdPinned(native, pointer, ordinal, made);
+    if (settle !== undefined) made.defer(settle);
     made.adopt(pointer, ort.ReleaseSession);
     if (settle !== undefined) made.defer(settle);
     this.name = name;
@@ -99,6 +108,37 @@ export class Session implements Disposable {
   /** Releases the session, once its bindings are disposed too. */
   [Symbol.dispose](): void {
     this.#graph.handle[Symbol.dispose]();
+  }
+}
+
+/**
+ * Holds the allocator of a session's pinned memory beyond the session.
+ *
+ * Runs that return early leave host buffers of their kernels to the provider's stream, which queues a callback that gives
+ * them back when the session is released. Were the callback the last to hold the allocator, it would free pinned memory,
+ * which CUDA permits no callback (error 800), and the process would end.
+ */
+function holdPinned(
+  native: Native,
+  session: bigint,
+  ordinal: number,
+  owner: DisposableStack,
+): void {
+  const ort = native.functions;
+  // Some releases give all cards the first one's.
+  for (const card of new Set([ordinal, 0])) {
+    using info = new DisposableStack();
+    const pinned = native.out('CudaPinned', (slot) =>
+      ort.CreateMemoryInfo('CudaPinned', DEVICE_ALLOCATOR, card, DEFAULT_MEMORY, slot),
+    );
+    info.adopt(pinned, ort.ReleaseMemoryInfo);
+    const slot = new BigUint64Array(1);
+    const status = ort.CreateAllocator(session, pinned, slot);
+    if (status === null) {
+      owner.adopt(slot[0]!, ort.ReleaseAllocator);
+      return;
+    }
+    native.take(status);
   }
 }
 
