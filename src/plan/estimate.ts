@@ -37,8 +37,11 @@ export interface ProcessMemory {
 
 /** Threads with models of a run that has a reference and no critic. */
 const MODEL_ACTORS = 3;
-/** Memory of a thread with its modules: six workers that import the actors' modules take 183 MiB (Node 24). */
-const THREAD_BYTES = 32 * 2 ** 20;
+/**
+ * Memory of a thread with a model beside its tensors and programs. The quickstart's small steps take 38 MiB less without
+ * a reference and 37 MiB more with a critic, other parts left out (Node 24).
+ */
+const THREAD_BYTES = 37 * 2 ** 20;
 /** Memory of ONNX Runtime's session for a program: 1.1 MiB for a decoder layer's, 0.4 MiB for a tower's block. */
 const PROGRAM_BYTES = 0.85 * 2 ** 20;
 
