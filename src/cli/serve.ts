@@ -10,7 +10,7 @@ export class Serve extends ReportingCommand {
   static override summary = "Serve a model by OpenAI's chat API.";
   static override description =
     'Routes: POST /v1/chat/completions, GET /v1/models, GET /health. Requests join the running batch as they come. ' +
-    'CXMIND_API_KEY in the environment is the key that clients must send. Pictures come as data URLs. The first ' +
+    'CXMIND_API_KEY in the environment is the key that clients must send. Pictures and videos come as data URLs. The first ' +
     'Ctrl-C answers what is open and takes no more, the second ends at once.';
   static override examples = [
     '<%= config.bin %> serve --model runs/demo/model',
@@ -44,7 +44,7 @@ export class Serve extends ReportingCommand {
       min: 1024,
     }),
     'allowed-local-media-path': pathFlag({
-      description: 'folder of pictures that requests may name by file URLs',
+      description: 'folder of pictures and videos that requests may name by file URLs',
     }),
     'default-chat-template-kwargs': templateVariablesFlag({
       description: 'variables of the chat template, as JSON; those of a request win over them',

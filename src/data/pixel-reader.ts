@@ -101,7 +101,12 @@ export class LocalPixels implements PixelReader {
     return { ...this.#image.process(bounded), wide };
   }
 
-  async video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles> {
+  /** @param signal ends the reading of a file */
+  async video(
+    source: VideoOrFrames,
+    bitDepth?: BitDepth,
+    signal?: AbortSignal,
+  ): Promise<ProcessedVideo & FromFiles> {
     if (isFrames(source)) {
       const { frames, wide } = await this.#pictures(source, bitDepth);
       const secondsPerGrid = secondsPerPair(this.settings.videoFps);
@@ -109,9 +114,10 @@ export class LocalPixels implements PixelReader {
       return { ...this.#video.processFrames(inPairs(frames)), secondsPerGrid, times, wide };
     }
     return withVideoFile(source, async (path) => {
-      const { info, indices, sizes, times, fps } = await this.#sampled(path);
+      const { info, indices, sizes, times, fps } = await this.#sampled(path, signal);
       const frames: PlainImage[] = [];
-      await readFrames(path, info, indices, (frame) => frames.push(this.#resized(frame, sizes)));
+      const take = (frame: PlainImage): void => void frames.push(this.#resized(frame, sizes));
+      await readFrames(path, info, indices, take, signal);
       const secondsPerGrid = secondsPerPair(fps);
       return { ...this.#video.processFrames(inPairs(frames)), secondsPerGrid, times, wide: null };
     });
@@ -124,14 +130,14 @@ export class LocalPixels implements PixelReader {
   }
 
   /** Patch grid of a video, and when its rows are. No frame is decoded. */
-  async videoGrid(source: VideoOrFrames): Promise<TimedGrid> {
+  async videoGrid(source: VideoOrFrames, signal?: AbortSignal): Promise<TimedGrid> {
     if (isFrames(source)) {
       const sizes = this.#rules.pictureSizes(await imageHeader(firstOf(source)), source.length);
       const times = this.#pictureTimes(source);
       return { grid: this.#video.frameGrid(sizes.at(-1)!, inPairs(source).length), times };
     }
     return withVideoFile(source, async (path) => {
-      const { indices, sizes, times } = await this.#sampled(path);
+      const { indices, sizes, times } = await this.#sampled(path, signal);
       return { grid: this.#video.frameGrid(sizes.at(-1)!, inPairs(indices).length), times };
     });
   }
@@ -146,8 +152,8 @@ export class LocalPixels implements PixelReader {
     return decodeImage(source, { read: this.#read, bitDepth, window, png: this.#png });
   }
 
-  async #sampled(path: string): Promise<SampledFile> {
-    const info = await probeVideo(path);
+  async #sampled(path: string, signal?: AbortSignal): Promise<SampledFile> {
+    const info = await probeVideo(path, signal);
     const { indices, fps } = this.#rules.sample(info.frames, info.fps, this.settings.videoFps);
     const sizes = this.#rules.fileSizes(info, indices.length);
     return { info, indices, fps, sizes, times: pairTimes(indices, info.fps) };

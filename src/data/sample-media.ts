@@ -83,6 +83,20 @@ export function mediaOf(
   return videos === null ? null : { kind: 'video', key: videoKey, entries: videos };
 }
 
+/** Places in a text of images or videos, of which there is one kind. */
+export function placesOf(
+  { pixels }: SampleVision,
+  kind: Media['kind'],
+  read: readonly MediaGrid[],
+): MediaPlaces {
+  const isApart = kind === 'video' && pixels.settings.frames === 'apart';
+  const grids = read.map(({ grid }) => grid);
+  return {
+    tokenCounts: (isApart ? frameGrids(grids) : grids).map((grid) => pixels.tokensOf(grid)),
+    frameTimes: isApart ? read.map(({ times = [] }) => times) : null,
+  };
+}
+
 /** Reader of the images and videos of rows. Every error names file, line and field of the row. */
 export class MediaReader {
   readonly #vision: SampleVision | null;
@@ -128,14 +142,8 @@ export class MediaReader {
 
   /** Places in the text of what was read. */
   places(media: Media | null, read: readonly MediaGrid[]): MediaPlaces {
-    if (this.#vision === null) return { tokenCounts: [], frameTimes: null };
-    const { pixels } = this.#vision;
-    const isApart = media?.kind === 'video' && pixels.settings.frames === 'apart';
-    const grids = read.map(({ grid }) => grid);
-    return {
-      tokenCounts: (isApart ? frameGrids(grids) : grids).map((grid) => pixels.tokensOf(grid)),
-      frameTimes: isApart ? read.map(({ times = [] }) => times) : null,
-    };
+    if (this.#vision === null || media === null) return { tokenCounts: [], frameTimes: null };
+    return placesOf(this.#vision, media.kind, read);
   }
 
   /**

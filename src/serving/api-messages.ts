@@ -24,7 +24,7 @@ export interface ApiSettings extends BodyLimits {
   readonly maxModelLen: number;
   /** Most requests that run or wait. */
   readonly mostOpen: number;
-  /** Folder of pictures that requests may name; null for none. */
+  /** Folder of pictures and videos that requests may name; null for none. */
   readonly allowedLocalMediaPath: string | null;
 }
 

@@ -70,9 +70,13 @@ const ImagePart = closed({
   type: t.literal('image_url'),
   imageUrl: closed({ url: t.string, detail: orNull(t.string) }),
 });
+/** A part of vLLM's. */
+const VideoPart = closed({ type: t.literal('video_url'), videoUrl: closed({ url: t.string }) });
 /** Part of a message. */
-const Part = t.union([TextPart, ImagePart], 'a part of type text or image_url');
-export type Part = t.TypeOf<typeof Part>;
+const Part = t.union(
+  [TextPart, ImagePart, VideoPart],
+  'a part of type text, image_url or video_url',
+);
 
 const roles = t.keyof({ system: null, developer: null, user: null, assistant: null });
 const Message = closed({

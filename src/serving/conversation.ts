@@ -1,40 +1,59 @@
-/** Conversations of requests to prompts of the model: template, tokens, pictures, positions. */
+/** Conversations of requests to prompts of the model: template, tokens, pictures or videos, positions. */
 import { BitDepthChoice } from '../data/bit-depth.ts';
-import type { SampleVision } from '../data/sample-media.ts';
+import {
+  placesOf,
+  type Media,
+  type MediaGrid,
+  type MediaPlaces,
+  type ReadMedia,
+  type SampleVision,
+} from '../data/sample-media.ts';
 import type { SampleOptions } from '../data/sample.ts';
 import { asCxmindError } from '../errors.ts';
 import type { PromptInput } from '../model/pack.ts';
 import { stackLevels } from '../tensor/patch-levels.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
+import { writeFrameTimes } from '../text/frame-times.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { ImageSource } from '../vision/decode.ts';
-import type { ProcessedPixels } from '../vision/processor.ts';
-import { pictureOf, type PictureAccess } from './picture.ts';
-import type { ChatRequest, Message, Part } from './chat-request.ts';
+import { mediaOf, type MediaAccess } from './media.ts';
+import type { ChatRequest, Message } from './chat-request.ts';
 import { isRefusal, refusal } from './refusal.ts';
 
 /** Characters of text for each token of room. Longer text is refused before it is tokenised, which takes time. */
 const CHARACTERS_PER_TOKEN = 32;
+/** Longest reading of a video. */
+const MEDIA_MS = 30_000;
 
 /** Tools that turn conversations into prompts. */
-export interface ConversationOptions extends PictureAccess {
+export interface ConversationOptions extends MediaAccess {
   readonly sample: Pick<SampleOptions, 'tokenizer' | 'chatTemplate' | 'vision' | 'positionsOf'>;
   /** Most tokens of a prompt. */
   readonly mostTokens: number;
 }
 
-/** A conversation before its pictures are read. */
+/** A picture or video of a conversation. */
+interface MediaPart {
+  readonly kind: Media['kind'];
+  /** Field of the request, for errors. */
+  readonly path: string;
+  readonly source: ImageSource;
+}
+
+/** A conversation before its pictures or videos are read. */
 interface Laid {
   readonly messages: readonly ChatMessage[];
-  readonly pictures: readonly { readonly path: string; readonly source: ImageSource }[];
+  readonly media: readonly MediaPart[];
+  /** The one kind that all of them are. */
+  readonly kind: Media['kind'];
 }
 
 /**
  * The prompt of a conversation, the assistant's turn opened at its end.
  *
- * @throws DATA_INVALID, a refusal with status 400, for a picture that cannot be read, a conversation that the template
- *   refuses, and one that is too long, before a picture of it is decoded; the signal's reason
+ * @throws DATA_INVALID, a refusal with status 400, for a picture or video that cannot be read, a conversation that the
+ *   template refuses, and one that is too long, before a picture of it is decoded; the signal's reason
  */
 export async function promptOf(
   { messages, chatTemplateKwargs }: Pick<ChatRequest, 'messages' | 'chatTemplateKwargs'>,
@@ -45,30 +64,42 @@ export async function promptOf(
   const least = Math.max(messages.length, charactersOf(messages) / CHARACTERS_PER_TOKEN);
   refuseLong(least, options.mostTokens);
   const laid = await layOut(messages, options);
-  const { tokenizer, positionsOf, vision } = options.sample;
-  const template = options.sample.chatTemplate.with(chatTemplateKwargs ?? {});
-  const text = rendered(template, laid.messages);
+  const { chatTemplate, tokenizer, positionsOf, vision } = options.sample;
+  const headers = await readHeaders(laid, least, options, signal);
+  const places =
+    vision === null ? { tokenCounts: [], frameTimes: null } : placesOf(vision, laid.kind, headers);
+  const text = rendered(chatTemplate.with(chatTemplateKwargs ?? {}), laid.messages, places);
   refuseLong(text.length / CHARACTERS_PER_TOKEN, options.mostTokens);
-  const ids = tokenizer.encode(text);
-  const { imageTokenId, videoTokenId } = vision ?? {};
-  const placeholders = ids.filter((id) => id === imageTokenId || id === videoTokenId).length;
-  if (placeholders !== laid.pictures.length) {
-    const found = `${placeholders} placeholder(s) for ${laid.pictures.length} picture(s)`;
-    throw refusal(400, `the conversation has ${found}`, { param: 'messages' });
-  }
-  const counts = await countTokens(laid.pictures, ids.length, options, signal);
-  const read = await readPictures(laid.pictures, options, signal);
+  const tokenIds = expanded(tokenizer.encode(text), laid.kind, vision, places);
+  refuseLong(tokenIds.length, options.mostTokens);
+  const read = await readMedia(laid, options, signal);
   const grids = read.map(({ grid }) => grid);
-  const tokenIds =
-    imageTokenId === undefined
-      ? Int32Array.from(ids)
-      : expandPlaceholders(ids, imageTokenId, counts);
+  const seconds = laid.kind === 'image' ? null : read.map((one) => one.secondsPerGrid ?? 1);
   return {
     tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
-    positions: positionsOf(tokenIds, grids, null),
+    positions: positionsOf(tokenIds, grids, seconds),
     pixelValues: stackLevels(read.map(({ pixelValues }) => pixelValues)),
     grids,
   };
+}
+
+/** Token ids with a placeholder for each merged patch. @throws DATA_INVALID, a refusal, where the text has others */
+function expanded(
+  ids: readonly number[],
+  kind: Media['kind'],
+  vision: SampleVision | null,
+  { tokenCounts }: MediaPlaces,
+): Int32Array {
+  if (vision === null) return Int32Array.from(ids);
+  const { imageTokenId, videoTokenId } = vision;
+  const [own, other] =
+    kind === 'image' ? [imageTokenId, videoTokenId] : [videoTokenId, imageTokenId];
+  const found = ids.filter((id) => id === own).length;
+  if (found !== tokenCounts.length || ids.includes(other)) {
+    const reason = 'it spells out placeholders of pictures or videos';
+    throw refusal(400, `the conversation: ${reason}`, { param: 'messages' });
+  }
+  return expandPlaceholders(ids, own, tokenCounts);
 }
 
 function charactersOf(messages: readonly Message[]): number {
@@ -86,31 +117,39 @@ function refuseLong(tokens: number, most: number): void {
   throw refusal(400, message, { param: 'messages', reason: 'context_length_exceeded' });
 }
 
-/** Messages as the template takes them, and their pictures in order. */
-async function layOut(messages: readonly Message[], access: PictureAccess): Promise<Laid> {
-  const pictures: Laid['pictures'][number][] = [];
+/** Messages as the template takes them, and their pictures or videos in order. */
+async function layOut(messages: readonly Message[], access: MediaAccess): Promise<Laid> {
+  const media: MediaPart[] = [];
   const laid: ChatMessage[] = [];
   for (const [i, { role, content }] of messages.entries()) {
     const parts: ContentPart[] = [];
     for (const [j, part] of (typeof content === 'string' ? [] : content).entries()) {
       const path = `messages[${i}].content[${j}]`;
-      parts.push(contentPart(part));
-      if (part.type !== 'image_url') continue;
+      if (part.type === 'text') {
+        parts.push(part);
+        continue;
+      }
       if (role !== 'user') throw refusal(400, `${path}: only a user has pictures`, { param: path });
-      pictures.push({
+      const [kind, url] =
+        part.type === 'image_url'
+          ? (['image', part.imageUrl.url] as const)
+          : (['video', part.videoUrl.url] as const);
+      if (kind !== (media[0]?.kind ?? kind)) {
+        const reason = 'a conversation has pictures or videos, not both';
+        throw refusal(400, `${path}: ${reason}`, { param: path });
+      }
+      parts.push({ type: kind });
+      media.push({
+        kind,
         path,
-        source: await pictureOf(part.imageUrl.url, `${path}.image_url.url`, access),
+        source: await mediaOf(kind, url, `${path}.${part.type}.url`, access),
       });
     }
     // Templates know OpenAI's newer name of a system message by its old one.
     const named = role === 'developer' ? 'system' : role;
     laid.push({ role: named, content: typeof content === 'string' ? content : joined(parts) });
   }
-  return { messages: laid, pictures };
-}
-
-function contentPart(part: Part): ContentPart {
-  return part.type === 'text' ? { type: 'text', text: part.text } : { type: 'image' };
+  return { messages: laid, media, kind: media[0]?.kind ?? 'image' };
 }
 
 /** Parts without pictures as one text: templates of models without vision know no parts. */
@@ -119,66 +158,79 @@ function joined(parts: readonly ContentPart[]): ChatMessage['content'] {
   return texts.length === parts.length ? texts.join('\n') : parts;
 }
 
-function rendered(template: ChatTemplate, messages: readonly ChatMessage[]): string {
+function rendered(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  { frameTimes }: MediaPlaces,
+): string {
   try {
     // The template is the operator's choice, and a request has no more turns than it has tokens.
-    return template.render(messages, { hasTimeLimit: false });
+    const text = template.render(messages, { hasTimeLimit: false });
+    return frameTimes === null ? text : writeFrameTimes(text, frameTimes);
   } catch (error) {
     throw refusal(400, `messages: ${asCxmindError(error).message}`, { param: 'messages' });
   }
 }
 
 /**
- * Tokens of each picture, from headers alone: a small file may hold a picture that fills the memory.
+ * Grids from headers alone: a small file may hold a picture that fills the memory, and a video of many frames.
  *
- * @param length tokens of the conversation, one for each picture
+ * @param least tokens of the conversation without them
  */
-async function countTokens(
-  pictures: Laid['pictures'],
-  length: number,
+async function readHeaders(
+  { media }: Laid,
+  least: number,
   options: ConversationOptions,
   signal: AbortSignal,
-): Promise<number[]> {
-  let total = length;
-  refuseLong(total, options.mostTokens);
-  return await eachPicture(pictures, options, signal, async ({ pixels }, { source }) => {
-    const count = pixels.tokensOf(await pixels.imageGrid(source));
-    total += count - 1;
+): Promise<MediaGrid[]> {
+  let total = least;
+  return await eachOf(media, options, signal, async ({ pixels }, { kind, source }, limit) => {
+    const header: MediaGrid =
+      kind === 'image'
+        ? { grid: await pixels.imageGrid(source) }
+        : await pixels.videoGrid(source, limit);
+    total += pixels.tokensOf(header.grid);
     refuseLong(total, options.mostTokens);
-    return count;
+    return header;
   });
 }
 
-/** Patches of each picture. The bit depth of 16-bit pictures is one for the conversation. */
-async function readPictures(
-  pictures: Laid['pictures'],
+/** Patches of each picture or video. The bit depth of 16-bit pictures is one for the conversation. */
+async function readMedia(
+  { media }: Laid,
   options: ConversationOptions,
   signal: AbortSignal,
-): Promise<ProcessedPixels[]> {
+): Promise<ReadMedia[]> {
   const depth = new BitDepthChoice('auto', () => undefined);
-  return await eachPicture(pictures, options, signal, ({ pixels }, { path, source }) =>
-    depth.read(path, (bits) => pixels.image(source, bits)),
+  return await eachOf(media, options, signal, ({ pixels }, { kind, path, source }, limit) =>
+    depth.read(path, (bits): Promise<ReadMedia> =>
+      kind === 'image' ? pixels.image(source, bits) : pixels.video(source, bits, limit),
+    ),
   );
 }
 
-/** Works on one picture after the other, as long as somebody waits for the answer. */
-async function eachPicture<T>(
-  pictures: Laid['pictures'],
+/** Works on one after the other, as long as somebody waits for the answer, and on each for a bounded time. */
+async function eachOf<T>(
+  media: readonly MediaPart[],
   { sample: { vision } }: ConversationOptions,
   signal: AbortSignal,
-  work: (vision: SampleVision, picture: Laid['pictures'][number]) => Promise<T>,
+  work: (vision: SampleVision, part: MediaPart, limit: AbortSignal) => Promise<T>,
 ): Promise<T[]> {
   const results: T[] = [];
-  for (const picture of pictures) {
+  for (const part of media) {
     signal.throwIfAborted();
-    const { path } = picture;
-    if (vision === null)
-      throw refusal(400, `${path}: this model takes no pictures`, { param: path });
+    const { path, kind } = part;
+    if (vision === null) {
+      throw refusal(400, `${path}: this model takes no ${kind}s`, { param: path });
+    }
+    const timeout = AbortSignal.timeout(MEDIA_MS);
     try {
-      results.push(await work(vision, picture));
+      results.push(await work(vision, part, AbortSignal.any([signal, timeout])));
     } catch (error) {
       if (isRefusal(error)) throw error;
-      throw refusal(400, `${path}: ${asCxmindError(error).message}`, { param: path });
+      const { message } = asCxmindError(error);
+      const reason = timeout.aborted ? `not read within ${MEDIA_MS / 1000} s` : message;
+      throw refusal(400, `${path}: ${reason}`, { param: path });
     }
   }
   return results;

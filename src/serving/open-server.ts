@@ -35,7 +35,7 @@ export interface ServerSettings {
   /** Requests that may wait behind them. */
   readonly maxQueue: number;
   readonly maxRequestBytes: number;
-  /** Folder of pictures that requests may name; null for none. */
+  /** Folder of pictures and videos that requests may name; null for none. */
   readonly allowedLocalMediaPath: string | null;
   /** Hears of errors that are the server's own. */
   readonly onError: (error: unknown) => void;

@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { openToRead } from '../files.ts';
 import type { PlainImage } from './decoded-image.ts';
+import { refuseHuge } from './pixel-limit.ts';
 import type { ImageSize } from './resize.ts';
 
 /** Video by the path or the bytes of its file. */
@@ -33,6 +34,12 @@ const Probed = t.type({ streams: t.array(ProbedStream) });
 
 /** Longest run of ffmpeg over a video. A broken file may hang it. */
 const TIMEOUT_MS = 600_000;
+
+/** Containers that are read. None of them is a playlist, by which a file could make ffmpeg read others. */
+const CONTAINERS =
+  'matroska,mov,avi,flv,ogg,mpeg,mpegts,asf,gif,apng,mxf,ivf,h264,hevc,mpegvideo,m4v';
+/** Options of a file to be read. */
+const READING = ['-protocol_whitelist', 'file', '-format_whitelist', CONTAINERS];
 
 /**
  * Calls `work` with the path of a video. Bytes are written to a temporary file: most containers need seeking, which a
@@ -61,13 +68,15 @@ export async function withVideoFile<T>(
 /**
  * Reads size, length and rate of a video by ffprobe. The size is that of the shown frames, turned by a rotation mark.
  *
- * @throws DATA_INVALID naming a file that is missing or no video, DEVICE_MISSING without ffmpeg
+ * @throws DATA_INVALID naming a file that is missing or no video, or whose frames are huge; DEVICE_MISSING without
+ *   ffmpeg; the signal's reason
  */
-export async function probeVideo(path: string): Promise<VideoInfo> {
+export async function probeVideo(path: string, signal?: AbortSignal): Promise<VideoInfo> {
   const entries = 'stream=width,height,avg_frame_rate,nb_read_packets:stream_side_data=rotation';
   const select = ['-select_streams', 'v:0', '-count_packets', '-show_entries', entries];
   const chunks: Buffer[] = [];
-  await run('ffprobe', ['-v', 'error', ...select, '-of', 'json', path], path, (chunk) => {
+  const parameters = ['-v', 'error', ...READING, ...select, '-of', 'json', path];
+  await run('ffprobe', parameters, { path, signal }, (chunk) => {
     chunks.push(chunk);
   });
   const json: unknown = JSON.parse(Buffer.concat(chunks).toString() || '{}');
@@ -82,6 +91,7 @@ export async function probeVideo(path: string): Promise<VideoInfo> {
     stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation ?? 0;
   const isTurned = Math.abs(rotation) % 180 === 90;
   const { width, height } = stream;
+  refuseHuge(stream, (await stat(path)).size);
   return isTurned ? { width: height, height: width, frames, fps } : { width, height, frames, fps };
 }
 
@@ -89,13 +99,14 @@ export async function probeVideo(path: string): Promise<VideoInfo> {
  * Decodes frames of a video by ffmpeg and passes each to `take` as soon as it is whole.
  *
  * @param indices frame numbers, ascending and distinct
- * @throws DATA_INVALID if fewer can be decoded
+ * @throws DATA_INVALID if fewer can be decoded; the signal's reason
  */
 export async function readFrames(
   path: string,
   { width, height }: ImageSize,
   indices: readonly number[],
   take: (frame: PlainImage) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
   const select = indices.map((index) => `eq(n\\,${index})`).join('+');
   const frameBytes = width * height * 3;
@@ -118,11 +129,11 @@ export async function readFrames(
   await run(
     'ffmpeg',
     [
-      ...['-v', 'error', '-nostdin', '-i', path, '-map', '0:v:0'],
+      ...['-v', 'error', '-nostdin', ...READING, '-i', path, '-map', '0:v:0'],
       ...['-vf', `select='${select}'`, '-fps_mode', 'passthrough'],
       ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'],
     ],
-    path,
+    { path, signal },
     receive,
   );
   if (count < indices.length) {
@@ -134,11 +145,12 @@ export async function readFrames(
 async function run(
   program: 'ffmpeg' | 'ffprobe',
   parameters: readonly string[],
-  path: string,
+  { path, signal }: { readonly path: string; readonly signal: AbortSignal | undefined },
   receive: (chunk: Buffer) => void,
 ): Promise<void> {
   const child = spawn(program, parameters, {
     stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
   });
   // The `timeout` of `spawn` keeps the process alive even if the program could not be started.
   const limit = setTimeout(() => child.kill(), TIMEOUT_MS);

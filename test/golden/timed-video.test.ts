@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import type { Grid } from '../../src/model/batch.ts';
@@ -15,17 +13,14 @@ import { loadGoldenModel, type GoldenModel } from '../support/golden-model.ts';
 import {
   assertGoldenLogProbs,
   assertGoldenVideos,
+  timedProcessorFile,
   videoSample,
+  writeTimedProcessor,
   type GoldenVideos,
+  type Size,
 } from '../support/golden-video.ts';
-import { goldenJson, goldenPath } from '../support/golden.ts';
+import { goldenJson } from '../support/golden.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-
-/** `size` of the file of a video processor. */
-interface Size {
-  readonly shortest_edge: number;
-  readonly longest_edge: number;
-}
 
 interface Case extends GoldenVideos {
   readonly name: string;
@@ -55,15 +50,6 @@ interface Golden {
   }[];
 }
 
-const TOKENIZER = ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json'];
-
-/** The file of a video processor of this size. */
-function processorFile(size: Size, patchSize: number): string {
-  const half = [0.5, 0.5, 0.5];
-  const type = { video_processor_type: 'Qwen3VLVideoProcessor', patch_size: patchSize };
-  return JSON.stringify({ ...type, size, image_mean: half, image_std: half });
-}
-
 describe("Qwen3-VL's videos against transformers", () => {
   const golden = goldenJson('video/qwen3-vl.json') as Golden;
   let device: Device;
@@ -81,11 +67,7 @@ describe("Qwen3-VL's videos against transformers", () => {
 
   const sampleOf = ({ content, size, ...media }: Case): ReturnType<typeof videoSample> => {
     using directory = new TemporaryDirectory();
-    for (const name of TOKENIZER) {
-      copyFileSync(goldenPath(`micro-vl/${name}`), join(directory.path, name));
-    }
-    directory.write('preprocessor_config.json', '{}');
-    directory.write('video_preprocessor_config.json', processorFile(size, 14));
+    writeTimedProcessor(directory, size);
     const prompt = content.map(({ text }) => text ?? '<video>').join('');
     return videoSample(model, directory.path, prompt, media);
   };
@@ -126,7 +108,7 @@ describe("Qwen3-VL's videos against transformers", () => {
   it('gives frames the same sizes', () => {
     for (const { frames, height, width, size, resized } of golden.sizes) {
       using directory = new TemporaryDirectory();
-      directory.write('video_preprocessor_config.json', processorFile(size, 16));
+      directory.write('video_preprocessor_config.json', timedProcessorFile(size, 16));
       const { settings } = VisionProcessor.load(directory.path, 'video');
       const open = { minPixels: null, maxPixels: null };
       const found = timedFrameSize({ width, height }, frames, settings, open);

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { sampleOptions } from '../../src/data/sample-options.ts';
 import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
@@ -9,6 +12,7 @@ import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { assertClose } from './assert-close.ts';
 import { tokens, type GoldenModel } from './golden-model.ts';
 import { goldenPath } from './golden.ts';
+import type { TemporaryDirectory } from './temporary-directory.ts';
 
 /** A prompt with videos as transformers processes it, and the numbers that a model gives it there. */
 export interface GoldenVideos {
@@ -23,6 +27,39 @@ export interface GoldenVideos {
     readonly at: readonly number[];
     readonly values: readonly number[];
   };
+}
+
+/** `size` in the file of a video processor. */
+export interface Size {
+  readonly shortest_edge: number;
+  readonly longest_edge: number;
+}
+
+/** The file of Qwen3-VL's video processor with this size. */
+export function timedProcessorFile(size: Size, patchSize: number): string {
+  const half = [0.5, 0.5, 0.5];
+  const type = { video_processor_type: 'Qwen3VLVideoProcessor', patch_size: patchSize };
+  return JSON.stringify({ ...type, size, image_mean: half, image_std: half });
+}
+
+/** Writes the tokenizer and the processors of the golden Qwen3-VL. */
+export function writeTimedProcessor(directory: TemporaryDirectory, size: Size): void {
+  for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) {
+    copyFileSync(goldenPath(`micro-vl/${name}`), join(directory.path, name));
+  }
+  directory.write('preprocessor_config.json', '{}');
+  directory.write('video_preprocessor_config.json', timedProcessorFile(size, 14));
+}
+
+/** The frames of a golden video, two a second, as a file without loss; null where ffmpeg is missing. */
+export function frameFile(directory: TemporaryDirectory, name: string): string | null {
+  const path = join(directory.path, `${name}.mkv`);
+  const frames = ['-framerate', '2', '-i', join(goldenPath('video/frames'), `${name}-%d.png`)];
+  const format = ['-c:v', 'ffv1', '-pix_fmt', 'gbrp', path];
+  const made = spawnSync('ffmpeg', ['-v', 'error', ...frames, ...format], { encoding: 'utf8' });
+  if (made.error !== undefined) return null;
+  assert.equal(made.status, 0, made.stderr);
+  return path;
 }
 
 /** A sample of a prompt with videos, whose frames are files of `test/golden/video`. */
@@ -60,9 +97,12 @@ export function videoSample(
   });
 }
 
-/** Checks that a sample has the tokens, the grids, the positions and the pixels of transformers. */
+/** A prompt as a policy takes it. */
+type ProcessedPrompt = Pick<PromptSample, 'tokenIds' | 'positions' | 'grids' | 'pixelValues'>;
+
+/** Checks that a prompt has the tokens, the grids, the positions and the pixels of transformers. */
 export function assertGoldenVideos(
-  sample: PromptSample,
+  sample: ProcessedPrompt,
   grids: readonly Grid[],
   { prompt_ids: promptIds, positions, pixels }: GoldenVideos,
 ): void {

@@ -16,6 +16,10 @@ const chat = (body: object): string =>
   });
 const content = (value: unknown): string => chat({ messages: [{ role: 'user', content: value }] });
 const picture = (url: string): string => content([{ type: 'image_url', image_url: { url } }]);
+const video = (text: string): string => {
+  const url = `data:video/mp4;base64,${Buffer.from(text).toString('base64')}`;
+  return content([{ type: 'video_url', video_url: { url } }]);
+};
 const inBase64 = (bytes: readonly number[]): string =>
   `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`;
 const schema = (own: object): string =>
@@ -91,6 +95,9 @@ const bodies: readonly string[] = [
   content('a'.repeat(1_000_000)),
   content({ type: 'text' }),
   content([{ type: 'video_url', video_url: { url: 'x' } }]),
+  video(''),
+  video('ffconcat version 1.0\nfile /etc/passwd\n'),
+  video('#EXTM3U\n#EXTINF:1,\nhttp://169.254.169.254/x.ts\n#EXT-X-ENDLIST\n'),
   picture('http://169.254.169.254/latest/meta-data'),
   picture('file:///etc/passwd'),
   picture('file://%00/../etc'),

@@ -26,6 +26,12 @@ function withPicture(url: string): Body {
   return { ...ask, messages: [{ role: 'user', content }] };
 }
 
+/** A request about a video, in the form that vLLM takes. */
+function withVideo(url: string, ...others: object[]): Partial<Record<string, unknown>> {
+  const content = [{ type: 'video_url', video_url: { url } }, ...others];
+  return { messages: [{ role: 'user', content }] };
+}
+
 describe("the chat API, by OpenAI's own client", () => {
   const picture = goldenPath('micro-vl-reference/images/case_001_0.png');
   let served: ServedGolden;
@@ -300,6 +306,28 @@ describe("the chat API, by OpenAI's own client", () => {
       'a schema it cannot follow',
       { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { not: {} } } } },
       { status: 400, param: 'response_format' },
+    ],
+    [
+      'a video that is none',
+      withVideo('data:video/mp4;base64,AAAA'),
+      { status: 400, param: 'messages[0].content[0]' },
+    ],
+    [
+      'a playlist in place of a video',
+      withVideo(
+        `data:video/mp4;base64,${Buffer.from('ffconcat version 1.0\nfile x').toString('base64')}`,
+      ),
+      { status: 400, param: 'messages[0].content[0]' },
+    ],
+    [
+      'a picture in place of a video',
+      withVideo('data:image/png;base64,AAAA'),
+      { status: 400, param: 'messages[0].content[0].video_url.url' },
+    ],
+    [
+      'pictures and videos together',
+      withVideo('data:video/mp4;base64,AAAA', { type: 'image_url', image_url: { url: 'x' } }),
+      { status: 400, param: 'messages[0].content[1]' },
     ],
     [
       'a variable of the template that is the conversation',

@@ -1,33 +1,34 @@
-/** Pictures by their URLs. Nothing is fetched, so that a request cannot make the server call other hosts. */
+/** Pictures and videos by their URLs. Nothing is fetched, so that a request cannot make the server call other hosts. */
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ImageSource } from '../vision/decode.ts';
 import { refusal } from './refusal.ts';
 
-/** Pictures that requests may name. */
-export interface PictureAccess {
+/** Files that requests may name. */
+export interface MediaAccess {
   /** Folder of files that requests may name by `file:` URLs; null refuses them all. */
   readonly allowedLocalMediaPath: string | null;
 }
 
-const dataUrl = /^data:image\/[\w.+-]+;base64,/;
+const dataUrl = /^data:(image|video)\/[\w.+-]+;base64,/;
 
 /**
- * The picture of a `data:` URL, or of a `file:` URL below the allowed folder.
+ * The picture or video of a `data:` URL, or of a `file:` URL below the allowed folder.
  *
  * @param param field of the request, for errors
  * @throws DATA_INVALID, a refusal with status 400
  */
-export async function pictureOf(
+export async function mediaOf(
+  kind: 'image' | 'video',
   url: string,
   param: string,
-  { allowedLocalMediaPath: folder }: PictureAccess,
+  { allowedLocalMediaPath: folder }: MediaAccess,
 ): Promise<ImageSource> {
-  const header = dataUrl.exec(url.slice(0, 100))?.[0];
-  if (header !== undefined) return Buffer.from(url.slice(header.length), 'base64');
+  const [header, found] = dataUrl.exec(url.slice(0, 100)) ?? [];
+  if (found === kind) return Buffer.from(url.slice(header!.length), 'base64');
   if (!url.startsWith('file:')) {
-    const expected = 'expected a data URL of a picture in base64';
+    const expected = `expected a data URL of ${kind === 'image' ? 'a picture' : 'a video'} in base64`;
     throw refusal(400, `${param}: ${expected}; nothing is fetched`, { param });
   }
   // Links are followed first, so that none leads out of the folder. A missing file is told like one outside.
