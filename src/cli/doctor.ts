@@ -52,12 +52,12 @@ export class Doctor extends ReportingCommand {
 }
 
 /** The verdict in its colour, and the command that mends it. */
-const paintFinding: Paint = (text, { good, doubtful, bad, accent }) =>
+const paintFinding: Paint = (text, { good, doubtful, bad, strong }) =>
   text
     .replace(/^ok/, good)
     .replace(/^worth knowing/, doubtful)
     .replace(/^broken/, bad)
-    .replace(/(?<=\n {15}\$ )[^]*/, accent);
+    .replace(/(?<=\n {15}\$ )[^]*/, strong);
 
 async function hubFindings(machine: Machine): Promise<Finding[]> {
   const { checkHub } = await import('../doctor/hub.ts');

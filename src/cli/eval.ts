@@ -141,9 +141,8 @@ const BAR = 20;
 /** Most groups that the table lists; the summary's file has all. */
 const MOST_GROUPS = 20;
 
-/** Bars in colour, and the last line, which is what most people look for. */
-const paint: Paint = (text, { accent, strong }) =>
-  text.replace(/█+/g, accent).replace(/(?<=\n)accuracy .*$/, strong);
+/** The last line is what most people look for. */
+const paint: Paint = (text, { strong }) => text.replace(/(?<=\n)accuracy .*$/, strong);
 
 /** An evaluation as lines for a terminal. */
 function evaluationTable(summary: EvaluationSummary): string[] {

@@ -79,7 +79,7 @@ describe('runs in a folder', () => {
     assert.equal(line, `${lines[0]!.time} warn  odd score=0.123456789 text=${'x'.repeat(60)}`);
     const colours = { FORCE_COLOR: '1', NO_COLOR: '' };
     const shown = await runHere(['logs', other], colours, { columns: 60 });
-    assert.ok(shown.text.includes('\u001b[33mwarn'));
+    assert.ok(shown.text.includes('\u001b[35mwarn'));
     assert.deepEqual(stripVTControlCharacters(shown.text).split('\n'), [
       '2026-01-02T03:04:05.000Z warn  odd score=0.1235 text=xxxxxx…',
       '2026-01-02T03:04:06.000Z info  even',

@@ -60,7 +60,10 @@ describe('output for people', () => {
   });
 
   it('has colours in a terminal that takes them, and nowhere else but by FORCE_COLOR', async () => {
-    const coloured = ['\u001b[1mthere\u001b[22m', '\u001b[33mwarning:\u001b[39m mind the gap'];
+    const coloured = [
+      '\u001b[1mthere\u001b[22m',
+      '\u001b[1m\u001b[35mwarning:\u001b[39m\u001b[22m mind the gap',
+    ];
     const hasColours = async (isTerminal: boolean): Promise<boolean> => {
       const screens = saying('usual', isTerminal);
       await sayAll(screens);
