@@ -31,7 +31,7 @@ function linesOf({ listing, status, warnings }: RunDetail): string[] {
   const lines = [`${listing.folder}: ${stateText(listing)}`];
   if (status === null) return lines;
   const { checkpoint, memory, deviceMemory, device, phases, progress, lastError, actors } = status;
-  const goesOn = ['starting', 'running', 'stopping'].includes(listing.state);
+  const { goesOn } = listing;
   const none = goesOn ? 'none yet' : 'none';
   const saved = checkpoint === null ? none : `step ${checkpoint.step}, ${checkpoint.path}`;
   lines.push(

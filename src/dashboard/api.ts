@@ -66,6 +66,8 @@ export interface RunListing {
   readonly name: string;
   readonly folder: string;
   readonly state: RunState;
+  /** True while the run starts, runs or stops. */
+  readonly goesOn: boolean;
   /** Steps taken so far. */
   readonly step: number;
   /** Steps of the whole run; null while that is not known. */

@@ -36,14 +36,9 @@ export function explanationOf(state: RunState): string | null {
   return explanations[state] ?? null;
 }
 
-/** True where the run goes on. */
-export function isLive(state: RunState): boolean {
-  return kinds[state] === 'live';
-}
-
 /** Words for what a run has none of: `No metrics yet.` while it goes on, `No metrics.` when nothing more comes. */
-export function yet(none: string, state: RunState): string {
-  return isLive(state) ? `${none} yet.` : `${none}.`;
+export function yet(none: string, { goesOn }: Pick<RunListing, 'goesOn'>): string {
+  return goesOn ? `${none} yet.` : `${none}.`;
 }
 
 /** Progress in words: `step 1,200 of 10,000`. */

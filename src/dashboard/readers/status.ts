@@ -86,7 +86,7 @@ export function listingOf(
   const state = stateOf(status, holder);
   const goesOn = ['starting', 'running', 'stopping'].includes(state);
   return {
-    ...{ id: run.id, name: run.name, folder: run.folder, state },
+    ...{ id: run.id, name: run.name, folder: run.folder, state, goesOn },
     step: status?.step ?? lastStep ?? 0,
     steps: status?.steps ?? null,
     secondsLeft: goesOn ? (status?.secondsLeft ?? null) : null,

@@ -1,10 +1,10 @@
 /** Actors: who works, waits or was restarted, with its mailbox, memory and device. */
-import type { ActorState, RunDetail, RunState, RunStatus } from '../../api.ts';
+import type { ActorState, RunDetail, RunListing, RunState, RunStatus } from '../../api.ts';
 import { get } from '../client.ts';
 import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { bytesText, countText, dateText, durationText } from '../format.ts';
 import type { Change } from '../session.ts';
-import { isLive, yet } from '../states.ts';
+import { yet } from '../states.ts';
 import { cell, numberCell, row, table } from '../table.ts';
 import { Latest } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
@@ -38,37 +38,39 @@ class Actors implements View {
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const { status, listing } = await get<RunDetail>(`runs/${focus.id}`, {}, signal);
-      this.#draw(status, listing.state);
+      this.#draw(status, listing);
     });
   }
 
   update(change: Change): void {
     const { focus } = this.#context.session;
     if (focus === null) return;
-    if (change.type === 'status' && change.run === focus.id) this.#draw(change.status, focus.state);
+    if (change.type === 'status' && change.run === focus.id) this.#draw(change.status, focus);
     // A run that died says nothing more; the list of runs knows.
     if (change.type === 'runs' && focus.state !== this.#state) this.show();
   }
 
-  /** @param state of the run now, which its status may not know of */
-  #draw(status: RunStatus | null, state: RunState): void {
-    this.#state = state;
+  /** @param run has the state of now, which its status may not know of */
+  #draw(status: RunStatus | null, run: RunListing): void {
+    this.#state = run.state;
     fill(
       this.#content,
-      status === null ? emptyNote('This run has no status.') : content(status, state),
+      status === null ? emptyNote('This run has no status.') : content(status, run),
     );
   }
 }
 
-function content(status: RunStatus, now: RunState): Content {
+function content(status: RunStatus, run: RunListing): Content {
   const { actors: all, deadLetters } = status;
-  if (all.length === 0) return emptyNote(yet('No actors', now));
+  if (all.length === 0) return emptyNote(yet('No actors', run));
   const restarts = all.reduce((sum, actor) => sum + actor.restarts, 0);
   const facts = [
     `${countText(all.length)} actors`,
     `${countText(restarts)} restarts`,
     `${countText(deadLetters)} dead letters`,
-    ...(isLive(now) ? [] : [`as they were at ${dateText(status.updated)}, now the run is ${now}`]),
+    ...(run.goesOn
+      ? []
+      : [`as they were at ${dateText(status.updated)}, now the run is ${run.state}`]),
   ];
   const sorted = all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const heads = [

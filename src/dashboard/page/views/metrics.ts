@@ -112,7 +112,7 @@ class Metrics implements View {
     const why =
       this.#names.length > 0
         ? 'No metric has that in its name.'
-        : yet('No metrics', focus?.state ?? 'unknown');
+        : yet('No metrics', focus ?? { goesOn: false });
     fill(this.#groups, sections.length === 0 ? emptyNote(why) : sections);
   }
 

@@ -15,7 +15,7 @@ import { get } from '../client.ts';
 import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
 import type { Change } from '../session.ts';
-import { isLive, progressText, stateBadge, yet } from '../states.ts';
+import { progressText, stateBadge, yet } from '../states.ts';
 import { cell, row, table } from '../table.ts';
 import { Latest, Throttle } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
@@ -125,7 +125,7 @@ class Overview implements View {
       fill(
         this.#curves,
         chosen.length === 0
-          ? emptyNote(yet('No metrics', detail.listing.state))
+          ? emptyNote(yet('No metrics', detail.listing))
           : chosen.map((name) => this.#charts.elementOf(name)),
       );
     });
@@ -167,7 +167,7 @@ class Overview implements View {
 
 /** Cards with what a reader wants to know first, beside the state and the step that the header has. */
 function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
-  const { state, secondsLeft, folder } = listing;
+  const { goesOn, secondsLeft, folder } = listing;
   const made: HTMLElement[] = [];
   if (secondsLeft !== null) {
     const end = dateText(Date.now() + 1000 * secondsLeft);
@@ -179,11 +179,11 @@ function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
     made.push(card('Step time', durationText(secondsPerStep), 'mean of all steps'));
   }
   const spent = durationText((updated - started) / 1000);
-  made.push(card(isLive(state) ? 'Runs for' : 'Ran for', spent, `since ${dateText(started)}`));
+  made.push(card(goesOn ? 'Runs for' : 'Ran for', spent, `since ${dateText(started)}`));
   made.push(...memoryCards(status));
   made.push(
     checkpoint === null
-      ? card('Checkpoint', isLive(state) ? 'none yet' : 'none')
+      ? card('Checkpoint', goesOn ? 'none yet' : 'none')
       : card(
           'Checkpoint',
           `step ${countText(checkpoint.step)}`,
@@ -223,9 +223,9 @@ function summaryCards(summary: RunDetail['summary']): HTMLElement[] {
   );
 }
 
-function nowList({ state }: RunListing, status: RunStatus | null): Content {
+function nowList({ state, goesOn }: RunListing, status: RunStatus | null): Content {
   if (status === null) return emptyNote(state === 'unknown' ? 'This run has no status.' : loading);
-  if (!isLive(state)) return emptyNote(`The run is ${state}.`);
+  if (!goesOn) return emptyNote(`The run is ${state}.`);
   const now = Date.now();
   const phases = status.phases.map(({ name, since }) =>
     element(

@@ -91,7 +91,7 @@ class Timeline implements View {
     this.#fetching.start(async (signal) => {
       const query = { step: this.#picker.wanted };
       const found = await get<StepTimeline | null>(`runs/${focus.id}/timeline`, query, signal);
-      this.#take(found, yet('No step with a timeline', focus.state));
+      this.#take(found, yet('No step with a timeline', focus));
     });
   }
 

@@ -58,7 +58,7 @@ class Validation implements View {
       fill(
         this.#content,
         report === null || report.answers === 0
-          ? emptyNote(`${yet('No answers of a validation', focus.state)} ${HINT}`)
+          ? emptyNote(`${yet('No answers of a validation', focus)} ${HINT}`)
           : reportContent(report),
       );
     });
