@@ -54,10 +54,11 @@ export class RunFiles {
     this.folder = folder;
   }
 
-  /** True when the folder has steps of an earlier run. */
+  /** True when the folder has steps of an earlier run; a validation before the first is none. */
   async hasSteps(): Promise<boolean> {
-    const metrics = await stat(join(this.folder, 'metrics.jsonl')).catch(() => null);
-    return metrics !== null && metrics.size > 0;
+    const file = join(this.folder, 'metrics.jsonl');
+    const metrics = await stat(file).catch(() => null);
+    return metrics !== null && metrics.size > Buffer.byteLength(linesUntil(file, 0));
   }
 
   static async open(folder: string): Promise<RunFiles> {
@@ -84,7 +85,7 @@ export class RunFiles {
     }
   }
 
-  /** Appends a line of metrics. Numbers that JSON cannot write become null. */
+  /** Appends the metrics of a step, or of a validation before the first one as step 0. Numbers that JSON cannot write become null. */
   async metrics(step: number, metrics: Metrics): Promise<void> {
     await this.#append('metrics.jsonl', [{ step, ...metrics }]);
   }

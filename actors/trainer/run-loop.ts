@@ -195,7 +195,9 @@ class Run {
     if (isNew) this.#update({ validationGate: before.gate });
     if (isNewRun) this.#point = { ...this.#point, accuracyBefore: before.accuracy };
     if (unfinished === null) {
-      this.#log.show(step, before.metrics);
+      const isFirst = isNewRun && !this.#context.plan.trainer.valOnly;
+      if (isFirst) await this.#log.step(step, before.metrics);
+      else this.#log.show(step, before.metrics);
       return;
     }
     const metrics = { ...unfinished, ...before.metrics };

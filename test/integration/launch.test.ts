@@ -72,7 +72,7 @@ describe('cxmind launch over three hosts', function () {
 
   const logOf = (run: string): string => readFileSync(join(run, 'cxmind.log'), 'utf8');
   const stepsOf = (run: string): number => {
-    const file = join(run, 'metrics.jsonl');
+    const file = join(run, 'trained.jsonl');
     return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
   };
 

@@ -139,7 +139,7 @@ describe('a run that is preempted', () => {
 
   describe('by SIGTERM', () => {
     const isTraining = (run: string): boolean =>
-      existsSync(join(run, 'metrics.jsonl')) && readFileSync(join(run, 'metrics.jsonl')).length > 0;
+      existsSync(join(run, 'trained.jsonl')) && readFileSync(join(run, 'trained.jsonl')).length > 0;
 
     // Under launch it is the same command in the same process, and its actors are in others.
     it('exits with 0 after saving, under launch as alone', async () => {

@@ -16,6 +16,7 @@ import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingReporter,
+  metricsBefore,
   numbersOf,
   trainedOf,
   trainTiny,
@@ -82,6 +83,8 @@ describe('a run that is resumed', () => {
     const { val_accuracy_before: before } = summaryOf(whole);
     assert.equal(summary.val_accuracy_before, before);
     assertSameEnd(run);
+    assert.equal(metricsBefore(run).length, 1);
+    assert.deepEqual(metricsBefore(run), metricsBefore(whole));
   });
 
   it('says that it is done when all its steps are, and leaves what it wrote', async () => {

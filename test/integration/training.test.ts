@@ -18,6 +18,7 @@ import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
+  metricsBefore,
   metricsOf,
   numbersOf,
   superviseTiny,
@@ -94,7 +95,8 @@ describe('a run', () => {
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);
     assert.equal(losses.length, 30);
-    const [untrained, ...supervised] = metricsOf(join(run, 'sft'));
+    const [untrained] = metricsBefore(join(run, 'sft'));
+    const supervised = metricsOf(join(run, 'sft'));
     assert.deepEqual(
       supervised.map((line) => line['sft/loss']),
       losses,
@@ -141,6 +143,10 @@ describe('a run', () => {
     );
     assert.deepEqual(workers.names, []);
 
+    const [first, ...more] = metricsBefore(run);
+    assert.deepEqual(more, []);
+    assert.ok(Object.keys(first!).every((name) => /^(step$|val[/_])/.test(name)));
+    assert.equal(typeof first!['val/reward_score'], 'number');
     const lines = metricsOf(run);
     assert.deepEqual(
       lines.map(({ step }) => step),

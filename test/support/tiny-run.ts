@@ -119,10 +119,17 @@ export async function superviseTiny(
   return trainSupervised(config, { ...quiet, ...options });
 }
 
-/** The lines of a run's `metrics.jsonl`. */
-export function metricsOf(run: string): Record<string, number | null>[] {
-  return linesOf(run, 'metrics.jsonl');
+/** The lines of the steps in a run's `metrics.jsonl`. */
+export function metricsOf(run: string): MetricLine[] {
+  return linesOf<MetricLine>(run, 'metrics.jsonl').filter(({ step }) => step! > 0);
 }
+
+/** The lines of `metrics.jsonl` about the validation before the first step: one, or none. */
+export function metricsBefore(run: string): MetricLine[] {
+  return linesOf<MetricLine>(run, 'metrics.jsonl').filter(({ step }) => step === 0);
+}
+
+type MetricLine = Record<string, number | null>;
 
 /** The lines of a run's `trained.jsonl`: how many responses to each prompt a step trained on. */
 export function trainedOf(run: string): { step: number; groups: Record<string, number> }[] {

@@ -85,7 +85,7 @@ export class RunLog implements AsyncDisposable {
 
   /**
    * Gives metrics to the loggers alone: those of a validation whose line is in the file already, or does not belong
-   * there.
+   * there, as in a run that only validates.
    */
   show(step: number, metrics: Metrics): void {
     this.#loggers.log(step, metrics);

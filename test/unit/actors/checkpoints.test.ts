@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { Checkpoints } from '../../../actors/run-folder/checkpoints.ts';
-import { setAside } from '../../../actors/run-folder/files.ts';
+import { RunFiles, setAside } from '../../../actors/run-folder/files.ts';
 import { writeSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
@@ -114,5 +114,20 @@ describe('setAside', () => {
     }
     assert.equal(await setAside(path, ['metrics.jsonl']), null);
     assert.deepEqual(readdirSync(path), ['before-1', 'before-2', 'samples']);
+  });
+});
+
+describe('RunFiles', () => {
+  it('takes a line of a step for one, also a broken line, and a validation before the first for none', async () => {
+    using temporary = new TemporaryDirectory();
+    const files = await RunFiles.open(temporary.path);
+    assert.equal(await files.hasSteps(), false);
+    await files.metrics(0, { 'val/reward_score': 0.5 });
+    assert.equal(await files.hasSteps(), false);
+    appendFileSync(join(temporary.path, 'metrics.jsonl'), '{"step":1,"actor/');
+    assert.equal(await files.hasSteps(), true);
+    await files.keepUntil(0, 0);
+    await files.metrics(1, {});
+    assert.equal(await files.hasSteps(), true);
   });
 });
