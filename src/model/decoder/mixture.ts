@@ -38,13 +38,14 @@ export function mixture(
   const [tokens, width] = x.shape as [Dim, number];
   const { perToken } = experts;
   const { rows, counts, order, inverse, weights } = routing(g, x, experts);
-  const filled = { isZeroFilled: false, isGradientZeroFilled: false };
+  // Every row has a place, there and back.
+  const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
   const spread = g.expand(g.unsqueeze(x, [1]), [tokens, perToken, width]);
-  const sorted = g.permuteRows(g.reshape(spread, [rows, width]), order, inverse, filled);
+  const sorted = g.permuteRows(g.reshape(spread, [rows, width]), order, inverse, unfilled);
   const results = experts.isStacked
     ? stackedExperts(g, sorted, counts, experts)
     : expertsApart(g, sorted, counts, config, experts, adapters);
-  const outputs = g.permuteRows(results, inverse, order, filled);
+  const outputs = g.permuteRows(results, inverse, order, unfilled);
   const factors = g.cast(g.unsqueeze(weights, [2]), x.dtype);
   const parts = g.reshape(outputs, [tokens, perToken, width]);
   return g.reduceSum(g.mul(parts, factors), [1]);
