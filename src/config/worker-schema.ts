@@ -56,7 +56,7 @@ const Lora = section({
   rank: about('Rank of the adapters; 0 trains the weights themselves.', withDefault(intFrom(0), 0)),
   alpha: about('Scale of the adapters, divided by the rank.', withDefault(positiveInt, 64)),
   targetModules: about(
-    '`all-linear`, every linear module but the output head, or a comma list of the ends of names.',
+    '`all-linear`, every linear module but the output head and the routers of experts, or a comma list of the ends of names.',
     withDefault(text, 'all-linear'),
   ),
   excludeModules: about(

@@ -6,7 +6,7 @@ import { modelModules } from '../parameters.ts';
 
 /** Selection of the linear modules that get adapters, in PEFT's terms. */
 export interface AdapterSelection {
-  /** All linear modules but the output head, or modules by the ends of their names. */
+  /** All linear modules but the output head and routers of experts, or modules by the ends of their names. */
   readonly targets: 'all-linear' | readonly string[];
   /** Regular expression over whole names; modules that it matches get no adapters. */
   readonly exclude: string | null;
