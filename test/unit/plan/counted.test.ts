@@ -34,6 +34,29 @@ describe('a device that counts', () => {
     assert.equal(device.memory.inside, Math.ceil((4 * 160) / 256) * 256);
   });
 
+  it('counts a product of groups by its rows, and reads the weights of no more groups than have any', async () => {
+    const g = new GraphBuilder('example');
+    const x = g.input('x', 'f32', ['T', 8]);
+    const counts = g.input('counts', 'i64', [4]);
+    const weights = ['a', 'b', 'c', 'd'].map((name) => g.input(name, 'f32', [16, 8]));
+    g.output('y', g.groupedProduct(x, counts, weights, { transB: true }));
+    using device = new CountedDevice('cpu');
+    using program = device.compile(g.build());
+    using workspace = device.workspace();
+    const workOf = (rows: number) => {
+      const weight = device.place('f32', [16, 8]);
+      const inputs = {
+        ...{ x: device.place('f32', [rows, 8]), counts: device.place('i64', [4]) },
+        ...{ a: weight, b: weight, c: weight, d: weight },
+      };
+      return device.ledger.of(() => void program.run(inputs, workspace));
+    };
+    const [few, many] = [await workOf(3), await workOf(10)];
+    assert.equal(few.products, 2 * 3 * 8 * 16);
+    assert.equal(few.operands, 4 * (3 * 8 + 3 * 16 * 8 + 3 * 16));
+    assert.equal(many.operands, 4 * (10 * 8 + 4 * 16 * 8 + 10 * 16));
+  });
+
   it('counts the slabs of a card, and of the host what tensors were cut from', () => {
     const MiB = 2 ** 20;
     // Two slabs of 8 MiB at first, then one of 16.
