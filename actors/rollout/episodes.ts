@@ -114,7 +114,7 @@ export async function playEpisodes(
   }
   return groups.map((plays, i) => ({
     promptId: prompts[i]!.promptId,
-    responses: plays.map((play) => responseOf(config, play)),
+    responses: plays.map((play) => responseOf(tools, play)),
   }));
 }
 
@@ -189,7 +189,7 @@ function mediaOf(config: ModelConfig, { tokens, shown }: Play): ResponseMedia | 
   return responseMedia(config, tensorOf('i32', [tokens.length], tokens), { pixelValues, grids });
 }
 
-function responseOf(config: ModelConfig, play: Play): Group['responses'][number] {
+function responseOf({ config, observation }: EpisodeTools, play: Play): Group['responses'][number] {
   const { tokens, logProbs, mask, turns, finishReason, problem } = play;
   const shape = [tokens.length];
   const media = mediaOf(config, play);
@@ -201,9 +201,18 @@ function responseOf(config: ModelConfig, play: Play): Group['responses'][number]
       mask: tensorOf('u8', shape, mask),
       media: media && { ...media, grids: media.grids.map(([t, h, w]) => [t, h, w]) },
       turns,
+      texts: turnsIn(tokens, mask).map((turn) =>
+        observation.tokenizer.decode(turn, { skipSpecialTokens: true }),
+      ),
       problem,
     },
   };
+}
+
+/** The tokens of each turn: runs of tokens that one side has. */
+function turnsIn(tokens: readonly number[], mask: readonly number[]): number[][] {
+  const begins = mask.flatMap((one, i) => (one === mask[i - 1] ? [] : [i]));
+  return begins.map((begin, i) => tokens.slice(begin, begins[i + 1]));
 }
 
 function countOf(mask: readonly number[]): number {

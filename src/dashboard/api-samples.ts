@@ -71,6 +71,11 @@ export interface SampleDetail extends SampleListing {
   /** The whole texts. */
   readonly prompt: string;
   readonly output: string;
+  /**
+   * Turns of the response where it has several: the policy's, and between each two that of its environment. Empty where
+   * it has one.
+   */
+  readonly turns: readonly string[];
   /** The reference answer. */
   readonly groundTruth: string;
   /** Steps of the response in order, each judged by the reference; empty for a response without tags. */

@@ -77,6 +77,9 @@ function dashboardPage(): void {
     writeMadeRun(folder, { steps: STEPS, metrics: METRICS });
     writeMadeRun(join(temporary.path, 'other'), { steps: 5, status: { state: 'done' } });
     writeFileSync(join(temporary.path, 'other/validations/5.jsonl'), findingLines());
+    const turns = ['Let me look closer.', 'user\n<b>A crop.</b>', 'It is A.'];
+    const played = JSON.stringify({ ...sampleLine(5, 8), output: turns.join(''), turns });
+    appendFileSync(join(temporary.path, 'other/rollouts/5.jsonl'), `${played}\n`);
     const lastError = 'the disk is full';
     writeMadeRun(join(temporary.path, 'gone'), { steps: 3, status: { lastError } });
     // More than a page of the log reads.
@@ -198,6 +201,23 @@ function dashboardPage(): void {
     const [first] = await page.evaluate<string[]>(texts('.history h2'));
     assert.equal(first, 'Step 1, response 1');
     assert.ok((await page.evaluate<string[]>(texts('.detail button'))).includes('136 more'));
+  });
+
+  it('shows the turns of a response, and whose each is', async () => {
+    await focusOn('other');
+    await openView('samples');
+    await page.until(`${texts('[role=option]')}.length === 9`);
+    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
+    await page.press('End');
+    await page.until(`${texts('.turn')}.length === 3`);
+    assert.deepEqual(await page.evaluate<string[]>(texts('.turn')), [
+      'policy\nLet me look closer.',
+      'environment\nuser\n<b>A crop.</b>',
+      'policy\nIt is A.',
+    ]);
+    assert.deepEqual(await page.evaluate(texts('section > .reasoning-step')), []);
+    await focusOn('one');
+    await page.until(`${texts('.turn')}.length === 0`);
   });
 
   it('shows hostile text as text, with what hides in it made visible', async () => {

@@ -18,6 +18,7 @@ describe('a run with an environment', () => {
     'trainer.val_before_train=false',
     'trainer.val_freq=-1',
     'trainer.max_steps=2',
+    'trainer.rollout_data_dir=rollouts',
   ];
 
   before(async () => {
@@ -46,6 +47,20 @@ describe('a run with an environment', () => {
       // the placeholders of pictures, two in 580 tokens, have no probability.
       assert.ok(line['actor/rollout_train_mismatch/max']! < 1e-4);
       assert.ok(Number.isFinite(line['actor/grad_norm']));
+    }
+  });
+
+  it('records the turns of each response, the policy’s and what it was shown', () => {
+    const lines = readFileSync(join(run, 'rollouts/1.jsonl'), 'utf8').trimEnd().split('\n');
+    const recorded = lines.map((line) => (JSON.parse(line) as { turns: string[] }).turns);
+    assert.ok(recorded.some((turns) => turns.length === 5));
+    for (const turns of recorded) {
+      assert.equal(turns.length % 2, 1);
+      const shown = turns.filter((_, i) => i % 2 === 1);
+      assert.ok(
+        shown.every((text) => text.includes('Look again.')),
+        JSON.stringify(turns),
+      );
     }
   });
 

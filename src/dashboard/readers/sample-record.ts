@@ -26,6 +26,8 @@ export interface SampleRecord {
   readonly pictures: readonly string[];
   readonly prompt: string;
   readonly output: string;
+  /** Turns of the response, the policy's and between them its environment's; empty where it has one. */
+  readonly turns: readonly string[];
   readonly groundTruth: string;
 }
 
@@ -43,20 +45,23 @@ const recordHead =
 
 const numberOrNull = t.union([t.number, t.null]);
 const parts = t.record(t.string, numberOrNull);
-const Line = t.type({
-  step: t.number,
-  prompt_id: t.string,
-  sample: t.number,
-  score: numberOrNull,
-  tokens: t.number,
-  finish_reason: FinishReason,
-  policy_version: t.number,
-  parts,
-  images: t.array(t.string),
-  input: t.string,
-  output: t.string,
-  gts: t.string,
-});
+const Line = t.intersection([
+  t.type({
+    step: t.number,
+    prompt_id: t.string,
+    sample: t.number,
+    score: numberOrNull,
+    tokens: t.number,
+    finish_reason: FinishReason,
+    policy_version: t.number,
+    parts,
+    images: t.array(t.string),
+    input: t.string,
+    output: t.string,
+    gts: t.string,
+  }),
+  t.partial({ turns: t.array(t.string) }),
+]);
 /** A line of a run's own records. */
 export interface SampleLine extends t.TypeOf<typeof Line> {}
 
@@ -116,10 +121,11 @@ function ofRecord(line: SampleLine): SampleRecord {
     policyVersion: line.policy_version,
     pictures: line.images,
     ...{ prompt: line.input, output: line.output, groundTruth: line.gts },
+    turns: line.turns ?? [],
   };
 }
 
-const unrecorded = { finishReason: null, policyVersion: null } as const;
+const unrecorded = { finishReason: null, policyVersion: null, turns: [] } as const;
 
 function ofGeneration(line: t.TypeOf<typeof Generation>): SampleRecord {
   const { prompt, output, ground_truth: groundTruth, score } = line;

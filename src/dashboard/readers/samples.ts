@@ -131,12 +131,13 @@ function listingOf({ step, row }: SamplePlace, record: SampleRecord): SampleList
 
 /** A sample with its steps of reasoning, each judged by the reference answer as `cxmind eval` does. */
 function detailOf(place: SamplePlace, record: SampleRecord): SampleDetail {
-  const { prompt, output, groundTruth, finishReason, policyVersion } = record;
+  const { prompt, output, turns, groundTruth, finishReason, policyVersion } = record;
   const task = taskOf([groundTruth]);
   const { answer, gold, right } = compareAnswer(task, output, groundTruth);
   return {
     ...listingOf(place, record),
     ...{ prompt, output, groundTruth, finishReason, policyVersion },
+    turns: turns.length > 1 ? turns : [],
     reasoning: stepsOf(task, output, groundTruth).map(reasoningOf),
     referenceReasoning: stepsOf(task, groundTruth, groundTruth).map(reasoningOf),
     conclusion: answer,

@@ -19,7 +19,7 @@ function response(length: number, episode: Episode | null): Group['responses'][n
 }
 
 function episode(mask: readonly number[], turns: number, problem: string | null = null): Episode {
-  return { mask: tensorOf('u8', [mask.length], mask), media: null, turns, problem };
+  return { mask: tensorOf('u8', [mask.length], mask), media: null, turns, texts: [], problem };
 }
 
 describe('responses of several turns', () => {
@@ -48,7 +48,12 @@ describe('responses of several turns', () => {
     };
     const environments = { begin: () => ({}), end: () => undefined };
     const limits = { maxAssistantTurns: 1, maxUserTurns: null };
-    const tools = { engine, environments, limits, stopTokens: [] } as unknown as EpisodeTools;
+    const observation = {
+      tokenizer: { decode: (ids: readonly number[]) => `${ids.length} tokens` },
+    };
+    const tools = {
+      ...{ engine, environments, limits, observation, stopTokens: [] },
+    } as unknown as EpisodeTools;
     const task = { prompt: '', images: [], groundTruth: '', columns: {} };
     const keys = [[1, 2] as [number, number]];
     const prompt = {
@@ -64,7 +69,8 @@ describe('responses of several turns', () => {
       maxTokens: 8,
     };
     const [group] = await playEpisodes(tools, request, { signal: new AbortController().signal });
-    assert.equal(group!.responses[0]!.episode!.turns, 1);
+    const { turns, texts } = group!.responses[0]!.episode!;
+    assert.deepEqual([turns, texts], [1, ['2 tokens']]);
     assert.deepEqual(asked, [1]);
   });
 

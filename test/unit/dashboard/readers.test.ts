@@ -232,7 +232,7 @@ describe('a reader of the dashboard', () => {
     ];
     const records = answers.map(([groundTruth, output], sample): SampleRecord => ({
       ...{ promptId: 'p', sample, score: 0, parts: {}, tokens: 1, pictures: [], prompt: '' },
-      ...{ finishReason: 'stop', policyVersion: 0, output, groundTruth },
+      ...{ finishReason: 'stop', policyVersion: 0, output, turns: [], groundTruth },
     }));
     const report = validationReport(3, records);
     assert.deepEqual([report.task, report.answers, report.right], ['open', 5, 1]);

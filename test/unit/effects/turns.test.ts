@@ -114,6 +114,13 @@ describe('a key of the config, of several turns', () => {
         // Two answers, and the policy's turn last.
         const runs = [...mask].filter((sampled, t) => t > 0 && sampled !== mask[t - 1]).length;
         assert.deepEqual([runs, mask.at(-1)], [4, 1]);
+        const { texts } = episode!;
+        assert.equal(texts.length, 5);
+        const prompt = 'ab'[i]!;
+        assert.deepEqual(
+          [texts[1], texts[3]].map((text, turn) => text!.includes(`turn ${turn + 1} of ${prompt}`)),
+          [true, true],
+        );
       }
     }
     assert.deepEqual(await play(config), groups);

@@ -102,14 +102,26 @@ function sampleHeading({
 }
 
 function responseParts(sample: SampleDetail): Content {
-  const { reasoning, output, parts } = sample;
-  return [
-    part('Rewards', rewardList(parts, sample.score)),
-    part(
-      'Response',
-      reasoning.length === 0 ? textBlock(output) : [reasoning.map(stepElement), asWritten(output)],
-    ),
-  ];
+  const { parts, score } = sample;
+  return [part('Rewards', rewardList(parts, score)), part('Response', responseOf(sample))];
+}
+
+/** A response by its turns, else by its steps of reasoning, else as it is. */
+function responseOf({ turns, reasoning, output }: SampleDetail): Content {
+  if (turns.length > 0) return element('ol', { className: 'turns' }, turns.map(turnElement));
+  if (reasoning.length === 0) return textBlock(output);
+  return [reasoning.map(stepElement), asWritten(output)];
+}
+
+/** A turn of a response. The policy has the first, and every other one. */
+function turnElement(text: string, place: number): HTMLElement {
+  const who = place % 2 === 0 ? 'policy' : 'environment';
+  return element(
+    'li',
+    { className: `turn ${who}` },
+    element('span', { className: 'soft' }, who),
+    textBlock(text),
+  );
 }
 
 function referenceOf({
