@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { placeRun, type Station } from '../../actors/trainer/placement.ts';
-import { planRun, type PlacementPlan, type RunPlan } from '../../actors/trainer/plan.ts';
+import { planRun, type RunPlan } from '../../actors/trainer/plan.ts';
 import { withDevice } from '../../actors/trainer/this-machine.ts';
 import { configInvalid } from '../check/issues.ts';
 import { nearestOf } from '../check/nearest.ts';
 import { configFrom } from '../config/load.ts';
-import { readSource, sourceList } from '../config/names.ts';
+import { readSource, rewardFileOf, sourceList } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
 import { configDirectory } from '../hub/model.ts';
@@ -136,7 +136,7 @@ export class Planner {
     const policy = await sizedModel(run.policy.model, 'policy');
     const critic = run.critic && (await sizedModel(run.critic.model, 'value'));
     const { step, rows } = await this.#stepData(config, { policy, critic });
-    const places = placesOf(run.placement);
+    const places = placesOf(run);
     const kind = run.policy.model.devices[0] === 'cpu' ? 'cpu' : 'cuda';
     const key = [kind, JSON.stringify(places), ...more].join(' ');
     const counted = this.#counted.get(key) ?? countStep(run, { policy, critic }, step, places);
@@ -226,16 +226,25 @@ export class Planner {
  *
  * @throws CONFIG_INVALID where there are too few cards
  */
-function placesOf(plan: PlacementPlan): PlannedPlaces {
-  const hosts = Array.from({ length: plan.hosts }, (_, i) => ({
+function placesOf({ placement, task }: RunPlan): PlannedPlaces {
+  const hosts = Array.from({ length: placement.hosts }, (_, i) => ({
     node: i === 0 ? null : `host-${i}`,
     slots: 1,
   }));
-  const { learners, rollouts } = placeRun(plan, hosts);
+  const { learners, rollouts, rewards } = placeRun(placement, hosts);
+  const here = rewards.filter((place) => place === 'thread').length;
   return {
     ...{ learners: learners.length, rollouts: rollouts.length },
     ...{ learnersADevice: mostADevice(learners), rolloutsADevice: mostADevice(rollouts) },
+    functions: here * task.rewards.filter(hasThread).length,
   };
+}
+
+/** True for a reward that is a user's function in JavaScript; one in Python has a process of its own. */
+function hasThread({ source }: RunPlan['task']['rewards'][number]): boolean {
+  if (source.kind !== 'function') return false;
+  const file = rewardFileOf(source.props.rewardFunction)?.file;
+  return file !== undefined && !file.endsWith('.py');
 }
 
 /** Stations at the device that has the most of them. */

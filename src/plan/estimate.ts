@@ -42,6 +42,8 @@ const MODEL_ACTORS = 3;
  * a reference and 37 MiB more with a critic, other parts left out (Node 24).
  */
 const THREAD_BYTES = 37 * 2 ** 20;
+/** Memory of the thread of a user's function, by which the quickstart's small steps take more than by a built-in reward. */
+const FUNCTION_BYTES = 13 * 2 ** 20;
 /** Memory of ONNX Runtime's session for a program: 1.1 MiB for a decoder layer's, 0.4 MiB for a tower's block. */
 const PROGRAM_BYTES = 0.85 * 2 ** 20;
 
@@ -116,7 +118,7 @@ function memoryOn(
 ): Placed[] {
   const isOnCard = counted.kind === 'cuda';
   const memories = Object.values<DeviceMemory>(counted.actors);
-  const { rolloutsADevice, learnersADevice } = counted.places;
+  const { rolloutsADevice, learnersADevice, functions } = counted.places;
   const shared = rolloutsADevice - 1 + (counted.kept.critic ? 2 : 1) * (learnersADevice - 1);
   const threads = memories.length + shared - MODEL_ACTORS;
   const programs = memories.reduce((sum, memory) => sum + memory.programs, 0);
@@ -124,7 +126,10 @@ function memoryOn(
     ...keptOnHost(counted.kept, isOnCard),
     ...(isOnCard ? [] : computingParts(counted, cacheBytes)),
     { what: 'prompts, responses and experience', bytes: counted.experienceBytes },
-    { what: 'process, threads and libraries', bytes: process.baseBytes + threads * THREAD_BYTES },
+    {
+      what: 'process, threads and libraries',
+      bytes: process.baseBytes + threads * THREAD_BYTES + functions * FUNCTION_BYTES,
+    },
     { what: 'compiled programs', bytes: programs * PROGRAM_BYTES },
   ];
   const host = placed('host', ofHost, machine.host.memoryGib * 2 ** 30);

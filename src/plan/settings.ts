@@ -75,10 +75,12 @@ export interface PlannedRun {
   };
 }
 
-/** Actors of a run that have models, and how many of them share a device where most do. */
+/** Numbers of actors with models and of users' threads, and of the actors that share a device where most do. */
 export interface PlannedPlaces {
   readonly learners: number;
   readonly rollouts: number;
   readonly learnersADevice: number;
   readonly rolloutsADevice: number;
+  /** Threads of users' reward functions in the leading process. */
+  readonly functions: number;
 }

@@ -116,6 +116,21 @@ tiny:
     );
   });
 
+  it("has a thread for each reward actor's function of a user, but for one in Python", async () => {
+    const machine = await machineOf('roomy');
+    const bytesWith = async (...more: string[]): Promise<number> => {
+      const { memory } = (await planner.tryOn(machine, more)).estimate;
+      return memory[0]!.parts.find(({ what }) => what.startsWith('process'))!.bytes;
+    };
+    const reward = (file: string): string => `worker.reward.reward_function=${file}:score`;
+    const none = await bytesWith();
+    const one = (await bytesWith(reward('./own.ts'))) - none;
+    assert.ok(one > 0);
+    const two = [reward('./own.ts'), 'worker.reward.num_workers=2'];
+    assert.equal((await bytesWith(...two)) - none, 2 * one);
+    assert.equal(await bytesWith(reward('./own.py')), none);
+  });
+
   it('decodes in more waves where the cache is cut to its share of the card', async () => {
     const machine = { ...(await machineOf('small')), cards: roomyCard };
     const at = async (...more: string[]): Promise<Estimate> =>
