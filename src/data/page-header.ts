@@ -4,8 +4,9 @@
 export interface PageHeader {
   /** Bytes of the header itself. */
   readonly headerBytes: number;
-  /** Bytes of the page behind it. */
+  /** Bytes of the page behind it, and of what it decompresses to. */
   readonly pageBytes: number;
+  readonly plainBytes: number;
   /**
    * Values of a data page: as many as rows, where a row has one. Version 2 counts rows. Null for a dictionary or an index.
    */
@@ -25,19 +26,22 @@ export function readPageHeader(bytes: Uint8Array): PageHeader {
   const [first, second] = [header.get(DATA_PAGE), header.get(DATA_PAGE_V2)];
   const counted = second instanceof Map ? second.get(NUM_ROWS) : undefined;
   const values = counted ?? (first instanceof Map ? first.get(NUM_VALUES) : undefined) ?? null;
-  const pageBytes = header.get(COMPRESSED_BYTES);
-  if (typeof pageBytes !== 'number' || typeof (values ?? 0) !== 'number' || pageBytes < 0) {
+  const [pageBytes, plainBytes] = [header.get(COMPRESSED_BYTES), header.get(PLAIN_BYTES)];
+  if (typeof pageBytes !== 'number' || typeof plainBytes !== 'number' || pageBytes < 0) {
     throw new RangeError('a page has no header');
   }
+  if (typeof (values ?? 0) !== 'number') throw new RangeError('a page does not count its values');
   return {
     headerBytes: reader.at,
     pageBytes,
+    plainBytes,
     values: values as number | null,
     countsRows: counted !== undefined,
   };
 }
 
 /** Fields of a header, and of the structures in it. */
+const PLAIN_BYTES = 2;
 const COMPRESSED_BYTES = 3;
 const DATA_PAGE = 5;
 const DATA_PAGE_V2 = 8;

@@ -1,16 +1,14 @@
-import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {
   parquetMetadataAsync,
   parquetReadObjects,
   parquetSchema,
   type AsyncBuffer,
-  type Compressors,
   type FileMetaData,
 } from 'hyparquet';
-import { compressors as allCompressors } from 'hyparquet-compressors';
+import { compressors } from './parquet-codecs.ts';
 import { columnPages, partStarts, type ColumnPages } from './parquet-pages.ts';
 import { plainValue } from './plain-value.ts';
-import { MAX_BUFFER_BYTES, openDataFile, unreadable, type RawRow } from './raw-row.ts';
+import { openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
 /** Most rows in a byte of a file. A row of text takes more than a bit, so a higher count is wrong. */
@@ -133,31 +131,6 @@ async function orUnreadable<T>({ path }: DataFile, work: () => Promise<T>): Prom
     throw unreadable(path, 'cannot be read as Parquet', cause);
   }
 }
-
-/** Bound of a page; Node takes none of 0. */
-const atMost = (bytes: number): { maxOutputLength: number } => ({
-  maxOutputLength: Math.max(1, bytes),
-});
-
-/** Compressors that Node has too, many times as fast as in JavaScript. None gives more bytes than the file claims. */
-const native: Compressors = {
-  GZIP: (input, sizeBytes) => gunzipSync(input, atMost(sizeBytes)),
-  BROTLI: (input, sizeBytes) => brotliDecompressSync(input, atMost(sizeBytes)),
-  ZSTD: (input, sizeBytes) => zstdDecompressSync(input, atMost(sizeBytes)),
-};
-
-/** Compressors of Parquet pages. Each allocates the size that the file claims, which is bounded here. */
-const compressors: Compressors = Object.fromEntries(
-  Object.entries({ ...allCompressors, ...native }).map(
-    ([codec, decompress]): [string, typeof decompress] => [
-      codec,
-      (input, sizeBytes) => {
-        if (sizeBytes > MAX_BUFFER_BYTES) throw new Error(`it claims a page of ${sizeBytes} bytes`);
-        return decompress(input, sizeBytes);
-      },
-    ],
-  ),
-);
 
 /** Bytes of a file, which is open while they are read. */
 async function bufferOf(path: string): Promise<AsyncBuffer> {

@@ -9,6 +9,8 @@ import {
   type SchemaTree,
 } from 'hyparquet';
 import { readPageHeader, type PageHeader } from './page-header.ts';
+import { compressors } from './parquet-codecs.ts';
+import { begunRows, type BegunRows } from './repetition-levels.ts';
 
 type PageLocation = OffsetIndex['page_locations'][number];
 
@@ -16,10 +18,10 @@ type PageLocation = OffsetIndex['page_locations'][number];
 export type ColumnPages = Readonly<Record<string, PageLocation[]>>;
 
 /**
- * The pages of every column of a row group: by the file's offset index, else by their headers.
+ * The pages of every column of a row group: by the file's offset index, else by their headers. Pages between which a row
+ * goes on count as one.
  *
- * @returns null where they are not known. Without an index, a page of version 1 may begin inside a row that has several
- *   values
+ * @returns null where they are not known
  */
 export async function columnPages(
   file: AsyncBuffer,
@@ -32,7 +34,7 @@ export async function columnPages(
     if (column === undefined) return null;
     const pages = await (chunk.offset_index_offset !== undefined && chunk.offset_index_length
       ? indexedPages(file, chunk)
-      : walkedPages(file, column, isSingle(schema, column.path_in_schema)));
+      : walkedPages(file, column, repetition(schema, column.path_in_schema)));
     if (pages === null || !isCovering(pages, Number(group.num_rows))) return null;
     columns[column.path_in_schema.join('.')] = pages;
   }
@@ -60,27 +62,52 @@ async function indexedPages(file: AsyncBuffer, chunk: ColumnChunk): Promise<Page
   return readOffsetIndex({ view: new DataView(bytes), offset: 0 }).page_locations;
 }
 
+/** @param most largest repetition level: 0 where a row has one value at most */
 async function walkedPages(
   file: AsyncBuffer,
   column: ColumnMetaData,
-  hasSingleValues: boolean,
+  most: number,
 ): Promise<PageLocation[] | null> {
   const pages: PageLocation[] = [];
   const start = Number(column.dictionary_page_offset || column.data_page_offset);
   const end = start + Number(column.total_compressed_size);
   let row = 0;
   for (let at = start; at < end;) {
-    const { headerBytes, pageBytes, values, countsRows } = await headerAt(file, at, end);
+    const header = await headerAt(file, at, end);
+    const { headerBytes, pageBytes, values, countsRows } = header;
     const size = headerBytes + pageBytes;
     if (values !== null) {
-      if (!countsRows && !hasSingleValues) return null;
-      const place = { offset: BigInt(at), first_row_index: BigInt(row) };
-      pages.push({ ...place, compressed_page_size: size });
-      row += values;
+      const begun =
+        countsRows || most === 0
+          ? { rows: values, isContinued: false }
+          : await begunIn(file, at, { ...header, values }, column.codec, most);
+      if (begun === null) return null;
+      const last = pages.at(-1);
+      if (begun.isContinued && last !== undefined) last.compressed_page_size += size;
+      else {
+        const place = { offset: BigInt(at), first_row_index: BigInt(row) };
+        pages.push({ ...place, compressed_page_size: size });
+      }
+      row += begun.rows;
     }
     at += size;
   }
   return pages;
+}
+
+/** Rows that begin in a page; null where its codec is not known. */
+async function begunIn(
+  file: AsyncBuffer,
+  at: number,
+  { headerBytes, pageBytes, plainBytes, values }: PageHeader & { readonly values: number },
+  codec: ColumnMetaData['codec'],
+  most: number,
+): Promise<BegunRows | null> {
+  const decompress = codec === 'UNCOMPRESSED' ? undefined : compressors[codec];
+  if (codec !== 'UNCOMPRESSED' && decompress === undefined) return null;
+  const from = at + headerBytes;
+  const page = new Uint8Array(await file.slice(from, from + pageBytes));
+  return begunRows(decompress?.(page, plainBytes) ?? page, values, most);
 }
 
 /** Bytes in which most headers end. One with statistics of long texts has more. */
@@ -97,13 +124,13 @@ async function headerAt(file: AsyncBuffer, at: number, end: number): Promise<Pag
   }
 }
 
-/** Tells whether a column has one value in every row, or none. */
-function isSingle(schema: SchemaTree, path: readonly string[]): boolean {
+/** Largest repetition level of a column: the number of lists that its values are in. */
+function repetition(schema: SchemaTree, path: readonly string[]): number {
   const [name, ...inner] = path;
-  if (name === undefined) return true;
+  if (name === undefined) return 0;
   const child = schema.children.find(({ element }) => element.name === name);
   if (child === undefined) throw new Error(`its schema has no column ${name}`);
-  return child.element.repetition_type !== 'REPEATED' && isSingle(child, inner);
+  return Number(child.element.repetition_type === 'REPEATED') + repetition(child, inner);
 }
 
 /** Tells whether pages cover the rows of a group one after the other. */

@@ -3,8 +3,8 @@
 
     pip install pyarrow && python3 generate_paged.py
 
-indexed.parquet has an offset index, headers.parquet none and one value a row at most, version2.parquet none and pages of
-version 2, between whose rows a page may begin. unknown.parquet has none, pages of version 1, and several values a row.
+indexed.parquet has an offset index, and the others none. headers.parquet has one value a row at most. version2.parquet has
+pages of version 2, which count rows. lists.parquet has pages of version 1, which may begin inside a row of several values.
 """
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def pictures(i: int) -> list:
-    return [{"bytes": bytes([i, j] * 20), "path": None} for j in range(i % 3)]
+    return [{"bytes": bytes([i, j] * 20), "path": None} for j in range(i % 4)]
 
 
 flat = {
@@ -31,6 +31,6 @@ for name, columns, options in [
     ("indexed", nested, {"write_page_index": True}),
     ("headers", flat, {"compression": "zstd"}),
     ("version2", nested, {"data_page_version": "2.0"}),
-    ("unknown", nested, {}),
+    ("lists", nested, {}),
 ]:
     pq.write_table(pa.table(columns), f"{name}.parquet", **small, **options)
