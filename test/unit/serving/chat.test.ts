@@ -3,6 +3,8 @@ import { pathToFileURL } from 'node:url';
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { goldenCases, goldenPath } from '../../support/golden.ts';
+import { frameFile } from '../../support/golden-video.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { serveGolden, type ServedGolden } from '../../support/chat-server.ts';
 
 /** OpenAI warns of `seed`, which promises no more than its best there. Here it decides the answer. */
@@ -236,6 +238,25 @@ describe("the chat API, by OpenAI's own client", () => {
     const [seen, blind] = [await create(withPicture(dataUrl(picture))), await create()];
     assert.ok(seen.usage!.prompt_tokens > blind.usage!.prompt_tokens);
     assert.notEqual(seen.choices[0]!.message.content, blind.choices[0]!.message.content);
+  });
+
+  it('reads videos from data URLs', async function () {
+    using directory = new TemporaryDirectory();
+    const path = frameFile(directory, 'moving');
+    // .ci/run installs ffmpeg.
+    if (path === null) return this.skip();
+    const url = `data:video/x-matroska;base64,${readFileSync(path).toString('base64')}`;
+    const question = { type: 'text', text: 'What moves?' };
+    const [seen, again] = [
+      await create(withVideo(url, question)),
+      await create(withVideo(url, question)),
+    ];
+    const blind = await create({ messages: [{ role: 'user', content: question.text }] });
+    // Two pairs of frames of 252 x 168, to which the processor reduces 392 x 280, and the two marks.
+    assert.equal(seen.usage!.prompt_tokens - blind.usage!.prompt_tokens, 2 * 54 + 2);
+    const [content, other] = [seen, blind].map(({ choices }) => choices[0]!.message.content);
+    assert.notEqual(content, other);
+    assert.equal(again.choices[0]!.message.content, content);
   });
 
   it('reads files of the allowed folder, and no others', async () => {
