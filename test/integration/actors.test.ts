@@ -393,6 +393,14 @@ describe('actors and real crashes', () => {
     });
   }
 
+  it('bounds the part of its heap that is for new objects, with a limit of the whole or without', async () => {
+    using workers = new LivingWorkers();
+    await Promise.all([spawn('counter/0'), spawn('counter/1', { heapLimitMb: 24 })]);
+    for (const name of ['counter/0', 'counter/1']) {
+      assert.equal(workers.find(name)!.resourceLimits?.maxYoungGenerationSizeMb, 12);
+    }
+  });
+
   it('disposes of an actor that crashed, and lets the next one live on its thread', async () => {
     using workers = new LivingWorkers();
     const disposals = new SharedArrayBuffer(4);

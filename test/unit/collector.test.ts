@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+
+/** Lets many objects outlive collections, drops them, and reports the bytes for new objects before and after. */
+const work = `
+const { parentPort, workerData } = require('node:worker_threads');
+const { getHeapSpaceStatistics } = require('node:v8');
+const newBytes = () =>
+  getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space').space_size;
+import(workerData).then(({ shrinkHeap }) => {
+  let kept = [];
+  for (let i = 0; i < 1e6; i++) kept[i % 1e5] = { i: [i] };
+  kept = null;
+  const before = newBytes();
+  shrinkHeap();
+  parentPort.postMessage([before, newBytes()]);
+});
+`;
+
+describe('shrinkHeap', () => {
+  it('gives the memory back that new objects took', async () => {
+    const workerData = new URL('../../src/collector.ts', import.meta.url).href;
+    const worker = new Worker(work, { eval: true, workerData });
+    const [[before, after]] = (await once(worker, 'message')) as [[number, number]];
+    await once(worker, 'exit');
+    assert.ok(before >= 8 * 2 ** 20, `${before} bytes before`);
+    assert.ok(after <= 2 ** 21, `${after} bytes after`);
+  });
+});
