@@ -8,7 +8,7 @@ import { gateOver, gateStep, type GateState } from '../../src/reward/gate.ts';
 import { mixture } from '../../src/reward/mixture.ts';
 import type { ScoreReply, ScoreRequest } from '../reward/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
-import { beside } from './beside.ts';
+import { concurrently } from './concurrently.ts';
 import { problemOf } from './episodes.ts';
 import type { Task, TaskReward } from './prompt-feed.ts';
 import { divide, type PromptGroup } from './sample.ts';
@@ -66,7 +66,7 @@ export async function scoreGroups(
   );
   // An episode that its environment broke off is no work of the policy's alone, so nobody judges it.
   const all = responses.filter(({ response }) => problemOf(response) === null);
-  const answers = await beside(
+  const answers = await concurrently(
     signal,
     ...rewards.map((reward) => (aborted: AbortSignal) => askReward(reward, all, aborted)),
   );

@@ -1,13 +1,14 @@
 import type { Metrics } from '../../src/metrics.ts';
 import { correctStep } from '../../src/training/correction.ts';
 import { explore } from '../../src/training/exploration.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { lossMasks } from '../../src/training/truncation.ts';
 import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import { estimateAdvantages, perResponse, viewOf, type TokenView } from './advantages.ts';
 import type { Batch, SampledBatch, SampledResponse } from './batch.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
-import { beside } from './beside.ts';
+import { concurrently } from './concurrently.ts';
 import type { StepContext, UndoableContext } from './context.ts';
 import { policyRows } from './episodes.ts';
 import type { StepPlan } from './plan.ts';
@@ -19,9 +20,17 @@ import { Stopwatch } from './report/timeline.ts';
 /**
  * One step of reinforcement learning: sample, score, estimate advantages, update.
  *
- * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the
- * order of EasyR1's `ray_trainer.py`, but that responses are scored beside the passes over them. The weights that sample
- * are those that the update starts from, or older ones where rollouts run ahead (`ahead/rollouts-ahead.ts`).
+ * The step is that of PPO (arXiv:1707.06347) and of its critic-free relatives. In GRPO (arXiv:2402.03300), for one, a
+ * response's advantage is its reward less the mean reward of the responses to its prompt, and each of its tokens gets
+ * that advantage. The order of the parts is that of EasyR1's `ray_trainer.py`, except that responses are scored while the
+ * models evaluate them.
+ *
+ * P prompts have n responses each, so there are B = P · n responses. These go from part to part:
+ * - `SampledResponse`: a response of T tokens, with the prompt that it answers;
+ * - `Batch`: the B responses with their rewards;
+ * - `TokenView`: what the models say of each token before the update, f32 `[T]` for each response: log-probabilities of
+ *   the policy (`old`) and of the reference (`ref`), the critic's `values`, and entropies;
+ * - `Estimate`: advantages and returns, f32 over the tokens of all responses, one response after the other.
  *
  * Left to others:
  * - formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
@@ -34,11 +43,11 @@ import { Stopwatch } from './report/timeline.ts';
  * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished
  * first.
  *
- * P prompts have n responses each, so there are B = P · n responses. A response of T tokens has log-probabilities,
- * values and advantages, f32 `[T]` each.
- *
- * @param batches where its responses come from
+ * @param context the run's actors, plan and reports
+ * @param batches source of the responses
+ * @param state   the run's state before the step
  * @param at      number of this step and of all steps; learning rates follow from it
+ * @returns the state after the step, and what is to be reported
  */
 export async function trainingStep(
   context: UndoableContext,
@@ -47,54 +56,68 @@ export async function trainingStep(
   at: StepNumber,
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
+  const plan = context.plan.step;
 
-  // Sample B responses, or take those that were sampled ahead; score and evaluate them.
+  // Sample B responses, or take those that were sampled ahead. Score them while the models evaluate their tokens.
   const sampled = await batches.take(context, state, at.step, clock);
   const { batch, evaluated } = await scoreAndEvaluate(context, sampled, clock);
   const { scored } = batch;
   const sequences = scored.map(sequenceOf);
-  const promptIds = scored.map(({ group }) => group.prompt.promptId);
-  const { ref, values } = evaluated;
-  // Each part of a reward is a metric under a name of its author's. A taken name fails here, before weights change.
-  const rewards = rewardMetrics(context, batch);
-  const rollouts = batches.metrics(scored);
 
-  // Turn rewards, less KL where it is part of them, into token advantages and returns.
+  // Turn rewards, less KL to the reference where that is part of them, into advantages and returns of tokens.
   const estimate = clock.timeSync('adv', () =>
-    estimateAdvantages(context.plan.step.algorithm, state.klController, batch, evaluated),
+    estimateAdvantages(plan.algorithm, state.klController, batch, evaluated),
   );
-  const returns = perResponse(estimate.returns, sequences);
+  const weighed = weighTokens(plan, scored, evaluated, estimate.advantages, state.entropyCoeff);
 
-  const { masks, weighed, correction, exploration } = weighTokens(
-    context.plan.step,
-    scored,
-    evaluated,
-    estimate.advantages,
-    state.entropyCoeff,
-  );
-  const advantages = perResponse(weighed, sequences);
+  // An author's name of a reward may be that of another metric. That throws here, while nothing has changed.
+  const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(scored)];
 
   // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
-  const targets = { sequences, masks };
-  const criticTargets = { ...targets, values, returns };
-  const critic = await updateCritic(context, criticTargets, at, clock);
-  const [{ old }, { entropyCoeff }] = [correction, exploration];
-  const policyTargets = { ...targets, promptIds, old, ref, advantages, entropyCoeff };
-  const policy = await updatePolicy(context, policyTargets, at, clock);
+  const critic = await updateCritic(
+    context,
+    {
+      sequences,
+      masks: weighed.masks,
+      values: evaluated.values,
+      returns: perResponse(estimate.returns, sequences),
+    },
+    at,
+    clock,
+  );
+  const policy = await updatePolicy(
+    context,
+    {
+      sequences,
+      masks: weighed.masks,
+      promptIds: scored.map(({ group }) => group.prompt.promptId),
+      old: weighed.old,
+      ref: evaluated.ref,
+      advantages: perResponse(weighed.advantages, sequences),
+      entropyCoeff: weighed.entropyCoeff,
+    },
+    at,
+    clock,
+  );
+  // Rollouts that run ahead may use the new weights from here on.
   batches.advance(at.step);
   await syncReference(context, at, clock);
 
-  const { klController } = estimate;
-  const others = [rewards, rollouts, correction.metrics, exploration.metrics];
   return {
     state: {
-      ...{ ...state, ...batch.progress, klController },
-      entropyCoeff: exploration.nextEntropyCoeff,
+      ...state,
+      ...batch.progress,
+      klController: estimate.klController,
+      entropyCoeff: weighed.nextEntropyCoeff,
     },
     metrics: stepMetrics(context, {
-      ...{ batch, sequences, view: evaluated, estimate, clock },
-      others: [...others, critic, policy.metrics],
+      batch,
+      sequences,
+      view: evaluated,
+      estimate,
+      clock,
+      others: [...sampleMetrics, ...weighed.metrics, critic, policy.metrics],
     }),
     trained: policy.trained,
     accuracy: meanAccuracy(scored),
@@ -103,29 +126,46 @@ export async function trainingStep(
 }
 
 /**
- * Scores responses while the models, as they are before the update, evaluate each of their tokens. Neither needs the
- * other. A response that could not be scored may be left out of both.
+ * Scores responses while the models, as they are before the update, evaluate each of their tokens.
+ *
+ * Neither needs the other. A response that could not be scored is left out of both results.
  */
 async function scoreAndEvaluate(
   context: StepContext,
   { responses, score }: SampledBatch,
   clock: Stopwatch,
 ): Promise<{ readonly batch: Batch; readonly evaluated: TokenView }> {
-  const [batch, view] = await beside(context.signal, score, (signal) =>
-    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock),
-  );
+  const evaluate = (signal: AbortSignal): Promise<TokenView> =>
+    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock);
+  const [batch, view] = await concurrently(context.signal, score, evaluate);
   return { batch, evaluated: viewOf(view, responses, batch.scored) };
 }
 
+/** Tokens of a step, as its update counts them. */
+interface WeighedTokens {
+  /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
+  readonly masks: readonly Tensor<'u8'>[] | null;
+  /** Advantages that the policy is trained on, f32, response after response. */
+  readonly advantages: Float32Array;
+  /** Log-probabilities that the policy loss compares with, f32 `[T]` for each response. */
+  readonly old: TokenView['old'];
+  /** Weight of the entropy bonus in this step's loss. */
+  readonly entropyCoeff: number;
+  /** Weight that the next step starts from; undefined where it is fixed. */
+  readonly nextEntropyCoeff: number | undefined;
+  readonly metrics: readonly Metrics[];
+}
+
 /**
- * The tokens that count in the losses, and their advantages as the policy is trained on them.
+ * Decides which tokens an update counts, and how much.
  *
- * Rollouts compute by other programs, perhaps in another precision, and drew each token with their own probability of
- * it. Tokens where that is too far from `old` are weighed or dropped. A critic's loss has no such ratio, so returns
- * stay. The policy's entropy may earn a bonus, or choose the tokens that the policy is trained on.
+ * Rollouts compute by other programs than learners, perhaps in another precision, so the probability that a token was
+ * drawn with is not quite `old`. Tokens where the two are too far apart are weighed or dropped; a loss that takes that
+ * weight into its ratio gets it in `old`. A critic's loss has no such ratio, so returns stay as they are. The policy's
+ * entropy may earn a bonus, or choose the tokens that the policy is trained on.
  *
  * @param advantages   f32, response after response
- * @param entropyCoeff of the step before
+ * @param entropyCoeff weight of the bonus that the step before has left
  */
 function weighTokens(
   plan: StepPlan,
@@ -133,15 +173,20 @@ function weighTokens(
   { old, entropies }: TokenView,
   advantages: Float32Array,
   entropyCoeff: number | undefined,
-) {
-  const kept = scored.map(({ response }) => response);
-  const sampled = kept.map(({ logProbs }) => logProbs);
+): WeighedTokens {
+  const responses = scored.map(({ response }) => response);
+  const drawn = responses.map(({ logProbs }) => logProbs);
   const rows = policyRows(scored); // what an environment said between two turns counts in no loss
-  const correction = correctStep(plan.correction, sampled, old, rows.mask);
-  const masks = lossMasks(plan.algorithm, correction.masks, kept);
+  const correction = correctStep(plan.correction, drawn, old, rows.mask);
   const exploration = explore(plan.exploration, rows, entropies, entropyCoeff);
-  const weighed = exploration.weigh(correction.weigh(advantages));
-  return { masks, weighed, correction, exploration };
+  return {
+    masks: lossMasks(plan.algorithm, correction.masks, responses),
+    advantages: exploration.weigh(correction.weigh(advantages)),
+    old: correction.old,
+    entropyCoeff: exploration.entropyCoeff,
+    nextEntropyCoeff: exploration.nextEntropyCoeff,
+    metrics: [correction.metrics, exploration.metrics],
+  };
 }
 
 /** A response with its prompt, as models read them. */

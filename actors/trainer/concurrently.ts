@@ -1,5 +1,5 @@
 /**
- * Runs pieces of work beside each other.
+ * Runs pieces of work concurrently.
  *
  * The first failure aborts the others. All have ended when this returns or throws, so nothing goes on behind the back
  * of who handles the failure.
@@ -8,7 +8,7 @@
  * @returns the results, in the order of the pieces
  * @throws the first failure
  */
-export async function beside<const Results extends readonly unknown[]>(
+export async function concurrently<const Results extends readonly unknown[]>(
   signal: AbortSignal,
   ...works: { readonly [K in keyof Results]: (signal: AbortSignal) => Promise<Results[K]> }
 ): Promise<Results> {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { beside } from '../../../actors/trainer/beside.ts';
+import { concurrently } from '../../../actors/trainer/concurrently.ts';
 
-describe('two pieces of work beside each other', () => {
+describe('two pieces of work at once', () => {
   const { signal } = new AbortController();
 
   it('both begin at once, and give both results', async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
-    const results = await beside(
+    const results = await concurrently(
       signal,
       () => promise,
       () => {
@@ -36,8 +36,8 @@ describe('two pieces of work beside each other', () => {
       ended.length = 0;
       await assert.rejects(
         isFirst
-          ? beside(signal, failing, stubborn('pass'))
-          : beside(signal, stubborn('pass'), failing),
+          ? concurrently(signal, failing, stubborn('pass'))
+          : concurrently(signal, stubborn('pass'), failing),
         { message: 'no score' },
       );
       assert.deepEqual(ended, ['pass']);
@@ -47,7 +47,7 @@ describe('two pieces of work beside each other', () => {
   it('are both aborted by the signal', async () => {
     const abort = new AbortController();
     ended.length = 0;
-    const both = beside(abort.signal, stubborn('score'), stubborn('pass'));
+    const both = concurrently(abort.signal, stubborn('score'), stubborn('pass'));
     abort.abort();
     await assert.rejects(both, { message: 'score is aborted' });
     assert.deepEqual(ended, ['score', 'pass']);
