@@ -1,6 +1,7 @@
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
+import type { FinishReason } from '../finish-reason.ts';
 import { packPrompts, type PromptInput } from '../model/pack.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
@@ -11,12 +12,12 @@ import { LogitHistory } from './logit-control.ts';
 import type { Draw, DrawRequest } from './sampler.ts';
 import type { Entering, StepDecoder } from './step-decoder.ts';
 
-/** Most milliseconds between two turns of the event loop, but for a pass that takes longer. */
+/** Longest time between two turns of the event loop, in ms. A single pass may take longer. */
 const MS_PER_TURN = 200;
 
 /** Parts of an engine that a schedule drives. */
 export interface ScheduleTools {
-  /** Most prompt tokens of a prefill pass. */
+  /** Largest number of prompt tokens in a prefill pass. A longer prompt has a pass of its own. */
   readonly passTokens: number;
   readonly prefill: Prefill;
   readonly sampler: ControlledSampler;
@@ -29,8 +30,8 @@ export interface Intake {
   /** Jobs that nothing was done for yet. The schedule takes them from the front. */
   readonly waiting: Job[];
   /**
-   * Most decoding steps between two turns of the event loop, which come sooner where these take long. A turn lets
-   * messages in, a cancellation among them.
+   * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
+   * lets messages in, a cancellation among them.
    */
   readonly stepsPerTurn: number;
   /** Waits for a job while none runs; false once there will be none. */
@@ -46,11 +47,11 @@ interface ResponseIndex {
 
 /** A response whose prompt is prefilled, and that waits for a slot. */
 interface QueuedResponse extends ResponseIndex, Entering {
-  /** The part sampled before the weights changed; null for a response that is yet to begin. */
-  readonly begun: Sequence | null;
+  /** The tokens so far of a response that was interrupted; null for one that is yet to begin. */
+  readonly partial: Sequence | null;
 }
 
-/** A response that is being decoded. */
+/** A response that has begun. */
 interface Sequence extends ResponseIndex {
   /** Random stream of the response's key. */
   readonly rng: Rng;
@@ -68,28 +69,34 @@ interface Sequence extends ResponseIndex {
 /**
  * The schedule of jobs by continuous batching (Orca, Yu et al., OSDI 2022).
  *
- * Every iteration admits waiting responses to free slots, decodes one token of each running response, and finishes
- * those that are complete. A prompt is prefilled once for all its responses. Responses of a job that is aborted leave
- * at the next iteration.
+ * Every iteration admits responses to free slots, decodes one token of each running response, and finishes those that are
+ * complete. A prompt is prefilled once for all its responses. The life of a response:
  *
- * A schedule that was cancelled may run on, with the same weights or, after `renew`, with others.
+ *     waiting ──prefill──▶ queued ──free slot──▶ running ──▶ complete
+ *                             ▲                     │
+ *                          prefill     renew, without its keys and values
+ *                             └──── interrupted ◀───┘
+ *
+ * Responses of a job that is aborted leave at the next iteration, wherever they are. A schedule that was cancelled may run
+ * on, with the same weights or, after `renew`, with others; one that is ever renewed is renewed before its first run. After
+ * any other failure a schedule is of no use: whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
   readonly #intake: Intake;
   readonly #control: GenerateControl;
   #tools: ScheduleTools;
-  /** Version of the weights that decode; null where the caller does not say. */
+  /** Version of the weights that decode; null in a schedule that is never renewed. */
   #version: number | null = null;
   /** Running responses by slot. */
   readonly #running: Sequence[] = [];
-  /** Responses to the prompts of the last prefill alone, since the next one takes its memory. */
+  /** Queued responses. All are of the last prefill pass, since the next one takes its memory. */
   #queue: QueuedResponse[] = [];
-  /** Responses whose keys and values are to be computed again, from their prompts and the tokens so far. */
-  #again: Sequence[] = [];
+  /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
+  #interrupted: Sequence[] = [];
   #responses = 0;
   #tokens = 0;
   /** The time of the last turn of the event loop, in ms. */
-  #turnedAt = 0;
+  #lastTurnAt = 0;
 
   constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
     this.#intake = intake;
@@ -103,7 +110,7 @@ export class Schedule {
    * @throws RUNTIME_CANCELLED when the signal aborts
    */
   async run(signal = this.#control.signal): Promise<void> {
-    this.#turnedAt = performance.now();
+    this.#lastTurnAt = performance.now();
     for (let step = 0; ; step++) {
       this.#dropAborted();
       await this.#admit(signal);
@@ -112,46 +119,47 @@ export class Schedule {
         break;
       }
       await this.#step();
-      if (step % this.#intake.stepsPerTurn === 0 || this.#isTurnDue()) await this.#turn(signal);
+      if (step % this.#intake.stepsPerTurn === 0 || this.#isTurnDue()) await this.#takeTurn(signal);
     }
     this.#report();
   }
 
   #isTurnDue(): boolean {
-    return performance.now() - this.#turnedAt >= MS_PER_TURN;
+    return performance.now() - this.#lastTurnAt >= MS_PER_TURN;
   }
 
   /** Lets messages in. @throws RUNTIME_CANCELLED when the signal has aborted */
-  async #turn(signal: AbortSignal | undefined): Promise<void> {
+  async #takeTurn(signal: AbortSignal | undefined): Promise<void> {
     this.#report();
-    await turn();
+    await nextTurn();
     if (signal?.aborted === true) {
       throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
     }
-    this.#turnedAt = performance.now();
+    this.#lastTurnAt = performance.now();
   }
 
   /**
    * Goes on with other weights, or with another decoder.
    *
-   * What waits for a slot is prefilled again: the memory of a prefill pass is the device's between two calls.
+   * Queued responses are prefilled again, since the memory of a prefill pass is the device's between two calls.
    *
-   * @param version of the weights
-   * @param isKept  whether the decoder still has the keys and values of what runs, which may be of older weights;
-   *   otherwise they are computed again
+   * @param version version of the weights
+   * @param hasCache true if the decoder still has the keys and values of what runs, perhaps of older weights; otherwise
+   *   they are computed again
    */
-  renew(tools: ScheduleTools, version: number, isKept: boolean): void {
+  renew(tools: ScheduleTools, version: number, hasCache: boolean): void {
     this.#tools = tools;
     this.#version = version;
-    const running = isKept ? [] : this.#running.splice(0);
-    const queued = this.#queue.splice(0).map((one) => one.begun ?? this.#begin(one));
-    this.#again = [...running, ...queued, ...this.#again];
+    const running = hasCache ? [] : this.#running.splice(0);
+    const queued = this.#queue.splice(0).map((one) => one.partial ?? beginningOf(one));
+    this.#interrupted = [...running, ...queued, ...this.#interrupted];
   }
 
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     const isAborted = ({ job }: ResponseIndex): boolean => job.signal?.aborted === true;
-    if (this.#again.some(isAborted)) this.#again = this.#again.filter((one) => !isAborted(one));
+    if (this.#interrupted.some(isAborted))
+      this.#interrupted = this.#interrupted.filter((one) => !isAborted(one));
     if (this.#queue.some(isAborted)) this.#queue = this.#queue.filter((one) => !isAborted(one));
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!)) this.#leave(slot);
@@ -162,28 +170,36 @@ export class Schedule {
   async #admit(signal: AbortSignal | undefined): Promise<void> {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
-      while (this.#queue.length === 0) {
-        const freeSlots = decoder.slots - this.#running.length;
-        if (this.#again.length > 0) await this.#prefillAgain(freeSlots);
-        else if (this.#intake.waiting.length === 0) return;
-        else await this.#prefill(freeSlots);
-        if (this.#isTurnDue()) await this.#turn(signal);
-      }
+      if (!(await this.#fillQueue(signal))) return;
       const room = decoder.roomFor(this.#queue, this.#running.length);
       // Some responses are running then, since otherwise there is room for one at least.
       if (room === 0) return;
       const entering = this.#queue.splice(0, room);
-      const sequences = entering.map((queued) => queued.begun ?? this.#begin(queued));
+      const sequences = entering.map((queued) => queued.partial ?? beginningOf(queued));
+      // One pass has prefilled them all, so its first tokens are those of the first.
       const draws = await sampler.draw(
         entering[0]!.prompt.batch.firstTokens,
-        entering.map(({ prompt }, i) => ({ row: prompt.index, ...this.#drawOf(sequences[i]!) })),
+        entering.map(({ prompt }, i) => ({ row: prompt.index, ...nextDraw(sequences[i]!) })),
       );
       for (const [i, sequence] of sequences.entries()) {
-        if (this.#extend(sequence, draws[i]!)) continue;
+        const isComplete = this.#append(sequence, draws[i]!);
+        if (isComplete) continue;
         decoder.enter(this.#running.length, entering[i]!);
         this.#running.push(sequence);
       }
     }
+  }
+
+  /** Prefills until the queue has a response; false if none is left to queue. */
+  async #fillQueue(signal: AbortSignal | undefined): Promise<boolean> {
+    while (this.#queue.length === 0) {
+      const freeSlots = this.#tools.decoder.slots - this.#running.length;
+      if (this.#interrupted.length > 0) await this.#prefillInterrupted(freeSlots);
+      else if (this.#intake.waiting.length > 0) await this.#prefill(freeSlots);
+      else return false;
+      if (this.#isTurnDue()) await this.#takeTurn(signal);
+    }
+    return true;
   }
 
   /** Prefills the next prompts: enough to fill the free slots, within the token budget of a pass. */
@@ -209,29 +225,32 @@ export class Schedule {
     );
     this.#queue = chosen.flatMap((job, i) => {
       const { keys, maxTokens } = job.request;
-      const entering = { prompt: prompts[i]!, maxTokens, begun: null };
+      const entering = { prompt: prompts[i]!, maxTokens, partial: null };
       return keys.map((_, sample) => ({ job, sample, ...entering }));
     });
   }
 
-  /** Prefills responses that have begun already, each with its prompt and its tokens so far. */
-  async #prefillAgain(freeSlots: number): Promise<void> {
+  /** Prefills interrupted responses, each with its prompt and its tokens so far. */
+  async #prefillInterrupted(freeSlots: number): Promise<void> {
     const { prefill, logitBias, passTokens } = this.#tools;
     let count = 0;
-    for (let tokens = 0; count < Math.min(freeSlots, this.#again.length); count++) {
-      const { promptTokens, tokens: more } = this.#again[count]!;
+    for (let tokens = 0; count < Math.min(freeSlots, this.#interrupted.length); count++) {
+      const { promptTokens, tokens: more } = this.#interrupted[count]!;
       tokens += promptTokens + more.length;
       if (count > 0 && tokens > passTokens) break;
     }
-    const chosen = this.#again.splice(0, count);
+    const chosen = this.#interrupted.splice(0, count);
     const { prompts } = await prefill.run(
       packPrompts(chosen.map(({ job, tokens }) => withTokens(job.request.prompt, tokens))),
       chosen.map(({ job }) => job.request.sampling),
       logitBias,
     );
-    this.#queue = chosen.map((begun, i) => ({
-      ...{ job: begun.job, sample: begun.sample, prompt: prompts[i]!, begun },
-      maxTokens: begun.job.request.maxTokens - begun.tokens.length,
+    this.#queue = chosen.map((partial, i) => ({
+      job: partial.job,
+      sample: partial.sample,
+      prompt: prompts[i]!,
+      partial,
+      maxTokens: partial.job.request.maxTokens - partial.tokens.length,
     }));
   }
 
@@ -247,58 +266,35 @@ export class Schedule {
           token: tokens.at(-1)!,
           position: firstPosition + cached,
           cached: promptTokens + cached,
-          ...this.#drawOf(sequence),
+          ...nextDraw(sequence),
         };
       }),
     );
     // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
-      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
+      const isComplete = this.#append(running[slot]!, draws[slot]!);
+      if (isComplete) this.#leave(slot);
     }
   }
 
-  #begin({ job, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
-    const { prompt, keys, controls } = job.request;
-    return {
-      job,
-      sample,
-      rng: new Rng(keys[sample]!),
-      tokens: [],
-      logProbs: [],
-      history: controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data),
-      versions: [],
-      firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
-      promptTokens,
-    };
-  }
-
-  /** Sampling of a response's next token. */
-  #drawOf({ job, rng, history }: Sequence): Omit<DrawRequest, 'row'> {
-    const { sampling } = job.request;
-    const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
-    return { sampling, uniform, edit: history?.next() ?? null };
-  }
-
-  /** Appends a draw to a response; true when that completes it. */
-  #extend(sequence: Sequence, draw: Draw): boolean {
+  /** Appends a draw to a response, and hands the response to its job once it is complete; true then. */
+  #append(sequence: Sequence, draw: Draw): boolean {
     const version = this.#version;
     const { job, sample, tokens, logProbs, versions, history } = sequence;
-    const { stopTokens, maxTokens } = job.request;
     tokens.push(draw.token);
     logProbs.push(draw.logProb);
     history?.add(draw.token);
     if (version !== null) versions.push(version);
     this.#tokens++;
-    const isEnd = job.onToken?.(sample, draw) === true;
-    const isDeadEnd = history?.isDeadEnd === true;
-    const isStopped = isEnd || stopTokens.includes(draw.token);
-    if (!isDeadEnd && !isStopped && tokens.length < maxTokens) return false;
+    const isEnded = job.onToken?.(sample, draw) === true;
+    const finishReason = finishReasonOf(sequence, isEnded);
+    if (finishReason === null) return false;
     this.#responses++;
     job.onResponse(sample, {
       tokenIds: tensorOf('i32', [tokens.length], tokens),
       logProbs: tensorOf('f32', [logProbs.length], logProbs),
       ...(version !== null && { policyVersions: tensorOf('i32', [versions.length], versions) }),
-      finishReason: isDeadEnd ? 'content_filter' : isStopped ? 'stop' : 'length',
+      finishReason,
     });
     return true;
   }
@@ -313,6 +309,43 @@ export class Schedule {
   #report(): void {
     this.#control.onProgress?.({ tokens: this.#tokens, responses: this.#responses });
   }
+}
+
+/** A response before its first token. */
+function beginningOf({ job, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
+  const { prompt, keys, controls } = job.request;
+  return {
+    job,
+    sample,
+    rng: new Rng(keys[sample]!),
+    tokens: [],
+    logProbs: [],
+    history: controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data),
+    versions: [],
+    // Behind a prompt the positions of all axes go on together, so the first axis tells.
+    firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
+    promptTokens,
+  };
+}
+
+/** Draws a response's next random number, and says how its next token is sampled. */
+function nextDraw({ job, rng, history }: Sequence): Omit<DrawRequest, 'row'> {
+  const { sampling } = job.request;
+  const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
+  return { sampling, uniform, edit: history?.next() ?? null };
+}
+
+/**
+ * Reason why a response ends with its last token; null where it goes on.
+ *
+ * @param isEnded true if the job wants no more of it
+ */
+function finishReasonOf({ job, tokens, history }: Sequence, isEnded: boolean): FinishReason | null {
+  const { stopTokens, maxTokens } = job.request;
+  // Bad words forbid all that the grammar allows next, so nothing may follow.
+  if (history?.isDeadEnd === true) return 'content_filter';
+  if (isEnded || stopTokens.includes(tokens.at(-1)!)) return 'stop';
+  return tokens.length < maxTokens ? null : 'length';
 }
 
 /** A prompt with tokens of a response behind it, at the positions that follow. */
