@@ -1,9 +1,9 @@
 /**
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
- * Names and numbers are those of EasyR1, the PPO and GRPO trainer that configs of this project come from, and of verl,
- * which it grew from, where EasyR1 has no such estimator. `f32` stands where their tensors round; `primitives.ts` has
- * the rule.
+ * Names and numbers are those of EasyR1, whose configs this project reads. Estimators that EasyR1 does not have are those of
+ * verl, from which it grew. Numbers are f32 as in PyTorch: `f32` rounds after every operation but the last, which is rounded by
+ * the array that it is stored in.
  */
 import { CxmindError } from '../errors.ts';
 import {
@@ -59,7 +59,11 @@ export interface AdvantageInput extends TokenRows {
   readonly scaleRewards?: RewardScale;
 }
 
-/** Advantages and returns per token, f32 `[T]` each. */
+/**
+ * Advantages and returns per token, f32 `[T]` each.
+ *
+ * Those of masked tokens mean nothing, whatever an estimator leaves there: losses and metrics count no masked token.
+ */
 export interface AdvantageEstimate {
   readonly advantages: Float32Array;
   readonly returns: Float32Array;
@@ -99,12 +103,12 @@ type GroupAdvantage = (
   lengths: readonly number[],
 ) => Float32Array;
 
-/** The estimator that gives every token of a response the response's advantage over the others of its group. */
+/** The estimator of an advantage within groups that has one scale. */
 function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
-  return comparing((input) => advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input)));
+  return ofResponses((input) => advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input)));
 }
 
-/** The same where the response's advantage is divided by the deviation of `scaleRewards`. */
+/** The estimator of an advantage within groups that is divided by the deviation of `scaleRewards`. */
 function scaledWithinGroups(
   advantagesOf: (
     scores: Float32Array,
@@ -112,14 +116,14 @@ function scaledWithinGroups(
     scale?: RewardScale,
   ) => Float32Array,
 ): AdvantageEstimator {
-  const estimator = comparing((input) =>
+  const estimator = ofResponses((input) =>
     advantagesOf(scoresOf(input), input.groupIds, input.scaleRewards),
   );
   return { ...estimator, scalesRewards: true };
 }
 
 /** The estimator over groups that gives every token of a response the response's advantage, f32 `[B]`. */
-function comparing(advantagesOf: (input: AdvantageInput) => Float32Array): AdvantageEstimator {
+function ofResponses(advantagesOf: (input: AdvantageInput) => Float32Array): AdvantageEstimator {
   return {
     estimate: (input) => {
       const advantages = atTokens(input, advantagesOf(input));
@@ -224,7 +228,7 @@ function remax(input: AdvantageInput): AdvantageEstimate {
 
 /**
  * REINFORCE++: the discounted reward to go, whitened over the tokens of the batch.
- * Masked tokens end the running return. Masked advantages are whitened too; every consumer masks.
+ * Masked tokens end the running return.
  *
  * @see Hu, arXiv:2501.03262
  */

@@ -75,12 +75,11 @@ export interface PolicyLoss {
  * `luspo` is `gspo` with each response's loss times its length; `cispo` weighs log-probabilities by the clipped ratio,
  * held constant; `sapo` has a sigmoid gate in place of the clip; `gpg` has no ratio; `geo_mean` clips the log ratios;
  * `vespo` weighs log-probabilities by a function of the ratio; `clip_cov` leaves out, and `kl_cov` penalizes, tokens of
- * high covariance (`covariance.ts`). Where two branches are equal, each gets half the
- * gradient, as in PyTorch.
+ * high covariance (`covariance.ts`). Where two branches are equal, each gets half the gradient, as in PyTorch.
  *
- * The gradient is written by hand, not derived from a graph: so only f32 `[T]` crosses to the device, and the numbers
- * equal the originals'. The KL term, the entropy bonus and the metrics are averaged by `lossAvgMode`, whatever average the loss itself is
- * defined by.
+ * The gradient is written by hand, not derived from a graph. So only f32 `[T]` crosses to the device, and the numbers equal
+ * the originals'. The KL term, the entropy bonus and the metrics are averaged by `lossAvgMode`, whatever average the loss
+ * itself is defined by.
  *
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO arXiv:2506.13585; SAPO
@@ -90,9 +89,8 @@ export interface PolicyLoss {
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
   const { logProbs, oldLogProbs, advantages, refLogProbs, entropies } = input;
   const { tokenLossOf, logRatiosOf, choose, measures, average } = policyLosses[options.lossType];
-  assertTokenLengths('policyLoss', input, {
-    ...{ logProbs, oldLogProbs, advantages, refLogProbs, entropies },
-  });
+  const tokenValues = { logProbs, oldLogProbs, advantages, refLogProbs, entropies };
+  assertTokenLengths('policyLoss', input, tokenValues);
   const count = tokenCount(input);
   const tokenLoss = tokenLossOf(options);
   const differences = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
@@ -102,14 +100,19 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   const weights = lossAverageWeights(input, averaging);
   const losses = new Float32Array(count);
   const gradient = new Float32Array(count);
-  const measured = measures.map(() => new Float32Array(count));
+  const measured = new Map(measures.map((name) => [name, new Float32Array(count)]));
   for (let t = 0; t < count; t++) {
-    const logs = [logRatios.values[t]!, logProbs[t]!, differences[t]!] as const;
-    const term = tokenLoss(advantages[t]!, ...logs, chosen?.[t] === 1);
+    const term = tokenLoss({
+      advantage: advantages[t]!,
+      logRatio: logRatios.values[t]!,
+      ownLogRatio: differences[t]!,
+      logProb: logProbs[t]!,
+      isChosen: chosen?.[t] === 1,
+    });
     losses[t] = term.loss;
     // A masked token may hold infinities, and 0 times those is not 0.
     gradient[t] = weights[t] === 0 ? 0 : weights[t]! * term.derivative;
-    for (const [i, values] of measured.entries()) values[t] = term.measured[i]!;
+    for (const [name, values] of measured) values[t] = term.measured[name]!;
   }
   logRatios.backward(gradient);
 
@@ -119,9 +122,9 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
     ppo_kl: -maskedMean(differences, input),
     entropy_loss: -lossAverage(logProbs, input, options),
     ...Object.fromEntries(
-      measures.map((name, i) => [
+      [...measured].map(([name, values]) => [
         name,
-        lossAverage(measured[i]!, input, { lossAvgMode: lossMeasures[name] }),
+        lossAverage(values, input, { lossAvgMode: lossMeasures[name] }),
       ]),
     ),
   };

@@ -1,8 +1,10 @@
 /**
  * The policy losses by name: what each makes of a token, of which log ratio, and how it is averaged.
  *
- * Those up to `sapo` have the numbers of EasyR1, the others those of verl and TRL. `f32` stands where their tensors
- * round; `primitives.ts` has the rule. Derivatives are written by hand; the tests check them by finite differences.
+ * `default`, `gspo`, `gspo_token`, `cispo` and `sapo` give the numbers of EasyR1, the others those of verl or TRL.
+ *
+ * Losses are f32 as in PyTorch: `f32` rounds after every operation but the last, which is rounded by the array that it is
+ * stored in. Derivatives are written by hand and rounded when they are stored; the tests check them by finite differences.
  */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import {
@@ -17,6 +19,7 @@ import {
   ofResponsesByToken,
   ofTokens,
   ofWholeResponses,
+  type ClipRange,
   type LogRatioRule,
 } from './log-ratios.ts';
 import type { LossAverageMode } from './loss-average.ts';
@@ -24,7 +27,7 @@ import { f32 } from './primitives.ts';
 import { importanceLevels, type ImportanceLevel } from './rollout-correction.ts';
 
 /** Options of the losses: camelCase twins of `worker.actor` keys. */
-export interface TokenLossOptions extends CovarianceOptions {
+export interface TokenLossOptions extends ClipRange, CovarianceOptions {
   /** C of dual clipping. Where the advantage A is negative, the loss of a token is at most `-A·C`. */
   readonly clipRatioDual: number;
   /** SAPO's temperature at advantages of 0 and more. */
@@ -55,28 +58,29 @@ export const lossMeasures = {
 
 export type LossMeasure = keyof typeof lossMeasures;
 
+/** A sampled token, as losses see it. */
+interface SampledToken {
+  readonly advantage: number;
+  /** Log ratio ℓ that the loss's rule (`logRatiosOf`) gives the token, nats. */
+  readonly logRatio: number;
+  /** Log ratio of the token alone, nats. */
+  readonly ownLogRatio: number;
+  /** Log-probability under the policy that is trained, nats. */
+  readonly logProb: number;
+  /** True where the loss's `choose` has chosen the token. */
+  readonly isChosen: boolean;
+}
+
 /** The loss at one token, its derivative, and what is measured of it. */
 interface TokenLoss {
   readonly loss: number;
   /** Derivative by the log ratio, or by the log-probability where the loss holds the ratio constant. */
   readonly derivative: number;
-  /** The `measures` of the loss type, in their order. */
-  readonly measured: readonly number[];
+  /** Values of the loss's `measures`. */
+  readonly measured: Readonly<Partial<Record<LossMeasure, number>>>;
 }
 
-/**
- * The loss of a token.
- *
- * @param difference the token's own log ratio, whatever `logRatio` is made of
- * @param isChosen   true where the loss's `choose` has chosen it
- */
-type TokenLossFunction = (
-  advantage: number,
-  logRatio: number,
-  logProb: number,
-  difference: number,
-  isChosen: boolean,
-) => TokenLoss;
+type TokenLossFunction = (token: SampledToken) => TokenLoss;
 
 interface PolicyLossKind {
   readonly tokenLossOf: (options: TokenLossOptions) => TokenLossFunction;
@@ -146,7 +150,7 @@ export type PolicyLossType = keyof typeof policyLosses;
 function clippedSurrogate(options: TokenLossOptions): TokenLossFunction {
   const [low, high] = logBounds(options);
   const dual = f32(options.clipRatioDual);
-  return (advantage, logRatio) => {
+  return ({ advantage, logRatio }) => {
     const ratio = ratioOf(logRatio);
     const clippedRatio = f32(Math.exp(clamp(logRatio, low, high)));
     const plain = f32(-advantage * ratio);
@@ -162,7 +166,10 @@ function clippedSurrogate(options: TokenLossOptions): TokenLossFunction {
       loss: isNegative ? Math.min(higher, cap) : higher,
       // The derivative of `min(higher, cap)` by `higher` is that of `max(-higher, -cap)` by `-higher`.
       derivative: -advantage * ratioDerivative * (isNegative ? maxDerivative(-higher, -cap) : 1),
-      measured: [Number(plain < clipped), Number(isNegative && higher > cap)],
+      measured: {
+        pg_clipfrac_higher: Number(plain < clipped),
+        pg_clipfrac_lower: Number(isNegative && higher > cap),
+      },
     };
   };
 }
@@ -170,7 +177,7 @@ function clippedSurrogate(options: TokenLossOptions): TokenLossFunction {
 /** CISPO: `-A · ρc · logProb` with the clipped ratio held constant. */
 function clippedImportance(options: TokenLossOptions): TokenLossFunction {
   const [low, high] = logBounds(options);
-  return (advantage, logRatio, logProb) => {
+  return ({ advantage, logRatio, logProb }) => {
     const weight = f32(-advantage * f32(Math.exp(clamp(logRatio, low, high))));
     return unmeasured(f32(weight * logProb), weight);
   };
@@ -178,7 +185,7 @@ function clippedImportance(options: TokenLossOptions): TokenLossFunction {
 
 /** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is between options, so it is rounded once. */
 function softGate({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
-  return (advantage, logRatio) => {
+  return ({ advantage, logRatio }) => {
     const tau = advantage >= 0 ? tauPositive : tauNegative;
     const ratio = ratioOf(logRatio);
     const gate = f32(1 / (1 + Math.exp(-f32(f32(tau) * f32(ratio - 1)))));
@@ -189,22 +196,25 @@ function softGate({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunc
 
 /** The policy gradient itself, as in GPG: `-A · logProb`. There is no ratio, and no bound of an update. */
 function policyGradient(): TokenLossFunction {
-  return (advantage, _, logProb) => unmeasured(f32(-advantage * logProb), -advantage);
+  return ({ advantage, logProb }) => unmeasured(f32(-advantage * logProb), -advantage);
 }
 
 /**
- * GMPO: `-A · ρ`, its clip being in the log ratio. A token is measured as clipped where its own log ratio is out of
- * bounds, under an advantage of either sign.
+ * GMPO: `-A · ρ`. Its clip is in the log ratios (`ofClippedTokens`), whose bounds are the clip ratios themselves rather than
+ * logarithms. A token is measured as clipped where its own log ratio is out of bounds, under an advantage of either sign.
  */
 function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
   const [low, high] = [f32(-clipRatioLow), f32(clipRatioHigh)];
-  return (advantage, logRatio, _, difference) => {
+  return ({ advantage, logRatio, ownLogRatio }) => {
     const ratio = ratioOf(logRatio);
-    const isClipped = difference < low || difference > high;
+    const isClipped = ownLogRatio < low || ownLogRatio > high;
     return {
       loss: f32(-advantage * ratio),
       derivative: -advantage * ratioDerivativeOf(logRatio, ratio),
-      measured: [Number(isClipped && advantage > 0), Number(isClipped && advantage < 0)],
+      measured: {
+        pg_clipfrac_higher: Number(isClipped && advantage > 0),
+        pg_clipfrac_lower: Number(isClipped && advantage < 0),
+      },
     };
   };
 }
@@ -212,30 +222,31 @@ function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): Token
 /**
  * VESPO: `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of the whole response.
  *
- * So φ is 1 on-policy and falls off on both sides. `k` and `λ` go by the sign of the advantage.
+ * So φ is 1 on-policy and falls off on both sides. `k` and `λ` go by the sign of the advantage. The rule of its log ratio
+ * (`ofWholeResponses`) bounds the ratio, so it is not clamped again.
  */
 function gammaWeight(options: TokenLossOptions): TokenLossFunction {
-  return (advantage, logRatio, logProb) => {
+  return ({ advantage, logRatio, logProb }) => {
     const isPositive = advantage >= 0;
     const k = f32(isPositive ? options.vespoKPos : options.vespoKNeg);
     const lambda = f32(isPositive ? options.vespoLambdaPos : options.vespoLambdaNeg);
     const ratio = f32(Math.exp(logRatio));
     const phi = f32(Math.exp(f32(f32(lambda + f32(k * logRatio)) - f32(lambda * ratio))));
     const weight = f32(f32(-phi) * advantage);
-    return { loss: f32(weight * logProb), derivative: weight, measured: [phi] };
+    return { loss: f32(weight * logProb), derivative: weight, measured: { phi_seq_mean: phi } };
   };
 }
 
 /** Clip-Cov: the clipped surrogate without dual clip, and nothing at the chosen tokens. */
 function withoutChosen(options: TokenLossOptions): TokenLossFunction {
   const surrogate = clippedSurrogate({ ...options, clipRatioDual: Infinity });
-  return (advantage, logRatio, logProb, difference, isChosen) => {
-    const token = [advantage, logRatio, logProb, difference, isChosen] as const;
-    const { loss, derivative, measured } = surrogate(...token);
+  return (token) => {
+    const { loss, derivative, measured } = surrogate(token);
+    const { isChosen } = token;
     return {
       loss: isChosen ? 0 : loss,
       derivative: isChosen ? 0 : derivative,
-      measured: [measured[0]!, Number(isChosen)],
+      measured: { ...measured, pg_clipfrac: Number(isChosen) },
     };
   };
 }
@@ -243,21 +254,21 @@ function withoutChosen(options: TokenLossOptions): TokenLossFunction {
 /** KL-Cov: `-A · ρ`, and at the chosen tokens a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
 function penalizedChosen({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
   const coef = f32(ppoKlCoef);
-  return (advantage, logRatio, _logProb, _difference, isChosen) => {
+  return ({ advantage, logRatio, isChosen }) => {
     const ratio = ratioOf(logRatio);
     const plain = f32(-advantage * ratio);
     const slope = -advantage * ratioDerivativeOf(logRatio, ratio);
     return {
       loss: isChosen ? f32(plain + f32(coef * Math.abs(logRatio))) : plain,
       derivative: isChosen ? slope + coef * Math.sign(logRatio) : slope,
-      measured: [Number(isChosen)],
+      measured: { pg_clipfrac: Number(isChosen) },
     };
   };
 }
 
 /** The loss of a type that measures nothing. */
 function unmeasured(loss: number, derivative: number): TokenLoss {
-  return { loss, derivative, measured: [] };
+  return { loss, derivative, measured: {} };
 }
 
 function ratioOf(logRatio: number): number {
