@@ -42,12 +42,13 @@ export interface ActorSnapshot {
   readonly status: ActorStatus;
   /** Name of the node it is on; undefined in the system's own process. */
   readonly node: string | undefined;
-  /** Messages that are not done, and the number of them that its mailbox takes. */
+  /** Number of messages that are not done. */
   readonly pending: number;
+  /** Number of messages that its mailbox takes. */
   readonly capacity: number;
   /** Method that it works on; null where it waits for a message. */
   readonly method: string | null;
-  /** Time since which it does, as `performance.now()` gives it; 0 where nobody watches the work of actors. */
+  /** Time at which that began, by `performance.now()`; 0 where nobody watches the work of actors. */
   readonly sinceMs: number;
   readonly restarts: number;
   /** Bytes of its thread's JavaScript heap; null where it has no thread in this process. */
@@ -74,6 +75,7 @@ export class Cell implements Sender {
   readonly name: string;
   readonly #options: CellOptions;
   readonly #pending: PendingAsks;
+  /** Times of all crashes, by `performance.now()`. */
   readonly #crashTimes: number[] = [];
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
@@ -81,9 +83,10 @@ export class Cell implements Sender {
   /** Cancels the launch that is in progress. */
   #launching: AbortController | undefined;
   #incarnation: Incarnation | undefined;
-  /** Reason why the incarnation crashes, from when it is known until the next incarnation. */
-  #cause: CxmindError | undefined;
+  /** Reason for which the incarnation crashes, where it is known before the incarnation ends. */
+  #crashReason: CxmindError | undefined;
   #restarts = 0;
+  /** Newest crash, an error around its reason. */
   #lastError: CxmindError | undefined;
   /** State that the actor kept for its next incarnation. */
   #kept: Body | undefined;
@@ -91,15 +94,20 @@ export class Cell implements Sender {
   #graceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CellOptions) {
-    const { name, mailboxCapacity: capacity, graceMs, work } = options;
+    const { name } = options;
     this.name = name;
     this.#options = options;
+    // Nobody waits for the start of a cell that is stopped before it.
+    this.#started.promise.catch(() => undefined);
     this.#pending = new PendingAsks({
-      ...{ name, capacity, graceMs, work },
+      name,
+      capacity: options.mailboxCapacity,
+      graceMs: options.graceMs,
+      work: options.work,
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
         // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
-        this.#cause = error;
+        this.#crashReason = error;
         this.#incarnation?.terminate();
       },
     });
@@ -127,10 +135,16 @@ export class Cell implements Sender {
   }
 
   snapshot(): ActorSnapshot {
-    const { launcher, mailboxCapacity: capacity } = this.#options;
+    const { launcher, mailboxCapacity } = this.#options;
+    const { method, sinceMs } = this.#pending.working;
     return {
-      ...{ name: this.name, status: this.#status, node: launcher.node },
-      ...{ pending: this.#pending.size, capacity, ...this.#pending.working },
+      name: this.name,
+      status: this.#status,
+      node: launcher.node,
+      pending: this.#pending.size,
+      capacity: mailboxCapacity,
+      method,
+      sinceMs,
       restarts: this.#restarts,
       heapBytes: launcher.heapBytes(),
       lastError: this.#lastError,
@@ -172,20 +186,20 @@ export class Cell implements Sender {
     this.#incarnation = incarnation;
     receive(
       incarnation.channel,
-      (envelope, body) => this.#take(envelope, body, relay, incarnation),
+      (envelope, body) => this.#onMessage(envelope, body, relay, incarnation),
       (error) =>
         this.#options.logger.error({ actor: this.name, error: toWireError(error) }, 'bad packet'),
     );
     void incarnation.ended.then((reason) => {
       relay.close();
       this.#incarnation = undefined;
-      this.#onEnded(this.#cause ?? reason);
+      this.#onEnded(this.#crashReason ?? reason);
     });
     // The launch was cancelled too late to prevent it.
     if (launching.signal.aborted) this.#endInOrder(incarnation);
   }
 
-  #take(envelope: Envelope, body: Body, relay: Relay, incarnation: Incarnation): void {
+  #onMessage(envelope: Envelope, body: Body, relay: Relay, incarnation: Incarnation): void {
     switch (envelope.kind) {
       // Messages of the actor to other actors.
       case 'ask':
@@ -208,7 +222,7 @@ export class Cell implements Sender {
         this.#onReady(incarnation);
         return;
       case 'crashed':
-        this.#cause ??= fromWireError(envelope.error);
+        this.#crashReason ??= fromWireError(envelope.error);
         this.#terminateAfterGrace(incarnation);
         return;
       case 'kept':
@@ -238,7 +252,7 @@ export class Cell implements Sender {
   async stop(): Promise<void> {
     if (this.#status !== 'stopped' && this.#status !== 'stopping') {
       this.#status = 'stopping';
-      this.#pending.close(this.#cause);
+      this.#pending.close(this.#crashReason);
       clearTimeout(this.#restartTimer);
       if (this.#incarnation !== undefined) this.#endInOrder(this.#incarnation);
       else if (this.#launching !== undefined) this.#launching.abort(stoppedError(this.name));
@@ -290,7 +304,7 @@ export class Cell implements Sender {
     const verdict = verdictOn(this.#options.supervision, this.#crashTimes, reason);
     switch (verdict.kind) {
       case 'restart':
-        this.#cause = undefined;
+        this.#crashReason = undefined;
         this.#restartTimer = setTimeout(() => {
           this.#restarts++;
           void this.#launch();
@@ -327,7 +341,7 @@ export class Cell implements Sender {
     }
     this.#options.onEvent(event);
     // Those who wait for a first start that fails get its reason, without the wrapping of a crash.
-    this.#started.reject(crash?.cause ?? this.#cause ?? stoppedError(this.name));
+    this.#started.reject(crash?.cause ?? this.#crashReason ?? stoppedError(this.name));
     this.#stopped.resolve(undefined);
   }
 

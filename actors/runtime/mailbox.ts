@@ -2,7 +2,7 @@ import { CxmindError } from '../../src/errors.ts';
 
 /** An entry of a mailbox: a message that is not done. */
 interface Entry {
-  /** Number that is higher than that of every earlier entry. */
+  /** Number that is higher than that of every earlier entry. Gaps are passed over one by one, so they should be short. */
   readonly id: number;
 }
 
@@ -18,7 +18,8 @@ interface Chunk<E> {
  * A bounded mailbox, kept at the sender's side.
  *
  * At most `capacity` entries are accepted and not done. An entry is sent when it is accepted. Until then it waits here,
- * and its sender waits with it. So at most `capacity` messages are on their way or with the actor, on any channel.
+ * and its sender waits with it. So at most `capacity` messages are on their way or with the actor, on any channel. Entries
+ * wait only while `capacity` others are accepted.
  *
  * Entries come and are accepted in the order of their ids. There are holes where an entry was done or given up before
  * an older one:
@@ -59,7 +60,7 @@ export class Mailbox<E extends Entry> {
 
   /** Oldest accepted entry: the one the actor works on. */
   get head(): E | undefined {
-    return this.#accepted === 0 ? undefined : this.#at(this.#first);
+    return this.#accepted === 0 ? undefined : this.#entryOf(this.#first);
   }
 
   /**
@@ -78,7 +79,7 @@ export class Mailbox<E extends Entry> {
     }
     const chunk = this.#chunkFor(id);
     this.#end = id + 1;
-    chunk.entries[placeOf(id)] = entry;
+    chunk.entries[indexInChunk(id)] = entry;
     chunk.count++;
     if (this.#accepted < this.#capacity) this.#accept(entry);
     else this.#waiting++;
@@ -86,7 +87,7 @@ export class Mailbox<E extends Entry> {
 
   /** Finds an accepted entry. */
   get(id: number): E | undefined {
-    return id < this.#waitsFrom ? this.#at(id) : undefined;
+    return id < this.#waitsFrom ? this.#entryOf(id) : undefined;
   }
 
   /** Accepted entries, in order. */
@@ -105,12 +106,12 @@ export class Mailbox<E extends Entry> {
   }
 
   /**
-   * Removes an entry that is done or given up. If that makes room, the next in line is accepted.
+   * Removes an entry that is done or given up. In place of an accepted one the next in line is accepted.
    *
-   * @returns the entry if it was accepted; undefined if it waited, or if there is none of that id
+   * @returns the entry if its message was sent; undefined if it waited, or if there is none of that id
    */
   release(id: number): E | undefined {
-    const entry = this.#at(id);
+    const entry = this.#entryOf(id);
     if (entry === undefined) return undefined;
     this.#remove(id);
     if (id >= this.#waitsFrom) {
@@ -118,12 +119,12 @@ export class Mailbox<E extends Entry> {
       return undefined;
     }
     this.#accepted--;
-    while (this.#first < this.#end && this.#at(this.#first) === undefined) this.#first++;
+    while (this.#first < this.#end && this.#entryOf(this.#first) === undefined) this.#first++;
     if (this.#waiting > 0) {
       let next = this.#waitsFrom;
-      while (this.#at(next) === undefined) next++;
+      while (this.#entryOf(next) === undefined) next++;
       this.#waiting--;
-      this.#accept(this.#at(next)!);
+      this.#accept(this.#entryOf(next)!);
     }
     return entry;
   }
@@ -145,35 +146,35 @@ export class Mailbox<E extends Entry> {
     this.#onAccept(entry);
   }
 
-  #at(id: number): E | undefined {
-    return this.#chunks.get(chunkOf(id))?.entries[placeOf(id)];
+  #entryOf(id: number): E | undefined {
+    return this.#chunks.get(chunkStart(id))?.entries[indexInChunk(id)];
   }
 
   #remove(id: number): void {
-    const at = chunkOf(id);
-    const chunk = this.#chunks.get(at)!;
-    chunk.entries[placeOf(id)] = undefined;
+    const start = chunkStart(id);
+    const chunk = this.#chunks.get(start)!;
+    chunk.entries[indexInChunk(id)] = undefined;
     chunk.count--;
-    if (chunk.count === 0 && at !== chunkOf(this.#end - 1)) this.#chunks.delete(at);
+    if (chunk.count === 0 && start !== chunkStart(this.#end - 1)) this.#chunks.delete(start);
   }
 
   /** Finds the chunk for the next entry: the last one, or a new one. */
   #chunkFor(id: number): Chunk<E> {
     // Before the first entry this is a negative id, which no chunk has.
-    const last = chunkOf(this.#end - 1);
-    const at = chunkOf(id);
-    if (last !== at && this.#chunks.get(last)?.count === 0) this.#chunks.delete(last);
-    const chunk = this.#chunks.get(at) ?? { entries: new Array<undefined>(chunkSize), count: 0 };
-    this.#chunks.set(at, chunk);
+    const last = chunkStart(this.#end - 1);
+    const start = chunkStart(id);
+    if (last !== start && this.#chunks.get(last)?.count === 0) this.#chunks.delete(last);
+    const chunk = this.#chunks.get(start) ?? { entries: new Array<undefined>(chunkSize), count: 0 };
+    this.#chunks.set(start, chunk);
     return chunk;
   }
 }
 
 /** First id of the chunk of an id. */
-function chunkOf(id: number): number {
-  return id - placeOf(id);
+function chunkStart(id: number): number {
+  return id - indexInChunk(id);
 }
 
-function placeOf(id: number): number {
+function indexInChunk(id: number): number {
   return id & (chunkSize - 1);
 }
