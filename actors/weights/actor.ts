@@ -27,7 +27,7 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
   }
 
   revise(): void {
-    this.#version.current = 0;
+    this.#version.beginWrite();
   }
 
   write({ offset, values }: WeightChunk): void {
@@ -48,7 +48,7 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
   }
 
   publish({ version }: WeightVersion): void {
-    this.#version.current = version;
+    this.#version.publish(version);
   }
 }
 

@@ -5,7 +5,7 @@ import { Arena } from '../../src/model/weights/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
-import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../transport/shared/version.ts';
 import { deviceCopyBytes, forgetDeviceCopy } from '../device-copy.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker } from '../runtime/shared-blocks.ts';
@@ -86,7 +86,7 @@ export class WeightSync implements AsyncDisposable {
     this.#logger = logger;
     this.#shared = {
       weights: weightsMarker(block, arena.byteLength, isInFile(arena.buffer)),
-      version: { $shared: `version/${name}`, sizeBytes: versionBytes },
+      version: { $shared: `version/${name}`, sizeBytes: VERSION_BYTES },
     };
     const { blocks } = system;
     let working: Arena<FloatDType> | null = null;
@@ -135,7 +135,7 @@ export class WeightSync implements AsyncDisposable {
   async revise(): Promise<void> {
     this.#revision ??= Promise.withResolvers();
     await this.#reading;
-    this.#here.current = 0;
+    this.#here.beginWrite();
     await Promise.all(
       [...this.#copies].map(([node, copy]) =>
         this.#learning.has(node) ? copy.revise() : copy.cancel(),
@@ -152,7 +152,7 @@ export class WeightSync implements AsyncDisposable {
     // From the second version on, learners keep the working copy up to date.
     if (isFirst) this.#fillWorking();
     this.#version = version;
-    this.#here.current = version;
+    this.#here.publish(version);
     this.#revision?.resolve();
     this.#revision = null;
     for (const [node, copy] of this.#copies) {
@@ -191,7 +191,7 @@ export class WeightSync implements AsyncDisposable {
   /** Gives up what is being sent and withdraws every copy: the next run's weights go to the same blocks. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    this.#here.current = 0;
+    this.#here.beginWrite();
     await Promise.all([...this.#copies.values()].map((copy) => copy.revoke()));
   }
 

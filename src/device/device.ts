@@ -79,8 +79,8 @@ export interface Device extends Disposable {
    * Records work, to queue it again and again at little cost.
    *
    * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor
-   *   downloads. It must be safe to repeat: `record` may call it a few times at once, because the first runs of a program
-   *   may take memory that has to be in place when work is recorded
+   *   downloads. It must be safe to repeat: `record` may call it several times before it returns, because the first runs
+   *   of a program may take memory that has to be in place when work is recorded
    */
   record(work: () => void): Recording;
 
@@ -88,8 +88,8 @@ export interface Device extends Disposable {
   profile(): Profile;
 
   /**
-   * Frees memory that is only kept for later work, for other threads to use. It is called between passes: workspaces
-   * give back their tensors, as in `reset`. Recordings keep their memory.
+   * Resets every workspace, and frees the memory that workspaces only keep for later work, for other threads to use. So it
+   * is called between passes. Recordings keep their memory.
    */
   trim(): void;
 
@@ -136,8 +136,8 @@ export interface Program extends Disposable {
    * Queues one run.
    *
    * @param inputs the inputs that the graph names; others are ignored
-   * @param into   memory for outputs. An output may be an input too, if each of its elements is read no later than it
-   *   is written
+   * @param into   memory for outputs. An output may be an input too where the graph's author knows that each of its
+   *   elements is read no later than it is written, as in an elementwise graph
    * @returns every output; those that `into` does not name are taken from the workspace
    * @throws SHAPE_MISMATCH, DTYPE_MISMATCH where an input does not fit; GRAPH_INVALID where one is missing
    */
@@ -166,7 +166,10 @@ export interface BoundProgram extends Disposable {
 export interface Workspace extends Disposable {
   /** Takes a tensor that is valid until `reset`, or `release` of an earlier mark. */
   take<D extends DType>(dtype: D, shape: readonly number[]): View<D>;
-  /** A host tensor where the device can read it: the tensor itself on a device that reads host memory, else a copy. */
+  /**
+   * A host tensor where the device can read it: the tensor itself on a device that reads host memory, else a copy. So the
+   * tensor stays as it is until `reset`.
+   */
   put<D extends DType>(tensor: Tensor<D>): View<D>;
   /** A point to `release` to. */
   mark(): WorkspaceMark;

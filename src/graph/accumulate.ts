@@ -11,25 +11,33 @@ import type { ReduceAttributes } from './ops/reduce.ts';
 import { prune, usesOf, type Uses } from './passes.ts';
 import { sameShape } from './shape.ts';
 
+/** A gradient, and the input that it is of. */
+interface TargetGradient {
+  readonly target: Value;
+  readonly gradient: Value;
+}
+
 /**
- * The outputs of a joint graph, with the inputs `accum.<name>` added to the gradients of some targets.
+ * Writes the inputs `accum.<name>` to a joint graph, and nodes that add them to the gradients of some targets.
  *
- * @param joint   has the gradients of `targets` as its outputs, in that order
- * @param targets the inputs that the graph is differentiated by
- * @param names   names of the targets to accumulate
+ * @param g     has nodes for the gradients, and no outputs yet
+ * @param names names of the targets to accumulate
+ * @returns the outputs `grad.<name>` of all targets
  */
-export function accumulated(
-  joint: GraphBuilder,
-  targets: readonly Value[],
+export function writeAccumulation(
+  g: GraphBuilder,
+  gradients: readonly TargetGradient[],
   names: ReadonlySet<string>,
 ): GraphOutput[] {
-  const graph = prune(joint.build());
-  const uses = usesOf(graph);
-  return graph.outputs.map(({ name, value: gradient }, i) => {
-    const target = targets[i]!.name;
-    if (!names.has(target)) return { name, value: gradient };
-    const accumulator = joint.input(`accum.${target}`, 'f32', gradient.shape);
-    return { name, value: addTerms(joint, accumulator, gradient, uses) };
+  const plain = gradients.map(({ target, gradient }): GraphOutput => ({
+    name: `grad.${target.name}`,
+    value: gradient,
+  }));
+  const uses = usesOf(prune({ ...g.build(), outputs: plain }));
+  return gradients.map(({ target, gradient }, i) => {
+    if (!names.has(target.name)) return plain[i]!;
+    const accumulator = g.input(`accum.${target.name}`, 'f32', gradient.shape);
+    return { ...plain[i]!, value: addTerms(g, accumulator, gradient, uses) };
   });
 }
 

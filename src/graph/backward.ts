@@ -10,7 +10,7 @@
  *   compute again (`Op.substitutes`).
  * - The node that computes a gradient may also add it to an accumulator (`accumulate.ts`).
  *
- * An example of the last two is `y = rmsNorm(x, w)`, `z = y W`. The norm's second output is `r`, one number a row:
+ * An example of the last two is `y, r = rmsNorm(x, w)`, `z = y W`. The norm is `y = x r w`, with one number `r` a row:
  *
  *     plain                        grad.W = yᵀ grad.z                           saves y
  *     y has the substitute x r w   grad.W = (x r w)ᵀ grad.z                     saves r
@@ -18,7 +18,7 @@
  *
  * The code relies on these invariants:
  *
- * - Nodes stand behind those that they read. So in reverse, all readers of a value come before the node that makes it.
+ * - A node comes after those that it reads. So in reverse, all readers of a value come before the node that makes it.
  * - A builder that continues a graph keeps the ids of its values, so the source's values are values of the joint graph.
  * - A substitute does not depend on its original.
  *
@@ -27,11 +27,17 @@
  * @see https://docs.pytorch.org/functorch/stable/notebooks/aot_autograd_optimizations.html
  */
 import { CxmindError } from '../errors.ts';
-import { accumulated } from './accumulate.ts';
+import { writeAccumulation } from './accumulate.ts';
 import { GraphBuilder } from './builder.ts';
 import { isFloat, type Dim, type Graph, type Value } from './ir.ts';
 import { opOf } from './ops/table.ts';
-import { partition, type ForwardAndBackward, type Joint, type Substitution } from './partition.ts';
+import {
+  partition,
+  type ForwardAndBackward,
+  type Joint,
+  type SavePolicy,
+  type Substitution,
+} from './partition.ts';
 import { optimize } from './passes.ts';
 import { sameShape } from './shape.ts';
 
@@ -39,8 +45,7 @@ import { sameShape } from './shape.ts';
 export interface DifferentiateOptions {
   /** Names of the inputs whose gradients are wanted. */
   readonly wrt: readonly string[];
-  /** `needed` saves the values that are costly to compute again. `inputs` saves none: backward computes all again. */
-  readonly save: 'needed' | 'inputs';
+  readonly save: SavePolicy;
   /** Members of `wrt` whose gradient is added to the input `accum.<name>`. */
   readonly accumulate?: readonly string[];
 }
@@ -59,7 +64,7 @@ export interface DifferentiateOptions {
  * Only one node reads `accum.<input>`. `grad.<input>` is written by the same node or by a later one, so the two may be
  * bound to the same memory.
  *
- * @throws GRAPH_INVALID when a name in `wrt` or `accumulate` is not a float input
+ * @throws GRAPH_INVALID when a name in `wrt` is not a float input, or one in `accumulate` is not in `wrt`
  * @throws RULE_MISSING when an op without a gradient stands between an input and an output
  */
 export function differentiate(graph: Graph, options: DifferentiateOptions): ForwardAndBackward {
@@ -74,15 +79,14 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
   // The joint graph is written in this order: nodes of the source, substitutes, gradients, accumulation.
   const g = GraphBuilder.from(source);
   const substitutions = save === 'needed' ? writeSubstitutes(source, g) : [];
-  // A copy of the list, so that it ends where the gradients begin.
+  // `build` copies the list of nodes, so this one ends where the gradients begin.
   const forwardNodes = g.build().nodes;
-  const gradients = writeGradients(source, g, targets);
-  for (const target of targets) {
-    const gradient = gradients.get(target.id) ?? g.zeros(target.dtype, target.shape);
-    g.output(`grad.${target.name}`, gradient);
-  }
-  // This writes accumulators and nodes to `g`. The outputs of a builder are final, so it returns a new list of them.
-  const outputs = accumulated(g, targets, new Set(accumulate));
+  const byTarget = writeGradients(source, g, targets);
+  const gradients = targets.map((target) => ({
+    target,
+    gradient: byTarget.get(target.id) ?? g.zeros(target.dtype, target.shape),
+  }));
+  const outputs = writeAccumulation(g, gradients, new Set(accumulate));
   const joint: Joint = { source, graph: { ...g.build(), outputs }, forwardNodes, substitutions };
   return partition(joint, save);
 }

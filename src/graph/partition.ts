@@ -14,11 +14,18 @@
  *
  * Where a forward value has a substitute, the backward graph reads the substitute (`backward.ts` has an example).
  */
+import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from './builder.ts';
 import { symbolsOf } from './dim.ts';
 import type { Graph, Node, Value } from './ir.ts';
 import { chooseSaved } from './min-cut.ts';
 import { inOrder, optimize, producersOf, prune } from './passes.ts';
+
+/**
+ * Values that the forward graph saves for the backward graph: `needed`, those that are costly to compute again, or
+ * `nothing`, so that backward computes all of them again from the inputs.
+ */
+export type SavePolicy = 'needed' | 'nothing';
 
 /** A graph, and the graph of its gradients. */
 export interface ForwardAndBackward {
@@ -50,12 +57,8 @@ export interface Joint {
   readonly substitutions: readonly Substitution[];
 }
 
-/**
- * Splits a joint graph into its forward and its backward part.
- *
- * @param save `needed` saves the values that are costly to compute again, `inputs` saves none
- */
-export function partition(joint: Joint, save: 'needed' | 'inputs'): ForwardAndBackward {
+/** Splits a joint graph into its forward and its backward part. */
+export function partition(joint: Joint, save: SavePolicy): ForwardAndBackward {
   const { source, graph, forwardNodes, substitutions } = joint;
   const substitutes = new Map(substitutions.map((one) => [one.original.id, one.substitute]));
   const substituted = (node: Node): Node => ({
@@ -78,21 +81,21 @@ export function partition(joint: Joint, save: 'needed' | 'inputs'): ForwardAndBa
 
 /** The values of forward nodes that gradient nodes read, or that are gradients themselves. */
 function forwardReads(graph: Graph, forwardNodes: readonly Node[]): Value[] {
-  const isForward = new Set(forwardNodes.flatMap((node) => node.outputs.map(({ id }) => id)));
+  const forwardIds = new Set(forwardNodes.flatMap((node) => node.outputs.map(({ id }) => id)));
   // Nodes of `graph` are copies of those in `forwardNodes`, so they are told apart by the values that they make.
-  const gradientNodes = graph.nodes.filter((node) => !isForward.has(node.outputs[0]!.id));
+  const gradientNodes = graph.nodes.filter((node) => !forwardIds.has(node.outputs[0]!.id));
   const reads = [
     ...gradientNodes.flatMap((node) => node.inputs),
     ...graph.outputs.map(({ value }) => value),
   ];
-  return reads.filter(({ id }) => isForward.has(id));
+  return reads.filter(({ id }) => forwardIds.has(id));
 }
 
 const savedName = (value: Value): string => `saved.${value.name}`;
 
 /** The source with the saved values as further outputs. */
 function forwardGraph(
-  { source, forwardNodes, substitutions }: Joint,
+  { source, graph, forwardNodes, substitutions }: Joint,
   saved: ReadonlySet<number>,
 ): Graph {
   // A saved substitute is not computed here, since its original is there and equal. The output gives the original under
@@ -103,7 +106,13 @@ function forwardGraph(
     name: savedName(value),
     value: originals.get(value.id) ?? value,
   }));
-  return prune({ ...source, nodes: forwardNodes, outputs: [...source.outputs, ...outputs] });
+  return prune({
+    ...source,
+    // Substitutes may have constants of their own.
+    constants: graph.constants,
+    nodes: forwardNodes,
+    outputs: [...source.outputs, ...outputs],
+  });
 }
 
 /** Copies the full backward graph with saved values as inputs, and without the nodes that are not needed then. */
@@ -181,13 +190,20 @@ function inputsOf(
   return [...symbolSources(source, [...needed.values()], computedWith), ...computedWith];
 }
 
-/** Inputs of the source to add, so that every symbol in the shapes of `values` is a dimension of some input. */
+/**
+ * Inputs of the source to add, so that every symbolic dimension in the shapes of `values` is one of some input.
+ *
+ * @throws INTERNAL for a symbol that no input of the source has
+ */
 function symbolSources(source: Graph, values: readonly Value[], inputs: readonly Value[]): Value[] {
   const knownDims = new Set(inputs.flatMap((input) => input.shape));
   const sources: Value[] = [];
   for (const symbol of values.flatMap((value) => symbolsOf(value.shape))) {
+    if (knownDims.has(symbol)) continue;
     const input = source.inputs.find(({ shape }) => shape.includes(symbol));
-    if (knownDims.has(symbol) || input === undefined) continue;
+    if (input === undefined) {
+      throw new CxmindError('INTERNAL', `${source.name}: no input has the dimension ${symbol}`);
+    }
     sources.push(input);
     for (const dim of input.shape) knownDims.add(dim);
   }

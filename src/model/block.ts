@@ -1,3 +1,4 @@
+import type { SavePolicy } from '../graph/partition.ts';
 import type { Device, Program, View, Views, Workspace } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { differentiate } from '../graph/backward.ts';
@@ -17,7 +18,7 @@ export interface BlockOptions {
   /** Other inputs whose gradients `backward` returns. */
   readonly activations: readonly string[];
   /** `needed` saves the tensors that the backward pass reads; `inputs` recomputes them (gradient checkpointing). */
-  readonly save: 'needed' | 'inputs';
+  readonly save: SavePolicy;
 }
 
 interface Training {

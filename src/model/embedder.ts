@@ -1,3 +1,4 @@
+import type { SavePolicy } from '../graph/partition.ts';
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex, staging } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
@@ -24,7 +25,7 @@ export interface EmbeddedBatch {
 
 /** The activations and images that an embedder keeps. */
 export interface EmbedderOptions {
-  readonly save: 'needed' | 'inputs';
+  readonly save: SavePolicy;
   /**
    * True where the vision tower's weights never change. Image embeddings are then kept, and every image is a pass of
    * its own, so that no number depends on the images that are kept.

@@ -21,7 +21,7 @@ import { ValueMaker } from './value.ts';
 const severities = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
 /** `GraphOptimizationLevel` */
 const OPTIMIZE_ALL = 99;
-/** `OrtAllocatorType`, `OrtMemType` */
+/** `OrtArenaAllocator` */
 const ARENA_ALLOCATOR = 1;
 /** First word of errors while a runtime opens. */
 const OPENING = 'open';
@@ -111,7 +111,8 @@ export class Runtime implements Disposable {
    * @param options.name its name in errors
    * @param options.settings options of the provider
    * @param options.customOps the custom ops that the model has; the provider runs them
-   * @param options.settle called around the session's release; waits for what is queued, which uses the session's memory
+   * @param options.settle waits for what is queued, which uses the session's memory; called before the session is released
+   *   and once more after it
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
@@ -148,6 +149,7 @@ export class Runtime implements Disposable {
       ort.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
     );
     const owned = made.move();
+    // The session owns all of it from here on, also where its constructor throws.
     return new Session(this.#context, pointer, {
       name,
       provider,

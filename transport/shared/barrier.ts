@@ -1,4 +1,4 @@
-import { changeOf, type Look } from './wait.ts';
+import { waitForChange, type Look } from './wait.ts';
 import type { SharedWords } from './words.ts';
 
 /** Number of 32-bit words in a cache line of 64 bytes. */
@@ -48,7 +48,7 @@ export class SharedBarrier {
       return;
     }
     try {
-      await changeOf(this.#words, this.#opened, before, look);
+      await waitForChange(this.#words, this.#opened, before, look);
     } catch (error) {
       this.#failure = error as Error;
       throw error;

@@ -17,7 +17,9 @@ const { writePosition, readPosition, asleep } = ringWords;
 const noDescriptors = new Uint8Array(0);
 
 /** Longest batch that is copied byte by byte. For so few bytes, `set` from a new view takes longer. */
-const smallBatchBytes = 128;
+const SMALL_BATCH_BYTES = 128;
+/** Smallest ring: room for a few packets of small messages. */
+const LEAST_BYTES = 64;
 
 /** Views of one ring's memory. */
 class RingMemory {
@@ -29,8 +31,10 @@ class RingMemory {
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
     // Packets begin at multiples of 16, and so does the end of the ring. So no head of 16 bytes is cut by the end.
-    if (capacity < 64 || (capacity & (capacity - 1)) !== 0) {
-      throw new RangeError(`a ring of ${capacity} bytes; a power of two from 64 is expected`);
+    if (capacity < LEAST_BYTES || (capacity & (capacity - 1)) !== 0) {
+      throw new RangeError(
+        `a ring of ${capacity} bytes; a power of two from ${LEAST_BYTES} is expected`,
+      );
     }
     this.words = new Int32Array(memory, offset, ringDataAt / 4);
     this.data = new Uint8Array(memory, offset + ringDataAt, capacity);
@@ -58,23 +62,23 @@ export class RingWriter {
     const sizeBytes = packetBytes(header.length, descriptors.length);
     const takenBytes = (this.#position - Atomics.load(words, readPosition)) | 0;
     if (sizeBytes > data.length - takenBytes) return false;
-    const at = this.#position & mask;
-    const head = at >> 2;
+    const start = this.#position & mask;
+    const head = start >> 2;
     heads[head + packetHeadWords.headerBytes] = header.length;
     heads[head + packetHeadWords.sequence] = sequence;
     heads[head + packetHeadWords.descriptorBytes] = descriptors.length;
-    this.#put(header, at + packetHeadBytes);
-    if (descriptors.length > 0) this.#put(descriptors, at + packetHeadBytes + header.length);
+    this.#put(header, start + packetHeadBytes);
+    if (descriptors.length > 0) this.#put(descriptors, start + packetHeadBytes + header.length);
     this.#position = (this.#position + sizeBytes) | 0;
     // The packet is published by this store: the reader sees all of it or nothing.
     Atomics.store(words, writePosition, this.#position);
     return true;
   }
 
-  /** Copies bytes to a position. What does not fit before the end of the ring goes to its beginning. */
-  #put(bytes: Uint8Array, position: number): void {
+  /** Copies bytes to a place. What does not fit before the end of the ring goes to its beginning. */
+  #put(bytes: Uint8Array, place: number): void {
     const { data, mask } = this.#ring;
-    const start = position & mask;
+    const start = place & mask;
     const untilEnd = data.length - start;
     if (bytes.length <= untilEnd) {
       data.set(bytes, start);
@@ -84,8 +88,8 @@ export class RingWriter {
     }
   }
 
-  /** Clears `asleep`. True when it was set, and the caller has to wake the reader. To be called after every write. */
-  mustWake(): boolean {
+  /** Clears `asleep`; true when it was set, so that the caller has to wake the reader. Called after every write. */
+  takeWakeRequest(): boolean {
     return Atomics.exchange(this.#ring.words, asleep, 0) === 1;
   }
 }
@@ -112,7 +116,7 @@ export class RingReader {
     if (size === 0) return;
     const batch = Buffer.allocUnsafe(size);
     const start = this.#position & mask;
-    if (size <= smallBatchBytes) {
+    if (size <= SMALL_BATCH_BYTES) {
       for (let i = 0; i < size; i++) batch[i] = data[(start + i) & mask]!;
     } else {
       const untilEnd = Math.min(size, data.length - start);
@@ -130,12 +134,16 @@ export class RingReader {
     return this.#at < this.#batch.length;
   }
 
-  /** Number of packets that were sent before the next one, an i32 that wraps. */
+  /** Number of packets that were sent before the next one, an i32 that wraps. Read only while `hasNext`. */
   get sequence(): number {
     return this.#headWord(packetHeadWords.sequence) | 0;
   }
 
-  /** Takes out the next packet: its header and the descriptors of its frames, which the caller may keep. */
+  /**
+   * Takes out the next packet: its header and the descriptors of its frames. Called only while `hasNext`.
+   *
+   * Both are views of the copy. A caller may keep them, and with them the memory of the whole copy.
+   */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
     const headerBytes = this.#headWord(packetHeadWords.headerBytes);

@@ -1,19 +1,19 @@
 import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
-import { changeOf } from './wait.ts';
+import { waitForChange } from './wait.ts';
 import { ThreadWords, type SharedWords } from './words.ts';
 
 /** Bytes of a version's memory: one word, with a cache line to itself. */
-export const versionBytes = 64;
+export const VERSION_BYTES = 64;
 
 /**
  * Version of a block of memory that one thread writes now and then and others read: a seqlock.
  *
- * The writer sets the version to 0, writes the block, and sets a later version. A reader names the version it wants:
+ * The writer frames each write by two calls, and a reader names the version it wants:
  *
- *     await version.reach(7, signal);  // waits until the block has version 7
- *     const result = compute(block);   // may see a write that began meanwhile
- *     version.assert(7);               // throws in that case, and the result is dropped
+ *     version.beginWrite();            await version.reach(7, signal);  // waits until the block has version 7
+ *     block.set(numbers);              const result = compute(block);   // may see a write that began meanwhile
+ *     version.publish(7);              version.assert(7);               // throws in that case: drop the result
  *
  * | word | holds                                                          |
  * | ---- | -------------------------------------------------------------- |
@@ -22,17 +22,27 @@ export const versionBytes = 64;
 export class SharedVersion {
   readonly #words: SharedWords;
 
-  /** @param memory `versionBytes`, all zero before the first write */
+  /** @param memory `VERSION_BYTES`, all zero before the first write */
   constructor(memory: SharedArrayBuffer) {
     this.#words = new ThreadWords(new Int32Array(memory));
   }
 
-  /** The version now; 0 while the block may not be read. A writer sets it to 0 before its first write to the block. */
+  /** The version now; 0 while the block may not be read. */
   get current(): number {
     return this.#words.load(0);
   }
 
-  set current(version: number) {
+  /** Tells readers that the block may not be read. Called before the first write to the block. */
+  beginWrite(): void {
+    this.#store(0);
+  }
+
+  /** Tells readers that the block is written. */
+  publish(version: number): void {
+    this.#store(version);
+  }
+
+  #store(version: number): void {
     this.#words.store(0, version);
     this.#words.notify(0);
   }
@@ -44,11 +54,11 @@ export class SharedVersion {
    *   reason when it aborts
    */
   async reach(version: number, signal: AbortSignal): Promise<void> {
-    // The abort ends the sleep in `changeOf`. Other readers wake too, find no change, and go on sleeping.
+    // The abort ends the sleep in `waitForChange`. Other readers wake too, find no change, and go on sleeping.
     using _ = addAbortListener(signal, () => this.#words.notify(0));
     for (let now = this.current; now !== version; now = this.current) {
       if (now > version) throw notAt(version, now);
-      await changeOf(this.#words, 0, now, () =>
+      await waitForChange(this.#words, 0, now, () =>
         signal.aborted ? (signal.reason as Error) : undefined,
       );
     }

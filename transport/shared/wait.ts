@@ -1,7 +1,8 @@
 import type { SharedWords } from './words.ts';
 
 /**
- * Looks for a reason why waiting is in vain, and returns it as an error; undefined while there is none.
+ * Looks for a reason why waiting is in vain, and returns it as an error, which ends the wait; undefined while there is none.
+ * It is called before each sleep.
  *
  * @param isLate true after a sleep that nobody ended, when a look that takes time is worth it
  */
@@ -18,7 +19,7 @@ const sleepMs = 200;
  *
  * @throws the reason that `look` finds, unless the word has changed by then: a peer may leave after its last change
  */
-export async function changeOf(
+export async function waitForChange(
   words: SharedWords,
   index: number,
   value: number,

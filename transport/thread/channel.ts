@@ -114,7 +114,7 @@ export class ThreadChannel implements Channel {
   }
 
   #ring(): void {
-    if (this.#outbox.mustWake()) this.#port.postMessage(doorbell);
+    if (this.#outbox.takeWakeRequest()) this.#port.postMessage(doorbell);
   }
 
   #sendFrames(sequence: number, header: Uint8Array, frames: readonly Uint8Array[]): void {

@@ -20,7 +20,7 @@ import type { AnyArena } from '../../../src/model/weights/device-arena.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { floatsOf } from '../../../src/tensor/numbers.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
-import { versionBytes } from '../../../transport/shared/version.ts';
+import { VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { FarDevice } from '../../support/far-device.ts';
@@ -188,7 +188,7 @@ describe('mp_param_dtype', () => {
   it('is what weights are converted to where they arrive', () => {
     const blocks = {
       weights: new SharedArrayBuffer(4 * 32),
-      version: new SharedArrayBuffer(versionBytes),
+      version: new SharedArrayBuffer(VERSION_BYTES),
       working: { dtype: 'bf16', weights: new SharedArrayBuffer(2 * 32) },
     } satisfies WeightsProps;
     const keeper = new WeightsActor(blocks);

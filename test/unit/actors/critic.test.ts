@@ -18,7 +18,7 @@ import {
 import { ValueModel } from '../../../src/model/value-model.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
-import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { goldenSequences } from '../../support/golden-model.ts';
@@ -127,8 +127,8 @@ describe('a critic with a frozen vision tower', () => {
     await withCritic(items, async (critic, config) => {
       const { arena, frozenLength, isVisionFixed, overrides } = critic;
       const before = arena.data.slice();
-      const version = new SharedArrayBuffer(versionBytes);
-      new SharedVersion(version).current = 1;
+      const version = new SharedArrayBuffer(VERSION_BYTES);
+      new SharedVersion(version).publish(1);
       const shared = { layout: arena.layout, weights: arena.buffer, version };
       const props = {
         ...criticSettings(config),

@@ -18,7 +18,7 @@ import { defaults } from '../../../src/config/schema.ts';
 import { CxmindError } from '../../../src/errors.ts';
 import { keyOf } from '../../../src/rng.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
-import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel, textPrompt } from '../../support/golden-model.ts';
@@ -36,8 +36,8 @@ const prompt = {
 describe('a request for responses in parts', () => {
   it('gives its responses again until it is forgotten, since a reply may be lost', async () => {
     const { config, arena } = await loadGoldenModel('micro-text');
-    const version = new SharedArrayBuffer(versionBytes);
-    new SharedVersion(version).current = 1;
+    const version = new SharedArrayBuffer(VERSION_BYTES);
+    new SharedVersion(version).publish(1);
     using actor = new RolloutActor(
       {
         model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
@@ -118,9 +118,9 @@ describe('a request for responses in parts', () => {
   for (const cache of ['keep', 'recompute'] as const) {
     it(`takes new weights inside its responses, whose tokens know their versions: ${cache}`, async () => {
       const { config, arena } = await loadGoldenModel('micro-text');
-      const shared = new SharedArrayBuffer(versionBytes);
+      const shared = new SharedArrayBuffer(VERSION_BYTES);
       const version = new SharedVersion(shared);
-      version.current = 1;
+      version.publish(1);
       const model = { config, layout: arena.layout, weights: arena.buffer, version: shared };
       using actor = new RolloutActor(
         {
@@ -136,7 +136,7 @@ describe('a request for responses in parts', () => {
       const renewOver = async (progress: GenerateRequest['progress']): Promise<void> => {
         while (!isOver && progress!.data[0] === 0) await new Promise(setImmediate);
         await loan.recall();
-        version.current = 2;
+        version.publish(2);
         loan.renew(2);
       };
       const ref = fakeRef('rollout', rolloutProtocol, {

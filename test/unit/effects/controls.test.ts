@@ -7,7 +7,7 @@ import { generateGroups } from '../../../actors/trainer/sample.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
-import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { goldenPath } from '../../support/golden.ts';
@@ -24,8 +24,8 @@ describe('a key of the config, about what responses may say', () => {
   let actor: RolloutActor;
   before(async () => {
     const { config, arena } = await loadGoldenModel('micro-vl');
-    const version = new SharedArrayBuffer(versionBytes);
-    new SharedVersion(version).current = 1;
+    const version = new SharedArrayBuffer(VERSION_BYTES);
+    new SharedVersion(version).publish(1);
     const model = { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 };
     const engine = { ...planRun(await configOf()).rollout.engine, bannedTokens: [630, 631] };
     const props = { model, engine, stopTokens: tokenizer.eosIds, tokenizerPath: MODEL };

@@ -24,7 +24,7 @@ import { validate } from '../../../actors/trainer/validation.ts';
 import type { WeightSync } from '../../../actors/weights/sync.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
-import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
 import { shortContext } from '../../support/reward-input.ts';
@@ -78,8 +78,8 @@ describe('a key of the config', () => {
     before(async () => {
       model = await loadGoldenModel('micro-text');
       const { config, arena } = model;
-      const version = new SharedArrayBuffer(versionBytes);
-      new SharedVersion(version).current = 1;
+      const version = new SharedArrayBuffer(VERSION_BYTES);
+      new SharedVersion(version).publish(1);
       actor = new RolloutActor(
         {
           model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },

@@ -12,7 +12,7 @@ import { keyOf } from '../../../src/rng.ts';
 import type { PatchLevels } from '../../../src/tensor/patch-levels.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import type { BitDepth } from '../../../src/vision/sample-depth.ts';
-import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
@@ -44,8 +44,8 @@ describe('a key of the config, of several turns', () => {
     episodes: EpisodeProps | null = planRun(config).rollout.episodes,
     { images = [], bitDepth = 16 }: Partial<Pick<Prompt, 'images' | 'bitDepth'>> = {},
   ): Promise<Group[]> => {
-    const version = new SharedArrayBuffer(versionBytes);
-    new SharedVersion(version).current = 1;
+    const version = new SharedArrayBuffer(VERSION_BYTES);
+    new SharedVersion(version).publish(1);
     const { config: sizes, arena } = model;
     const props = {
       model: { config: sizes, layout: arena.layout, weights: arena.buffer, version, threads: 1 },

@@ -86,7 +86,7 @@ describe('differentiate', () => {
   it('gives one pair of sessions right for every number of tokens, saving or computing again', () => {
     const { graph, parameters } = layers(2);
     const wrt = ['x', ...parameters];
-    const pairs = (['needed', 'inputs'] as const).map((save) =>
+    const pairs = (['needed', 'nothing'] as const).map((save) =>
       differentiate(graph, { wrt, save }),
     );
     const sessions = pairs.map(({ forward, backward }) => ({
@@ -149,7 +149,7 @@ describe('differentiate', () => {
     const { graph, parameters } = layers(1);
     const { forward, backward } = differentiate(graph, {
       wrt: ['x', ...parameters],
-      save: 'inputs',
+      save: 'nothing',
     });
     assert.deepEqual(savedOf(forward), []);
     assert.ok(backward.inputs.every(({ name }) => !name.startsWith('saved.')));
@@ -173,8 +173,8 @@ describe('differentiate', () => {
       ...randomInputs(graph, 5),
       'grad.y': randomInputs(graph, 5)['x']!,
     };
-    const plain = differentiate(graph, { wrt, save: 'inputs' }).backward;
-    const adding = differentiate(graph, { wrt, save: 'inputs', accumulate: parameters }).backward;
+    const plain = differentiate(graph, { wrt, save: 'nothing' }).backward;
+    const adding = differentiate(graph, { wrt, save: 'nothing', accumulate: parameters }).backward;
     const once = interpret(plain, pick(plain, inputs));
     using session = runtime.compile(encode(adding), { name: 'adding' });
     using binding = session.bind();
@@ -222,8 +222,8 @@ describe('differentiate', () => {
     g.output('unused', g.scalar(1));
     const wrt = ['w', 'unused'];
     const graph = g.build();
-    const plain = differentiate(graph, { wrt, save: 'inputs' }).backward;
-    const adding = differentiate(graph, { wrt, save: 'inputs', accumulate: wrt }).backward;
+    const plain = differentiate(graph, { wrt, save: 'nothing' }).backward;
+    const adding = differentiate(graph, { wrt, save: 'nothing', accumulate: wrt }).backward;
     for (const name of wrt) {
       const total = adding.inputs.find((input) => input.name === `accum.${name}`)!;
       const readers = adding.nodes.filter((node) => node.inputs.includes(total));
@@ -283,7 +283,7 @@ describe('differentiate', () => {
     let y = x;
     for (let i = 0; i < depth; i++) y = g.add(g.neg(y), x);
     g.output('y', y);
-    const options = { wrt: ['x'], save: 'inputs', accumulate: ['x'] } as const;
+    const options = { wrt: ['x'], save: 'nothing', accumulate: ['x'] } as const;
     const { backward } = differentiate(g.build(), options);
     const number = (value: number): Tensor => tensorOf('f32', [], [value]);
     const given = { x: number(3), 'grad.y': number(5), 'accum.x': number(7) };

@@ -56,7 +56,7 @@ describe('gradients over repeated indices', () => {
       const g = new GraphBuilder(name);
       g.output('y', build(g));
       const graph: Graph = g.build();
-      const { backward } = differentiate(graph, { wrt: ['x'], save: 'inputs' });
+      const { backward } = differentiate(graph, { wrt: ['x'], save: 'nothing' });
       const shape = interpret(graph, inputs)['y']!.shape;
       const all: Record<string, Tensor> = { ...inputs, 'grad.y': normal([...shape]) };
       const given = Object.fromEntries(

@@ -96,15 +96,15 @@ describe('ring', () => {
   it('has its reader woken once, and only while it sleeps', () => {
     const [writer, reader] = ends();
     writer.write(0, Uint8Array.of(1));
-    assert.equal(writer.mustWake(), false, 'a reader that never looked will look');
+    assert.equal(writer.takeWakeRequest(), false, 'a reader that never looked will look');
     assert.equal(reader.prepareToSleep(), false, 'there is a packet');
     reader.refill();
     assert.equal(reader.prepareToSleep(), false, 'there still is');
     reader.shift();
     assert.equal(reader.prepareToSleep(), true);
     writer.write(1, Uint8Array.of(1));
-    assert.equal(writer.mustWake(), true);
-    assert.equal(writer.mustWake(), false);
+    assert.equal(writer.takeWakeRequest(), true);
+    assert.equal(writer.takeWakeRequest(), false);
   });
 });
 

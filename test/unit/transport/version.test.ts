@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
-import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 
 describe('SharedVersion', () => {
   const { signal } = new AbortController();
   let memory: SharedArrayBuffer;
   let version: SharedVersion;
   beforeEach(() => {
-    memory = new SharedArrayBuffer(versionBytes);
+    memory = new SharedArrayBuffer(VERSION_BYTES);
     version = new SharedVersion(memory);
   });
 
@@ -22,23 +22,23 @@ describe('SharedVersion', () => {
       await new SharedVersion(memory).reach(wanted, signal);
       reached.push(wanted);
     });
-    version.current = 1;
+    version.publish(1);
     await readers[0];
     assert.deepEqual(reached, [1]);
-    version.current = 0;
-    version.current = 2;
+    version.beginWrite();
+    version.publish(2);
     await Promise.all(readers);
     assert.deepEqual(reached, [1, 2]);
     await version.reach(2, signal);
   });
 
   it('refuses a version that was written over', async () => {
-    version.current = 3;
+    version.publish(3);
     await assert.rejects(version.reach(2, signal), {
       code: 'RUNTIME_CANCELLED',
       message: 'the block is not at version 2: it is at version 3',
     });
-    version.current = 0;
+    version.beginWrite();
     assert.throws(() => version.assert(3), {
       code: 'RUNTIME_CANCELLED',
       message: 'the block is not at version 3: it is being written, or never was',
@@ -51,7 +51,7 @@ describe('SharedVersion', () => {
     const other = version.reach(1, signal);
     giveUp.abort(new Error('enough'));
     await assert.rejects(waiting, /enough/);
-    version.current = 1;
+    version.publish(1);
     await other;
   });
 
@@ -63,7 +63,7 @@ describe('SharedVersion', () => {
 
   it('leaves nothing behind on the signal of a reader that is done', async () => {
     const { signal: own } = new AbortController();
-    version.current = 1;
+    version.publish(1);
     await version.reach(1, own);
     await assert.rejects(version.reach(0, own));
     assert.equal(getEventListeners(own, 'abort').length, 0);
