@@ -41,6 +41,11 @@ interface ServerOptions extends CompletionTools, ConversationOptions, BodyLimits
 /** Time for a request's header, and for all of it, in ms. Slow senders hold no connection for long. */
 const HEADER_MS = 10_000;
 const REQUEST_MS = 60_000;
+/**
+ * Time for which a connection may be idle, in ms. It is longer than clients keep idle connections, so that the server
+ * closes none just as a request arrives on it, which the client would see as a reset.
+ */
+const KEEP_ALIVE_MS = 75_000;
 /** Time for which a reader of a complete reply may stand still, in ms. */
 const READER_MS = 30_000;
 const MOST_CONNECTIONS = 1024;
@@ -57,7 +62,11 @@ export class ChatServer {
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#bodies = new BodyReader(options);
-    const timeouts = { headersTimeout: HEADER_MS, requestTimeout: REQUEST_MS };
+    const timeouts = {
+      headersTimeout: HEADER_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
     this.#server = createServer(timeouts, (request, response) => {
       void this.#answer(request, response);
     });
