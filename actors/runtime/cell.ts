@@ -31,7 +31,7 @@ export interface CellOptions extends RelayOptions {
   /** Memory for the tensors of messages to the actor. */
   readonly payloads: PayloadMemory;
   readonly work: WorkWatch;
-  /** Called with each event. It must not throw. */
+  /** Called with each event. It must not throw, and may stop the actor. */
   readonly onEvent: (event: ActorEvent) => void;
   readonly onEscalate: (error: CxmindError) => void;
 }
@@ -83,7 +83,10 @@ export class Cell implements Sender {
   /** Cancels the launch that is in progress. */
   #launching: AbortController | undefined;
   #incarnation: Incarnation | undefined;
-  /** Reason for which the incarnation crashes, where it is known before the incarnation ends. */
+  /**
+   * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a handler
+   * ignores its cancellation. Cleared with the next incarnation.
+   */
   #crashReason: CxmindError | undefined;
   #restarts = 0;
   /** Newest crash, an error around its reason. */
@@ -195,7 +198,7 @@ export class Cell implements Sender {
       this.#incarnation = undefined;
       this.#onEnded(this.#crashReason ?? reason);
     });
-    // The launch was cancelled too late to prevent it.
+    // `stop` was called during the launch, which was too far to be cancelled.
     if (launching.signal.aborted) this.#endInOrder(incarnation);
   }
 

@@ -26,11 +26,13 @@ import { Stopwatch } from './report/timeline.ts';
  * models evaluate them.
  *
  * P prompts have n responses each, so there are B = P · n responses. These go from part to part:
- * - `SampledResponse`: a response of T tokens, with the prompt that it answers;
- * - `Batch`: the B responses with their rewards;
+ * - `SampledBatch`: the B responses, each of T tokens and with the prompt that it answers, and a function that scores them;
+ * - `Batch`: the responses with their rewards;
  * - `TokenView`: what the models say of each token before the update, f32 `[T]` for each response: log-probabilities of
  *   the policy (`old`) and of the reference (`ref`), the critic's `values`, and entropies;
- * - `Estimate`: advantages and returns, f32 over the tokens of all responses, one response after the other.
+ * - `Estimate`: advantages and returns, f32 over the tokens of all responses, one response after the other, and the next
+ *   step's controller of KL;
+ * - `WeighedTokens`: which tokens the update counts, and how much.
  *
  * Left to others:
  * - formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
@@ -40,8 +42,8 @@ import { Stopwatch } from './report/timeline.ts';
  * Weights are not copied, unless rollouts run ahead. Rollouts read the learners' memory, and its version number says how
  * many updates it has.
  *
- * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished
- * first.
+ * A step may be preempted. Until `beginUpdate` it has changed neither weights nor `state`, whose cursor says which prompts
+ * come next, so it is simply left; from then on it is finished first.
  *
  * @param context the run's actors, plan and reports
  * @param batches source of the responses
@@ -70,7 +72,7 @@ export async function trainingStep(
   );
   const weighed = weighTokens(plan, scored, evaluated, estimate.advantages, state.entropyCoeff);
 
-  // An author's name of a reward may be that of another metric. That throws here, while nothing has changed.
+  // Reward functions name metrics of their own. A name that is taken throws here, before weights change.
   const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(scored)];
 
   // Update the critic, then the policy, for some epochs of mini-batches.
@@ -92,7 +94,7 @@ export async function trainingStep(
       sequences,
       masks: weighed.masks,
       promptIds: scored.map(({ group }) => group.prompt.promptId),
-      old: weighed.old,
+      old: weighed.ratioBase,
       ref: evaluated.ref,
       advantages: perResponse(weighed.advantages, sequences),
       entropyCoeff: weighed.entropyCoeff,
@@ -147,8 +149,8 @@ interface WeighedTokens {
   readonly masks: readonly Tensor<'u8'>[] | null;
   /** Advantages that the policy is trained on, f32, response after response. */
   readonly advantages: Float32Array;
-  /** Log-probabilities that the policy loss compares with, f32 `[T]` for each response. */
-  readonly old: TokenView['old'];
+  /** Log-probabilities that the ratio of the policy loss is to, f32 `[T]` for each response. */
+  readonly ratioBase: TokenView['old'];
   /** Weight of the entropy bonus in this step's loss. */
   readonly entropyCoeff: number;
   /** Weight that the next step starts from; undefined where it is fixed. */
@@ -160,29 +162,30 @@ interface WeighedTokens {
  * Decides which tokens an update counts, and how much.
  *
  * Rollouts compute by other programs than learners, perhaps in another precision, so the probability that a token was
- * drawn with is not quite `old`. Tokens where the two are too far apart are weighed or dropped; a loss that takes that
- * weight into its ratio gets it in `old`. A critic's loss has no such ratio, so returns stay as they are. The policy's
- * entropy may earn a bonus, or choose the tokens that the policy is trained on.
+ * drawn with is not quite `old`. Where the two are too far apart, a token's advantage gets a weight, or the token counts in
+ * no loss. A loss whose ratio is to the policy that sampled (VESPO) has the weight in that ratio instead. A critic's loss has
+ * no ratio, so returns stay as they are. The policy's entropy may earn a bonus, or choose the tokens that the policy is
+ * trained on.
  *
  * @param advantages   f32, response after response
- * @param entropyCoeff weight of the bonus that the step before has left
+ * @param carriedCoeff weight of the bonus that the step before has left
  */
 function weighTokens(
   plan: StepPlan,
   scored: readonly SampledResponse[],
   { old, entropies }: TokenView,
   advantages: Float32Array,
-  entropyCoeff: number | undefined,
+  carriedCoeff: number | undefined,
 ): WeighedTokens {
   const responses = scored.map(({ response }) => response);
-  const drawn = responses.map(({ logProbs }) => logProbs);
+  const drawnLogProbs = responses.map(({ logProbs }) => logProbs);
   const rows = policyRows(scored); // what an environment said between two turns counts in no loss
-  const correction = correctStep(plan.correction, drawn, old, rows.mask);
-  const exploration = explore(plan.exploration, rows, entropies, entropyCoeff);
+  const correction = correctStep(plan.correction, drawnLogProbs, old, rows.mask);
+  const exploration = explore(plan.exploration, rows, entropies, carriedCoeff);
   return {
     masks: lossMasks(plan.algorithm, correction.masks, responses),
     advantages: exploration.weigh(correction.weigh(advantages)),
-    old: correction.old,
+    ratioBase: correction.old,
     entropyCoeff: exploration.entropyCoeff,
     nextEntropyCoeff: exploration.nextEntropyCoeff,
     metrics: [correction.metrics, exploration.metrics],

@@ -1,8 +1,8 @@
 /**
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
- * Names and numbers are those of EasyR1, whose configs this project reads. Estimators that EasyR1 does not have are those of
- * verl, from which it grew. Numbers are f32 as in PyTorch: `f32` rounds after every operation but the last, which is rounded by
+ * Names and numbers are those of EasyR1, whose configs this project reads; `reinforce_plus_plus_baseline`, `opo` and `gpg`
+ * are those of verl. Numbers are f32 as in PyTorch: `f32` rounds after every operation but the last, which is rounded by
  * the array that it is stored in.
  */
 import { CxmindError } from '../errors.ts';
@@ -105,7 +105,7 @@ type GroupAdvantage = (
 
 /** The estimator of an advantage within groups that has one scale. */
 function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
-  return ofResponses((input) => advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input)));
+  return perResponse((input) => advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input)));
 }
 
 /** The estimator of an advantage within groups that is divided by the deviation of `scaleRewards`. */
@@ -116,14 +116,14 @@ function scaledWithinGroups(
     scale?: RewardScale,
   ) => Float32Array,
 ): AdvantageEstimator {
-  const estimator = ofResponses((input) =>
+  const estimator = perResponse((input) =>
     advantagesOf(scoresOf(input), input.groupIds, input.scaleRewards),
   );
   return { ...estimator, scalesRewards: true };
 }
 
 /** The estimator over groups that gives every token of a response the response's advantage, f32 `[B]`. */
-function ofResponses(advantagesOf: (input: AdvantageInput) => Float32Array): AdvantageEstimator {
+function perResponse(advantagesOf: (input: AdvantageInput) => Float32Array): AdvantageEstimator {
   return {
     estimate: (input) => {
       const advantages = atTokens(input, advantagesOf(input));
@@ -152,7 +152,7 @@ export function groupRelativeAdvantage(
   scale: RewardScale = 'group',
 ): Float32Array {
   const advantages = new Float32Array(scores.length);
-  const divisorOf = divisors(scores, scale);
+  const divisorOf = divisorFor(scale, scores);
   for (const members of comparableGroups('groupRelativeAdvantage', scores, groupIds)) {
     const group = Float32Array.from(members, (row) => scores[row]!);
     if (group.every((score) => score === group[0])) continue;
@@ -179,7 +179,7 @@ export function passAtKAdvantage(
   scale: RewardScale = 'group',
 ): Float32Array {
   const advantages = new Float32Array(scores.length);
-  const divisorOf = divisors(scores, scale);
+  const divisorOf = divisorFor(scale, scores);
   for (const members of comparableGroups('passAtKAdvantage', scores, groupIds)) {
     const ranked = members.toSorted((a, b) => scores[b]! - scores[a]!);
     const best = ranked[0]!;
@@ -297,8 +297,8 @@ function backwards({ offsets }: TokenRows, visit: (t: number, carried: number) =
   }
 }
 
-/** The number that a group's differences are divided by, from the group's scores; f32. */
-function divisors(scores: Float32Array, scale: RewardScale): (group: Float32Array) => number {
+/** Returns the function from a group's scores to the number that the group's differences are divided by, f32. */
+function divisorFor(scale: RewardScale, scores: Float32Array): (group: Float32Array) => number {
   const divisorOf = (values: Float32Array): number =>
     f32(momentsOf(values).deviation + DEVIATION_EPSILON);
   switch (scale) {

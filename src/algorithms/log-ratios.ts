@@ -41,13 +41,13 @@ interface LogRatios {
 export type LogRatioRule = (input: LogRatioInput, clip: ClipRange) => LogRatios;
 
 /** Each token's own log ratio. */
-export const ofTokens: LogRatioRule = ({ differences }) => ({
+export const tokenLogRatios: LogRatioRule = ({ differences }) => ({
   values: differences,
   backward: unchanged,
 });
 
 /** The mean over the response: the ratio is the geometric mean of its tokens' ratios. @see GSPO, arXiv:2507.18071 */
-export const ofResponses: LogRatioRule = ({ differences, ...rows }) => ({
+export const meanLogRatios: LogRatioRule = ({ differences, ...rows }) => ({
   values: responseMeans(differences, rows),
   backward: (gradient) => spreadOverResponses(gradient, rows),
 });
@@ -57,7 +57,7 @@ export const ofResponses: LogRatioRule = ({ differences, ...rows }) => ({
  *
  * @see GSPO, section 4.3
  */
-export const ofResponsesByToken: LogRatioRule = ({ differences, ...rows }) => ({
+export const meanLogRatiosByToken: LogRatioRule = ({ differences, ...rows }) => ({
   values: responseMeans(differences, rows),
   backward: unchanged,
 });
@@ -68,7 +68,7 @@ export const ofResponsesByToken: LogRatioRule = ({ differences, ...rows }) => ({
  *
  * @see GMPO, arXiv:2507.20673
  */
-export const ofClippedTokens: LogRatioRule = ({ differences, advantages, ...rows }, clip) => {
+export const clippedMeanLogRatios: LogRatioRule = ({ differences, advantages, ...rows }, clip) => {
   const [low, high] = [f32(-clip.clipRatioLow), f32(clip.clipRatioHigh)];
   const clipped = differences.map((x, t) => {
     if (advantages[t] === 0) return 0;
@@ -89,7 +89,7 @@ export const ofClippedTokens: LogRatioRule = ({ differences, advantages, ...rows
 const LOG_SMALLEST = f32(Math.log(1e-8));
 
 /** The sum over the response, held constant: the logarithm of the ratio of the whole response. @see VESPO, arXiv:2602.10693 */
-export const ofWholeResponses: LogRatioRule = ({ differences, ...rows }) => {
+export const responseLogRatios: LogRatioRule = ({ differences, ...rows }) => {
   const bounded = differences.map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
   const sums = rowSums(bounded, rows).map((x) => clamp(x, LOG_SMALLEST, LOG_RATIO_BOUND));
   return { values: spread(sums, rows), backward: unchanged };

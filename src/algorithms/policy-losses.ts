@@ -14,11 +14,11 @@ import {
   type TokenChoice,
 } from './covariance.ts';
 import {
-  ofClippedTokens,
-  ofResponses,
-  ofResponsesByToken,
-  ofTokens,
-  ofWholeResponses,
+  clippedMeanLogRatios,
+  meanLogRatios,
+  meanLogRatiosByToken,
+  tokenLogRatios,
+  responseLogRatios,
   type ClipRange,
   type LogRatioRule,
 } from './log-ratios.ts';
@@ -74,7 +74,10 @@ interface SampledToken {
 /** The loss at one token, its derivative, and what is measured of it. */
 interface TokenLoss {
   readonly loss: number;
-  /** Derivative by the log ratio, or by the log-probability where the loss holds the ratio constant. */
+  /**
+   * Derivative by the log ratio, or by the log-probability where the loss holds the ratio constant. Either way the rule of
+   * the log ratios (`logRatiosOf`) carries it on to log-probabilities.
+   */
   readonly derivative: number;
   /** Values of the loss's `measures`. */
   readonly measured: Readonly<Partial<Record<LossMeasure, number>>>;
@@ -90,7 +93,10 @@ interface PolicyLossKind {
   readonly measures: readonly LossMeasure[];
   /** Levels of rollouts' importance weights that it takes. */
   readonly weightLevels: readonly ImportanceLevel[];
-  /** Factor that these weights are part of: the advantage, or the ratio, which then is one to the policy that sampled. */
+  /**
+   * Factor that these weights are part of. With PPO they multiply the advantage. With VESPO they are part of the ratio, which
+   * then compares with the policy that sampled rather than with `old`.
+   */
   readonly weighs: 'advantage' | 'ratio';
   /** The average that the loss is defined by; `loss_avg_mode` chooses where it is null. */
   readonly average: LossAverageMode | null;
@@ -98,7 +104,7 @@ interface PolicyLossKind {
 
 const ppo: PolicyLossKind = {
   tokenLossOf: clippedSurrogate,
-  logRatiosOf: ofTokens,
+  logRatiosOf: tokenLogRatios,
   choose: null,
   measures: ['pg_clipfrac_higher', 'pg_clipfrac_lower'],
   weightLevels: importanceLevels,
@@ -109,23 +115,23 @@ const ppo: PolicyLossKind = {
 /** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLosses = {
   default: ppo,
-  gspo: { ...ppo, logRatiosOf: ofResponses },
-  gspo_token: { ...ppo, logRatiosOf: ofResponsesByToken },
+  gspo: { ...ppo, logRatiosOf: meanLogRatios },
+  gspo_token: { ...ppo, logRatiosOf: meanLogRatiosByToken },
   cispo: { ...ppo, tokenLossOf: clippedImportance, measures: [] },
   sapo: { ...ppo, tokenLossOf: softGate, measures: [] },
   gpg: { ...ppo, tokenLossOf: policyGradient, measures: [] },
-  luspo: { ...ppo, logRatiosOf: ofResponses, average: 'seq-mean-token-sum' },
+  luspo: { ...ppo, logRatiosOf: meanLogRatios, average: 'seq-mean-token-sum' },
   geo_mean: {
     ...ppo,
     tokenLossOf: geometricMean,
-    logRatiosOf: ofClippedTokens,
+    logRatiosOf: clippedMeanLogRatios,
     weightLevels: ['sequence'],
     average: 'seq-mean-token-mean',
   },
   vespo: {
     ...ppo,
     tokenLossOf: gammaWeight,
-    logRatiosOf: ofWholeResponses,
+    logRatiosOf: responseLogRatios,
     measures: ['phi_seq_mean'],
     weightLevels: ['token'],
     weighs: 'ratio',
@@ -200,7 +206,7 @@ function policyGradient(): TokenLossFunction {
 }
 
 /**
- * GMPO: `-A · ρ`. Its clip is in the log ratios (`ofClippedTokens`), whose bounds are the clip ratios themselves rather than
+ * GMPO: `-A · ρ`. Its clip is in the log ratios (`clippedMeanLogRatios`), whose bounds are the clip ratios themselves rather than
  * logarithms. A token is measured as clipped where its own log ratio is out of bounds, under an advantage of either sign.
  */
 function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
@@ -223,7 +229,7 @@ function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): Token
  * VESPO: `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of the whole response.
  *
  * So φ is 1 on-policy and falls off on both sides. `k` and `λ` go by the sign of the advantage. The rule of its log ratio
- * (`ofWholeResponses`) bounds the ratio, so it is not clamped again.
+ * (`responseLogRatios`) bounds the ratio, so it is not clamped again.
  */
 function gammaWeight(options: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio, logProb }) => {
@@ -239,6 +245,7 @@ function gammaWeight(options: TokenLossOptions): TokenLossFunction {
 
 /** Clip-Cov: the clipped surrogate without dual clip, and nothing at the chosen tokens. */
 function withoutChosen(options: TokenLossOptions): TokenLossFunction {
+  // An infinite bound caps nothing.
   const surrogate = clippedSurrogate({ ...options, clipRatioDual: Infinity });
   return (token) => {
     const { loss, derivative, measured } = surrogate(token);

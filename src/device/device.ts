@@ -88,8 +88,8 @@ export interface Device extends Disposable {
   profile(): Profile;
 
   /**
-   * Resets every workspace, and frees the memory that workspaces only keep for later work, for other threads to use. So it
-   * is called between passes. Recordings keep their memory.
+   * Frees memory that is only kept for later work, for other threads to use. To be called between passes only: every
+   * workspace is reset, so its tensors are no longer valid. Recordings keep their memory.
    */
   trim(): void;
 

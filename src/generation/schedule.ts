@@ -77,9 +77,11 @@ interface Sequence extends ResponseIndex {
  *                          prefill     renew, without its keys and values
  *                             └──── interrupted ◀───┘
  *
- * Responses of a job that is aborted leave at the next iteration, wherever they are. A schedule that was cancelled may run
- * on, with the same weights or, after `renew`, with others; one that is ever renewed is renewed before its first run. After
- * any other failure a schedule is of no use: whoever drives it answers the jobs that it had taken.
+ * Rules:
+ * - Responses of an aborted job leave at the next iteration, wherever they are, and nobody hears of them any more.
+ * - A schedule that was cancelled may run on, with the same weights or, after `renew`, with others.
+ * - One that is ever renewed is renewed before its first run too, so that all its tokens know their version.
+ * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
   readonly #intake: Intake;
@@ -87,7 +89,7 @@ export class Schedule {
   #tools: ScheduleTools;
   /** Version of the weights that decode; null in a schedule that is never renewed. */
   #version: number | null = null;
-  /** Running responses by slot. */
+  /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
   /** Queued responses. All are of the last prefill pass, since the next one takes its memory. */
   #queue: QueuedResponse[] = [];
@@ -176,10 +178,10 @@ export class Schedule {
       if (room === 0) return;
       const entering = this.#queue.splice(0, room);
       const sequences = entering.map((queued) => queued.partial ?? beginningOf(queued));
-      // One pass has prefilled them all, so its first tokens are those of the first.
+      // All of them are of one prefill pass, so any of them leads to its first tokens.
       const draws = await sampler.draw(
         entering[0]!.prompt.batch.firstTokens,
-        entering.map(({ prompt }, i) => ({ row: prompt.index, ...nextDraw(sequences[i]!) })),
+        entering.map(({ prompt }, i) => ({ row: prompt.index, ...takeDraw(sequences[i]!) })),
       );
       for (const [i, sequence] of sequences.entries()) {
         const isComplete = this.#append(sequence, draws[i]!);
@@ -266,7 +268,7 @@ export class Schedule {
           token: tokens.at(-1)!,
           position: firstPosition + cached,
           cached: promptTokens + cached,
-          ...nextDraw(sequence),
+          ...takeDraw(sequence),
         };
       }),
     );
@@ -279,24 +281,30 @@ export class Schedule {
 
   /** Appends a draw to a response, and hands the response to its job once it is complete; true then. */
   #append(sequence: Sequence, draw: Draw): boolean {
-    const version = this.#version;
     const { job, sample, tokens, logProbs, versions, history } = sequence;
     tokens.push(draw.token);
     logProbs.push(draw.logProb);
     history?.add(draw.token);
-    if (version !== null) versions.push(version);
+    if (this.#version !== null) versions.push(this.#version);
     this.#tokens++;
     const isEnded = job.onToken?.(sample, draw) === true;
     const finishReason = finishReasonOf(sequence, isEnded);
     if (finishReason === null) return false;
+    this.#finish(sequence, finishReason);
+    return true;
+  }
+
+  /** Hands a complete response to its job. */
+  #finish({ job, sample, tokens, logProbs, versions }: Sequence, finishReason: FinishReason): void {
     this.#responses++;
     job.onResponse(sample, {
       tokenIds: tensorOf('i32', [tokens.length], tokens),
       logProbs: tensorOf('f32', [logProbs.length], logProbs),
-      ...(version !== null && { policyVersions: tensorOf('i32', [versions.length], versions) }),
+      ...(this.#version !== null && {
+        policyVersions: tensorOf('i32', [versions.length], versions),
+      }),
       finishReason,
     });
-    return true;
   }
 
   /** Frees a slot, and moves the last response there. */
@@ -329,7 +337,7 @@ function beginningOf({ job, sample, prompt: { tokens: promptTokens } }: QueuedRe
 }
 
 /** Draws a response's next random number, and says how its next token is sampled. */
-function nextDraw({ job, rng, history }: Sequence): Omit<DrawRequest, 'row'> {
+function takeDraw({ job, rng, history }: Sequence): Omit<DrawRequest, 'row'> {
   const { sampling } = job.request;
   const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
   return { sampling, uniform, edit: history?.next() ?? null };

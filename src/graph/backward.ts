@@ -10,11 +10,11 @@
  *   compute again (`Op.substitutes`).
  * - The node that computes a gradient may also add it to an accumulator (`accumulate.ts`).
  *
- * An example of the last two is `y, r = rmsNorm(x, w)`, `z = y W`. The norm is `y = x r w`, with one number `r` a row:
+ * An example of the last two is `y, r = rmsNorm(x, w)`, `z = y V`. The norm is `y = x r w`, with one number `r` a row:
  *
- *     plain                        grad.W = yᵀ grad.z                           saves y
- *     y has the substitute x r w   grad.W = (x r w)ᵀ grad.z                     saves r
- *     W has an accumulator         grad.W = (x r w)ᵀ grad.z + accum.W           in one node
+ *     plain                        grad.V = yᵀ grad.z                           saves y
+ *     y has the substitute x r w   grad.V = (x r w)ᵀ grad.z                     saves r
+ *     V has an accumulator too     grad.V = (x r w)ᵀ grad.z + accum.V           saves r, and adds in the product's node
  *
  * The code relies on these invariants:
  *
@@ -76,7 +76,8 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
       throw new CxmindError('GRAPH_INVALID', `${graph.name}: accumulate '${name}' is not in wrt`);
     }
   }
-  // The joint graph is written in this order: nodes of the source, substitutes, gradients, accumulation.
+  // The joint graph is written in this order: nodes of the source, substitutes, gradients, accumulation. Substitutes only
+  // make saving cheaper, so there are none where nothing is saved.
   const g = GraphBuilder.from(source);
   const substitutions = save === 'needed' ? writeSubstitutes(source, g) : [];
   // `build` copies the list of nodes, so this one ends where the gradients begin.

@@ -111,8 +111,8 @@ export class Runtime implements Disposable {
    * @param options.name its name in errors
    * @param options.settings options of the provider
    * @param options.customOps the custom ops that the model has; the provider runs them
-   * @param options.settle waits for what is queued, which uses the session's memory; called before the session is released
-   *   and once more after it
+   * @param options.settle waits for what is queued, which uses the session's memory; called before the session is released,
+   *   and once more for what the release itself queues
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(

@@ -8,11 +8,14 @@ import type { DemoModelSize } from '../../src/demo/families.ts';
 import { demoModelSize } from '../../src/demo/checkpoint.ts';
 import { writeDemo, type DemoPaths } from '../../src/demo/write.ts';
 import { thisMachine } from '../../src/plan/machines.ts';
+import { median } from '../support/median.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { print } from './harness.ts';
 
 /** The first step compiles, the last one saves; the others count. */
 const STEPS = 9;
+/** Number of calibrations, and of runs, in turn. */
+const ROUNDS = 3;
 
 /** A Qwen2.5-VL of 105 M parameters. */
 const large: DemoModelSize = {
@@ -72,9 +75,18 @@ const cases: readonly PlannedCase[] = [
   },
 ];
 
+/** Seconds of a step and of its phases, and the peak of the process. */
+interface Outcome {
+  /** Seconds by phase: one number of a plan, one for each step of a run. */
+  readonly seconds: Readonly<Record<string, readonly number[]>>;
+  readonly peakGib: number;
+}
+
 /**
- * Plans of unlike runs against the runs: seconds of a step and of its phases, and peak memory. The machine is
- * calibrated before each, so that plan and run see the same load. Responses never end early, as the plan takes them.
+ * Plans of unlike runs against the runs: seconds of a step and of its phases, and peak memory.
+ *
+ * The speed of a machine that others share wanders within minutes, by a half at times. So calibrations and runs take turns,
+ * and medians are compared. Responses never end early, as the plan takes them.
  */
 export async function benchPlan(): Promise<void> {
   for (const { name, size, isText = false, items } of cases) {
@@ -82,39 +94,67 @@ export async function benchPlan(): Promise<void> {
     process.env['XDG_CACHE_HOME'] = directory.path;
     const demo = join(directory.path, 'demo');
     const rows = { closedTrain: 56, closedValidation: 1, openTrain: 1, openValidation: 1 };
-    const paths = await writeDemo(demo, { seed: 1, rows, ...(size && { modelSize: size }) });
-    const run = join(directory.path, 'run');
-    const all = [...itemsOf(demo, isText ? withoutPictures(paths) : paths, run), ...items];
-    const measured = await calibrate(all, {});
-    const { estimate } = await new Planner(all, {}).tryOn(thisMachine(measured), []);
-    execFileSync(process.execPath, [join(packageRoot(), 'bin/cxmind.js'), 'train', ...all]);
-    const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n');
-    const metrics = lines.map((line) => JSON.parse(line) as Readonly<Record<string, number>>);
-    const { seconds, stepSeconds, memory } = estimate;
-    const { prefill, decode, ...others } = seconds;
-    const planned = { step: stepSeconds, gen: prefill + decode, ...others };
-    for (const [phase, plan] of Object.entries(planned)) {
-      const key = `timing_s/${phase}`;
-      const values = metrics.slice(1, -1).flatMap((of) => of[key] ?? []);
-      if (values.length > 0) printPair(name, phase, 's', plan, values);
+    const written = await writeDemo(demo, { seed: 1, rows, ...(size && { modelSize: size }) });
+    const paths = isText ? withoutPictures(written) : written;
+    const [plans, runs]: [Outcome[], Outcome[]] = [[], []];
+    for (let round = 0; round < ROUNDS; round++) {
+      const run = join(directory.path, `run-${round}`);
+      const all = [...itemsOf(demo, paths, run), ...items];
+      plans.push(await plan(all));
+      runs.push(train(all, run));
     }
-    const peak = metrics.map((of) => of['perf/max_memory_allocated_gb']!);
-    printPair(name, 'peakMemory', 'GiB', memory[0]!.peakBytes / 2 ** 30, [Math.max(...peak)]);
+    for (const phase of Object.keys(plans[0]!.seconds)) {
+      const secondsOf = (outcomes: readonly Outcome[]): number[] =>
+        outcomes.flatMap(({ seconds }) => seconds[phase] ?? []);
+      if (secondsOf(runs).length > 0)
+        printPair(name, phase, 's', secondsOf(plans), secondsOf(runs));
+    }
+    const peaksOf = (outcomes: readonly Outcome[]): number[] => outcomes.map((one) => one.peakGib);
+    printPair(name, 'peakMemory', 'GiB', peaksOf(plans), peaksOf(runs));
   }
+}
+
+/** Calibrates this machine and plans a run. */
+async function plan(items: readonly string[]): Promise<Outcome> {
+  const measured = await calibrate([...items], {});
+  const { estimate } = await new Planner([...items], {}).tryOn(thisMachine(measured), []);
+  const { prefill, decode, ...others } = estimate.seconds;
+  const seconds = { step: estimate.stepSeconds, gen: prefill + decode, ...others };
+  return {
+    seconds: Object.fromEntries(Object.entries(seconds).map(([phase, one]) => [phase, [one]])),
+    peakGib: estimate.memory[0]!.peakBytes / 2 ** 30,
+  };
+}
+
+/** Runs it, in a process of its own. */
+function train(items: readonly string[], run: string): Outcome {
+  execFileSync(process.execPath, [join(packageRoot(), 'bin/cxmind.js'), 'train', ...items]);
+  const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n');
+  const metrics = lines.map((line) => JSON.parse(line) as Readonly<Record<string, number>>);
+  const names = Object.keys(metrics[1]!).filter((name) => name.startsWith('timing_s/'));
+  return {
+    seconds: Object.fromEntries(
+      names.map((name) => [
+        name.slice('timing_s/'.length),
+        metrics.slice(1, -1).flatMap((of) => of[name] ?? []),
+      ]),
+    ),
+    peakGib: Math.max(...metrics.map((of) => of['perf/max_memory_allocated_gb']!)),
+  };
 }
 
 function printPair(
   run: string,
   part: string,
   unit: string,
-  planned: number,
+  planned: readonly number[],
   measured: readonly number[],
 ): void {
   const params = { run };
-  print({ name: `plan.${part}.planned`, params, unit }, [planned]);
+  print({ name: `plan.${part}.planned`, params, unit }, planned);
   print({ name: `plan.${part}.measured`, params, unit }, measured);
-  const median = measured.toSorted((a, b) => a - b)[Math.floor(measured.length / 2)]!;
-  print({ name: `plan.${part}.ratio`, params, unit: 'planned / measured' }, [planned / median]);
+  const ratio = median(planned) / median(measured);
+  print({ name: `plan.${part}.ratio`, params, unit: 'planned / measured' }, [ratio]);
 }
 
 function itemsOf(demo: string, paths: DemoPaths, run: string): string[] {

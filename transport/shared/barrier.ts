@@ -17,16 +17,17 @@ export const BARRIER_WORDS = 2 * CACHE_LINE_WORDS;
  */
 export class SharedBarrier {
   readonly #words: SharedWords;
-  readonly #arrived: number;
-  readonly #opened: number;
+  /** Indexes of the two words. */
+  readonly #arrivedAt: number;
+  readonly #openedAt: number;
   readonly #size: number;
   #failure: Error | undefined;
 
-  /** @param at index of the first word; all `BARRIER_WORDS` were zero before the first arrival */
+  /** @param at index of the first word, a multiple of 16; all `BARRIER_WORDS` were zero before the first arrival */
   constructor(words: SharedWords, at: number, size: number) {
     this.#words = words;
-    this.#arrived = at;
-    this.#opened = at + CACHE_LINE_WORDS;
+    this.#arrivedAt = at;
+    this.#openedAt = at + CACHE_LINE_WORDS;
     this.#size = size;
   }
 
@@ -40,15 +41,16 @@ export class SharedBarrier {
    */
   async arrive(look: Look): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    const before = this.#words.load(this.#opened);
-    if (this.#words.add(this.#arrived, 1) + 1 === this.#size) {
-      this.#words.store(this.#arrived, 0);
-      this.#words.add(this.#opened, 1);
-      this.#words.notify(this.#opened);
+    const before = this.#words.load(this.#openedAt);
+    if (this.#words.add(this.#arrivedAt, 1) + 1 === this.#size) {
+      // Before it opens: whoever leaves may arrive again at once.
+      this.#words.store(this.#arrivedAt, 0);
+      this.#words.add(this.#openedAt, 1);
+      this.#words.notify(this.#openedAt);
       return;
     }
     try {
-      await waitForChange(this.#words, this.#opened, before, look);
+      await waitForChange(this.#words, this.#openedAt, before, look);
     } catch (error) {
       this.#failure = error as Error;
       throw error;
@@ -57,6 +59,6 @@ export class SharedBarrier {
 
   /** Makes everybody who waits here call `look` at once. */
   wake(): void {
-    this.#words.notify(this.#opened);
+    this.#words.notify(this.#openedAt);
   }
 }

@@ -7,13 +7,17 @@ import { ThreadWords, type SharedWords } from './words.ts';
 export const VERSION_BYTES = 64;
 
 /**
- * Version of a block of memory that one thread writes now and then and others read: a seqlock.
+ * Version of a block of memory that one thread writes now and then and others read: a seqlock whose numbers the writer
+ * gives, each higher than the one before.
  *
  * The writer frames each write by two calls, and a reader names the version it wants:
  *
  *     version.beginWrite();            await version.reach(7, signal);  // waits until the block has version 7
  *     block.set(numbers);              const result = compute(block);   // may see a write that began meanwhile
  *     version.publish(7);              version.assert(7);               // throws in that case: drop the result
+ *
+ * Atomic accesses keep plain ones in their places: those of the writer stay between its two calls, and those of a reader
+ * between `reach` and `assert`.
  *
  * | word | holds                                                          |
  * | ---- | -------------------------------------------------------------- |
