@@ -6,7 +6,7 @@
  * once. Those used last are kept within a bound, and the newest in any case.
  */
 import { LRUCache } from 'lru-cache';
-import { ParquetFile, type PartPlace } from './parquet-file.ts';
+import type { ParquetFile, PartPlace } from './parquet-file.ts';
 import { withOwnBytes } from './plain-value.ts';
 import type { GroupPlace, RawRow } from './raw-row.ts';
 import { valueBytes } from './row.ts';
@@ -85,7 +85,7 @@ export class ParquetParts {
 
   async #read({ file, place: { group, row } }: Wanted): Promise<Part> {
     const { path } = file;
-    const opened = this.#files.get(path) ?? (await ParquetFile.open(file));
+    const opened = this.#files.get(path) ?? (await openParquet(file));
     this.#files.set(path, opened);
     const place = await opened.partWith(group, row, PART_BYTES);
     const read = await opened.rows(place);
@@ -103,6 +103,12 @@ export class ParquetParts {
       this.#bytes -= oldest.bytes;
     }
   }
+}
+
+/** Opens a file by the reader of Parquet, whose 25 MiB of code are loaded with the first. */
+async function openParquet(file: DataFile): Promise<ParquetFile> {
+  const { ParquetFile } = await import('./parquet-file.ts');
+  return await ParquetFile.open(file);
 }
 
 function holds(part: Part, { file, place }: Pick<Wanted, 'file' | 'place'>): boolean {
