@@ -1,5 +1,5 @@
 /** Model FLOPs utilization: what training a decoder costs, against the peak of the cards that do it. */
-import type { ExpertsConfig } from '../../../src/model/model-config.ts';
+import type { TextConfig } from '../../../src/model/model-config.ts';
 import type { Metrics, PhaseSeconds } from '../../../src/metrics.ts';
 import type { StepContext } from '../context.ts';
 
@@ -25,17 +25,17 @@ export function utilization(
 }
 
 /** The sizes of a decoder that its cost depends on. */
-export interface DecoderSizes {
-  readonly hiddenSize: number;
-  readonly vocabSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly intermediateSize: number;
-  /** Null for a dense decoder. */
-  readonly experts: ExpertsConfig | null;
-}
+export type DecoderSizes = Pick<
+  TextConfig,
+  | 'hiddenSize'
+  | 'vocabSize'
+  | 'layers'
+  | 'heads'
+  | 'kvHeads'
+  | 'headDim'
+  | 'intermediateSize'
+  | 'experts'
+>;
 
 /**
  * Floating-point operations of one forward and backward pass of a decoder over packed sequences:
