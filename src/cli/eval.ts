@@ -35,9 +35,7 @@ const evalFlags = {
   seed: Flags.string({ description: 'seed of the sampler' }),
   'max-tokens': Flags.integer({ description: 'longest answer', min: 1 }),
   ...controlFlags,
-  'chat-template-kwargs': templateVariablesFlag({
-    description: 'further variables of the chat template, as JSON: {"enable_thinking": false}',
-  }),
+  'chat-template-kwargs': templateVariablesFlag(),
   k: Flags.string({
     description: 'the k of pass@k; those above --n are left out',
     default: '1,2,4,8,16',

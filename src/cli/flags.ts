@@ -40,6 +40,7 @@ export const deviceFlag = Flags.custom<DeviceChoice>({
 
 /** A flag with variables of a chat template, as `templateVariables` reads them. */
 export const templateVariablesFlag = Flags.custom<Readonly<Record<string, unknown>>>({
+  description: 'further variables of the chat template, as JSON: {"enable_thinking": false}',
   parse: (text, _context, { name }) => {
     const decoded = templateVariables.decode(parsedJson(text) ?? text);
     if (!isLeft(decoded)) return Promise.resolve(decoded.right);

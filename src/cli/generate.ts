@@ -53,9 +53,7 @@ export class Generate extends ReportingCommand {
     seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
     'max-tokens': Flags.integer({ description: 'longest response', default: 512, min: 1 }),
     ...controlFlags,
-    'chat-template-kwargs': templateVariablesFlag({
-      description: 'further variables of the chat template, as JSON: {"enable_thinking": false}',
-    }),
+    'chat-template-kwargs': templateVariablesFlag(),
     'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
     device: deviceFlag,
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
