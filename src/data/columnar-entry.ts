@@ -47,13 +47,26 @@ async function nextBatch(
 
 const port = parentPort!;
 let rows: AsyncGenerator<RawRow>;
-port.on('message', (message: DataFile | 'next') => {
+port.on('message', (message: DataFile | 'next' | 'close') => {
   if (message === 'next') {
     void nextBatch(rows).then(({ batch, buffers }) => port.postMessage(batch, buffers));
+  } else if (message === 'close') {
+    void rows.return(undefined);
   } else {
-    void rowsOf(message).then((opened) => {
-      rows = opened;
-      port.postMessage('ready');
-    });
+    rowsOf(message).then(
+      (opened) => {
+        rows = opened;
+        port.postMessage('ready');
+      },
+      (error: unknown) => {
+        // A reader that cannot be loaded ends the thread.
+        queueMicrotask(() => {
+          throw error;
+        });
+      },
+    );
   }
 });
+
+// A reader that fails leaves reads behind, which fail too. Its first error has been posted.
+process.on('unhandledRejection', () => undefined);

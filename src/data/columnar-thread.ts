@@ -59,6 +59,9 @@ export class ColumnarThread implements AsyncDisposable {
         ? `no rows came for ${Math.round(limitMs / 1000)} s, it is corrupt`
         : cause;
       throw unreadable(path, 'cannot be read', why);
+    } finally {
+      // Whoever asked may have stopped early: the file is closed.
+      this.#worker?.postMessage('close');
     }
   }
 

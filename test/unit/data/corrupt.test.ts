@@ -19,6 +19,13 @@ const endless = [
   [1094, 128],
 ] as const;
 
+/** Bytes of Arrow files, changed so that a batch claims more rows than its columns hold. */
+const claims = [
+  { name: 'stream.arrow', changes: [[891, 127]], rows: 2_130_706_434 },
+  { name: 'lz4.arrow', changes: [[972, 198]], rows: 850_403_524_611 },
+  { name: 'lz4.arrow', changes: [[970, 233]], rows: 15_269_891 },
+] as const;
+
 /** Bytes with some of them changed, and perhaps the end cut off. */
 function damaged(bytes: Uint8Array): fc.Arbitrary<Uint8Array> {
   const change = fc.record({
@@ -74,6 +81,18 @@ describe('a damaged file', () => {
     const good = { path: goldenPath('tables/file.arrow'), name: '', format: 'arrow' } as const;
     assert.equal((await Array.fromAsync(rowsOf(good))).length, 3, 'the next one is read');
   });
+
+  for (const { name, changes, rows } of claims) {
+    it(`of ${rows} rows that it does not hold is refused: ${name}`, async () => {
+      const bytes = readFileSync(goldenPath(`tables/${name}`));
+      for (const [at, value] of changes) bytes[at] = value;
+      const path = directory.write('claims.arrow', bytes);
+      await assert.rejects(Array.fromAsync(rowsOf({ path, name: '', format: 'arrow' })), {
+        code: 'DATA_INVALID',
+        message: `${path}: cannot be read as Arrow: a batch has fewer than its ${rows} rows`,
+      });
+    });
+  }
 
   const tables: readonly (readonly [string, DataFormat, number])[] = [
     ['media.parquet', 'parquet', 25],
