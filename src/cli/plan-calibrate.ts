@@ -9,6 +9,9 @@ import { keepCalibration, type Measured } from '../plan/calibration.ts';
 import { fittedRates } from '../plan/fit.ts';
 import { ratesOf, thisMachine, threadsOn } from '../plan/machines.ts';
 import { probed } from '../plan/probes.ts';
+import { madeResponses } from '../plan/prompts.ts';
+import { sequenceLength } from '../training/experience.ts';
+import { microBatches } from '../training/micro-batches.ts';
 import { packageRoot } from './package-root.ts';
 import { Planner, type PlanFlags } from './plan-machines.ts';
 
@@ -20,11 +23,14 @@ export async function calibrate(items: readonly string[], flags: PlanFlags): Pro
   const baseBytes = await measuredBase();
   const { policy, step, run } = await new Planner(items, flags).onThisMachine();
   const { threads } = run.policy.model;
+  const { n } = run.step.sampling;
+  const { gradientCheckpointing, experienceMicroBatch, updateMicroBatch } = run.policy.settings;
+  const samples = madeResponses(step.prompts, n, step.responseTokens);
   const measurements = await probed(policy.config, step.prompts.slice(0, PROMPTS), {
-    gradientCheckpointing: run.policy.settings.gradientCheckpointing,
-    n: run.step.sampling.n,
-    responseTokens: step.responseTokens,
-    threads,
+    ...{ gradientCheckpointing, n, responseTokens: step.responseTokens, threads },
+    passTokens: [experienceMicroBatch, updateMicroBatch].map((options) =>
+      microBatches(samples, options)[0]!.reduce((sum, i) => sum + sequenceLength(samples[i]!), 0),
+    ),
   });
   const machine = thisMachine(null);
   const measured = {

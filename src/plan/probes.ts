@@ -34,7 +34,7 @@ const MOST_SECONDS = 4;
 const WHOLE = 2 ** 26;
 /** Layers of any other. */
 const LAYERS = 2;
-/** Tokens of the passes that are measured, about. */
+/** Tokens of the passes that are measured, about, besides those of the run. */
 const PASS_TOKENS = [256, 1024, 4096];
 /** Most tokens of a prompt of the run that probes take; where all are longer, prompts are made of `MADE_TOKENS`. */
 const [PROMPT_TOKENS, MADE_TOKENS] = [128, 64];
@@ -53,6 +53,8 @@ interface ProbeOptions {
   /** Responses to each prompt. */
   readonly n: number;
   readonly responseTokens: number;
+  /** Tokens of the run's micro-batches. A byte or an operation takes longer in passes that no cache holds. */
+  readonly passTokens: readonly number[];
   /** Compute threads; null is one per core. */
   readonly threads: number | null;
 }
@@ -81,7 +83,7 @@ function probedConfig(config: ModelConfig): ModelConfig {
 export async function probed(
   whole: ModelConfig,
   given: readonly PromptInput[],
-  { gradientCheckpointing, n, responseTokens, threads }: ProbeOptions,
+  { gradientCheckpointing, n, responseTokens, passTokens, threads }: ProbeOptions,
 ): Promise<Measurement[]> {
   const config = probedConfig(whole);
   const model = sizedBy(config, { lora: null, freezeVisionTower: false, learners: 1 }, 'policy');
@@ -93,16 +95,15 @@ export async function probed(
   using policy = new Policy(device, config, arena, { gradientCheckpointing });
   const counting = openCounted(new CountedDevice('cpu'), model, 'f32', gradientCheckpointing);
   let last = { tokens: 0, seconds: 0 };
-  for (const tokens of PASS_TOKENS) {
+  for (const tokens of [...PASS_TOKENS, ...passTokens].toSorted((a, b) => a - b)) {
     const some = samplesOf(prompts, n, { tokens, responseTokens });
     const length = some.reduce((sum, sample) => sum + sequenceLength(sample), 0);
     if (length === last.tokens || last.seconds * length > MOST_SECONDS * last.tokens) continue;
     const microBatch = { size: some.length, dynamic: false, maxTokens: tokens };
-    const batch = packSequences(some);
     measurements.push({
-      name: `scores of ${batch.tokenIds.length} tokens`,
+      name: `scores of ${length} tokens`,
       work: await scoringWork(counting, some, microBatch),
-      seconds: await timed(() => policy.scores(batch)),
+      seconds: await timed(() => policy.scores(packSequences(some))),
     });
     const settings = {
       ...{ gradientCheckpointing, experienceMicroBatch: microBatch },
@@ -110,7 +111,7 @@ export async function probed(
     };
     using optimization = new Optimization(device, arena, OPTIMIZATION);
     const update = {
-      name: `an update by ${batch.tokenIds.length} tokens`,
+      name: `an update by ${length} tokens`,
       work: await updateWork(counting, some, {
         ...{ settings, updates: { miniBatchSize: some.length, epochs: 1 } },
         ...{ learners: 1, dtype: 'f32' },
@@ -118,7 +119,7 @@ export async function probed(
       seconds: await timed(async () => {
         optimization.clearGradients();
         const zeros = (scores: Float32Array) => scores.map(() => 1e-6);
-        await policy.accumulateGradients(batch, 1, zeros, optimization.gradients);
+        await policy.accumulateGradients(packSequences(some), 1, zeros, optimization.gradients);
         await optimization.step(0);
       }),
     };
