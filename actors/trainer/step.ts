@@ -184,8 +184,8 @@ function weighTokens(
   const exploration = explore(plan.exploration, rows, entropies, carriedCoeff);
   return {
     masks: lossMasks(plan.algorithm, correction.masks, responses),
-    advantages: exploration.weigh(correction.weigh(advantages)),
-    ratioBase: correction.old,
+    advantages: exploration.select(correction.weigh(advantages)),
+    ratioBase: correction.ratioBase,
     entropyCoeff: exploration.entropyCoeff,
     nextEntropyCoeff: exploration.nextEntropyCoeff,
     metrics: [correction.metrics, exploration.metrics],

@@ -19,7 +19,7 @@ export interface StepCorrection {
   /** Multiplies advantages, f32 `[T]` over all responses, by the importance weights that are no part of the ratio. */
   readonly weigh: (advantages: Float32Array) => Float32Array;
   /** Log-probabilities that the ratio of the policy loss is to, and its `ppo_kl`, f32 `[T]` for each response. */
-  readonly old: readonly Tensor<'f32'>[];
+  readonly ratioBase: readonly Tensor<'f32'>[];
   /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
   /** Metrics under `actor/rollout_train_mismatch/`, and as in verl under `rollout_corr/`. */
@@ -31,8 +31,8 @@ export interface StepCorrection {
  *
  * Importance weights multiply the advantages rather than the losses. Every policy loss is linear in the advantage where
  * the factor is not negative, so this is the same. A loss that is not linear in the whole ratio to the policy that
- * sampled (`vespo`) has them in its ratio: a token's weight w is taken off `old` as `log w`. Rejected tokens count in no loss. Advantages are estimated from all
- * tokens, rejected ones among them; verl masks them before.
+ * sampled (`vespo`) has them in its ratio: the base of that is `old` less `log w`, for a token's weight w. Rejected tokens
+ * count in no loss. Advantages are estimated from all tokens, rejected ones among them; verl masks them before.
  *
  * @param rollout log-probabilities under the policy that sampled, f32 `[T]` for each response
  * @param old     those under the policy before the update
@@ -58,7 +58,7 @@ export function correctStep(
   return {
     weigh: (advantages) =>
       factors === null ? advantages : advantages.map((advantage, t) => advantage * factors[t]!),
-    old: ofRatio === null ? old : ratioBases(old, ofRatio),
+    ratioBase: ofRatio === null ? old : ratioBases(old, ofRatio),
     masks:
       mask &&
       old.map(({ shape }, i) => ({

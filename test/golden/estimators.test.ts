@@ -117,7 +117,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
       const rows = rowsOf(one.mask);
       const tensors = (rectangle: Rectangle) =>
         rectangle.map((row) => tensorOf('f32', [row.length], row));
-      const { old, weigh } = correctStep(
+      const { ratioBase, weigh } = correctStep(
         {
           weighs: policyLosses.vespo.weighs,
           rolloutIs: 'token',
@@ -132,7 +132,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
       const input = {
         ...rows,
         logProbs: flat(one.logProbs),
-        oldLogProbs: concatenate(old),
+        oldLogProbs: concatenate(ratioBase),
         advantages: weigh(flat(one.advantages)),
       };
       const { loss, gradient, metrics } = policyLoss(input, { ...usual, ...options });
