@@ -1,15 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
-import type { FinishReason } from '../finish-reason.ts';
-import { packPrompts, type PromptInput } from '../model/pack.ts';
-import { Rng } from '../rng.ts';
-import { tensorOf } from '../tensor/tensor.ts';
-import type { GenerateControl, Job } from './request.ts';
-import type { Prefill } from './prefill.ts';
+import { packPrompts } from '../model/pack.ts';
+import type { GenerateControl, GenerationRequest, Job } from './request.ts';
+import type { Prefill, PrefilledPrompt } from './prefill.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
-import { LogitHistory } from './logit-control.ts';
-import type { Draw, DrawRequest } from './sampler.ts';
+import type { Draw } from './sampler.ts';
+import { Sequence } from './sequence.ts';
 import type { Entering, StepDecoder } from './step-decoder.ts';
 
 /** Longest time between two turns of the event loop, in ms. A single pass may take longer. */
@@ -38,32 +35,9 @@ export interface Intake {
   arrival(): Promise<boolean>;
 }
 
-/** A response, by its place among the responses of its job. */
-interface ResponseIndex {
-  readonly job: Job;
-  /** Index of its key in the request. */
-  readonly sample: number;
-}
-
-/** A response whose prompt is prefilled, and that waits for a slot. */
-interface QueuedResponse extends ResponseIndex, Entering {
-  /** The tokens so far of a response that was interrupted; null for one that is yet to begin. */
-  readonly partial: Sequence | null;
-}
-
-/** A response that has begun. */
-interface Sequence extends ResponseIndex {
-  /** Random stream of the response's key. */
-  readonly rng: Rng;
-  readonly tokens: number[];
-  readonly logProbs: number[];
-  /** Controls of the request and what they look at; null without any. */
-  readonly history: LogitHistory | null;
-  /** Version of the weights by each token; empty where the call has one version. */
-  readonly versions: number[];
-  /** Rotary position of the first response token. */
-  readonly firstPosition: number;
-  readonly promptTokens: number;
+/** A response whose prompt is prefilled, with its tokens so far if it was interrupted, and that waits for a slot. */
+interface QueuedResponse extends Entering {
+  readonly sequence: Sequence;
 }
 
 /**
@@ -153,16 +127,15 @@ export class Schedule {
     this.#tools = tools;
     this.#version = version;
     const running = hasCache ? [] : this.#running.splice(0);
-    const queued = this.#queue.splice(0).map((one) => one.partial ?? beginningOf(one));
+    const queued = this.#queue.splice(0).map(({ sequence }) => sequence);
     this.#interrupted = [...running, ...queued, ...this.#interrupted];
   }
 
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
-    const isAborted = ({ job }: ResponseIndex): boolean => job.signal?.aborted === true;
-    if (this.#interrupted.some(isAborted))
-      this.#interrupted = this.#interrupted.filter((one) => !isAborted(one));
-    if (this.#queue.some(isAborted)) this.#queue = this.#queue.filter((one) => !isAborted(one));
+    const isAborted = ({ job }: { readonly job: Job }): boolean => job.signal?.aborted === true;
+    this.#interrupted = this.#interrupted.filter((one) => !isAborted(one));
+    this.#queue = this.#queue.filter(({ sequence }) => !isAborted(sequence));
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!)) this.#leave(slot);
     }
@@ -177,17 +150,16 @@ export class Schedule {
       // Some responses are running then, since otherwise there is room for one at least.
       if (room === 0) return;
       const entering = this.#queue.splice(0, room);
-      const sequences = entering.map((queued) => queued.partial ?? beginningOf(queued));
       // All of them are of one prefill pass, so any of them leads to its first tokens.
       const draws = await sampler.draw(
         entering[0]!.prompt.batch.firstTokens,
-        entering.map(({ prompt }, i) => ({ row: prompt.index, ...takeDraw(sequences[i]!) })),
+        entering.map(({ prompt, sequence }) => ({ row: prompt.index, ...sequence.takeDraw() })),
       );
-      for (const [i, sequence] of sequences.entries()) {
-        const isComplete = this.#append(sequence, draws[i]!);
+      for (const [i, queued] of entering.entries()) {
+        const isComplete = this.#append(queued.sequence, draws[i]!);
         if (isComplete) continue;
-        decoder.enter(this.#running.length, entering[i]!);
-        this.#running.push(sequence);
+        decoder.enter(this.#running.length, queued);
+        this.#running.push(queued.sequence);
       }
     }
   }
@@ -204,74 +176,74 @@ export class Schedule {
     return true;
   }
 
-  /** Prefills the next prompts: enough to fill the free slots, within the token budget of a pass. */
+  /** Prefills the next prompts, each for all its responses. */
   async #prefill(freeSlots: number): Promise<void> {
-    const { prefill, logitBias, passTokens } = this.#tools;
     const { waiting } = this.#intake;
-    let count = 0;
-    let samples = 0;
-    let tokens = 0;
-    for (; count < waiting.length && samples < freeSlots; count++) {
-      const { prompt, keys } = waiting[count]!.request;
-      tokens += prompt.tokenIds.data.length;
-      if (count > 0 && tokens > passTokens) break;
-      samples += keys.length;
-    }
-    const chosen = waiting.splice(0, count).filter(({ signal }) => signal?.aborted !== true);
-    if (chosen.length === 0) return;
-    const requests = chosen.map(({ request }) => request);
-    const { prompts } = await prefill.run(
-      packPrompts(requests.map(({ prompt }) => prompt)),
-      requests.map(({ sampling }) => sampling),
-      logitBias,
-    );
-    this.#queue = chosen.flatMap((job, i) => {
-      const { keys, maxTokens } = job.request;
-      const entering = { prompt: prompts[i]!, maxTokens, partial: null };
-      return keys.map((_, sample) => ({ job, sample, ...entering }));
+    const count = this.#countInPass(waiting, freeSlots, ({ request: { prompt, keys } }) => ({
+      tokens: prompt.tokenIds.data.length,
+      responses: keys.length,
+    }));
+    const jobs = waiting.splice(0, count).filter(({ signal }) => signal?.aborted !== true);
+    if (jobs.length === 0) return;
+    const prompts = await this.#prefilled(jobs.map(({ request }) => request));
+    this.#queue = jobs.flatMap((job, i) => {
+      const entering = { prompt: prompts[i]!, maxTokens: job.request.maxTokens };
+      return job.request.keys.map((_, sample) => ({
+        sequence: new Sequence(job, sample),
+        ...entering,
+      }));
     });
   }
 
   /** Prefills interrupted responses, each with its prompt and its tokens so far. */
   async #prefillInterrupted(freeSlots: number): Promise<void> {
-    const { prefill, logitBias, passTokens } = this.#tools;
-    let count = 0;
-    for (let tokens = 0; count < Math.min(freeSlots, this.#interrupted.length); count++) {
-      const { promptTokens, tokens: more } = this.#interrupted[count]!;
-      tokens += promptTokens + more.length;
-      if (count > 0 && tokens > passTokens) break;
-    }
+    const count = this.#countInPass(this.#interrupted, freeSlots, ({ length }) => ({
+      tokens: length,
+      responses: 1,
+    }));
     const chosen = this.#interrupted.splice(0, count);
+    const prompts = await this.#prefilled(
+      chosen.map(({ context, job }) => ({ prompt: context, sampling: job.request.sampling })),
+    );
+    this.#queue = chosen.map((sequence, i) => ({
+      sequence,
+      prompt: prompts[i]!,
+      maxTokens: sequence.room,
+    }));
+  }
+
+  /** Counts the items, from the first on, of a pass that fills the free slots within its budget of tokens; one at least. */
+  #countInPass<T>(
+    items: readonly T[],
+    freeSlots: number,
+    sizeOf: (item: T) => { readonly tokens: number; readonly responses: number },
+  ): number {
+    let [count, tokens, responses] = [0, 0, 0];
+    for (; count < items.length && responses < freeSlots; count++) {
+      const size = sizeOf(items[count]!);
+      tokens += size.tokens;
+      if (count > 0 && tokens > this.#tools.passTokens) break;
+      responses += size.responses;
+    }
+    return count;
+  }
+
+  async #prefilled(
+    some: readonly Pick<GenerationRequest, 'prompt' | 'sampling'>[],
+  ): Promise<readonly PrefilledPrompt[]> {
+    const { prefill, logitBias } = this.#tools;
     const { prompts } = await prefill.run(
-      packPrompts(chosen.map(({ job, tokens }) => withTokens(job.request.prompt, tokens))),
-      chosen.map(({ job }) => job.request.sampling),
+      packPrompts(some.map(({ prompt }) => prompt)),
+      some.map(({ sampling }) => sampling),
       logitBias,
     );
-    this.#queue = chosen.map((partial, i) => ({
-      job: partial.job,
-      sample: partial.sample,
-      prompt: prompts[i]!,
-      partial,
-      maxTokens: partial.job.request.maxTokens - partial.tokens.length,
-    }));
+    return prompts;
   }
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
     const running = [...this.#running];
-    const draws = await this.#tools.decoder.step(
-      running.map((sequence) => {
-        const { tokens, firstPosition, promptTokens } = sequence;
-        // The last token is not in the cache yet.
-        const cached = tokens.length - 1;
-        return {
-          token: tokens.at(-1)!,
-          position: firstPosition + cached,
-          cached: promptTokens + cached,
-          ...takeDraw(sequence),
-        };
-      }),
-    );
+    const draws = await this.#tools.decoder.step(running.map((sequence) => sequence.takeStep()));
     // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
       const isComplete = this.#append(running[slot]!, draws[slot]!);
@@ -281,30 +253,12 @@ export class Schedule {
 
   /** Appends a draw to a response, and hands the response to its job once it is complete; true then. */
   #append(sequence: Sequence, draw: Draw): boolean {
-    const { job, sample, tokens, logProbs, versions, history } = sequence;
-    tokens.push(draw.token);
-    logProbs.push(draw.logProb);
-    history?.add(draw.token);
-    if (this.#version !== null) versions.push(this.#version);
     this.#tokens++;
-    const isEnded = job.onToken?.(sample, draw) === true;
-    const finishReason = finishReasonOf(sequence, isEnded);
+    const finishReason = sequence.append(draw, this.#version);
     if (finishReason === null) return false;
-    this.#finish(sequence, finishReason);
-    return true;
-  }
-
-  /** Hands a complete response to its job. */
-  #finish({ job, sample, tokens, logProbs, versions }: Sequence, finishReason: FinishReason): void {
     this.#responses++;
-    job.onResponse(sample, {
-      tokenIds: tensorOf('i32', [tokens.length], tokens),
-      logProbs: tensorOf('f32', [logProbs.length], logProbs),
-      ...(this.#version !== null && {
-        policyVersions: tensorOf('i32', [versions.length], versions),
-      }),
-      finishReason,
-    });
+    sequence.job.onResponse(sequence.sample, sequence.response(finishReason));
+    return true;
   }
 
   /** Frees a slot, and moves the last response there. */
@@ -317,59 +271,4 @@ export class Schedule {
   #report(): void {
     this.#control.onProgress?.({ tokens: this.#tokens, responses: this.#responses });
   }
-}
-
-/** A response before its first token. */
-function beginningOf({ job, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
-  const { prompt, keys, controls } = job.request;
-  return {
-    job,
-    sample,
-    rng: new Rng(keys[sample]!),
-    tokens: [],
-    logProbs: [],
-    history: controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data),
-    versions: [],
-    // Behind a prompt the positions of all axes go on together, so the first axis tells.
-    firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
-    promptTokens,
-  };
-}
-
-/** Draws a response's next random number, and says how its next token is sampled. */
-function takeDraw({ job, rng, history }: Sequence): Omit<DrawRequest, 'row'> {
-  const { sampling } = job.request;
-  const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
-  return { sampling, uniform, edit: history?.next() ?? null };
-}
-
-/**
- * Reason why a response ends with its last token; null where it goes on.
- *
- * @param isEnded true if the job wants no more of it
- */
-function finishReasonOf({ job, tokens, history }: Sequence, isEnded: boolean): FinishReason | null {
-  const { stopTokens, maxTokens } = job.request;
-  // Bad words forbid all that the grammar allows next, so nothing may follow.
-  if (history?.isDeadEnd === true) return 'content_filter';
-  if (isEnded || stopTokens.includes(tokens.at(-1)!)) return 'stop';
-  return tokens.length < maxTokens ? null : 'length';
-}
-
-/** A prompt with tokens of a response behind it, at the positions that follow. */
-function withTokens(prompt: PromptInput, tokens: readonly number[]): PromptInput {
-  const { tokenIds, positions } = prompt;
-  const length = tokenIds.data.length;
-  const axes = positions.shape[0]!;
-  const next = positions.data[length - 1]! + 1;
-  const rows = Array.from({ length: axes }, (_, axis) => [
-    ...positions.data.subarray(axis * length, (axis + 1) * length),
-    ...tokens.map((_, i) => next + i),
-  ]);
-  const whole = length + tokens.length;
-  return {
-    ...prompt,
-    tokenIds: tensorOf('i32', [whole], [...tokenIds.data, ...tokens]),
-    positions: tensorOf('i32', [axes, whole], rows.flat()),
-  };
 }

@@ -1,0 +1,114 @@
+import type { FinishReason } from '../finish-reason.ts';
+import type { PromptInput } from '../model/pack.ts';
+import { Rng } from '../rng.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import { LogitHistory } from './logit-control.ts';
+import type { Job, Response } from './request.ts';
+import type { Draw, DrawRequest } from './sampler.ts';
+import type { StepRow } from './step-decoder.ts';
+
+/** A response in the making: its tokens so far, and the random stream that draws them. */
+export class Sequence {
+  readonly job: Job;
+  /** Place of the response among those of its job: the index of its key in the request. */
+  readonly sample: number;
+  readonly #rng: Rng;
+  /** Controls of the request and what they look at; null without any. */
+  readonly #history: LogitHistory | null;
+  readonly #tokens: number[] = [];
+  readonly #logProbs: number[] = [];
+  /** Version of the weights by each token; empty where the call has one version. */
+  readonly #versions: number[] = [];
+
+  constructor(job: Job, sample: number) {
+    const { prompt, keys, controls } = job.request;
+    this.job = job;
+    this.sample = sample;
+    this.#rng = new Rng(keys[sample]!);
+    this.#history =
+      controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data);
+  }
+
+  /** Number of tokens, those of the prompt among them. */
+  get length(): number {
+    return this.job.request.prompt.tokenIds.data.length + this.#tokens.length;
+  }
+
+  /** Most tokens that may follow. */
+  get room(): number {
+    return this.job.request.maxTokens - this.#tokens.length;
+  }
+
+  /** The prompt with the tokens so far behind it. */
+  get context(): PromptInput {
+    const { prompt } = this.job.request;
+    return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
+  }
+
+  /** Takes the next number of the random stream; returns how the next token is to be drawn. */
+  takeDraw(): Omit<DrawRequest, 'row'> {
+    const { sampling } = this.job.request;
+    const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
+    return { sampling, uniform, edit: this.#history?.next() ?? null };
+  }
+
+  /** Takes a draw as `takeDraw` does; returns it with the last token, which the cache does not have yet. */
+  takeStep(): StepRow {
+    const cached = this.length - 1;
+    const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
+    return { token: this.#tokens.at(-1)!, position, cached, ...this.takeDraw() };
+  }
+
+  /**
+   * Appends a draw.
+   *
+   * @param version version of the weights that it was drawn by; null where the call has one
+   * @returns why the response ends with it; null where it goes on
+   */
+  append(draw: Draw, version: number | null): FinishReason | null {
+    const { job, sample } = this;
+    this.#tokens.push(draw.token);
+    this.#logProbs.push(draw.logProb);
+    this.#history?.add(draw.token);
+    if (version !== null) this.#versions.push(version);
+    const isEnded = job.onToken?.(sample, draw) === true;
+    // Bad words forbid all that the grammar allows next, so nothing may follow.
+    if (this.#history?.isDeadEnd === true) return 'content_filter';
+    if (isEnded || job.request.stopTokens.includes(draw.token)) return 'stop';
+    return this.room > 0 ? null : 'length';
+  }
+
+  /** The response that it has become. */
+  response(finishReason: FinishReason): Response {
+    const length = [this.#tokens.length];
+    return {
+      tokenIds: tensorOf('i32', length, this.#tokens),
+      logProbs: tensorOf('f32', length, this.#logProbs),
+      ...(this.#versions.length > 0 && { policyVersions: tensorOf('i32', length, this.#versions) }),
+      finishReason,
+    };
+  }
+}
+
+/** Rotary position behind a prompt, where the positions of all axes go on together: so the first axis tells. */
+function nextPosition({ tokenIds, positions }: PromptInput): number {
+  return positions.data[tokenIds.data.length - 1]! + 1;
+}
+
+/** A prompt with tokens of a response behind it, at the positions that follow. */
+function withTokens(prompt: PromptInput, tokens: readonly number[]): PromptInput {
+  const { tokenIds, positions } = prompt;
+  const length = tokenIds.data.length;
+  const axes = positions.shape[0]!;
+  const next = nextPosition(prompt);
+  const rows = Array.from({ length: axes }, (_, axis) => [
+    ...positions.data.subarray(axis * length, (axis + 1) * length),
+    ...tokens.map((_, i) => next + i),
+  ]);
+  const whole = length + tokens.length;
+  return {
+    ...prompt,
+    tokenIds: tensorOf('i32', [whole], [...tokenIds.data, ...tokens]),
+    positions: tensorOf('i32', [axes, whole], rows.flat()),
+  };
+}
