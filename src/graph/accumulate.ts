@@ -34,11 +34,40 @@ export function writeAccumulation(
     value: gradient,
   }));
   const uses = usesOf(prune({ ...g.build(), outputs: plain }));
-  return gradients.map(({ target, gradient }, i) => {
-    if (!names.has(target.name)) return plain[i]!;
-    const accumulator = g.input(`accum.${target.name}`, 'f32', gradient.shape);
-    return { ...plain[i]!, value: addTerms(g, accumulator, gradient, uses) };
+  const accumulators = gradients.map(({ target, gradient }) =>
+    names.has(target.name) ? g.input(`accum.${target.name}`, 'f32', gradient.shape) : undefined,
+  );
+  const totals = new Map(gradients.map(({ gradient }, i) => [gradient.id, accumulators[i]]));
+  const grouped = groupedSums(g, totals, uses);
+  return gradients.map(({ gradient }, i) => {
+    const total = accumulators[i];
+    if (total === undefined) return plain[i]!;
+    const value = grouped.get(gradient.id) ?? addTerms(g, total, gradient, uses);
+    return { ...plain[i]!, value };
   });
+}
+
+/**
+ * Adds gradients that one grouped product makes, where all of them accumulate.
+ *
+ * @param totals accumulators by the ids of gradients
+ * @returns the sums by the ids of gradients
+ */
+function groupedSums(
+  g: GraphBuilder,
+  totals: ReadonlyMap<number, Value | undefined>,
+  uses: Uses,
+): ReadonlyMap<number, Value> {
+  const sums = new Map<number, Value>();
+  for (const { op, inputs, outputs } of g.build().nodes) {
+    const [a, b, counts] = inputs;
+    const addends = outputs.map(({ id }) => totals.get(id)).filter((total) => total !== undefined);
+    const isWhole = addends.length === outputs.length && outputs.every((one) => uses(one) === 1);
+    if (op !== 'groupedOuterProduct' || inputs.length > 3 || !isWhole) continue;
+    const results = g.groupedOuterProduct(a!, b!, counts!, addends);
+    for (const [group, { id }] of outputs.entries()) sums.set(id, results[group]!);
+  }
+  return sums;
 }
 
 /** Adds the terms of a gradient to `total`, one after the other; a gradient that is no sum is one term. */

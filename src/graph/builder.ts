@@ -63,9 +63,17 @@ export class GraphBuilder extends ElementwiseBuilder {
   ): Value {
     return this.one('groupedProduct', [x, counts, ...weights], { transB });
   }
-  /** The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each. */
-  groupedOuterProduct(a: Value, b: Value, counts: Value): readonly Value[] {
-    return this.apply('groupedOuterProduct', [a, b, counts], {});
+  /**
+   * The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each. With addends, f32 and as
+   * many, it is f32 sums with these.
+   */
+  groupedOuterProduct(
+    a: Value,
+    b: Value,
+    counts: Value,
+    addends: readonly Value[] = [],
+  ): readonly Value[] {
+    return this.apply('groupedOuterProduct', [a, b, counts, ...addends], {});
   }
 
   transpose(x: Value, perm: readonly number[]): Value {
@@ -196,6 +204,22 @@ export class GraphBuilder extends ElementwiseBuilder {
   topK(x: Value, count: Dim): readonly [values: Value, places: Value] {
     const [values, places] = this.apply('topK', [x], { count: normalDim(count) });
     return [values!, places!];
+  }
+  /**
+   * The order of rows by their groups `i64 [N]`, of which there are `count`: the number of rows of each, i64 `[count]`; for
+   * each place the row that comes there, i64 `[N]`; and the place of each row. Rows of one group stay in order.
+   */
+  rowOrder(groups: Value, count: number): readonly [counts: Value, order: Value, inverse: Value] {
+    const [counts, order, inverse] = this.apply('rowOrder', [groups], { count });
+    return [counts!, order!, inverse!];
+  }
+  /** The rows of tokens `x [T, …]`, `perToken` times each, in an order of theirs `[N]` that is given with its inverse. */
+  spreadRows(x: Value, order: Value, inverse: Value, perToken: number): Value {
+    return this.one('spreadRows', [x, order, inverse], { perToken });
+  }
+  /** The sums of the rows of each token, which `spreadRows` has put in an order: `x [N, …]` to `[T, …]`. */
+  joinRows(x: Value, order: Value, inverse: Value, perToken: number): Value {
+    return this.one('joinRows', [x, order, inverse], { perToken });
   }
   /** Each element plus all before it along an axis. */
   cumSum(x: Value, axis = -1): Value {

@@ -210,6 +210,17 @@ export function quotientDim(whole: readonly Dim[], parts: readonly Dim[]): Dim |
   return quotient === undefined ? undefined : dimOf(quotient);
 }
 
+/** The one symbol of a dimension such as `T*2`, and its size by the dimension's; undefined for any other dimension. */
+export function soleSymbol(
+  dim: Dim,
+): { readonly name: string; readonly sizeBy: (size: number) => number } | undefined {
+  const terms = polynomialOf(dim);
+  const [term, ...others] = terms.filter(({ symbols }) => symbols.length > 0);
+  if (term?.symbols.length !== 1 || others.length > 0) return undefined;
+  const rest = terms.find(({ symbols }) => symbols.length === 0)?.coefficient ?? 0;
+  return { name: term.symbols[0]!, sizeBy: (size) => (size - rest) / term.coefficient };
+}
+
 /** True if two shapes may hold equally many elements; false only where no values of the symbols make them so. */
 export function mayHoldSame(a: readonly Dim[], b: readonly Dim[]): boolean {
   const minus = multiplied(productOf(b), [{ coefficient: -1, symbols: [] }]);

@@ -1,6 +1,6 @@
 /** Shapes in symbols: comparison, broadcasting, sizes at run time, and errors that print shapes. */
 import { CxmindError } from '../errors.ts';
-import { evaluateDim, sizeOfDim } from './dim.ts';
+import { evaluateDim, sizeOfDim, soleSymbol } from './dim.ts';
 import type { Dim, ValueType } from './ir.ts';
 import type { Shapes } from './kernel.ts';
 
@@ -37,7 +37,8 @@ export function broadcastShapes(shapes: readonly (readonly Dim[])[]): Dim[] | un
 
 /** True if the sizes of given values determine all sizes of some shapes. */
 export function areSized(shapes: readonly (readonly Dim[])[], from: readonly ValueType[]): boolean {
-  const known = new Set(from.flatMap(({ shape }) => shape));
+  const given = from.flatMap(({ shape }) => shape);
+  const known = new Set<Dim | undefined>([...given, ...given.map((dim) => soleSymbol(dim)?.name)]);
   const isSized = (dim: Dim): boolean =>
     known.has(dim) ||
     evaluateDim<boolean>(dim, {
@@ -64,7 +65,11 @@ export function shapesOf(
   const sizes = new Map<string, number>();
   for (const [i, { shape }] of from.entries()) {
     for (const [axis, dim] of shape.entries()) {
-      if (typeof dim === 'string') sizes.set(dim, shapes[i]![axis]!);
+      if (typeof dim === 'number') continue;
+      const size = shapes[i]![axis]!;
+      sizes.set(dim, size);
+      const symbol = soleSymbol(dim);
+      if (symbol !== undefined) sizes.set(symbol.name, symbol.sizeBy(size));
     }
   }
   const sizeOfSymbol = (name: string): number => {

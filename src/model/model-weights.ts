@@ -1,5 +1,4 @@
 import type { Device } from '../device/device.ts';
-import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { isInFile } from '../tensor/file-memory.ts';
 import type { ModuleAdapters, PlacedAdapter } from './adapters/adapter.ts';
@@ -39,8 +38,6 @@ export interface ModelWeights {
  * The weights of a model in an arena, and its adapters, which are trained in place of the weights.
  *
  * Weights in this process's memory are copied module by module to a device with memory of its own.
- *
- * @throws CONFIG_INVALID for experts on a card by CUDA
  */
 export function modelWeights(
   device: Device,
@@ -48,7 +45,6 @@ export function modelWeights(
   head: HeadKind,
   { arena, adapter }: { readonly arena: AnyArena; readonly adapter: PlacedAdapter | null },
 ): ModelWeights {
-  refuseExpertsOnCards(device, config);
   const sourceOf = (from: AnyArena, some: Modules): WeightSource => {
     if (from instanceof DeviceArena) return new ResidentModules(from, some);
     if (device.host === null) return new OffloadedModules(device, from, some);
@@ -66,19 +62,6 @@ export function modelWeights(
     trainable,
     sink: (gradients) => new ResidentModules(DeviceArena.of(device, gradients), trainable),
   };
-}
-
-/**
- * Refuses experts on CUDA, whose decoding is recorded: numbers of rows that depend on data would need a kernel that reads
- * them there.
- */
-function refuseExpertsOnCards({ name }: Device, { architecture, text }: ModelConfig): void {
-  if (text.experts === null || !name.startsWith('cuda')) return;
-  throw new CxmindError(
-    'CONFIG_INVALID',
-    `${name}: ${architecture} has experts (num_experts ${text.experts.count}), which CUDA does not compute yet; take the ` +
-      'processor: trainer.device=cpu, or --device cpu',
-  );
 }
 
 /** The inputs of a module's graph that can be trained. */

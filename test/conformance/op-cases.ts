@@ -136,6 +136,30 @@ const someRows: CaseInput = {
   draw: (_rng, _shape, { A: rows }) => [Math.ceil(rows! / 2), 0, Math.floor(rows! / 2)],
 };
 
+/** Numbers of rows for which kernels choose unlike tiles, in three groups. */
+const groupsOfRows = [40, 150, 420];
+const rowsOf = (rows: number): CaseInput => ({
+  dtype: 'i64',
+  shape: [3],
+  draw: (rng) => {
+    const [first, second] = [rng.nextBelow(rows), rng.nextBelow(rows)].toSorted((a, b) => a - b);
+    return [first!, second! - first!, rows - second!];
+  },
+});
+
+/** The order of `A` tokens' rows, two of each, by random groups, and its inverse. */
+const orderOfRows = (isInverse: boolean): CaseInput => ({
+  dtype: 'i64',
+  shape: ['A*2'],
+  draw(_rng, [rows]) {
+    // Odd rows first, from the last on, then the even ones.
+    const order = Array.from({ length: rows! }, (_, i) => i).toSorted(
+      (a, b) => (b % 2) - (a % 2) || b - a,
+    );
+    return isInverse ? order.map((_, row) => order.indexOf(row)) : order;
+  },
+});
+
 /** Two trees of a prompt of two tokens and responses of one and two, their rows from the last to the first. */
 const twoTrees: Readonly<Record<'order' | 'sees' | 'seenBy', CaseInput>> = {
   order: { dtype: 'i32', shape: [10], draw: () => [9, 8, 7, 6, 5, 4, 3, 2, 1, 0] },
@@ -250,17 +274,57 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       })),
     ),
   ],
-  groupedProduct: [false, true].map((transB) => ({
-    inputs: {
-      x: { shape: ['A', 'C'] },
-      counts: someRows,
-      ...Object.fromEntries(
-        ['u', 'v', 'w'].map((name) => [name, { shape: transB ? ['D', 'C'] : ['C', 'D'] }]),
-      ),
+  groupedProduct: [false, true].flatMap((transB): OpCase[] => [
+    ...groupsOfRows.map((rows): OpCase => ({
+      inputs: {
+        x: { shape: [rows, 72] },
+        counts: rowsOf(rows),
+        ...Object.fromEntries(
+          ['u', 'v', 'w'].map((name) => [name, { shape: transB ? [136, 72] : [72, 136] }]),
+        ),
+      },
+      build: (g, { x, counts, u, v, w }) => [
+        g.groupedProduct(x!, counts!, [u!, v!, w!], { transB }),
+      ],
+      noGradient: 'that of few rows is compared',
+    })),
+    {
+      inputs: {
+        x: { shape: ['A', 'C'] },
+        counts: someRows,
+        ...Object.fromEntries(
+          ['u', 'v', 'w'].map((name) => [name, { shape: transB ? ['D', 'C'] : ['C', 'D'] }]),
+        ),
+      },
+      build: (g, { x, counts, u, v, w }) => [
+        g.groupedProduct(x!, counts!, [u!, v!, w!], { transB }),
+      ],
     },
-    build: (g, { x, counts, u, v, w }) => [g.groupedProduct(x!, counts!, [u!, v!, w!], { transB })],
-  })),
+  ]),
   groupedOuterProduct: [
+    ...groupsOfRows.map((rows): OpCase => ({
+      inputs: {
+        a: { shape: [rows, 40] },
+        b: { shape: [rows, 136] },
+        counts: rowsOf(rows),
+      },
+      build: (g, { a, b, counts }) => [...g.groupedOuterProduct(a!, b!, counts!)],
+      noGradient: 'it is one',
+    })),
+    {
+      inputs: {
+        a: { shape: ['A', 'C'] },
+        b: { shape: ['A', 'D'] },
+        counts: someRows,
+        ...Object.fromEntries(
+          ['u', 'v', 'w'].map((name) => [name, { dtype: 'f32', shape: ['C', 'D'] }]),
+        ),
+      },
+      build: (g, { a, b, counts, u, v, w }) => [
+        ...g.groupedOuterProduct(a!, b!, counts!, [u!, v!, w!]),
+      ],
+      noGradient: 'it is one',
+    },
     {
       inputs: { a: { shape: ['A', 'C'] }, b: { shape: ['A', 'D'] }, counts: someRows },
       build: (g, { a, b, counts }) => [...g.groupedOuterProduct(a!, b!, counts!)],
@@ -459,11 +523,48 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       noGradient: 'places have none',
     },
     {
+      inputs: { x: { shape: ['A', 150], draw: small } },
+      build: (g, { x }) => [...g.topK(x!, 8)],
+      noGradient: 'places have none',
+    },
+    {
       inputs: { x: { shape: ['A', 'V'], draw: distinct }, like: { shape: ['V'] } },
       build: (g, { x }, dim) => [...g.topK(x!, dim('V'))],
       noGradient: 'places have none',
     },
   ],
+  rowOrder: [
+    {
+      // Group 2 has no rows.
+      inputs: { x: { dtype: 'i64', shape: ['A*5'], draw: among([0, 1, 3]) } },
+      build: (g, { x }) => [...g.rowOrder(x!, 4)],
+      noGradient: 'places have none',
+    },
+    {
+      inputs: { x: { dtype: 'i64', shape: [2500], draw: among([...Array(37).keys()]) } },
+      build: (g, { x }) => [...g.rowOrder(x!, 40)],
+      noGradient: 'places have none',
+    },
+  ],
+  spreadRows: [
+    ['A', 'B'],
+    ['A', 2, 8],
+  ].map((shape) => ({
+    inputs: { x: { shape }, order: orderOfRows(false), inverse: orderOfRows(true) },
+    build: (g, { x, order, inverse }) => [g.spreadRows(x!, order!, inverse!, 2)],
+  })),
+  joinRows: [
+    ['A*2', 'B'],
+    ['A*2', 2, 8],
+  ].map((shape) => ({
+    inputs: {
+      x: { shape },
+      order: orderOfRows(false),
+      inverse: orderOfRows(true),
+      like: { shape: ['A'], hasGradient: false },
+    },
+    build: (g, { x, order, inverse }) => [g.joinRows(x!, order!, inverse!, 2)],
+  })),
   cumSum: [0, 1, -1].map((axis) => ({
     inputs: { x: { shape: ['A', 'B', 'C'] } },
     build: (g, { x }) => [g.cumSum(x!, axis)],

@@ -1,4 +1,4 @@
-// Time of decoding steps on a CUDA card, weights random: `node test/gpu/decode.ts [3b|7b] [batch …]`;
+// Time of decoding steps on a CUDA card, weights random: `node test/gpu/decode.ts [3b|7b|30b-a3b] [batch …]`;
 // with CXMIND_PROFILE=1 also when each kernel of one layer and of the head ran, and for how long.
 import { CudaDevice } from '../../src/device/cuda/device.ts';
 import type { View } from '../../src/device/device.ts';
@@ -14,6 +14,7 @@ import type { ModelConfig } from '../../src/model/model-config.ts';
 import { modelWeights } from '../../src/model/model-weights.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
+import { qwen3Moe } from '../../src/model/qwen3-moe/architecture.ts';
 import { Rng } from '../../src/rng.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
@@ -24,25 +25,31 @@ import { median } from '../support/median.ts';
 const shapes = {
   '3b': { hiddenSize: 2048, layers: 36, heads: 16, kvHeads: 2, intermediateSize: 11008 },
   '7b': { hiddenSize: 3584, layers: 28, heads: 28, kvHeads: 4, intermediateSize: 18944 },
+  '30b-a3b': { hiddenSize: 2048, layers: 48, heads: 32, kvHeads: 4, intermediateSize: 768 },
 } as const;
 const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
+const isMixture = name === '30b-a3b';
+const experts = {
+  ...{ isStacked: false, count: 128, perToken: 8, intermediateSize: 768 },
+  ...{ isRenormed: true, denseLayers: [] },
+};
 const batches = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [1, 64, 256];
 const [PROMPT, STEPS] = [512, 48];
 const dtype = 'bf16';
 const config: ModelConfig = {
-  architecture: qwen2.name,
+  architecture: isMixture ? qwen3Moe.name : qwen2.name,
   text: {
     ...shapes[name],
     headDim: 128,
     vocabSize: 151_936,
     rmsNormEps: 1e-6,
     ropeTheta: 1e6,
-    experts: null,
+    experts: isMixture ? experts : null,
     ropeScaling: null,
     mropeSection: null,
     mropeLayout: 'sections',
-    qkvBias: true,
-    qkNorm: false,
+    qkvBias: !isMixture,
+    qkNorm: isMixture,
     tieWordEmbeddings: false,
   },
   vision: null,

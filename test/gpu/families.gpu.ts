@@ -5,27 +5,19 @@ import type { Device } from '../../src/device/device.ts';
 import { downloadFloats } from '../../src/device/float-transfer.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { DeviceArena } from '../../src/model/weights/device-arena.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { goldenJson } from '../support/golden.ts';
 import { goldenFamilies, goldenFamily } from '../support/golden-family.ts';
 import { wrongGradients } from '../support/golden-model.ts';
-
-/** Tells whether a family has no experts, which a card does not compute. */
-function isDense(family: string): boolean {
-  const config = goldenJson(`families/${family}/config.json`);
-  return decodeModelConfig(config, family).text.experts === null;
-}
 
 describe('tiny models of the families on a card, against transformers', () => {
   let card: Device;
   before(() => (card = openDevice({ device: 'cuda:0', threads: 4 })));
   after(() => card[Symbol.dispose]());
 
-  for (const family of goldenFamilies.filter(isDense)) {
+  for (const family of goldenFamilies) {
     const golden = goldenFamily(family);
 
     it(`${family} gives the same log-probabilities and gradients`, async () => {

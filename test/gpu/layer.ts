@@ -1,4 +1,4 @@
-// Time of one decoder layer, forward and backward, on a CUDA card: `node test/gpu/layer.ts [3b|7b] [f32|bf16]`;
+// Time of one decoder layer, forward and backward, on a CUDA card: `node test/gpu/layer.ts [3b|7b|30b-a3b] [f32|bf16]`;
 // with CXMIND_PROFILE=1 also when each kernel ran, and for how long.
 import { differentiate } from '../../src/graph/backward.ts';
 import { CudaDevice } from '../../src/device/cuda/device.ts';
@@ -10,6 +10,7 @@ import { formFor } from '../../src/model/graph-form.ts';
 import { Block } from '../../src/model/block.ts';
 import type { TextConfig } from '../../src/model/model-config.ts';
 import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
+import { qwen3Moe } from '../../src/model/qwen3-moe/architecture.ts';
 import { sequenceInputs } from '../../src/model/sequence-inputs.ts';
 import { moduleNames } from '../../src/model/weights/modules.ts';
 import { Rng } from '../../src/rng.ts';
@@ -21,7 +22,12 @@ import { median } from '../support/median.ts';
 const shapes = {
   '3b': { hiddenSize: 2048, heads: 16, kvHeads: 2, headDim: 128, intermediateSize: 11008 },
   '7b': { hiddenSize: 3584, heads: 28, kvHeads: 4, headDim: 128, intermediateSize: 18944 },
+  '30b-a3b': { hiddenSize: 2048, heads: 32, kvHeads: 4, headDim: 128, intermediateSize: 768 },
 } as const;
+const experts = {
+  ...{ isStacked: false, count: 128, perToken: 8, intermediateSize: 768 },
+  ...{ isRenormed: true, denseLayers: [] },
+};
 const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
 const dtype = (process.argv[3] ?? 'bf16') as FloatDType;
 const config: TextConfig = {
@@ -30,21 +36,22 @@ const config: TextConfig = {
   vocabSize: 151936,
   rmsNormEps: 1e-6,
   ropeTheta: 1e6,
-  experts: null,
+  experts: name === '30b-a3b' ? experts : null,
   ropeScaling: null,
   mropeSection: [16, 24, 24],
   mropeLayout: 'sections',
-  qkvBias: true,
-  qkNorm: false,
+  qkvBias: name !== '30b-a3b',
+  qkNorm: name === '30b-a3b',
   tieWordEmbeddings: false,
 };
 const [sequences, length] = [8, 1024];
 const tokens = sequences * length;
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
-const graph = qwen2.decoder.layer(config, NO_ADAPTERS, dtype, formFor(device));
-const modules = qwen2.weights.modules(
-  { architecture: qwen2.name, text: config, vision: null, tokens: null, torchDtype: null },
+const architecture = config.experts === null ? qwen2 : qwen3Moe;
+const graph = architecture.decoder.layer(config, NO_ADAPTERS, dtype, formFor(device));
+const modules = architecture.weights.modules(
+  { architecture: architecture.name, text: config, vision: null, tokens: null, torchDtype: null },
   'policy',
 );
 const parameters = Object.keys(modules.get(moduleNames.layer(0))!.inputs);
@@ -54,13 +61,14 @@ const block = new Block(device, graph, {
   save: 'needed',
 });
 const rng = new Rng([1, 2]);
+/** Random numbers that repeat. Their number is prime, so rows of a tensor differ. */
+const some = Float32Array.from({ length: 999_983 }, () => 0.03 * (rng.nextUniform() - 0.5));
 function random(type: FloatDType, shape: readonly number[]): View {
-  const values = Float32Array.from(
-    { length: sizeOf(shape) },
-    () => 0.03 * (rng.nextUniform() - 0.5),
-  );
   const tensor = zeros(type, shape);
-  writeFloats(tensor, 0, values);
+  const size = sizeOf(shape);
+  for (let at = 0; at < size; at += some.length) {
+    writeFloats(tensor, at, some.subarray(0, Math.min(some.length, size - at)));
+  }
   const view = device.allocate(type, shape);
   device.upload(tensor, view);
   return view;

@@ -3,9 +3,10 @@ import type { Launch } from '../../graph/kernel.ts';
 import { addressOf } from '../../native.ts';
 import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
 
-/** Most arguments of a kernel. */
-const MOST_ARGUMENTS = 128;
-const ARGUMENT_BYTES = 8;
+/** Most bytes of a kernel's arguments, by CUDA 12.1 and later. */
+const MOST_ARGUMENT_BYTES = 32_764;
+/** `CU_LAUNCH_PARAM_BUFFER_POINTER` and `CU_LAUNCH_PARAM_BUFFER_SIZE`, which an address follows, and the end of such. */
+const [BUFFER, BUFFER_SIZE, END] = [1n, 2n, 0n];
 /** Bytes of shared memory that a block may have by default. */
 const PLAIN_SHARED_BYTES = 48 << 10;
 /** `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES` */
@@ -39,14 +40,17 @@ export function openDriver(): Library {
 /** The part of CUDA's driver that loads and launches kernels, in the thread's current context. */
 export class Driver {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(8));
-  readonly #slots = new SharedArrayBuffer(ARGUMENT_BYTES * MOST_ARGUMENTS);
-  readonly #arguments = new DataView(this.#slots);
-  readonly #pointers: BigUint64Array;
+  readonly #arguments = new DataView(new SharedArrayBuffer(MOST_ARGUMENT_BYTES));
+  readonly #argumentBytes = new BigUint64Array(new SharedArrayBuffer(8));
+  readonly #launchOptions = BigUint64Array.of(
+    ...[BUFFER, addressOf(this.#arguments.buffer)],
+    ...[BUFFER_SIZE, addressOf(this.#argumentBytes.buffer), END],
+  );
   readonly #load: Code<[Out, Uint8Array]>;
   readonly #unload: Code<[bigint]>;
   readonly #find: Code<[Out, bigint, string]>;
   readonly #setAttribute: Code<[bigint, number, number]>;
-  readonly #launch: Code<[bigint, ...Dim3, ...Dim3, number, bigint, BigUint64Array, null]>;
+  readonly #launch: Code<[bigint, ...Dim3, ...Dim3, number, bigint, null, BigUint64Array]>;
   readonly #errorName: Code<[number, [string | null]]>;
 
   /** @throws DEVICE_MISSING without the library */
@@ -62,11 +66,6 @@ export class Driver {
       ...['void *', 'void *', 'void *'],
     ]);
     this.#errorName = library.func('int cuGetErrorName(int, _Out_ const char **)') as never;
-    const start = addressOf(this.#slots);
-    this.#pointers = BigUint64Array.from(
-      { length: MOST_ARGUMENTS },
-      (_, i) => start + BigInt(ARGUMENT_BYTES * i),
-    );
   }
 
   /** Loads machine code on the card; returns the module's handle. */
@@ -96,17 +95,7 @@ export class Driver {
     stream: bigint,
   ): void {
     if (grid.some((size) => size === 0)) return;
-    if (addresses.length + scalars.length > MOST_ARGUMENTS) {
-      throw new CxmindError('INTERNAL', `${kernel.entry}: more than ${MOST_ARGUMENTS} arguments`);
-    }
-    let at = 0;
-    const next = (): number => ARGUMENT_BYTES * at++;
-    for (const address of addresses) this.#arguments.setBigUint64(next(), address, true);
-    for (const { type, value } of scalars) {
-      if (type === 'f32') this.#arguments.setFloat32(next(), value, true);
-      else if (type === 'i32') this.#arguments.setInt32(next(), value, true);
-      else this.#arguments.setBigInt64(next(), BigInt(value), true);
-    }
+    this.#write(kernel, addresses, scalars);
     if (sharedBytes > kernel.sharedBytes) {
       const code = this.#setAttribute(kernel.handle, MOST_SHARED_BYTES, sharedBytes);
       this.#check(code, `${kernel.entry}: ${sharedBytes} bytes of shared memory`);
@@ -118,10 +107,39 @@ export class Driver {
       ...block,
       sharedBytes,
       stream,
-      this.#pointers,
       null,
+      this.#launchOptions,
     );
     if (code !== 0) this.#check(code, `${kernel.entry} in ${grid.join('x')} of ${block.join('x')}`);
+  }
+
+  /** Writes the arguments of a launch one after the other, each at a multiple of its size as in a struct of C. */
+  #write(
+    { entry }: DeviceFunction,
+    addresses: readonly bigint[],
+    scalars: Launch['scalars'],
+  ): void {
+    const byteLength = 8 * (addresses.length + scalars.length);
+    if (byteLength > MOST_ARGUMENT_BYTES) {
+      const what = `${addresses.length} tensors as arguments`;
+      throw new CxmindError(
+        'INTERNAL',
+        `${entry}: ${what}, more than ${MOST_ARGUMENT_BYTES} bytes`,
+      );
+    }
+    let end = 0;
+    const next = (size: number): number => {
+      const at = Math.ceil(end / size) * size;
+      end = at + size;
+      return at;
+    };
+    for (const address of addresses) this.#arguments.setBigUint64(next(8), address, true);
+    for (const { type, value } of scalars) {
+      if (type === 'f32') this.#arguments.setFloat32(next(4), value, true);
+      else if (type === 'i32') this.#arguments.setInt32(next(4), value, true);
+      else this.#arguments.setBigInt64(next(8), BigInt(value), true);
+    }
+    this.#argumentBytes[0] = BigInt(end);
   }
 
   #check(code: number, call: string): void {

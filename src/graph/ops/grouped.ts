@@ -1,8 +1,10 @@
+import type { FloatDType } from '../../tensor/dtype.ts';
 import { isFloat, type Dim, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
-import { blank, type NdArray } from './array.ts';
+import { blank, mapArrays, type NdArray } from './array.ts';
+import { groupedOuterProductKernel, groupedProductKernel } from './grouped-kernels.ts';
 import { multiply } from './linalg.ts';
-import { intermediate, type Emitter, type None, type OpFamily } from './op.ts';
+import { intermediate, nameIn, type Emitter, type None, type OpFamily } from './op.ts';
 
 /**
  * Attributes of the products of groups of rows.
@@ -13,7 +15,10 @@ import { intermediate, type Emitter, type None, type OpFamily } from './op.ts';
 export interface GroupedAttributes {
   /** `x [N, in]`, `counts [E]` and E weights `[in, out]`, or `[out, in]` if `transB`: each row times its group's weight. */
   readonly groupedProduct: { readonly transB: boolean };
-  /** `a [N, m]`, `b [N, n]` and `counts [E]`: its rows of a, transposed, times those of b, `[m, n]` for each group. */
+  /**
+   * `a [N, m]`, `b [N, n]` and `counts [E]`: its rows of a, transposed, times those of b, `[m, n]` for each group. With E
+   * further inputs, f32 `[m, n]`, the results are f32, and each is added to one of them.
+   */
   readonly groupedOuterProduct: None;
 }
 
@@ -74,6 +79,9 @@ export const grouped: OpFamily<GroupedAttributes> = {
       );
       onnx.node('Concat', products, [onnx.name(y!)], { axis: { int: 0 } });
     },
+    steps: ({ inputs: [x, , ...weights], attributes: { transB } }) => [
+      groupedProductKernel(x!.dtype as FloatDType, weights.length, transB),
+    ],
     vjp({ inputs: [x, counts, ...weights], attributes: { transB } }, [dy], g) {
       if (dy === undefined) return [];
       const [left, right] = transB ? [dy, x!] : [x!, dy];
@@ -98,7 +106,12 @@ export const grouped: OpFamily<GroupedAttributes> = {
   groupedOuterProduct: {
     cost: 'costly',
     infer(inputs) {
-      const [a, b, counts] = inputs as [ValueType, ValueType, ValueType];
+      const [a, b, counts, ...addends] = inputs as [
+        ValueType,
+        ValueType,
+        ValueType,
+        ...ValueType[],
+      ];
       const groups = checkRows('groupedOuterProduct', counts, inputs);
       if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[0] !== b.shape[0]) {
         throw shapeError('groupedOuterProduct', 'wants two matrices of as many rows', inputs);
@@ -107,22 +120,37 @@ export const grouped: OpFamily<GroupedAttributes> = {
         throw dtypeError('groupedOuterProduct', 'wants operands of one float dtype', inputs);
       }
       const shape = [a.shape[1]!, b.shape[1]!];
-      return Array.from({ length: groups }, () => ({ dtype: a.dtype, shape }));
+      const isAddend = (one: ValueType): boolean =>
+        one.dtype === 'f32' && sameShape(one.shape, shape);
+      if (addends.length > 0 && (addends.length !== groups || !addends.every(isAddend))) {
+        throw shapeError('groupedOuterProduct', `wants ${groups} addends, f32`, inputs);
+      }
+      const dtype = addends.length > 0 ? 'f32' : a.dtype;
+      return Array.from({ length: groups }, () => ({ dtype, shape }));
     },
-    emit({ inputs: [a, b, counts], outputs }, onnx) {
+    emit({ inputs: [a, b, counts, ...addends], outputs }, onnx) {
+      const { dtype } = outputs[0]!;
       const [left, right] = [a!, b!].map((rows) =>
-        splitRows(onnx, onnx.name(rows), onnx.name(counts!), outputs.length),
+        splitRows(onnx, nameIn(onnx, rows, dtype), onnx.name(counts!), outputs.length),
       );
       for (const [group, output] of outputs.entries()) {
         const operands = [left![group]!, right![group]!];
-        onnx.node('Gemm', operands, [onnx.name(output)], { transA: { int: 1 } });
+        const addend = addends[group] === undefined ? [] : [onnx.name(addends[group])];
+        onnx.node('Gemm', [...operands, ...addend], [onnx.name(output)], { transA: { int: 1 } });
       }
     },
-    evaluate([a, b, counts]) {
+    steps: ({ inputs: [a, , , ...addends], outputs }) => [
+      groupedOuterProductKernel(a!.dtype as FloatDType, outputs.length, addends.length > 0),
+    ],
+    evaluate([a, b, counts, ...addends]) {
       const right = groupsOf(b!, counts!);
-      return groupsOf(a!, counts!).map((rows, group) =>
-        multiply(rows, right[group]!, { transA: true, transB: false, alpha: 1 }),
-      );
+      return groupsOf(a!, counts!).map((rows, group) => {
+        const addend = addends[group];
+        const product = multiply(rows, right[group]!, { transA: true, transB: false, alpha: 1 });
+        return addend === undefined
+          ? product
+          : mapArrays('f32', [product, addend], (x, y) => x + y);
+      });
     },
   },
 };

@@ -25,28 +25,30 @@ template <int V> __device__ inline void ${add}_by(${parameters}) {
   bool isRepeated = false;
   for (i64 i = threadIdx.x; i < first; i += ${THREADS}) isRepeated |= index[i] == named;
   if (__syncthreads_or(isRepeated)) return;
-  const i64 at = (blockIdx.y * (i64)${THREADS} + threadIdx.x) * V;
-  float sums[V] = {};
-  for (i64 start = first; start < count; start += ${THREADS}) {
-    const i64 i = start + threadIdx.x;
-    const u32 votes = __ballot_sync(0xffffffffu, i < count && index[i] == named);
-    if (threadIdx.x % 32 == 0) equal[threadIdx.x / 32] = votes;
-    __syncthreads();
-    for (int warp = 0; warp < ${THREADS / 32}; warp++) {
-      for (u32 left = equal[warp]; left != 0; left &= left - 1) {
-        if (at >= width) continue;
-        const i64 row = start + warp * 32 + __ffs(left) - 1;
-        const auto update = load<V>(updates + row * width + at);
-        for (int j = 0; j < V; j++) sums[j] += toFloat(update.at[j]);
-      }
-    }
-    __syncthreads();
-  }
   const i64 row = named < 0 ? named + rows : named;
-  if (at >= width || row < 0 || row >= rows) return;
-  auto total = load<V>(y + row * width + at);
-  for (int j = 0; j < V; j++) total.at[j] = fromFloat<${element}>(toFloat(total.at[j]) + sums[j]);
-  store<V>(y + row * width + at, total);
+  for (i64 column = blockIdx.y * (i64)${THREADS} * V; column < width; column += gridDim.y * (i64)${THREADS} * V) {
+    const i64 at = column + threadIdx.x * V;
+    float sums[V] = {};
+    for (i64 start = first; start < count; start += ${THREADS}) {
+      const i64 i = start + threadIdx.x;
+      const u32 votes = __ballot_sync(0xffffffffu, i < count && index[i] == named);
+      if (threadIdx.x % 32 == 0) equal[threadIdx.x / 32] = votes;
+      __syncthreads();
+      for (int warp = 0; warp < ${THREADS / 32}; warp++) {
+        for (u32 left = equal[warp]; left != 0; left &= left - 1) {
+          if (at >= width) continue;
+          const i64 from = start + warp * 32 + __ffs(left) - 1;
+          const auto update = load<V>(updates + from * width + at);
+          for (int j = 0; j < V; j++) sums[j] += toFloat(update.at[j]);
+        }
+      }
+      __syncthreads();
+    }
+    if (at >= width || row < 0 || row >= rows) continue;
+    auto total = load<V>(y + row * width + at);
+    for (int j = 0; j < V; j++) total.at[j] = fromFloat<${element}>(toFloat(total.at[j]) + sums[j]);
+    store<V>(y + row * width + at, total);
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
@@ -55,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
   else ${add}_by<1>(data, index, updates, y, rows, count, width);
 }
 `,
-      // Rows whose width is no multiple of a pack need more blocks. Addresses decide in the kernel.
+      // Rows whose width is no multiple of a pack get more blocks. Addresses decide in the kernel, whose blocks go on.
       launch: (inputs) =>
         launch(inputs, ([, count, width]) => [
           count,
@@ -64,6 +66,117 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
         ]),
     },
   ];
+}
+
+/** The kernel of `permuteRows`: copies the row that the index names to each place. */
+export function permuteRowsKernel(dtype: DType, indexDType: DType, isZeroFilled: boolean): Kernel {
+  const [element, index] = [cTypes[dtype], cTypes[indexDType]];
+  const filled = isZeroFilled ? `named < 0 ? Pack<${element}, V>{} : ` : '';
+  return rowsKernel(`rows_permute${isZeroFilled ? '_filled' : ''}_${dtype}_${indexDType}`, {
+    ...{ element, index },
+    row: `
+    const i64 named = index[row];
+    store<V>(y + row * width + at, ${filled}load<V>(x + (named < 0 ? named + rows : named) * width + at));`,
+  });
+}
+
+/** A row of the output, as a kernel makes it. */
+interface RowBody {
+  /** C types of the elements and of the index, inputs 0 and 1. */
+  readonly element: string;
+  readonly index: string;
+  /** C: makes elements \`at\` to \`at + V\` of \`row\` of y, of so many as \`width\`; x has \`rows\`. */
+  readonly row: string;
+}
+
+/** A kernel whose blocks make a row of the output each, a pack of it in each thread. */
+export function rowsKernel(entry: string, { element, index, row }: RowBody): Kernel {
+  const parameters = `const ${element}* x, const ${index}* index, const ${index}* inverse, ${element}* y, i64 rows, i64 width`;
+  return {
+    entry,
+    source: `
+template <int V> __device__ inline void ${entry}_by(${parameters}) {
+  const i64 row = blockIdx.x;
+  for (i64 at = (blockIdx.y * (i64)${THREADS} + threadIdx.x) * V; at < width; at += gridDim.y * (i64)${THREADS} * V) {
+    ${row}
+  }
+}
+extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(${parameters}) {
+  const bool isPacked = width % ${PACK} == 0 && isAligned<${PACK}>(x) && isAligned<${PACK}>(y);
+  if (isPacked) ${entry}_by<${PACK}>(x, index, inverse, y, rows, width);
+  else ${entry}_by<1>(x, index, inverse, y, rows, width);
+}
+`,
+    launch: ([x], [y]) => {
+      const width = sizeOf(y!.slice(1));
+      return {
+        grid: [y![0]!, Math.ceil(width / (width % PACK === 0 ? THREADS * PACK : THREADS)), 1],
+        block: [THREADS, 1, 1],
+        sharedBytes: 0,
+        scalars: [x![0]!, width].map((value): Scalar => ({ type: 'i64', value })),
+      };
+    },
+  };
+}
+
+/** The kernel of `gatherElements` along the last axis. */
+export function gatherElementsKernel(dtype: DType, indexDType: DType): Kernel {
+  const [element, index] = [cTypes[dtype], cTypes[indexDType]];
+  const entry = `elements_gather_${dtype}_${indexDType}`;
+  return {
+    entry,
+    source: `
+extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
+    const ${element}* x, const ${index}* index, ${element}* y, i64 size, i64 width, i64 taken) {
+  const i64 at = blockIdx.x * (i64)${THREADS} + threadIdx.x;
+  if (at >= size) return;
+  const i64 named = index[at];
+  y[at] = x[at / taken * width + (named < 0 ? named + width : named)];
+}
+`,
+    launch: ([x, named]) => {
+      const size = sizeOf(named!);
+      return alone(size, [size, x!.at(-1)!, named!.at(-1)!]);
+    },
+  };
+}
+
+/** The steps of `scatterElements` along the last axis: a thread adds the updates of a row, of which there are few. */
+export function scatterElementsSteps(dtype: DType, indexDType: DType): readonly [InPlace, Kernel] {
+  const [element, index] = [cTypes[dtype], cTypes[indexDType]];
+  const entry = `elements_scatter_${dtype}_${indexDType}`;
+  return [
+    { input: 0, output: 0 },
+    {
+      entry,
+      source: `
+extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
+    const ${element}* data, const ${index}* index, const ${element}* updates, ${element}* y, i64 rows, i64 width, i64 count) {
+  const i64 row = blockIdx.x * (i64)${THREADS} + threadIdx.x;
+  if (row >= rows) return;
+  for (i64 i = row * count; i < (row + 1) * count; i++) {
+    const i64 named = index[i];
+    ${element}* const to = y + row * width + (named < 0 ? named + width : named);
+    *to = fromFloat<${element}>(toFloat(*to) + toFloat(updates[i]));
+  }
+}
+`,
+      launch: ([data, named]) => {
+        const rows = sizeOf(data!.slice(0, -1));
+        return alone(rows, [rows, data!.at(-1)!, named!.at(-1)!]);
+      },
+    },
+  ];
+}
+
+/** A launch of as many threads as there are items. */
+function alone(items: number, scalars: readonly number[]): Launch {
+  return {
+    grid: [Math.ceil(items / THREADS), 1, 1],
+    block: [THREADS, 1, 1],
+    sharedBytes: 0,
+    scalars: scalars.map((value): Scalar => ({ type: 'i64', value })),
+  };
 }
 
 type Sizes = readonly [rows: number, count: number, width: number];

@@ -5,7 +5,12 @@ import type { GraphBuilder } from '../builder.ts';
 import { CxmindError } from '../../errors.ts';
 import { aroundAxis, blank, stridesOf, walk, type NdArray } from './array.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
-import { addRowsSteps } from './indexing-kernels.ts';
+import {
+  addRowsSteps,
+  gatherElementsKernel,
+  permuteRowsKernel,
+  scatterElementsSteps,
+} from './indexing-kernels.ts';
 import { asNode, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
@@ -21,6 +26,9 @@ export interface IndexingAttributes {
   /** Adds rows `[N, ...]` to the rows of data `[R, ...]` at an index `[N]`; indices may repeat. */
   readonly addRows: None;
 }
+
+/** Most updates of a row that one thread of a card adds, one after the other. */
+const MOST_UPDATES = 64;
 
 function checkIndex(op: string, index: ValueType, inputs: readonly ValueType[]): void {
   if (index.dtype !== 'i64' && index.dtype !== 'i32') {
@@ -137,6 +145,9 @@ export const indexing: OpFamily<IndexingAttributes> = {
       onnx.node('Reshape', [flat, column], [factor]);
       onnx.node('Mul', [rows, factor], [to]);
     },
+    steps: ({ inputs: [x, index], attributes: { isZeroFilled } }) => [
+      permuteRowsKernel(x!.dtype, index!.dtype, isZeroFilled),
+    ],
     vjp({ inputs: [, index, inverse], attributes }, [dy], g) {
       const swapped = {
         isZeroFilled: attributes.isGradientZeroFilled,
@@ -163,6 +174,8 @@ export const indexing: OpFamily<IndexingAttributes> = {
       return [{ dtype: inputs[0]!.dtype, shape: inputs[1]!.shape }];
     },
     emit: asNode('GatherElements', ({ axis }) => ({ axis: { int: axis } })),
+    steps: ({ inputs: [x, index], attributes: { axis } }) =>
+      axis === x!.shape.length - 1 ? [gatherElementsKernel(x!.dtype, index!.dtype)] : undefined,
     vjp({ inputs: [x, index], attributes: { axis } }, [dy], g) {
       if (dy === undefined) return [];
       return [g.scatterElements(g.zeros(dy.dtype, x!.shape), index!, dy, axis)];
@@ -193,6 +206,12 @@ export const indexing: OpFamily<IndexingAttributes> = {
       axis: { int: axis },
       reduction: { text: 'add' },
     })),
+    steps({ inputs: [data, index], attributes: { axis } }) {
+      const count = index!.shape.at(-1);
+      const isFew = typeof count === 'number' && count <= MOST_UPDATES;
+      const isOfRows = axis === data!.shape.length - 1 && isFew && isFloat(data!.dtype);
+      return isOfRows ? scatterElementsSteps(data!.dtype, index!.dtype) : undefined;
+    },
     vjp({ inputs: [, index], attributes: { axis } }, [dy], g) {
       return dy === undefined ? [] : [dy, undefined, g.gatherElements(dy, index!, axis)];
     },

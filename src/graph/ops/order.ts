@@ -2,6 +2,7 @@ import type { Dim } from '../ir.ts';
 import { axisOf, dtypeError, shapeError } from '../shape.ts';
 import { aroundAxis, blank } from './array.ts';
 import type { OpFamily } from './op.ts';
+import { topKKernel, WIDEST } from './order-kernels.ts';
 
 /** Attributes of the ops that depend on the order of elements. */
 export interface OrderAttributes {
@@ -30,6 +31,13 @@ export const order: OpFamily<OrderAttributes> = {
     emit({ inputs: [x], outputs: [values, places], attributes: { count } }, onnx) {
       const names = [onnx.name(values!), onnx.name(places!)];
       onnx.node('TopK', [onnx.name(x!), onnx.dims([count])], names);
+    },
+    steps({ inputs: [x], attributes: { count } }) {
+      const width = x!.shape.at(-1);
+      const isFixed = typeof width === 'number' && typeof count === 'number';
+      return isFixed && width <= WIDEST && x!.dtype === 'f32'
+        ? [topKKernel(width, count)]
+        : undefined;
     },
     evaluate([x], { count }, sizes) {
       const kept = sizes(count)!;

@@ -13,6 +13,7 @@ import type { Op, OpFamily } from './op.ts';
 import { order, type OrderAttributes } from './order.ts';
 import { packedAttention, type PackedAttentionAttributes } from './packed-attention.ts';
 import { reduce, type ReductionAttributes } from './reduce.ts';
+import { routing, type RoutingAttributes } from './routing.ts';
 import { tokenEntropies, type TokenEntropiesAttributes } from './token-entropies.ts';
 import { tokenLogProbs, type TokenLogProbsAttributes } from './token-log-probs.ts';
 
@@ -26,6 +27,7 @@ export interface OpAttributes
     MovementAttributes,
     IndexingAttributes,
     OrderAttributes,
+    RoutingAttributes,
     NormAttributes,
     AttentionAttributes,
     PackedAttentionAttributes,
@@ -46,6 +48,7 @@ export const ops: OpFamily<OpAttributes> = {
   ...movement,
   ...indexing,
   ...order,
+  ...routing,
   ...norm,
   ...attention,
   ...packedAttention,

@@ -10,21 +10,28 @@ import { expertInput, expertProducts, type MlpPart } from './weight-names.ts';
 
 /** Rows of tokens, one for each expert that a token goes to, in the order of the experts. */
 interface Routing {
-  /** Number of rows: tokens times experts of a token. */
-  readonly rows: Dim;
   /** Rows of each expert, i64 `[E]`. */
   readonly counts: Value;
-  /** The row of tokens, in which those of a token are adjacent, of each row of experts, i64 `[rows]`. */
+  /** The row of tokens, in which those of a token are adjacent, of each row of experts, i64 `[T · k]`. */
   readonly order: Value;
-  /** The row of experts of each row of tokens, i64 `[rows]`. */
+  /** The row of experts of each row of tokens, i64 `[T · k]`. */
   readonly inverse: Value;
-  /** Weights of a token's experts, f32 `[T, k]`. */
+  /** Weight of each row of experts, f32 `[T · k, 1]`. */
+  readonly weights: Value;
+}
+
+/** A mixture's products: the rows and their numbers to the gated MLP of each row's expert, weighted. */
+interface ExpertRows {
+  readonly x: Value;
+  readonly counts: Value;
   readonly weights: Value;
 }
 
 /**
  * A mixture of experts: `x [T, D]` to the outputs of the k experts that each token goes to, weighted by a softmax over
  * the router's logits, `[T, D]`.
+ *
+ * Weights are multiplied before the last product of an expert, where rows are narrower; transformers does so after it.
  *
  * @see Qwen3 Technical Report, arXiv:2505.09388, section 2; no expert has a bound of tokens, and none is dropped
  */
@@ -35,20 +42,17 @@ export function mixture(
   experts: ExpertsConfig,
   adapters: GraphAdapters,
 ): Value {
-  const [tokens, width] = x.shape as [Dim, number];
   const { perToken } = experts;
-  const { rows, counts, order, inverse, weights } = routing(g, x, experts);
-  // Every row has a place, there and back.
-  const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
-  const spread = g.expand(g.unsqueeze(x, [1]), [tokens, perToken, width]);
-  const sorted = g.permuteRows(g.reshape(spread, [rows, width]), order, inverse, unfilled);
+  const { counts, order, inverse, weights } = routing(g, x, experts);
+  const rows = {
+    x: g.spreadRows(x, order, inverse, perToken),
+    counts,
+    weights: g.cast(weights, x.dtype),
+  };
   const results = experts.isStacked
-    ? stackedExperts(g, sorted, counts, experts)
-    : expertsApart(g, sorted, counts, config, experts, adapters);
-  const outputs = g.permuteRows(results, inverse, order, unfilled);
-  const factors = g.cast(g.unsqueeze(weights, [2]), x.dtype);
-  const parts = g.reshape(outputs, [tokens, perToken, width]);
-  return g.reduceSum(g.mul(parts, factors), [1]);
+    ? stackedExperts(g, rows, experts)
+    : expertsApart(g, rows, config, experts, adapters);
+  return g.joinRows(results, order, inverse, perToken);
 }
 
 /** The experts of each token, by `routerWeight [E, D]`. Gradients reach the router by the weights alone. */
@@ -61,45 +65,42 @@ function routing(
   const probabilities = g.softmax(g.cast(g.linear(x, router), 'f32'), -1);
   const [, chosen] = g.topK(probabilities, perToken); // [T, k]
   const kept = g.gatherElements(probabilities, chosen, 1);
-  const weights = isRenormed ? g.div(kept, g.reduceSum(kept, [1], true)) : kept;
-
+  const ofToken = isRenormed ? g.div(kept, g.reduceSum(kept, [1], true)) : kept;
   const rows = productDim(chosen.shape);
-  const expertOf = g.reshape(chosen, [rows]);
-  const ones = g.expand(g.scalar(1), [rows]);
-  const counts = g.cast(g.scatterElements(g.zeros('f32', [count]), expertOf, ones, 0), 'i64');
-  const order = places(g, expertOf);
-  return { rows, counts, order, inverse: places(g, order), weights };
+  const [counts, order, inverse] = g.rowOrder(g.reshape(chosen, [rows]), count);
+  // Every row has a place, there and back.
+  const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
+  const weights = g.permuteRows(g.reshape(ofToken, [rows, 1]), order, inverse, unfilled);
+  return { counts, order, inverse, weights };
 }
 
-/** Places of whole numbers `[N]` in rising order, i64 `[N]`; equals stay in theirs. */
-function places(g: GraphBuilder, numbers: Value): Value {
-  return g.topK(g.neg(g.cast(numbers, 'f32')), numbers.shape[0]!)[1];
+/** Inner rows of an expert between its products: gated, and weighted. */
+function gated(g: GraphBuilder, gate: Value, up: Value, weights: Value): Value {
+  return g.mul(g.mul(g.silu(gate), up), weights);
 }
 
 /** The gated MLP of each row's expert, by weights that are parts of one tensor. */
 function stackedExperts(
   g: GraphBuilder,
-  x: Value,
-  counts: Value,
+  { x, counts, weights }: ExpertRows,
   { count, intermediateSize }: ExpertsConfig,
 ): Value {
   const width = x.shape[1]!;
   const product = (part: 'gateUp' | 'down', from: Value, shape: readonly Dim[]): Value => {
-    const weights = Array.from({ length: count }, (_, expert) =>
+    const ofExperts = Array.from({ length: count }, (_, expert) =>
       g.input(expertInput(part, expert), x.dtype, shape),
     );
-    return g.groupedProduct(from, counts, weights);
+    return g.groupedProduct(from, counts, ofExperts);
   };
   const joined = product('gateUp', x, [width, 2 * intermediateSize]);
   const [gate, up] = g.split(joined, [intermediateSize, intermediateSize], 1);
-  return product('down', g.mul(g.silu(gate!), up!), [intermediateSize, width]);
+  return product('down', gated(g, gate!, up!, weights), [intermediateSize, width]);
 }
 
 /** The gated MLP of each row's expert, by weights and adapters that each expert has for itself. */
 function expertsApart(
   g: GraphBuilder,
-  x: Value,
-  counts: Value,
+  { x, counts, weights }: ExpertRows,
   config: TextConfig,
   experts: ExpertsConfig,
   adapters: GraphAdapters,
@@ -109,7 +110,7 @@ function expertsApart(
     const own = products.map((expert) => expert[part]);
     return adaptedProduct(g, part, own, from, counts, adapters);
   };
-  return project('down', g.mul(g.silu(project('gate', x)), project('up', x)));
+  return project('down', gated(g, project('gate', x), project('up', x), weights));
 }
 
 /** A product of rows by their experts' weights, with adapters where an expert has them. */
