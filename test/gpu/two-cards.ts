@@ -129,6 +129,8 @@ async function train({ name, samples, rank, cards, group, weights }: Task) {
     const end = performance.now();
     if (step >= warmUp) times.push({ whole: end - start, optimizer: end - middle });
   }
+  // A rank that leaves ends what others are in the middle of.
+  await joined.group.barrier();
   await joined.leave();
   policy[Symbol.dispose]();
   optimization[Symbol.dispose]();

@@ -20,11 +20,10 @@ interface Routing {
   readonly weights: Value;
 }
 
-/** A mixture's products: the rows and their numbers to the gated MLP of each row's expert, weighted. */
-interface ExpertRows {
+/** Rows of tokens in the order of their experts, as an expert's MLP takes them. */
+interface ExpertRows extends Pick<Routing, 'counts' | 'weights'> {
+  /** `[T · k, D]`. */
   readonly x: Value;
-  readonly counts: Value;
-  readonly weights: Value;
 }
 
 /**
