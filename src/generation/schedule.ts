@@ -53,7 +53,7 @@ interface QueuedResponse extends Entering {
  *
  * Rules:
  * - Responses of an aborted job leave at the next iteration, wherever they are, and nobody hears of them any more.
- * - A schedule that was cancelled may run on, with the same weights or, after `renew`, with others.
+ * - A schedule that was cancelled runs on after `renew`, with the same weights or others.
  * - One that is ever renewed is renewed before its first run too, so that all its tokens know their version.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */

@@ -1,13 +1,28 @@
 import type { Context } from './context.ts';
 import { Handle } from './handle.ts';
+import type { Native } from './native.ts';
 
 /** ONNX Runtime's names of the memory of devices. */
 export type MemoryName = 'WebGPU_Buffer' | 'Cuda';
 
 /** `OrtDeviceAllocator` */
-export const DEVICE_ALLOCATOR = 0;
+const DEVICE_ALLOCATOR = 0;
 /** `OrtMemTypeDefault` */
 export const DEFAULT_MEMORY = 0;
+
+/** ONNX Runtime's description of a memory, which `owner` releases. */
+export function memoryInfo(
+  native: Native,
+  name: MemoryName | 'CudaPinned',
+  ordinal: number,
+  owner: DisposableStack,
+): bigint {
+  const ort = native.functions;
+  const info = native.out(name, (slot) =>
+    ort.CreateMemoryInfo(name, DEVICE_ALLOCATOR, ordinal, DEFAULT_MEMORY, slot),
+  );
+  return owner.adopt(info, ort.ReleaseMemoryInfo);
+}
 
 /** Memory of a device, managed by a provider. `Session.memory` makes it. */
 export class DeviceMemory implements Disposable {
@@ -21,10 +36,7 @@ export class DeviceMemory implements Disposable {
     const { native } = context;
     const ort = native.functions;
     using made = new DisposableStack();
-    const info = native.out(name, (slot) =>
-      ort.CreateMemoryInfo(name, DEVICE_ALLOCATOR, ordinal, DEFAULT_MEMORY, slot),
-    );
-    made.adopt(info, ort.ReleaseMemoryInfo);
+    const info = memoryInfo(native, name, ordinal, made);
     const allocator = native.out(name, (slot) => ort.CreateAllocator(session.pointer, info, slot));
     made.adopt(allocator, ort.ReleaseAllocator);
     session.hold();

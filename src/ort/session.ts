@@ -1,12 +1,7 @@
 import type { Tensor } from '../tensor/tensor.ts';
 import { Binding, type Compiled, type End } from './binding.ts';
 import type { Context } from './context.ts';
-import {
-  DEFAULT_MEMORY,
-  DEVICE_ALLOCATOR,
-  DeviceMemory,
-  type MemoryName,
-} from './device-memory.ts';
+import { DeviceMemory, memoryInfo, type MemoryName } from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { describeEnds, type IoInfo } from './io-info.ts';
 import { NativeText, type Native } from './native.ts';
@@ -128,10 +123,7 @@ function holdPinned(
   // Some releases give all cards the first one's.
   for (const card of new Set([ordinal, 0])) {
     using info = new DisposableStack();
-    const pinned = native.out('CudaPinned', (slot) =>
-      ort.CreateMemoryInfo('CudaPinned', DEVICE_ALLOCATOR, card, DEFAULT_MEMORY, slot),
-    );
-    info.adopt(pinned, ort.ReleaseMemoryInfo);
+    const pinned = memoryInfo(native, 'CudaPinned', card, info);
     const slot = new BigUint64Array(1);
     const status = ort.CreateAllocator(session, pinned, slot);
     if (status === null) {
