@@ -14,7 +14,7 @@ import {
   type StreamOptions,
 } from './ref.ts';
 import { Relay, type RelayOptions } from './relay.ts';
-import { verdictOn, type Supervision } from './supervisor.ts';
+import { recentCrashes, verdictOn, type Supervision } from './supervisor.ts';
 import type { WorkWatch } from './work.ts';
 
 /** Options of a cell and of its relays. The cell, too, reports dead letters to `onDeadLetter`. */
@@ -75,8 +75,8 @@ export class Cell implements Sender {
   readonly name: string;
   readonly #options: CellOptions;
   readonly #pending: PendingAsks;
-  /** Times of all crashes, by `performance.now()`. */
-  readonly #crashTimes: number[] = [];
+  /** Times of the crashes in the supervision's window, by `performance.now()`. */
+  #crashTimes: readonly number[] = [];
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
@@ -85,7 +85,7 @@ export class Cell implements Sender {
   #incarnation: Incarnation | undefined;
   /**
    * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a handler
-   * ignores its cancellation. Cleared with the next incarnation.
+   * ignores its cancellation. The first reason counts. Cleared when the next incarnation is decided on.
    */
   #crashReason: CxmindError | undefined;
   #restarts = 0;
@@ -110,7 +110,7 @@ export class Cell implements Sender {
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
         // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
-        this.#crashReason = error;
+        this.#crashReason ??= error;
         this.#incarnation?.terminate();
       },
     });
@@ -303,8 +303,9 @@ export class Cell implements Sender {
     // Nobody knows how far the incarnation got with the messages it had, so they fail. Messages it did not have wait.
     this.#status = 'restarting';
     this.#pending.disconnect(error);
-    this.#crashTimes.push(performance.now());
-    const verdict = verdictOn(this.#options.supervision, this.#crashTimes, reason);
+    const { supervision } = this.#options;
+    this.#crashTimes = recentCrashes(supervision, [...this.#crashTimes, performance.now()]);
+    const verdict = verdictOn(supervision, this.#crashTimes, reason);
     switch (verdict.kind) {
       case 'restart':
         this.#crashReason = undefined;

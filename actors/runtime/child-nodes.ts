@@ -10,7 +10,7 @@ import { entryModule } from './actor-module.ts';
 import type { NodeOrder } from './node-entry.ts';
 import type { NodeOptions } from './placement.ts';
 import type { RemoteNode } from './remote-node.ts';
-import { defaultSupervision, verdictOn, type Supervision } from './supervisor.ts';
+import { defaultSupervision, recentCrashes, verdictOn, type Supervision } from './supervisor.ts';
 
 /** Options of a child process that is to host actors. */
 export interface ProcessOptions extends Omit<NodeOptions, 'link'> {
@@ -121,12 +121,13 @@ export class ChildNodes implements AsyncDisposable {
   }
 
   async #supervise(options: ProcessOptions, ended: Promise<CxmindError>): Promise<void> {
-    const crashTimes: number[] = [];
+    const { supervision = defaultSupervision } = options;
+    let crashTimes: readonly number[] = [];
     for (;;) {
       const error = await ended;
       if (this.#closing.signal.aborted || error.code === 'ACTOR_STOPPED') return;
-      crashTimes.push(performance.now());
-      const verdict = verdictOn(options.supervision ?? defaultSupervision, crashTimes);
+      crashTimes = recentCrashes(supervision, [...crashTimes, performance.now()]);
+      const verdict = verdictOn(supervision, crashTimes);
       if (verdict.kind === 'escalate') this.#options.onEscalate(error);
       if (verdict.kind !== 'restart') return;
       const { signal } = this.#closing;

@@ -34,6 +34,13 @@ export const defaultSupervision: Supervision = {
   givenUp: 'escalate',
 };
 
+/** The times of crashes in the window that ends with the last one, in milliseconds. Earlier ones decide on nothing. */
+export function recentCrashes(supervision: Supervision, times: readonly number[]): number[] {
+  const windowMs = supervision.onCrash === 'restart' ? supervision.windowMs : 0;
+  const now = times.at(-1) ?? 0;
+  return times.filter((time) => now - time < windowMs);
+}
+
 /**
  * Decides on a crash.
  *
@@ -46,11 +53,10 @@ export function verdictOn(
   reason?: CxmindError,
 ): Verdict {
   if (supervision.onCrash !== 'restart') return { kind: supervision.onCrash };
-  const { maxRestarts, windowMs, minBackoffMs, maxBackoffMs, givenUp } = supervision;
+  const { maxRestarts, minBackoffMs, maxBackoffMs, givenUp } = supervision;
   // The launcher has already waited a whole window for room.
   if (reason?.code === 'PLACEMENT_FAILED') return { kind: givenUp };
-  const now = crashTimes.at(-1) ?? 0;
-  const recent = crashTimes.filter((time) => now - time < windowMs).length;
+  const recent = recentCrashes(supervision, crashTimes).length;
   if (recent > maxRestarts) return { kind: givenUp };
   // 60 keeps the power finite; the maximum is reached long before.
   const doublings = Math.min(recent - 1, 60);

@@ -223,7 +223,7 @@ class Run {
       const result = await profiled(this.#context, place, () => this.#step());
       if (result === null) return;
       const { step } = this.#point;
-      await this.#log.files.trained(step, result.trained);
+      await this.#log.files.trained(step, result.trainedPromptIds);
       await this.#log.rollouts(step, result.scored);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
       const secondsLeft = secondsPerStep * (this.#steps - step);

@@ -9,7 +9,7 @@ import { estimateAdvantages, perResponse, viewOf, type TokenView } from './advan
 import type { Batch, SampledBatch, SampledResponse } from './batch.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
 import { concurrently } from './concurrently.ts';
-import type { StepContext, UndoableContext } from './context.ts';
+import type { StepContext, PreemptibleContext } from './context.ts';
 import { policyRows } from './episodes.ts';
 import type { StepPlan } from './plan.ts';
 import type { StepNumber } from './schedule.ts';
@@ -52,7 +52,7 @@ import { Stopwatch } from './report/timeline.ts';
  * @returns the state after the step, and what is to be reported
  */
 export async function trainingStep(
-  context: UndoableContext,
+  context: PreemptibleContext,
   batches: BatchSource,
   state: RunState,
   at: StepNumber,
@@ -116,12 +116,12 @@ export async function trainingStep(
     metrics: stepMetrics(context, {
       batch,
       sequences,
-      view: evaluated,
+      evaluated,
       estimate,
       clock,
       others: [...sampleMetrics, ...weighed.metrics, critic, policy.metrics],
     }),
-    trained: policy.trained,
+    trainedPromptIds: policy.trained,
     accuracy: meanAccuracy(scored),
     scored,
   };
@@ -161,11 +161,12 @@ interface WeighedTokens {
 /**
  * Decides which tokens an update counts, and how much.
  *
- * Rollouts compute by other programs than learners, perhaps in another precision, so the probability that a token was
- * drawn with is not quite `old`. Where the two are too far apart, a token's advantage gets a weight, or the token counts in
- * no loss. A loss whose ratio is to the policy that sampled (VESPO) has the weight in that ratio instead. A critic's loss has
- * no ratio, so returns stay as they are. The policy's entropy may earn a bonus, or choose the tokens that the policy is
- * trained on.
+ * - Rollouts compute by other programs than learners, perhaps in another precision, so the probability that a token was
+ *   drawn with is not quite `old`. Where the two are too far apart, `advantages` are weighted, or `masks` leave the token
+ *   out. A loss whose ratio is to the policy that sampled (VESPO) has the weight in its `ratioBase` instead.
+ * - `masks` also leave out what an environment said between two turns, and responses that were cut off, if so configured.
+ * - The policy's entropy may choose the tokens that it is trained on, by `advantages` of 0 at all others, or earn a bonus.
+ * - A critic's loss has no ratio, so returns stay as they are.
  *
  * @param advantages   f32, response after response
  * @param carriedCoeff weight of the bonus that the step before has left
@@ -179,7 +180,7 @@ function weighTokens(
 ): WeighedTokens {
   const responses = scored.map(({ response }) => response);
   const drawnLogProbs = responses.map(({ logProbs }) => logProbs);
-  const rows = policyRows(scored); // what an environment said between two turns counts in no loss
+  const rows = policyRows(scored); // the policy's own tokens
   const correction = correctStep(plan.correction, drawnLogProbs, old, rows.mask);
   const exploration = explore(plan.exploration, rows, entropies, carriedCoeff);
   return {
@@ -204,7 +205,7 @@ export interface StepResult {
   readonly state: RunState;
   readonly metrics: Metrics;
   /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
-  readonly trained: readonly string[];
+  readonly trainedPromptIds: readonly string[];
   /** Mean accuracy of the B responses. */
   readonly accuracy: number;
   /** The responses with their scores. */

@@ -10,7 +10,7 @@ import type { StepRow } from './step-decoder.ts';
 /** A response in the making: its tokens so far, and the random stream that draws them. */
 export class Sequence {
   readonly job: Job;
-  /** Place of the response among those of its job: the index of its key in the request. */
+  /** Index of the response among the samples of its job, and of its key in the request. */
   readonly sample: number;
   readonly #rng: Rng;
   /** Controls of the request and what they look at; null without any. */
@@ -52,7 +52,7 @@ export class Sequence {
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** Takes a draw as `takeDraw` does; returns it with the last token, which the cache does not have yet. */
+  /** The input of the next decoding step: the last token, which the cache does not have yet, and how to draw the next. */
   takeStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
@@ -71,10 +71,10 @@ export class Sequence {
     this.#logProbs.push(draw.logProb);
     this.#history?.add(draw.token);
     if (version !== null) this.#versions.push(version);
-    const isEnded = job.onToken?.(sample, draw) === true;
+    const isEndedByJob = job.onToken?.(sample, draw) === true;
     // Bad words forbid all that the grammar allows next, so nothing may follow.
     if (this.#history?.isDeadEnd === true) return 'content_filter';
-    if (isEnded || job.request.stopTokens.includes(draw.token)) return 'stop';
+    if (isEndedByJob || job.request.stopTokens.includes(draw.token)) return 'stop';
     return this.room > 0 ? null : 'length';
   }
 

@@ -26,7 +26,7 @@ const ARENA_ALLOCATOR = 1;
 /** First word of errors while a runtime opens. */
 const OPENING = 'open';
 
-/** Options of ONNX Runtime. The first runtime of a process decides for all (`Runtime.open`). */
+/** Options of ONNX Runtime. Threads are the process's: its first runtime decides on them for all (`Runtime.open`). */
 export interface RuntimeOptions {
   /**
    * Threads that share the work of one operator, the caller among them; one for each core unless given.
@@ -38,7 +38,7 @@ export interface RuntimeOptions {
   readonly threads?: number;
   /** True if idle threads of the pool spin while they wait for work: faster, but they keep their cores busy. */
   readonly isSpinning?: boolean;
-  /** Prefix of profiles: each session writes `<prefix>_<date>.json` with the time of every operator. */
+  /** Prefix of this runtime's profiles: each session writes `<prefix>_<date>.json` with the time of every operator. */
   readonly profilePrefix?: string;
 }
 

@@ -3,7 +3,7 @@ import { viewOf } from '../../src/tensor/dtype.ts';
 import type { SharedMemory } from '../../src/tensor/memory.ts';
 import { u53Of, upperWord } from '../bytes.ts';
 import { SharedBarrier } from '../shared/barrier.ts';
-import type { Look } from '../shared/wait.ts';
+import type { FindFailure } from '../shared/wait.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import { doDirectly, inputParts } from './direct.ts';
 import type { Engine } from './group.ts';
@@ -162,11 +162,11 @@ export class SharedEngine implements Engine {
 
   /** Resolves when every rank has come here. */
   #meet(): Promise<void> {
-    return this.#barrier.arrive(this.#look);
+    return this.#barrier.arrive(this.#findFailure);
   }
 
   /** Looks for a rank that left, was found dead by another, or is dead; the latter takes time. */
-  readonly #look: Look = (isLate) => {
+  readonly #findFailure: FindFailure = (isLate) => {
     const { layout, words } = this.#region;
     const lost = words.load(layout.lostAt);
     if (lost !== 0) return lostError(lost - 1);

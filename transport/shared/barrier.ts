@@ -1,4 +1,4 @@
-import { waitForChange, type Look } from './wait.ts';
+import { waitForChange, type FindFailure } from './wait.ts';
 import type { SharedWords } from './words.ts';
 
 /** Number of 32-bit words in a cache line of 64 bytes. */
@@ -34,12 +34,11 @@ export class SharedBarrier {
   /**
    * Resolves when all have arrived.
    *
-   * Rejects with the error that `look` returns. This arrival stays counted, because others may have seen it already. So
-   * this object cannot arrive again, and rejects every later call with the same error.
-   *
-   * @param look looks for a reason to stop waiting, such as a dead peer (`wait.ts`)
+   * Rejects with the failure that is found. This arrival stays counted, because others may have seen it already. So this
+   * object cannot arrive again, and rejects every later call with the same error. The others may pass once more by that
+   * arrival, and find the failure at their next one.
    */
-  async arrive(look: Look): Promise<void> {
+  async arrive(findFailure: FindFailure): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     const before = this.#words.load(this.#openedAt);
     if (this.#words.add(this.#arrivedAt, 1) + 1 === this.#size) {
@@ -50,14 +49,14 @@ export class SharedBarrier {
       return;
     }
     try {
-      await waitForChange(this.#words, this.#openedAt, before, look);
+      await waitForChange(this.#words, this.#openedAt, before, findFailure);
     } catch (error) {
       this.#failure = error as Error;
       throw error;
     }
   }
 
-  /** Makes everybody who waits here call `look` at once. */
+  /** Makes everybody who waits here look for a failure at once. */
   wake(): void {
     this.#words.notify(this.#openedAt);
   }

@@ -20,6 +20,8 @@ const noDescriptors = new Uint8Array(0);
 const SMALL_BATCH_BYTES = 128;
 /** Smallest ring: room for a few packets of small messages. */
 const LEAST_BYTES = 64;
+/** Largest ring, whose positions and their differences are i32. */
+const MOST_BYTES = 2 ** 30;
 
 /** Views of one ring's memory. */
 class RingMemory {
@@ -31,9 +33,10 @@ class RingMemory {
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
     // Packets begin at multiples of 16, and so does the end of the ring. So no head of 16 bytes is cut by the end.
-    if (capacity < LEAST_BYTES || (capacity & (capacity - 1)) !== 0) {
+    const isInRange = capacity >= LEAST_BYTES && capacity <= MOST_BYTES;
+    if (!isInRange || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(
-        `a ring of ${capacity} bytes; a power of two from ${LEAST_BYTES} is expected`,
+        `a ring of ${capacity} bytes; a power of two from ${LEAST_BYTES} to ${MOST_BYTES} is expected`,
       );
     }
     this.words = new Int32Array(memory, offset, ringDataAt / 4);

@@ -26,7 +26,7 @@ import { utilization } from './utilization.ts';
 interface FinishedStep {
   readonly batch: Batch;
   readonly sequences: readonly Sequence[];
-  readonly view: TokenView;
+  readonly evaluated: TokenView;
   readonly estimate: Estimate;
   /** Metrics that parts of the step made themselves: rewards, correction, updates. */
   readonly others: readonly Metrics[];
@@ -36,7 +36,7 @@ interface FinishedStep {
 /** Collects the metrics of a step under EasyR1's names, and stops its clock. */
 export function stepMetrics(
   context: StepContext,
-  { batch, sequences, view, estimate, others, clock }: FinishedStep,
+  { batch, sequences, evaluated, estimate, others, clock }: FinishedStep,
 ): Metrics {
   const { actors, plan } = context;
   const { maxPromptLength, maxResponseLength } = plan.step;
@@ -53,7 +53,7 @@ export function stepMetrics(
       tokenRewards: estimate.tokenRewards,
       advantages: estimate.advantages,
       returns: estimate.returns,
-      ...(view.values !== null && { values: concatenate(view.values) }),
+      ...(evaluated.values !== null && { values: concatenate(evaluated.values) }),
       promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
       maxPromptLength,
       maxResponseLength,
