@@ -27,8 +27,8 @@ export { tensor } from '../transport/tensor-codec.ts';
 // Running them
 export { ActorSystem } from './runtime/system.ts';
 export type { LocalActor, PropsOf, SystemOptions, ThreadActor } from './runtime/system.ts';
-export type { ProcessOptions } from './runtime/child-nodes.ts';
-export { NodeHost } from './runtime/node.ts';
+export type { ProcessOptions } from './runtime/nodes/child-nodes.ts';
+export { NodeHost } from './runtime/nodes/node.ts';
 export type { Claims, NodeOptions, Place, Resources } from './runtime/placement.ts';
 export type { SharedMarker, WithSharedBlocks } from './runtime/shared-blocks.ts';
 

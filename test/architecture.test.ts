@@ -228,7 +228,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
  * The one circle of files there may be. An op is typed by the table of all ops, which is closed by the ops themselves,
  * and they are written with the builder: `Op<K>` keeps an op's forms together at this price.
  */
-const opTable = /^src\/graph\/(ir|(node-|elementwise-)?builder|dim|shape|ops\/[a-z-]+)\.ts$/;
+const opTable =
+  /^src\/graph\/(ir|(node-|elementwise-)?builder|dim|shape|ops\/([a-z]+\/)?[a-z-]+)\.ts$/;
 
 /** The one file that knows model families by their folders; everyone else asks it for an `Architecture`. */
 const familyDoor = 'src/model/families.ts';

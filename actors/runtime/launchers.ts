@@ -9,7 +9,7 @@ import { ActorHost, type HostStart } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
 import type { Allocation, Claims, Place, Placement, ResourcePool } from './placement.ts';
 import type { Protocol } from './protocol.ts';
-import type { RemoteNode, StartOrder } from './remote-node.ts';
+import type { RemoteNode, StartOrder } from './nodes/remote-node.ts';
 
 /*
  * The three places where an incarnation may run: the calling thread, a thread of its own, a node.

@@ -1,7 +1,7 @@
 import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
-import type { RemoteNode } from './remote-node.ts';
+import type { RemoteNode } from './nodes/remote-node.ts';
 
 /*
  * Placement: the nodes of a system stand in pools, and an actor takes slots and devices of one node of a pool.

@@ -6,13 +6,13 @@ import type { Actor, ActorEvent, ActorFactory, Environment, Logger } from './act
 import { addressOfModule, moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
 import { Cell, type ActorSnapshot } from './cell.ts';
-import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
+import type { ChildNodes, ProcessOptions } from './nodes/child-nodes.ts';
 import type { Launcher } from './incarnation.ts';
 import { localLauncher, makerAt, RemoteLauncher, threadLauncher, type Make } from './launchers.ts';
 import { defaultPool, Placement, type Claims, type NodeOptions, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
 import { refOver, type ActorRef } from './ref.ts';
-import { RemoteNode } from './remote-node.ts';
+import { RemoteNode } from './nodes/remote-node.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import { defaultSupervision, type Supervision } from './supervisor.ts';
 import { WorkWatch, type WorkListener } from './work.ts';
@@ -246,7 +246,7 @@ export class ActorSystem implements AsyncDisposable {
 
   async #openChildren(): Promise<ChildNodes> {
     // Imported late, so that ZeroMQ's native code is only loaded where there are processes.
-    const { ChildNodes } = await import('./child-nodes.ts');
+    const { ChildNodes } = await import('./nodes/child-nodes.ts');
     return new ChildNodes({
       heartbeat: this.#heartbeat,
       join: (node) => this.addNode(node),

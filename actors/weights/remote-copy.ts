@@ -2,7 +2,7 @@ import { asCxmindError, toWireError } from '../../src/errors.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorRef } from '../runtime/ref.ts';
-import type { RemoteNode } from '../runtime/remote-node.ts';
+import type { RemoteNode } from '../runtime/nodes/remote-node.ts';
 import type { weightsProtocol } from './protocol.ts';
 
 type Keeper = ActorRef<typeof weightsProtocol>;

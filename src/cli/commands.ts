@@ -1,24 +1,24 @@
-import { Completion } from './completion.ts';
-import { ConfigCommand } from './config.ts';
-import { Convert } from './convert.ts';
-import { DashboardCommand } from './dashboard.ts';
-import { Doctor } from './doctor.ts';
-import { Eval } from './eval.ts';
-import { Generate } from './generate.ts';
-import { HelpCommand } from './help.ts';
-import { Init } from './init.ts';
-import { Launch } from './launch.ts';
-import { Logs } from './logs.ts';
-import { Merge } from './merge.ts';
-import { Node } from './node.ts';
-import { Plan } from './plan.ts';
-import { Quickstart } from './quickstart.ts';
-import { Score } from './score.ts';
-import { Serve } from './serve.ts';
-import { Sft } from './sft.ts';
-import { Status } from './status.ts';
-import { Save, Stop, Validate } from './steer.ts';
-import { Train } from './train.ts';
+import { Completion } from './commands/completion.ts';
+import { ConfigCommand } from './commands/config.ts';
+import { Convert } from './commands/convert.ts';
+import { DashboardCommand } from './commands/dashboard.ts';
+import { Doctor } from './commands/doctor.ts';
+import { Eval } from './commands/eval.ts';
+import { Generate } from './commands/generate.ts';
+import { HelpCommand } from './commands/help.ts';
+import { Init } from './commands/init.ts';
+import { Launch } from './commands/launch.ts';
+import { Logs } from './commands/logs.ts';
+import { Merge } from './commands/merge.ts';
+import { Node } from './commands/node.ts';
+import { Plan } from './commands/plan.ts';
+import { Quickstart } from './commands/quickstart.ts';
+import { Score } from './commands/score.ts';
+import { Serve } from './commands/serve.ts';
+import { Sft } from './commands/sft.ts';
+import { Status } from './commands/status.ts';
+import { Save, Stop, Validate } from './commands/steer.ts';
+import { Train } from './commands/train.ts';
 
 /** Every command, by the name it is called with. */
 export const commands = {

@@ -21,7 +21,7 @@ const MAX_BYTES = 2 ** 24;
 /** Loads the reader of the file's format alone: the other would take longer to load than a small file to read. */
 async function rowsOf(file: DataFile): Promise<AsyncGenerator<RawRow>> {
   if (file.format !== 'parquet') return (await import('./arrow-rows.ts')).arrowRows(file);
-  return (await import('./parquet-rows.ts')).parquetRows(file);
+  return (await import('./parquet/rows.ts')).parquetRows(file);
 }
 
 async function nextBatch(

@@ -9,7 +9,7 @@ import { stat } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { CxmindError } from '../errors.ts';
 import { decodeRow } from './decode-row.ts';
-import { ParquetParts } from './parquet-parts.ts';
+import { ParquetParts } from './parquet/parts.ts';
 import type { RawRow } from './raw-row.ts';
 import { picturesOf, rowBytes, type DatasetRow, type RowKeys } from './row.ts';
 import type { DataFile } from './source.ts';

@@ -3,7 +3,7 @@ import { normalDim, productDim, quotientDim } from './dim.ts';
 import { ElementwiseBuilder } from './elementwise-builder.ts';
 import type { Dim, Node, Value } from './ir.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
-import type { PackedHeads } from './ops/packed-attention.ts';
+import type { PackedHeads } from './ops/attention/packed-attention.ts';
 import type { VocabularyAttributes } from './ops/vocabulary.ts';
 import { axisOf, formatShape, sameShape, shapeError } from './shape.ts';
 

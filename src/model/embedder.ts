@@ -6,11 +6,11 @@ import { pixelRows, stackPixels, type PixelValues } from '../tensor/patch-levels
 import { copyElements, rows, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
-import { ImageCache } from './image-cache.ts';
+import { ImageCache } from './vision/image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { ModelWeights } from './model-weights.ts';
-import { PixelRows } from './pixel-rows.ts';
-import { VisionTower, type VisionPass } from './vision-tower.ts';
+import { PixelRows } from './vision/pixel-rows.ts';
+import { VisionTower, type VisionPass } from './vision/vision-tower.ts';
 import { isVisionModule, moduleNames } from './weights/modules.ts';
 import type { GradientSink } from './weights/weight-source.ts';
 

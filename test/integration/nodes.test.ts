@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ActorEvent } from '../../actors/runtime/actor.ts';
-import type { ProcessOptions } from '../../actors/runtime/child-nodes.ts';
+import type { ProcessOptions } from '../../actors/runtime/nodes/child-nodes.ts';
 import type { Place } from '../../actors/runtime/placement.ts';
 import { askAny } from '../../actors/runtime/pool.ts';
 import type { ActorRef } from '../../actors/runtime/ref.ts';

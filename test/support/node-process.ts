@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import { NodeHost } from '../../actors/runtime/node.ts';
+import { NodeHost } from '../../actors/runtime/nodes/node.ts';
 import { connectLink } from '../../transport/zmq/connect.ts';
 import type { RunTicket } from '../../transport/zmq/keys.ts';
 

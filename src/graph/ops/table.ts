@@ -1,19 +1,19 @@
 /** The table of all ops. A new family joins here. */
 import type { Node } from '../ir.ts';
-import { attention, type AttentionAttributes } from './attention.ts';
-import { cachedAttention, type CachedAttentionAttributes } from './cached-attention.ts';
+import { attention, type AttentionAttributes } from './attention/attention.ts';
+import { cachedAttention, type CachedAttentionAttributes } from './attention/cached-attention.ts';
 import { draw, type DrawAttributes } from './draw.ts';
 import { elementwise, type ElementwiseAttributes } from './elementwise.ts';
-import { grouped, type GroupedAttributes } from './grouped.ts';
+import { grouped, type GroupedAttributes } from './grouped/grouped.ts';
 import { indexing, type IndexingAttributes } from './indexing.ts';
 import { linalg, type LinalgAttributes } from './linalg.ts';
 import { movement, type MovementAttributes } from './movement.ts';
 import { norm, type NormAttributes } from './norm.ts';
 import type { Op, OpFamily } from './op.ts';
 import { order, type OrderAttributes } from './order.ts';
-import { packedAttention, type PackedAttentionAttributes } from './packed-attention.ts';
+import { packedAttention, type PackedAttentionAttributes } from './attention/packed-attention.ts';
 import { reduce, type ReductionAttributes } from './reduce.ts';
-import { routing, type RoutingAttributes } from './routing.ts';
+import { routing, type RoutingAttributes } from './grouped/routing.ts';
 import { tokenEntropies, type TokenEntropiesAttributes } from './token-entropies.ts';
 import { tokenLogProbs, type TokenLogProbsAttributes } from './token-log-probs.ts';
 

@@ -6,7 +6,7 @@
  */
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
-import type { PackedHeads } from '../../graph/ops/packed-attention.ts';
+import type { PackedHeads } from '../../graph/ops/attention/packed-attention.ts';
 import type { OpName } from '../../graph/ops/table.ts';
 import { workOf, type Work } from './work.ts';
 

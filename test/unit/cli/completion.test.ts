@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { completionScript } from '../../../src/cli/completion.ts';
+import { completionScript } from '../../../src/cli/commands/completion.ts';
 import { bin } from '../../support/cxmind-process.ts';
 
 describe('completion', () => {

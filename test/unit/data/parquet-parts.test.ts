@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { parquetMetadataAsync, parquetSchema, type AsyncBuffer, type RowGroup } from 'hyparquet';
-import { readPageHeader } from '../../../src/data/page-header.ts';
-import { ParquetFile, type PartPlace } from '../../../src/data/parquet-file.ts';
-import { columnPages } from '../../../src/data/parquet-pages.ts';
-import { ParquetParts } from '../../../src/data/parquet-parts.ts';
+import { readPageHeader } from '../../../src/data/parquet/page-header.ts';
+import { ParquetFile, type PartPlace } from '../../../src/data/parquet/file.ts';
+import { columnPages } from '../../../src/data/parquet/pages.ts';
+import { ParquetParts } from '../../../src/data/parquet/parts.ts';
 import type { RawRow } from '../../../src/data/raw-row.ts';
 import type { DataFile } from '../../../src/data/source.ts';
 import { goldenPath } from '../../support/golden.ts';

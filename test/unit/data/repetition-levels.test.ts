@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { begunRows } from '../../../src/data/repetition-levels.ts';
+import { begunRows } from '../../../src/data/parquet/repetition-levels.ts';
 
 /** A page that begins with these runs of levels, behind their length, which is not looked at. */
 function pageOf(...runs: readonly number[]): Uint8Array {

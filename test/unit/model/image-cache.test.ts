@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ImageCache } from '../../../src/model/image-cache.ts';
+import { ImageCache } from '../../../src/model/vision/image-cache.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 
 describe('ImageCache', () => {

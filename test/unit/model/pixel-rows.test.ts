@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
-import { PixelRows, pixelRowsGraph } from '../../../src/model/pixel-rows.ts';
+import { PixelRows, pixelRowsGraph } from '../../../src/model/vision/pixel-rows.ts';
 import { patchValues, type PatchLevels } from '../../../src/tensor/patch-levels.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { loadSoftwareGpu } from '../../support/software-gpu.ts';

@@ -1,0 +1,54 @@
+import * as t from 'io-ts';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { parsedJson } from '../../../src/check/json.ts';
+import { CxmindError, messageOf } from '../../../src/errors.ts';
+import { connectLink } from '../../../transport/zmq/connect.ts';
+import { RunTicket } from '../../../transport/zmq/keys.ts';
+import { NodeHost } from './node.ts';
+
+/*
+ * The program of a child process that hosts actors. The first line of its stdin is its order. Its stdin stays open as
+ * long as the parent lives.
+ */
+
+const NodeOrder = t.type({
+  name: t.string,
+  ticket: RunTicket,
+  heartbeat: t.type({ intervalMs: t.number, deadAfterMs: t.number }),
+});
+
+/** Facts that a process needs to become a node. They hold a secret, so they go over stdin. */
+export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
+
+/** Parses an order. @throws CONFIG_INVALID, which does not repeat the text */
+function parseNodeOrder(text: string): NodeOrder {
+  const order = parsedJson(text);
+  if (NodeOrder.is(order)) return order;
+  throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
+}
+
+/**
+ * Hosts actors until the link to the parent ends.
+ *
+ * @throws PEER_LOST when the parent does not answer, or did not end in order
+ */
+async function hostActors({ name, ticket, heartbeat }: NodeOrder): Promise<void> {
+  const { endpoint, ...keys } = ticket;
+  const link = await connectLink({ endpoint, keys, name, heartbeat });
+  const error = await new NodeHost(link).ended;
+  if (error !== undefined) throw error;
+}
+
+// A scheduler warns every process of a job with this signal. The parent decides what is saved then.
+process.on('SIGUSR1', () => undefined);
+process.on('uncaughtException', (thrown) => {
+  process.stderr.write(`${messageOf(thrown)}\n`);
+  process.exit(1);
+});
+const lines = createInterface({ input: process.stdin });
+// An exit would wait for threads that are in the middle of native code.
+lines.once('close', () => process.kill(process.pid, 'SIGKILL'));
+const [order] = (await once(lines, 'line')) as [string];
+await hostActors(parseNodeOrder(order));
+process.exit(0);

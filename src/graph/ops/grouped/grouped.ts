@@ -1,0 +1,156 @@
+import type { FloatDType } from '../../../tensor/dtype.ts';
+import { isFloat, type Dim, type ValueType } from '../../ir.ts';
+import { dtypeError, sameShape, shapeError } from '../../shape.ts';
+import { blank, mapArrays, type NdArray } from '../array.ts';
+import { groupedOuterProductKernel, groupedProductKernel } from './grouped-kernels.ts';
+import { multiply } from '../linalg.ts';
+import { intermediate, nameIn, type Emitter, type None, type OpFamily } from '../op.ts';
+
+/**
+ * Attributes of the products of groups of rows.
+ *
+ * Rows of one group stand together, groups in order. The input `counts i64 [E]` has the number of rows of each group,
+ * which may be 0; their sum is the number of rows.
+ */
+export interface GroupedAttributes {
+  /** `x [N, in]`, `counts [E]` and E weights `[in, out]`, or `[out, in]` if `transB`: each row times its group's weight. */
+  readonly groupedProduct: { readonly transB: boolean };
+  /**
+   * `a [N, m]`, `b [N, n]` and `counts [E]`: its rows of a, transposed, times those of b, `[m, n]` for each group. With E
+   * further inputs, f32 `[m, n]`, the results are f32, and each is added to one of them.
+   */
+  readonly groupedOuterProduct: None;
+}
+
+function checkRows(op: string, counts: ValueType, inputs: readonly ValueType[]): number {
+  const [groups] = counts.shape;
+  if (counts.dtype !== 'i64') throw dtypeError(op, 'wants i64 counts', inputs);
+  if (counts.shape.length !== 1 || typeof groups !== 'number') {
+    throw shapeError(op, 'wants a count for each of a fixed number of groups', inputs);
+  }
+  return groups;
+}
+
+/** The rows of each group, as names of ONNX values. */
+function splitRows(onnx: Emitter, rows: string, counts: string, groups: number): string[] {
+  const parts = Array.from({ length: groups }, () => onnx.temporary());
+  onnx.node('Split', [rows, counts], parts, { axis: { int: 0 } });
+  return parts;
+}
+
+/** The rows of each group, as parts of an array. */
+function groupsOf(rows: NdArray, counts: NdArray): NdArray[] {
+  const width = rows.shape[1]!;
+  let start = 0;
+  return [...counts.data].map((count) => {
+    const data = rows.data.subarray(start * width, (start + count) * width);
+    start += count;
+    return { ...rows, shape: [count, width], data };
+  });
+}
+
+/** Products of rows by the weight of their group, and the gradient of such weights. */
+export const grouped: OpFamily<GroupedAttributes> = {
+  groupedProduct: {
+    cost: 'costly',
+    infer(inputs, { transB }) {
+      const [x, counts, ...weights] = inputs as [ValueType, ValueType, ...ValueType[]];
+      const groups = checkRows('groupedProduct', counts, inputs);
+      const shape = weights[0]?.shape ?? [];
+      const [inner, out] = (transB ? shape.toReversed() : shape) as [Dim, Dim];
+      const isOne = weights.every((weight) => sameShape(weight.shape, shape));
+      if (weights.length !== groups || !isOne || shape.length !== 2) {
+        throw shapeError('groupedProduct', `wants ${groups} matrices of one shape`, inputs);
+      }
+      if (x.shape.length !== 2 || x.shape[1] !== inner) {
+        throw shapeError('groupedProduct', 'inner dimensions differ', inputs);
+      }
+      if (!isFloat(x.dtype) || weights.some(({ dtype }) => dtype !== x.dtype)) {
+        throw dtypeError('groupedProduct', 'wants operands of one float dtype', inputs);
+      }
+      return [{ dtype: x.dtype, shape: [x.shape[0]!, out] }];
+    },
+    emit({ inputs: [x, counts, ...weights], outputs: [y], attributes: { transB } }, onnx) {
+      const parts = splitRows(onnx, onnx.name(x!), onnx.name(counts!), weights.length);
+      const products = weights.map((weight, group) =>
+        intermediate(onnx, 'Gemm', [parts[group]!, onnx.name(weight)], {
+          transB: { int: Number(transB) },
+        }),
+      );
+      onnx.node('Concat', products, [onnx.name(y!)], { axis: { int: 0 } });
+    },
+    steps: ({ inputs: [x, , ...weights], attributes: { transB } }) => [
+      groupedProductKernel(x!.dtype as FloatDType, weights.length, transB),
+    ],
+    vjp({ inputs: [x, counts, ...weights], attributes: { transB } }, [dy], g) {
+      if (dy === undefined) return [];
+      const [left, right] = transB ? [dy, x!] : [x!, dy];
+      return [
+        g.groupedProduct(dy, counts!, weights, { transB: !transB }),
+        undefined,
+        ...g.groupedOuterProduct(left, right, counts!),
+      ];
+    },
+    evaluate([x, counts, ...weights], { transB }) {
+      const out = weights[0]!.shape[transB ? 0 : 1]!;
+      const y = blank(x!.dtype, [x!.shape[0]!, out]);
+      let at = 0;
+      for (const [group, rows] of groupsOf(x!, counts!).entries()) {
+        const product = multiply(rows, weights[group]!, { transA: false, transB, alpha: 1 });
+        y.data.set(product.data, at);
+        at += product.data.length;
+      }
+      return [y];
+    },
+  },
+  groupedOuterProduct: {
+    cost: 'costly',
+    infer(inputs) {
+      const [a, b, counts, ...addends] = inputs as [
+        ValueType,
+        ValueType,
+        ValueType,
+        ...ValueType[],
+      ];
+      const groups = checkRows('groupedOuterProduct', counts, inputs);
+      if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[0] !== b.shape[0]) {
+        throw shapeError('groupedOuterProduct', 'wants two matrices of as many rows', inputs);
+      }
+      if (!isFloat(a.dtype) || a.dtype !== b.dtype) {
+        throw dtypeError('groupedOuterProduct', 'wants operands of one float dtype', inputs);
+      }
+      const shape = [a.shape[1]!, b.shape[1]!];
+      const isAddend = (one: ValueType): boolean =>
+        one.dtype === 'f32' && sameShape(one.shape, shape);
+      if (addends.length > 0 && (addends.length !== groups || !addends.every(isAddend))) {
+        throw shapeError('groupedOuterProduct', `wants ${groups} addends, f32`, inputs);
+      }
+      const dtype = addends.length > 0 ? 'f32' : a.dtype;
+      return Array.from({ length: groups }, () => ({ dtype, shape }));
+    },
+    emit({ inputs: [a, b, counts, ...addends], outputs }, onnx) {
+      const { dtype } = outputs[0]!;
+      const [left, right] = [a!, b!].map((rows) =>
+        splitRows(onnx, nameIn(onnx, rows, dtype), onnx.name(counts!), outputs.length),
+      );
+      for (const [group, output] of outputs.entries()) {
+        const operands = [left![group]!, right![group]!];
+        const addend = addends[group] === undefined ? [] : [onnx.name(addends[group])];
+        onnx.node('Gemm', [...operands, ...addend], [onnx.name(output)], { transA: { int: 1 } });
+      }
+    },
+    steps: ({ inputs: [a, , , ...addends], outputs }) => [
+      groupedOuterProductKernel(a!.dtype as FloatDType, outputs.length, addends.length > 0),
+    ],
+    evaluate([a, b, counts, ...addends]) {
+      const right = groupsOf(b!, counts!);
+      return groupsOf(a!, counts!).map((rows, group) => {
+        const addend = addends[group];
+        const product = multiply(rows, right[group]!, { transA: true, transB: false, alpha: 1 });
+        return addend === undefined
+          ? product
+          : mapArrays('f32', [product, addend], (x, y) => x + y);
+      });
+    },
+  },
+};

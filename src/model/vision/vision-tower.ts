@@ -1,0 +1,192 @@
+import type { Device, View, Views, Workspace } from '../../device/device.ts';
+import { putAll, staging } from '../../device/host-tensors.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
+import type { Graph } from '../../graph/ir.ts';
+import type { VisionGraphs } from '../architecture.ts';
+import type { Grid } from '../batch.ts';
+import { Block, type BlockOptions, type Saved } from '../block.ts';
+import { formFor, type GraphForm } from '../graph-form.ts';
+import { LayerBlocks } from '../layer-blocks.ts';
+import type { VisionConfig } from '../model-config.ts';
+import { trainedInputs, type ModelWeights } from '../model-weights.ts';
+import { segmentTensors, wholeSegments } from '../segments.ts';
+import { moduleNames } from '../weights/modules.ts';
+import type { GradientSink, WeightSource } from '../weights/weight-source.ts';
+
+/** Result of a vision pass, and tensors for its backward pass. */
+export interface VisionPass {
+  /** Embeddings `[N / mergeSize², D]`, one row per image token. */
+  readonly embeddings: View;
+  /** Rows like these for each of the decoder's first layers, to be added to its output. */
+  readonly deepstack: readonly View[];
+  /** Saved tensors of the tower's steps, in order; empty when nothing was saved. */
+  readonly saved: readonly Saved[];
+}
+
+/** A step of the tower: a module's block, and the names of its activations. */
+interface Step {
+  readonly module: string;
+  readonly block: Block;
+  readonly input: 'patches' | 'hidden';
+  readonly output: 'output' | 'embeddings';
+  /** Number of the decoder's layer that its `features` are for; null for a step without any. */
+  readonly layer: number | null;
+  /** Number of the vision block whose rotary angles and segments it takes; null for none. */
+  readonly attends: number | null;
+}
+
+/** Saved tensors of a step without a backward pass: none. */
+const NOTHING_SAVED: Saved = { inputs: {}, tensors: {} };
+
+/** The vision tower: from patches of any number of images to the rows that stand for them in the text. */
+export class VisionTower implements Disposable {
+  readonly #config: VisionConfig;
+  readonly #form: GraphForm;
+  readonly #graphs: VisionGraphs;
+  readonly #source: WeightSource;
+  /** Patch embedding, blocks with the mergers behind some of them, and the last merger. */
+  readonly #steps: readonly Step[];
+  readonly #trainsPatches: boolean;
+  readonly #owned = new DisposableStack();
+
+  constructor(
+    device: Device,
+    config: VisionConfig,
+    graphs: VisionGraphs,
+    weights: ModelWeights,
+    save: BlockOptions['save'],
+  ) {
+    const { dtype, adapters } = weights;
+    const { patchEmbed, merger, visionBlock, deepstack } = moduleNames;
+    this.#config = config;
+    this.#form = formFor(device);
+    this.#graphs = graphs;
+    this.#source = weights.source;
+    this.#trainsPatches = trainedInputs(weights, patchEmbed).length > 0;
+    const adaptersOf = (module: string): GraphAdapters => adapters?.get(module) ?? NO_ADAPTERS;
+    const make = (module: string, graph: Graph, activations: readonly string[]): Block =>
+      this.#owned.use(
+        new Block(device, graph, { parameters: trainedInputs(weights, module), activations, save }),
+      );
+    const kind = {
+      graph: (own: VisionConfig, some: GraphAdapters) => graphs.block(own, some, dtype, this.#form),
+      activations: ['hidden'],
+      save,
+    } as const;
+    const names = Array.from({ length: config.depth }, (_, i) => visionBlock(i));
+    const layers = names.map((name) => ({ name, config }));
+    const blocks = this.#owned.use(new LayerBlocks(device, kind, layers, weights));
+    const step = (module: string, block: Block, others: Partial<Step> = {}): Step => ({
+      ...{ module, block, input: 'hidden', output: 'output', layer: null, attends: null },
+      ...others,
+    });
+    const aside = (block: number): Step[] => {
+      const layer = config.deepstackBlocks.indexOf(block);
+      if (layer < 0 || graphs.deepstack === undefined) return [];
+      const module = deepstack(layer);
+      const graph = graphs.deepstack(config, adaptersOf(module), dtype);
+      return [step(module, make(module, graph, ['hidden']), { layer })];
+    };
+    this.#steps = [
+      step(patchEmbed, make(patchEmbed, graphs.patchEmbed(config, dtype), []), {
+        input: 'patches',
+      }),
+      ...names.flatMap((module, i) => [step(module, blocks.of(i), { attends: i }), ...aside(i)]),
+      step(merger, make(merger, graphs.merger(config, adaptersOf(merger), dtype), ['hidden']), {
+        output: 'embeddings',
+      }),
+    ];
+  }
+
+  /**
+   * Computes the embeddings of images.
+   *
+   * @param pixelValues patches of all images, f32 `[N, C·Pt·P·P]`
+   * @param saving whether tensors are saved for `backward`
+   */
+  async forward(
+    pixelValues: View,
+    grids: readonly Grid[],
+    workspace: Workspace,
+    saving: boolean,
+  ): Promise<VisionPass> {
+    const given = this.#planned(pixelValues.device, grids, workspace);
+    const saved: Saved[] = [];
+    const deepstack: View[] = [];
+    let hidden = pixelValues;
+    for (const [i, step] of this.#steps.entries()) {
+      const { module, block, input, output, layer, attends } = step;
+      using weights = await this.#source.take(module, this.#steps[i + 1]?.module);
+      const others = attends === null ? (i === 0 ? given.patchInputs : {}) : given.blocks[attends];
+      const inputs = { [input]: hidden, ...others };
+      let outputs: Views;
+      // With adapters the patch embedding has nothing to train, and nothing before it either.
+      if (saving && (i > 0 || this.#trainsPatches)) {
+        const result = block.forwardSaving(inputs, weights.views, workspace);
+        saved.push(result.saved);
+        outputs = result.outputs;
+      } else {
+        outputs = block.forward(inputs, weights.views, workspace);
+        if (saving) saved.push(NOTHING_SAVED);
+      }
+      hidden = outputs[output]!;
+      if (layer !== null) deepstack[layer] = outputs['features']!;
+    }
+    return { embeddings: hidden, deepstack, saved };
+  }
+
+  /** The planned inputs of the patch embedding, and of each block its rotary angles and segments. */
+  #planned(device: Device, grids: readonly Grid[], workspace: Workspace) {
+    const { patchInputs = {}, rotary, segments } = this.#graphs.plan(this.#config, grids);
+    const angles = putAll(workspace, { 'rotary.cos': rotary.cos, 'rotary.sin': rotary.sin });
+    const allocate = staging(device, workspace);
+    const attention = new Map(
+      [...new Set(segments)].map((rows) => [
+        rows,
+        putAll(workspace, segmentTensors(this.#form, rows, wholeSegments(rows), 1, allocate)),
+      ]),
+    );
+    return {
+      patchInputs: putAll(workspace, patchInputs),
+      blocks: segments.map((rows): Views => ({ ...angles, ...attention.get(rows) })),
+    };
+  }
+
+  /**
+   * Adds the tower's gradients to the sink.
+   *
+   * @param gradient   of the embeddings
+   * @param deepstack of the rows for the decoder's layers
+   */
+  async backward(
+    { saved }: VisionPass,
+    { gradient, deepstack }: { readonly gradient: View; readonly deepstack: readonly View[] },
+    sink: GradientSink,
+    workspace: Workspace,
+  ): Promise<void> {
+    const first = sink.trained.has(moduleNames.patchEmbed) ? 0 : 1;
+    let outputGradient = gradient;
+    for (let i = this.#steps.length - 1; i >= first; i--) {
+      const { module, block, input, output, layer } = this.#steps[i]!;
+      using weights = await this.#source.take(
+        module,
+        i > first ? this.#steps[i - 1]!.module : undefined,
+      );
+      using accumulators = await sink.take(module);
+      const features = layer === null ? {} : { features: deepstack[layer]! };
+      const given = { [output]: outputGradient, ...features };
+      const results = block.backward(
+        saved[i]!,
+        weights.views,
+        given,
+        accumulators.views,
+        workspace,
+      );
+      outputGradient = results[input]!;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+}
