@@ -66,16 +66,17 @@ export function shapesOf(
   for (const [i, { shape }] of from.entries()) {
     for (const [axis, dim] of shape.entries()) {
       if (typeof dim === 'number') continue;
-      const size = shapes[i]![axis]!;
-      sizes.set(dim, size);
-      const symbol = soleSymbol(dim);
-      if (symbol !== undefined) sizes.set(symbol.name, symbol.sizeBy(size));
+      sizes.set(dim, shapes[i]![axis]!);
     }
   }
   const sizeOfSymbol = (name: string): number => {
-    const size = sizes.get(name);
-    if (size === undefined) throw new CxmindError('INTERNAL', `no input has dimension ${name}`);
-    return size;
+    const known = sizes.get(name);
+    if (known !== undefined) return known;
+    for (const [dim, size] of sizes) {
+      const symbol = soleSymbol(dim);
+      if (symbol?.name === name) return symbol.sizeBy(size);
+    }
+    throw new CxmindError('INTERNAL', `no input has dimension ${name}`);
   };
   // An input may have a whole expression as its dimension, such as `P+T`, and none of its symbols.
   const sizeOf = (dim: Dim): number => sizes.get(String(dim)) ?? sizeOfDim(dim, sizeOfSymbol);

@@ -7,7 +7,7 @@ import { CxmindError } from '../../errors.ts';
 import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
 import { runOnce } from '../run-once.ts';
-import { checkViewFits } from './check-view.ts';
+import { GraphEnds } from './graph-ends.ts';
 import { planOf, type KernelSteps, type NodePlan } from './kernel-steps.ts';
 import { addressOf, type CudaView } from './view.ts';
 
@@ -51,6 +51,8 @@ interface Plan {
 export class KernelProgram implements Program {
   readonly graph: Graph;
   readonly #kernels: KernelGraph;
+  readonly #inputs: GraphEnds;
+  readonly #outputs: GraphEnds;
   readonly #stage: KernelStage;
   readonly #constants: ReadonlyMap<number, CudaView & Disposable>;
   /** Layer after layer has the same shapes, so only the last plan is worth keeping. */
@@ -60,6 +62,8 @@ export class KernelProgram implements Program {
   constructor(graph: Graph, kernels: KernelGraph, stage: KernelStage) {
     this.graph = graph;
     this.#kernels = kernels;
+    this.#inputs = new GraphEnds(graph, 'input');
+    this.#outputs = new GraphEnds(graph, 'output');
     this.#stage = stage;
     stage.steps.prepare(kernels.nodes);
     const { sourceOf } = kernels;
@@ -81,12 +85,12 @@ export class KernelProgram implements Program {
     const [inputs, outputs] = [new Map<string, View>(), new Map<string, View>()];
     const bound: BoundProgram = {
       input: (name, view) => {
-        checkViewFits(this.graph, 'input', name, view);
+        this.#inputs.check(name, view);
         inputs.set(name, view);
         return bound;
       },
       output: (name, view) => {
-        checkViewFits(this.graph, 'output', name, view);
+        this.#outputs.check(name, view);
         outputs.set(name, view);
         return bound;
       },

@@ -11,7 +11,7 @@ import {
   quotientDim,
   sumDim,
 } from '../../../src/graph/dim.ts';
-import { broadcastShapes } from '../../../src/graph/shape.ts';
+import { areSized, broadcastShapes, shapesOf } from '../../../src/graph/shape.ts';
 
 type Sizes = Record<string, number>;
 
@@ -94,6 +94,29 @@ describe('dimension algebra', () => {
         (error) => error instanceof CxmindError && error.code === 'GRAPH_INVALID',
         text,
       );
+    }
+  });
+});
+
+describe('sizes of shapes', () => {
+  it('come from expressions of one symbol too', () => {
+    const cases = [
+      { given: ['T*2'], at: [14], wanted: ['T', 'T*5', 3], sizes: [7, 35, 3] },
+      { given: ['N/4+1', 'P'], at: [4, 5], wanted: ['N', 'N+P'], sizes: [12, 17] },
+      { given: ['T+P', 'P'], at: [9, 2], wanted: ['T+P'], sizes: [9] },
+    ];
+    for (const { given, at, wanted, sizes: expected } of cases) {
+      const from = [{ dtype: 'f32', shape: given } as const];
+      assert.ok(areSized([wanted], from));
+      assert.deepEqual(shapesOf([wanted], from, [at]), [expected]);
+    }
+  });
+
+  it('are not told by a sum of two symbols, or a product', () => {
+    for (const dim of ['T+P', 'T*P']) {
+      const from = [{ dtype: 'f32', shape: [dim] } as const];
+      assert.equal(areSized([['T']], from), false);
+      assert.throws(() => shapesOf([['T']], from, [[6]]), /no input has dimension T/);
     }
   });
 });
