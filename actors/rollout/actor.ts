@@ -127,13 +127,13 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   #requestsOf(request: GenerateRequest): GenerationRequest[] {
     const { prompts, sampling, maxTokens, ignoreEos } = request;
     const controls = this.#controlsOf(request);
-    return prompts.map(({ input, keys }) => ({
+    return prompts.map(({ input, seeds }) => ({
       prompt: input,
       sampling,
       ...(controls && { controls }),
       maxTokens,
       stopTokens: ignoreEos ? [] : this.#stopTokens,
-      keys,
+      seeds,
     }));
   }
 

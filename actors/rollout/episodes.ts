@@ -81,7 +81,7 @@ export async function playEpisodes(
 ): Promise<Group[]> {
   const { engine, config, environments, stopTokens } = tools;
   const groups = prompts.map((prompt) =>
-    prompt.keys.map((key) => begin(environments, prompt, key)),
+    prompt.seeds.map((seed) => begin(environments, prompt, seed)),
   );
   const all = groups.flat();
   const tokensMade = (): number => all.reduce((sum, { mask }) => sum + countOf(mask), 0);
@@ -90,7 +90,7 @@ export async function playEpisodes(
     const common = { sampling, stopTokens, ...(controls && { controls }) };
     let playing = all;
     let turns = await engine.generate(
-      prompts.map(({ input, keys }) => ({ prompt: input, keys, maxTokens, ...common })),
+      prompts.map(({ input, seeds }) => ({ prompt: input, seeds, maxTokens, ...common })),
       { signal },
     );
     for (;;) {
@@ -103,7 +103,7 @@ export async function playEpisodes(
       if (playing.length === 0) break;
       const requests = playing.map((play): GenerationRequest => ({
         prompt: soFar(config, play),
-        keys: [keyOf('turn', play.turns, ...play.key)],
+        seeds: [keyOf('turn', play.turns, ...play.key)],
         maxTokens: maxTokens - play.tokens.length,
         ...common,
       }));

@@ -36,7 +36,7 @@ export const GenerateRequest = t.type({
       input: PromptInput,
       /** Used bits of 16-bit samples, in pictures of an environment. */
       bitDepth: BitDepth,
-      keys: t.array(t.tuple([t.number, t.number])),
+      seeds: t.array(t.tuple([t.number, t.number])),
       task: EpisodeTask,
     }),
   ),

@@ -72,7 +72,7 @@ export async function generateGroups(
           input,
           bitDepth,
           task: { prompt: context.text, images, groundTruth, columns: context.columns },
-          keys: Array.from({ length: sampled }, (_, sample) =>
+          seeds: Array.from({ length: sampled }, (_, sample) =>
             keyOf(...stream, seed, promptId, sample),
           ),
         })),

@@ -75,7 +75,7 @@ export async function respond(
         ...(controls && { controls }),
         maxTokens: options.maxTokens,
         stopTokens: options.ignoreEos ? [] : tokenizer.eosIds,
-        keys: Array.from({ length: sampled }, (_, sample) =>
+        seeds: Array.from({ length: sampled }, (_, sample) =>
           keyOf('generate', options.seed, first + i, sample),
         ),
       })),

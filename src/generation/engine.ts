@@ -112,10 +112,9 @@ export class GenerationEngine implements Disposable {
       await this.#withDecoder(
         size,
         (tools, isKept) => {
-          schedule ??= new Schedule(intake, control, tools);
-          const keeps = isKept && cache === 'keep';
-          if (isKept && !keeps) tools.decoder.clear();
-          schedule.renew(tools, version, keeps);
+          schedule ??= new Schedule(intake, control, tools, version);
+          if (isKept && cache === 'recompute') tools.decoder.clear();
+          schedule.renew(tools, version, isKept ? cache : 'recompute');
           return schedule.run(signal);
         },
         owner,
@@ -205,7 +204,7 @@ function callOf(requests: readonly GenerationRequest[]): {
   readonly intake: Intake;
   readonly size: DecoderSize;
 } {
-  const results = requests.map(({ keys }) => new Array<Response>(keys.length));
+  const results = requests.map(({ seeds }) => new Array<Response>(seeds.length));
   const waiting = requests.map((request, i): Job => {
     const onResponse = (sample: number, response: Response): void => {
       results[i]![sample] = response;
@@ -217,7 +216,7 @@ function callOf(requests: readonly GenerationRequest[]): {
     results,
     intake: { waiting, stepsPerTurn: STEPS_PER_TURN, arrival: () => none },
     size: {
-      responses: requests.reduce((sum, { keys }) => sum + keys.length, 0),
+      responses: requests.reduce((sum, { seeds }) => sum + seeds.length, 0),
       capacity: Math.max(1, ...requests.map(lengthOf)),
     },
   };

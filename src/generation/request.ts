@@ -13,8 +13,8 @@ export interface GenerationRequest {
   readonly maxTokens: number;
   /** Tokens that end a response; it includes the first of them. */
   readonly stopTokens: readonly number[];
-  /** Keys of the random streams, one for each response. */
-  readonly keys: readonly (readonly [number, number])[];
+  /** Seeds of the random streams, one for each response. */
+  readonly seeds: readonly (readonly [number, number])[];
 }
 
 /** One response: its tokens, and their log-probabilities under the tempered distribution. */

@@ -48,21 +48,20 @@ interface QueuedResponse extends Entering {
  *
  *     waiting ──prefill──▶ queued ──free slot──▶ running ──▶ complete
  *                             ▲                     │
- *                          prefill     renew, without its keys and values
+ *                          prefill     renew and recompute its cache
  *                             └──── interrupted ◀───┘
  *
  * Rules:
  * - Responses of an aborted job leave at the next iteration, wherever they are, and nobody hears of them any more.
  * - A schedule that was cancelled runs on after `renew`, with the same weights or others.
- * - One that is ever renewed is renewed before its first run too, so that all its tokens know their version.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
   readonly #intake: Intake;
   readonly #control: GenerateControl;
   #tools: ScheduleTools;
-  /** Version of the weights that decode; null in a schedule that is never renewed. */
-  #version: number | null = null;
+  /** Version of the weights that decode; null where it is not asked for. */
+  #version: number | null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
   /** Queued responses. All are of the last prefill pass, since the next one takes its memory. */
@@ -74,10 +73,17 @@ export class Schedule {
   /** The time of the last turn of the event loop, in ms. */
   #lastTurnAt = 0;
 
-  constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
+  /** @param version version of the weights, by which each token is marked; left out where all have one */
+  constructor(
+    intake: Intake,
+    control: GenerateControl,
+    tools: ScheduleTools,
+    version: number | null = null,
+  ) {
     this.#intake = intake;
     this.#control = control;
     this.#tools = tools;
+    this.#version = version;
   }
 
   /**
@@ -120,13 +126,13 @@ export class Schedule {
    * Queued responses are prefilled again, since the memory of a prefill pass is the device's between two calls.
    *
    * @param version version of the weights
-   * @param hasCache true if the decoder still has the keys and values of what runs, perhaps of older weights; otherwise
-   *   they are computed again
+   * @param cache `keep` if the decoder still has the keys and values of what runs, perhaps of older weights; `recompute` to
+   *   compute them again
    */
-  renew(tools: ScheduleTools, version: number, hasCache: boolean): void {
+  renew(tools: ScheduleTools, version: number, cache: 'keep' | 'recompute'): void {
     this.#tools = tools;
     this.#version = version;
-    const running = hasCache ? [] : this.#running.splice(0);
+    const running = cache === 'keep' ? [] : this.#running.splice(0);
     const queued = this.#queue.splice(0).map(({ sequence }) => sequence);
     this.#interrupted = [...running, ...queued, ...this.#interrupted];
   }
@@ -179,16 +185,16 @@ export class Schedule {
   /** Prefills the next prompts, each for all its responses. */
   async #prefill(freeSlots: number): Promise<void> {
     const { waiting } = this.#intake;
-    const count = this.#countInPass(waiting, freeSlots, ({ request: { prompt, keys } }) => ({
+    const count = this.#countInPass(waiting, freeSlots, ({ request: { prompt, seeds } }) => ({
       tokens: prompt.tokenIds.data.length,
-      responses: keys.length,
+      responses: seeds.length,
     }));
     const jobs = waiting.splice(0, count).filter(({ signal }) => signal?.aborted !== true);
     if (jobs.length === 0) return;
     const prompts = await this.#prefilled(jobs.map(({ request }) => request));
     this.#queue = jobs.flatMap((job, i) => {
       const entering = { prompt: prompts[i]!, maxTokens: job.request.maxTokens };
-      return job.request.keys.map((_, sample) => ({
+      return job.request.seeds.map((_, sample) => ({
         sequence: new Sequence(job, sample),
         ...entering,
       }));

@@ -21,10 +21,10 @@ export class Sequence {
   readonly #versions: number[] = [];
 
   constructor(job: Job, sample: number) {
-    const { prompt, keys, controls } = job.request;
+    const { prompt, seeds, controls } = job.request;
     this.job = job;
     this.sample = sample;
-    this.#rng = new Rng(keys[sample]!);
+    this.#rng = new Rng(seeds[sample]!);
     this.#history =
       controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data);
   }

@@ -110,7 +110,7 @@ export class GenerationSession implements AsyncDisposable {
   /** A job whose own callbacks, where they throw, end it alone. */
   #guarded(job: SessionJob): Job {
     const { request, signal } = job;
-    let left = request.keys.length;
+    let left = request.seeds.length;
     const guard = <T>(work: () => T, otherwise: T): T => {
       if (!this.#open.has(job)) return otherwise;
       try {

@@ -163,7 +163,7 @@ async function probedGeneration(
   const requests = prompts.map((prompt, i) => ({
     ...{ prompt, maxTokens: tokens, stopTokens: [] },
     sampling: { temperature: 1, topK: -1, topP: 1 },
-    keys: Array.from({ length: responses }, (_, sample) => [i, sample] as const),
+    seeds: Array.from({ length: responses }, (_, sample) => [i, sample] as const),
   }));
   return { work: sumOf([prefill, decode]), seconds: await timed(() => real.generate(requests)) };
 }

@@ -83,7 +83,7 @@ export async function complete(
         ...(controls && { controls }),
         maxTokens,
         stopTokens,
-        keys: keysOf(request, choices.length),
+        seeds: seedsOf(request, choices.length),
       },
       signal,
       onDraw: (index, draw, reason) => {
@@ -131,7 +131,7 @@ function samplingOf({ temperature, topP, topK }: ChatRequest) {
 }
 
 /** Random streams of the responses; without a seed new ones for each request. */
-function keysOf({ seed }: ChatRequest, count: number): (readonly [number, number])[] {
+function seedsOf({ seed }: ChatRequest, count: number): (readonly [number, number])[] {
   const chosen = seed ?? randomInt(2 ** 48 - 1);
   return Array.from({ length: count }, (_, choice) => keyOf('serve', chosen, choice));
 }

@@ -43,7 +43,7 @@ export class RemoteSession {
   /** Adds a job. */
   submit(job: RemoteJob): void {
     const id = ++this.#last;
-    this.#jobs.set(id, { ...job, open: new Set(job.request.keys.keys()) });
+    this.#jobs.set(id, { ...job, open: new Set(job.request.seeds.keys()) });
     this.#send({ kind: 'submit', job: id, request: job.request });
     job.signal.addEventListener('abort', () => this.#leave(id), { once: true });
   }

@@ -50,7 +50,7 @@ export class SessionHost {
   #submit(job: number, { controls: plain, ...request }: PlainRequest): void {
     const { leaving, stopped } = { leaving: new AbortController(), stopped: new Set<number>() };
     this.#jobs.set(job, { leaving, stopped });
-    let left = request.keys.length;
+    let left = request.seeds.length;
     const fail = (error: unknown): void => {
       this.#jobs.delete(job);
       this.#send({ kind: 'failed', job, error: toWireError(error) });

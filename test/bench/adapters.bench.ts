@@ -24,8 +24,8 @@ async function benchModel(name: string, model: BenchModel, batch: number): Promi
     const start = now();
     await engine.generate(
       prompts.map((prompt, i) => {
-        const keys = [keyOf('bench', i)];
-        return { prompt, sampling, maxTokens: NEW_TOKENS, stopTokens: [], keys };
+        const seeds = [keyOf('bench', i)];
+        return { prompt, sampling, maxTokens: NEW_TOKENS, stopTokens: [], seeds };
       }),
     );
     return (batch * NEW_TOKENS) / (now() - start);

@@ -31,7 +31,7 @@ async function benchModel(
       const start = now();
       const responses = await engine.generate(
         prompts.map((prompt, i) => {
-          return { prompt, sampling, maxTokens, stopTokens: [], keys: [keyOf('bench', i)] };
+          return { prompt, sampling, maxTokens, stopTokens: [], seeds: [keyOf('bench', i)] };
         }),
       );
       if (responses.some((each) => each[0]?.tokenIds.data.length !== maxTokens)) {

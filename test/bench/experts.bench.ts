@@ -72,8 +72,8 @@ export async function benchExperts(): Promise<void> {
         using engine = new GenerationEngine(device, config, arena, options);
         const requests = (maxTokens: number) =>
           prompts.map((prompt, i) => {
-            const keys = [keyOf('bench', i)];
-            return { prompt, sampling, maxTokens, stopTokens: [], keys };
+            const seeds = [keyOf('bench', i)];
+            return { prompt, sampling, maxTokens, stopTokens: [], seeds };
           });
         await engine.generate(requests(1));
         const seconds = await timed(() => engine.generate(requests(NEW_TOKENS)));

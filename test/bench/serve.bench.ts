@@ -97,7 +97,7 @@ async function benchModel(name: string, modelSize: DemoModelSize): Promise<void>
           sampling: { temperature: 1, topP: 1, topK: -1 },
           maxTokens: NEW_TOKENS,
           stopTokens: samples.tokenizer.eosIds,
-          keys: [keyOf('serve', i, 0)],
+          seeds: [keyOf('serve', i, 0)],
         })),
       );
       const tokens = answers.flat().reduce((sum, { tokenIds }) => sum + tokenIds.data.length, 0);

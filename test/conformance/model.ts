@@ -49,7 +49,7 @@ export function agreesWithTransformers(
           sampling: { temperature: 0, topP: 1, topK: -1 },
           maxTokens,
           stopTokens: [620],
-          keys: [[i, i]],
+          seeds: [[i, i]],
         })),
       );
       for (const [i, { greedy }] of cases.entries()) {

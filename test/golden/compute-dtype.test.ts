@@ -98,7 +98,7 @@ describe('the model in half precision', () => {
             sampling: { temperature: 1, topP: 1, topK: -1 },
             maxTokens: 16,
             stopTokens: [0],
-            keys: [[round, i]],
+            seeds: [[round, i]],
           })),
         );
         const scored = await policy.logProbs(

@@ -94,7 +94,7 @@ function agreesWithTransformers(family: string): void {
           sampling: { temperature: 0, topP: 1, topK: -1 },
           maxTokens: cases[i]!.greedy.ids.length,
           stopTokens: [0],
-          keys: [[i, i]],
+          seeds: [[i, i]],
         })),
       );
       for (const [i, { greedy }] of cases.entries()) {
@@ -174,7 +174,7 @@ describe('Qwen3-MoE whose experts have weights that are not divided by their sum
         sampling: { temperature: 0, topP: 1, topK: -1 },
         maxTokens: golden.cases[i]!.greedy.length,
         stopTokens: [0],
-        keys: [[i, i]],
+        seeds: [[i, i]],
       })),
     );
     const tokenIds = responses.map(([response]) => [...response!.tokenIds.data]);
@@ -234,7 +234,7 @@ describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformer
         sampling: { temperature: 0, topP: 1, topK: -1 },
         maxTokens: golden.cases[i]!.greedy.length,
         stopTokens: [620],
-        keys: [[i, i]],
+        seeds: [[i, i]],
       })),
     );
     const tokenIds = responses.map(([response]) => [...response!.tokenIds.data]);

@@ -231,7 +231,7 @@ describe('the model against transformers', () => {
             sampling: { temperature: 0, topP: 1, topK: -1 },
             maxTokens: 24,
             stopTokens: [620],
-            keys: [[i, i]],
+            seeds: [[i, i]],
           })),
         );
         for (const [i, { greedy }] of cases.entries()) {
@@ -339,7 +339,7 @@ describe('the model against transformers', () => {
           sampling: { temperature: 0, topP: 1, topK: -1 },
           maxTokens: 16,
           stopTokens: [0],
-          keys: [[i, i]],
+          seeds: [[i, i]],
         })),
       );
       for (const [i, { greedy }] of cases.entries()) {

@@ -104,7 +104,7 @@ describe('a response with a picture inside', () => {
     const prompt = asPrompt(before);
     assert.deepEqual(packPrompts([prompt]).grids, [first, second]);
     const sampling = { temperature: 1, topP: 1, topK: -1 };
-    const request = { prompt, sampling, maxTokens: 3, stopTokens: [], keys: [[1, 2]] as const };
+    const request = { prompt, sampling, maxTokens: 3, stopTokens: [], seeds: [[1, 2]] as const };
     const drawn = (await engine.generate([request]))[0]![0]!;
     const all = tensorOf('i32', [cut + 3], [...before.response.data, ...drawn.tokenIds.data]);
     const whole = { ...sequence, response: all };

@@ -36,7 +36,7 @@ describe('decoding on a card', () => {
             : { temperature: 1, topP: 0.9, topK: 50 },
         maxTokens: 24,
         stopTokens: [620],
-        keys: [
+        seeds: [
           [i, 1],
           [i, 2],
           [i, 3],

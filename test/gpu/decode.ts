@@ -182,7 +182,7 @@ for (const batch of batches) {
     sampling,
     maxTokens: 128,
     stopTokens: [],
-    keys: [[i, 1]] as const,
+    seeds: [[i, 1]] as const,
   }));
   for (const round of ['first', 'again']) {
     const start = performance.now();

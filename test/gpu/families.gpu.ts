@@ -47,7 +47,7 @@ describe('tiny models of the families on a card, against transformers', () => {
           sampling: { temperature: 0, topP: 1, topK: -1 },
           maxTokens: golden.cases[i]!.greedy.ids.length,
           stopTokens: [0],
-          keys: [[i, i]],
+          seeds: [[i, i]],
         })),
       );
       for (const [i, { greedy }] of golden.cases.entries()) {

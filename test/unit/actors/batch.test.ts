@@ -68,9 +68,9 @@ function contextOf(
     generate: (request) => {
       calls.generated.push(request);
       const isGreedy = request.sampling.temperature === 0;
-      const groups = request.prompts.map(({ promptId, keys }) => ({
+      const groups = request.prompts.map(({ promptId, seeds }) => ({
         promptId,
-        responses: keys.map((_, sample) => ({
+        responses: seeds.map((_, sample) => ({
           tokenIds: tensorOf('i32', [1], [isGreedy ? -1 : sample]),
           logProbs: tensorOf('f32', [1], [0]),
           finishReason: 'stop' as const,
@@ -156,7 +156,7 @@ describe('the batch of a step', () => {
     assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b', 'a', 'a']);
     assert.equal(new Set(batch.scored.map(({ group }) => group.id)).size, 3);
     const [first, second] = made.calls.generated;
-    assert.notDeepEqual(second!.prompts[0]!.keys, first!.prompts[0]!.keys);
+    assert.notDeepEqual(second!.prompts[0]!.seeds, first!.prompts[0]!.seeds);
   });
 
   it('is refused when ReMax is left with no response that has a baseline', async () => {
@@ -300,7 +300,7 @@ describe('the batch of a step', () => {
     assert.deepEqual(
       made.calls.generated.map(({ sampling, prompts }) => [
         sampling.temperature,
-        prompts[0]!.keys.length,
+        prompts[0]!.seeds.length,
       ]),
       [
         [1, 2],

@@ -43,7 +43,7 @@ describe('responses of several turns', () => {
     const engine = {
       generate: (requests: readonly GenerationRequest[]) => {
         asked.push(requests.length);
-        return Promise.resolve(requests.map(({ keys }) => keys.map(() => response(2, null))));
+        return Promise.resolve(requests.map(({ seeds }) => seeds.map(() => response(2, null))));
       },
     };
     const environments = { begin: () => ({}), end: () => undefined };
@@ -55,12 +55,12 @@ describe('responses of several turns', () => {
       ...{ engine, environments, limits, observation, stopTokens: [] },
     } as unknown as EpisodeTools;
     const task = { prompt: '', images: [], groundTruth: '', columns: {} };
-    const keys = [[1, 2] as [number, number]];
+    const seeds = [[1, 2] as [number, number]];
     const prompt = {
       promptId: 'a',
       input: { ...textPrompt([1]), grids: [] },
       bitDepth: 16 as const,
-      keys,
+      seeds,
       task,
     };
     const request = {

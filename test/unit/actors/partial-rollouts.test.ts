@@ -50,7 +50,7 @@ describe('a request for responses in parts', () => {
     const task = { prompt: '', images: [], groundTruth: '', columns: {} };
     const request = {
       ...{ id: 'one', cache: 'keep' as const, maxTokens: 4, ignoreEos: false, policyVersion: 1 },
-      prompts: [{ ...prompt, task, keys: [keyOf('parts', 0), keyOf('parts', 1)] }],
+      prompts: [{ ...prompt, task, seeds: [keyOf('parts', 0), keyOf('parts', 1)] }],
       ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, progress: null },
     };
     const context = { signal } as never;

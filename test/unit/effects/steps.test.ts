@@ -259,16 +259,16 @@ describe('a key of the config', () => {
       });
       const rollout = fakeRef('rollout', rolloutProtocol, {
         generate: ({ prompts, sampling, controls, maxTokens, ignoreEos }) => {
-          asked.push([prompts.map(({ keys }) => keys), sampling, controls, maxTokens, ignoreEos]);
+          asked.push([prompts.map(({ seeds }) => seeds), sampling, controls, maxTokens, ignoreEos]);
           const response = {
             tokenIds: tensorOf('i32', [1], [7]),
             logProbs: zeros('f32', [1]),
             finishReason: 'stop' as const,
             episode: null,
           };
-          const groups = prompts.map(({ promptId, keys }) => ({
+          const groups = prompts.map(({ promptId, seeds }) => ({
             promptId,
-            responses: keys.map(() => response),
+            responses: seeds.map(() => response),
           }));
           return Promise.resolve({ groups });
         },

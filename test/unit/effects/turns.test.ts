@@ -58,7 +58,7 @@ describe('a key of the config, of several turns', () => {
     const request = {
       prompts: prompts.map((prompt, i) => ({
         ...{ promptId: prompt, input: { ...textPrompt([i + 1, 2]), grids: [] }, bitDepth },
-        keys: [0, 1].map((sample) => keyOf('turns', prompt, sample)),
+        seeds: [0, 1].map((sample) => keyOf('turns', prompt, sample)),
         task: { prompt, images, groundTruth: '', columns: {} },
       })),
       ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, ignoreEos: false },

@@ -36,7 +36,7 @@ function mixedRequests(): GenerationRequest[] {
     },
     maxTokens: 3 + 5 * i,
     stopTokens: [],
-    keys: Array.from({ length: 1 + (i % 3) }, (_, k) => keyOf('mixed', i, k)),
+    seeds: Array.from({ length: 1 + (i % 3) }, (_, k) => keyOf('mixed', i, k)),
   }));
 }
 
@@ -64,8 +64,8 @@ describe('GenerationEngine', () => {
     using alone = open({ maxSequences: 1 });
     for (const request of requests) {
       const responses: Response[] = [];
-      for (const key of request.keys) {
-        responses.push((await alone.generate([{ ...request, keys: [key] }]))[0]![0]!);
+      for (const key of request.seeds) {
+        responses.push((await alone.generate([{ ...request, seeds: [key] }]))[0]![0]!);
       }
       expected.push(...tokensOf([responses]));
     }
@@ -135,11 +135,11 @@ describe('GenerationEngine', () => {
     }
   });
 
-  it('gives one response per key, different for different keys', async () => {
+  it('gives one response per seed, different for different seeds', async () => {
     const prompt = textPrompt([1, 2, 3]);
-    const keys = Array.from({ length: 6 }, (_, k) => keyOf('responses', k));
+    const seeds = Array.from({ length: 6 }, (_, k) => keyOf('responses', k));
     using engine = open();
-    const request = { prompt, sampling, maxTokens: 10, stopTokens: [], keys };
+    const request = { prompt, sampling, maxTokens: 10, stopTokens: [], seeds };
     const [responses] = tokensOf(await engine.generate([request]));
     assert.equal(new Set(responses!.map((ids) => ids.join())).size, 6);
     assert.deepEqual(tokensOf(await engine.generate([request])), [responses]);
@@ -150,9 +150,9 @@ describe('GenerationEngine', () => {
     const count = 2000;
     using engine = open({ maxSequences: 16 });
     using policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
-    const keys = Array.from({ length: count }, (_, k) => keyOf('first', k));
+    const seeds = Array.from({ length: count }, (_, k) => keyOf('first', k));
     const [responses] = await engine.generate([
-      { prompt, sampling: { ...sampling, topK: 4 }, maxTokens: 1, stopTokens: [], keys },
+      { prompt, sampling: { ...sampling, topK: 4 }, maxTokens: 1, stopTokens: [], seeds },
     ]);
     const seen = new Map<number, number>();
     for (const { tokenIds } of responses!) {
@@ -175,8 +175,8 @@ describe('GenerationEngine', () => {
 
   it('ends a response with the stop token, included, and else at maxTokens', async () => {
     const prompt = textPrompt([9, 8, 7]);
-    const keys = Array.from({ length: 12 }, (_, k) => keyOf('stop', k));
-    const request = { prompt, sampling, maxTokens: 40, keys };
+    const seeds = Array.from({ length: 12 }, (_, k) => keyOf('stop', k));
+    const request = { prompt, sampling, maxTokens: 40, seeds };
     using engine = open();
     const [free] = await engine.generate([{ ...request, stopTokens: [] }]);
     const stopTokens = [free![0]!.tokenIds.data[5]!, free![1]!.tokenIds.data[0]!];
@@ -200,14 +200,14 @@ describe('GenerationEngine', () => {
     );
     using engine = open({ maxSequences: 8, bannedTokens: banned });
     for (const temperature of [0, 0.01, 1, 50]) {
-      const keys = Array.from({ length: 8 }, (_, k) => keyOf('banned', k));
+      const seeds = Array.from({ length: 8 }, (_, k) => keyOf('banned', k));
       const [responses] = await engine.generate([
         {
           prompt: textPrompt([1]),
           sampling: { ...sampling, temperature },
           maxTokens: 20,
           stopTokens: [],
-          keys,
+          seeds,
         },
       ]);
       for (const { tokenIds, logProbs } of responses!) {
@@ -225,7 +225,7 @@ describe('GenerationEngine', () => {
       sampling: { ...sampling, temperature: 0 },
       maxTokens: 8,
       stopTokens: [],
-      keys: [keyOf('change')],
+      seeds: [keyOf('change')],
     };
     const first = tokensOf(await engine.generate([request]));
     const rng = new Rng(keyOf('noise'));
@@ -268,11 +268,11 @@ describe('GenerationEngine', () => {
     assert.ok(reports.every(({ tokens }, i) => i === 0 || tokens >= reports[i - 1]!.tokens));
   });
 
-  it('answers no requests, or one without keys, with nothing', async () => {
+  it('answers no requests, or one without seeds, with nothing', async () => {
     using engine = open({ maxPrefillTokens: 1 });
     assert.deepEqual(await engine.generate([]), []);
     const [request] = mixedRequests();
-    const [none, one] = await engine.generate([{ ...request!, keys: [] }, request!]);
+    const [none, one] = await engine.generate([{ ...request!, seeds: [] }, request!]);
     assert.deepEqual([none, Object.keys(one!)], [[], ['0']]);
   });
 });

@@ -40,7 +40,7 @@ describe('PagedDecoder', () => {
     },
     maxTokens: 70,
     stopTokens: [3],
-    keys: [
+    seeds: [
       [i, 1],
       [i, 2],
       [i, 3],

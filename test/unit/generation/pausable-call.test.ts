@@ -26,7 +26,7 @@ function requestsFor(prompts: readonly PromptInput[]): GenerationRequest[] {
     sampling: { temperature: 1, topP: 1, topK: -1 },
     maxTokens: 6 + 8 * i,
     stopTokens: [],
-    keys: Array.from({ length: 1 + (i % 2) }, (_, k) => keyOf('pausable', i, k)),
+    seeds: Array.from({ length: 1 + (i % 2) }, (_, k) => keyOf('pausable', i, k)),
   }));
 }
 
@@ -159,8 +159,8 @@ describe('a call that is paused while its weights change', () => {
   it('keeps them on a card, whose memory of prefill passes is free meanwhile', async () => {
     await load('micro-text');
     using card = new FarDevice();
-    const keys = Array.from({ length: 6 }, (_, k) => keyOf('pausable', k));
-    requests = [{ ...requests[0]!, maxTokens: 40, keys }]; // two of which wait for a slot
+    const seeds = Array.from({ length: 6 }, (_, k) => keyOf('pausable', k));
+    requests = [{ ...requests[0]!, maxTokens: 40, seeds }]; // two of which wait for a slot
     using engine = open(card, placeArena(card, model.arena, 'f32'));
     const expected = await engine.generate(requests);
     const responses = await paused(engine, 'keep', () => {

@@ -52,7 +52,7 @@ describe('a schedule of generation', () => {
       request: {
         prompt: textPrompt([1]),
         sampling: { temperature: 1, topP: 1, topK: -1 },
-        ...{ maxTokens: 5, stopTokens: [], keys: [keyOf('schedule', i)] },
+        ...{ maxTokens: 5, stopTokens: [], seeds: [keyOf('schedule', i)] },
       },
       onResponse: () => undefined,
     }));

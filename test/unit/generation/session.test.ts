@@ -14,7 +14,7 @@ function request(seed: number, samples = 1, maxTokens = 12): GenerationRequest {
     sampling: { temperature: 1, topP: 1, topK: -1 },
     maxTokens,
     stopTokens: [],
-    keys: Array.from({ length: samples }, (_, sample) => keyOf('session', seed, sample)),
+    seeds: Array.from({ length: samples }, (_, sample) => keyOf('session', seed, sample)),
   };
 }
 
@@ -26,7 +26,7 @@ function answer(
 ): Promise<Response[]> {
   return new Promise((resolve, reject) => {
     const responses: Response[] = [];
-    let left = asked.keys.length;
+    let left = asked.seeds.length;
     session.submit({
       request: asked,
       onResponse: (sample, response) => {

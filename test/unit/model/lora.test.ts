@@ -119,7 +119,7 @@ describe('low-rank adapters against peft', () => {
               sampling: { temperature: 1, topP: 1, topK: -1 },
               maxTokens: 6,
               stopTokens: [],
-              keys: Array.from({ length: count }, (_, j) => keyOf('lora test', i, j)),
+              seeds: Array.from({ length: count }, (_, j) => keyOf('lora test', i, j)),
             }));
             for (const [i, responses] of (await engine.generate(requests)).entries()) {
               for (const { tokenIds, logProbs } of responses) {
