@@ -21,13 +21,13 @@ import { Stopwatch } from './report/timeline.ts';
  * One step of reinforcement learning: sample, score, estimate advantages, update.
  *
  * The step is that of PPO (arXiv:1707.06347) and of its critic-free relatives. In GRPO (arXiv:2402.03300), for one, a
- * response's advantage is its reward less the mean reward of the responses to its prompt, and each of its tokens gets
- * that advantage. The order of the parts is that of EasyR1's `ray_trainer.py`, except that responses are scored while the
+ * response's advantage is its reward less the mean reward of the responses to its prompt, divided by their deviation, and
+ * each of its tokens gets that advantage. The order of the parts is that of EasyR1's `ray_trainer.py`, except that responses are scored while the
  * models evaluate them.
  *
  * P prompts have n responses each, so there are B = P · n responses. These go from part to part:
  * - `SampledBatch`: the B responses, each of T tokens and with the prompt that it answers, and a function that scores them;
- * - `Batch`: the responses with their rewards;
+ * - `Batch`: those of them that could be scored, with their rewards;
  * - `TokenView`: what the models say of each token before the update, f32 `[T]` for each response: log-probabilities of
  *   the policy (`old`) and of the reference (`ref`), the critic's `values`, and entropies;
  * - `Estimate`: advantages and returns, f32 over the tokens of all responses, one response after the other, and the next
@@ -43,7 +43,7 @@ import { Stopwatch } from './report/timeline.ts';
  * many updates it has.
  *
  * A step may be preempted. Until `beginUpdate` it has changed neither weights nor `state`, whose cursor says which prompts
- * come next, so it is simply left; from then on it is finished first.
+ * come next, so the signal's error just leaves it, and its prompts are taken again; from then on it is finished first.
  *
  * @param context the run's actors, plan and reports
  * @param batches source of the responses
@@ -75,7 +75,7 @@ export async function trainingStep(
   // Reward functions name metrics of their own. A name that is taken throws here, before weights change.
   const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(scored)];
 
-  // Update the critic, then the policy, for some epochs of mini-batches.
+  // Update the critic where there is one, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
   const critic = await updateCritic(
     context,
@@ -149,7 +149,7 @@ interface WeighedTokens {
   readonly masks: readonly Tensor<'u8'>[] | null;
   /** Advantages that the policy is trained on, f32, response after response. */
   readonly advantages: Float32Array;
-  /** Log-probabilities that the ratio of the policy loss is to, f32 `[T]` for each response. */
+  /** Log-probabilities of the denominator of the policy loss's ratio, f32 `[T]` for each response. */
   readonly ratioBase: TokenView['old'];
   /** Weight of the entropy bonus in this step's loss. */
   readonly entropyCoeff: number;
@@ -206,7 +206,7 @@ export interface StepResult {
   readonly metrics: Metrics;
   /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
   readonly trainedPromptIds: readonly string[];
-  /** Mean accuracy of the B responses. */
+  /** Mean accuracy of the scored responses. */
   readonly accuracy: number;
   /** The responses with their scores. */
   readonly scored: Batch['scored'];

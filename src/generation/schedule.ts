@@ -31,7 +31,7 @@ export interface Intake {
    * lets messages in, a cancellation among them.
    */
   readonly stepsPerTurn: number;
-  /** Waits for a job while none runs; false once there will be none. */
+  /** Waits for a job while none runs; false once there will be none. It does not wait where a run has a signal. */
   arrival(): Promise<boolean>;
 }
 
@@ -47,13 +47,16 @@ interface QueuedResponse extends Entering {
  * complete. A prompt is prefilled once for all its responses. The life of a response:
  *
  *     waiting ──prefill──▶ queued ──free slot──▶ running ──▶ complete
- *                             ▲                     │
- *                          prefill     renew and recompute its cache
- *                             └──── interrupted ◀───┘
+ *                            ▲ │                    │
+ *                      prefill renew   renew, if it is to recompute its cache
+ *                            │ ▼                    │
+ *                         interrupted ◀─────────────┘
  *
  * Rules:
+ * - A prefill pass takes the memory of the one before. So the queue is empty before a pass, and all that it holds is of one.
  * - Responses of an aborted job leave at the next iteration, wherever they are, and nobody hears of them any more.
- * - A schedule that was cancelled runs on after `renew`, with the same weights or others.
+ * - A run that is cancelled ends between two iterations or passes (`#takeTurn`), where each response is in one list. Then the
+ *   schedule may be renewed, with the same weights or others, and runs on.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
@@ -64,12 +67,12 @@ export class Schedule {
   #version: number | null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
-  /** Queued responses. All are of the last prefill pass, since the next one takes its memory. */
+  /** Queued responses, all of the last prefill pass. */
   #queue: QueuedResponse[] = [];
   /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
   #interrupted: Sequence[] = [];
-  #responses = 0;
-  #tokens = 0;
+  #responseCount = 0;
+  #tokenCount = 0;
   /** The time of the last turn of the event loop, in ms. */
   #lastTurnAt = 0;
 
@@ -123,7 +126,8 @@ export class Schedule {
   /**
    * Goes on with other weights, or with another decoder.
    *
-   * Queued responses are prefilled again, since the memory of a prefill pass is the device's between two calls.
+   * To be called while nothing runs. Queued responses are prefilled again: between two runs others may have used the
+   * memory of the prefill pass.
    *
    * @param version version of the weights
    * @param cache `keep` if the decoder still has the keys and values of what runs, perhaps of older weights; `recompute` to
@@ -174,8 +178,8 @@ export class Schedule {
   async #fillQueue(signal: AbortSignal | undefined): Promise<boolean> {
     while (this.#queue.length === 0) {
       const freeSlots = this.#tools.decoder.slots - this.#running.length;
-      if (this.#interrupted.length > 0) await this.#prefillInterrupted(freeSlots);
-      else if (this.#intake.waiting.length > 0) await this.#prefill(freeSlots);
+      if (this.#interrupted.length > 0) await this.#queueInterrupted(freeSlots);
+      else if (this.#intake.waiting.length > 0) await this.#queueWaiting(freeSlots);
       else return false;
       if (this.#isTurnDue()) await this.#takeTurn(signal);
     }
@@ -183,7 +187,7 @@ export class Schedule {
   }
 
   /** Prefills the next prompts, each for all its responses. */
-  async #prefill(freeSlots: number): Promise<void> {
+  async #queueWaiting(freeSlots: number): Promise<void> {
     const { waiting } = this.#intake;
     const count = this.#countInPass(waiting, freeSlots, ({ request: { prompt, seeds } }) => ({
       tokens: prompt.tokenIds.data.length,
@@ -191,7 +195,7 @@ export class Schedule {
     }));
     const jobs = waiting.splice(0, count).filter(({ signal }) => signal?.aborted !== true);
     if (jobs.length === 0) return;
-    const prompts = await this.#prefilled(jobs.map(({ request }) => request));
+    const prompts = await this.#runPrefill(jobs.map(({ request }) => request));
     this.#queue = jobs.flatMap((job, i) => {
       const entering = { prompt: prompts[i]!, maxTokens: job.request.maxTokens };
       return job.request.seeds.map((_, sample) => ({
@@ -202,23 +206,26 @@ export class Schedule {
   }
 
   /** Prefills interrupted responses, each with its prompt and its tokens so far. */
-  async #prefillInterrupted(freeSlots: number): Promise<void> {
+  async #queueInterrupted(freeSlots: number): Promise<void> {
     const count = this.#countInPass(this.#interrupted, freeSlots, ({ length }) => ({
       tokens: length,
       responses: 1,
     }));
     const chosen = this.#interrupted.splice(0, count);
-    const prompts = await this.#prefilled(
+    const prompts = await this.#runPrefill(
       chosen.map(({ context, job }) => ({ prompt: context, sampling: job.request.sampling })),
     );
     this.#queue = chosen.map((sequence, i) => ({
       sequence,
       prompt: prompts[i]!,
-      maxTokens: sequence.room,
+      maxTokens: sequence.remainingTokens,
     }));
   }
 
-  /** Counts the items, from the first on, of a pass that fills the free slots within its budget of tokens; one at least. */
+  /**
+   * Number of leading items for one pass: until they fill the free slots, the last perhaps more than that, or spend the
+   * budget of tokens; one at least.
+   */
   #countInPass<T>(
     items: readonly T[],
     freeSlots: number,
@@ -234,13 +241,13 @@ export class Schedule {
     return count;
   }
 
-  async #prefilled(
-    some: readonly Pick<GenerationRequest, 'prompt' | 'sampling'>[],
+  async #runPrefill(
+    requests: readonly Pick<GenerationRequest, 'prompt' | 'sampling'>[],
   ): Promise<readonly PrefilledPrompt[]> {
     const { prefill, logitBias } = this.#tools;
     const { prompts } = await prefill.run(
-      packPrompts(some.map(({ prompt }) => prompt)),
-      some.map(({ sampling }) => sampling),
+      packPrompts(requests.map(({ prompt }) => prompt)),
+      requests.map(({ sampling }) => sampling),
       logitBias,
     );
     return prompts;
@@ -250,7 +257,7 @@ export class Schedule {
   async #step(): Promise<void> {
     const running = [...this.#running];
     const draws = await this.#tools.decoder.step(running.map((sequence) => sequence.takeStep()));
-    // From the last slot, so that a response that moves to a freed slot has had its draw.
+    // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
     for (let slot = running.length - 1; slot >= 0; slot--) {
       const isComplete = this.#append(running[slot]!, draws[slot]!);
       if (isComplete) this.#leave(slot);
@@ -259,10 +266,10 @@ export class Schedule {
 
   /** Appends a draw to a response, and hands the response to its job once it is complete; true then. */
   #append(sequence: Sequence, draw: Draw): boolean {
-    this.#tokens++;
+    this.#tokenCount++;
     const finishReason = sequence.append(draw, this.#version);
     if (finishReason === null) return false;
-    this.#responses++;
+    this.#responseCount++;
     sequence.job.onResponse(sequence.sample, sequence.response(finishReason));
     return true;
   }
@@ -275,6 +282,6 @@ export class Schedule {
   }
 
   #report(): void {
-    this.#control.onProgress?.({ tokens: this.#tokens, responses: this.#responses });
+    this.#control.onProgress?.({ tokens: this.#tokenCount, responses: this.#responseCount });
   }
 }

@@ -10,7 +10,7 @@ import type { StepRow } from './step-decoder.ts';
 /** A response in the making: its tokens so far, and the random stream that draws them. */
 export class Sequence {
   readonly job: Job;
-  /** Index of the response among the samples of its job, and of its key in the request. */
+  /** Index of the response among those of its job, and of its seed in the request. */
   readonly sample: number;
   readonly #rng: Rng;
   /** Controls of the request and what they look at; null without any. */
@@ -35,7 +35,7 @@ export class Sequence {
   }
 
   /** Most tokens that may follow. */
-  get room(): number {
+  get remainingTokens(): number {
     return this.job.request.maxTokens - this.#tokens.length;
   }
 
@@ -45,14 +45,14 @@ export class Sequence {
     return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
   }
 
-  /** Takes the next number of the random stream; returns how the next token is to be drawn. */
+  /** Takes the next number of the random stream, unless the draw is greedy; returns how the next token is to be drawn. */
   takeDraw(): Omit<DrawRequest, 'row'> {
     const { sampling } = this.job.request;
     const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** The input of the next decoding step: the last token, which the cache does not have yet, and how to draw the next. */
+  /** Takes a draw as the input of a decoding step: with the last token, which the cache does not have yet. */
   takeStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
@@ -75,22 +75,22 @@ export class Sequence {
     // Bad words forbid all that the grammar allows next, so nothing may follow.
     if (this.#history?.isDeadEnd === true) return 'content_filter';
     if (isEndedByJob || job.request.stopTokens.includes(draw.token)) return 'stop';
-    return this.room > 0 ? null : 'length';
+    return this.remainingTokens > 0 ? null : 'length';
   }
 
   /** The response that it has become. */
   response(finishReason: FinishReason): Response {
-    const length = [this.#tokens.length];
+    const shape = [this.#tokens.length];
     return {
-      tokenIds: tensorOf('i32', length, this.#tokens),
-      logProbs: tensorOf('f32', length, this.#logProbs),
-      ...(this.#versions.length > 0 && { policyVersions: tensorOf('i32', length, this.#versions) }),
+      tokenIds: tensorOf('i32', shape, this.#tokens),
+      logProbs: tensorOf('f32', shape, this.#logProbs),
+      ...(this.#versions.length > 0 && { policyVersions: tensorOf('i32', shape, this.#versions) }),
       finishReason,
     };
   }
 }
 
-/** Rotary position behind a prompt, where the positions of all axes go on together: so the first axis tells. */
+/** Rotary position of the first token behind a prompt. It is the same on all axes, so that of the first is read. */
 function nextPosition({ tokenIds, positions }: PromptInput): number {
   return positions.data[tokenIds.data.length - 1]! + 1;
 }
