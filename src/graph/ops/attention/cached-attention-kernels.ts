@@ -1,6 +1,7 @@
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
 import type { Kernel, Shapes } from '../../kernel.ts';
+import { warpProduct } from '../tensor-cores.ts';
 
 /** Sizes of a pair of kernels. */
 interface CachedAttentionSizes {
@@ -88,7 +89,7 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
     kernel(
       'cachedAttention',
       32 * warps,
-      ARGUMENTS + PART + (isTiled ? mmaOf(dtype) + BY_TILES : BY_KEYS) + BLOCK,
+      ARGUMENTS + PART + (isTiled ? warpProduct(dtype) + PAIR + BY_TILES : BY_KEYS) + BLOCK,
       (inputs) => [splitsOf(inputs), kvHeads, inputs[0]![0]!],
       // The mix and the norms of each warp, and the query.
       ((headDim + 2) * warps + headDim) * group * Float32Array.BYTES_PER_ELEMENT,
@@ -239,20 +240,12 @@ __device__ inline void cachedAttention(const Arguments &a) {
 }
 `;
 
-/** C: the product of 16 x 16 and 16 x 8 halves on tensor cores. */
-function mmaOf(dtype: 'f16' | 'bf16'): string {
-  return `
-// d += a b. A thread has 8 elements of a and 4 of b, two to a register, and 4 of d.
-__device__ inline void mma(float *d, const u32 *a, u32 b0, u32 b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-    : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
+/** C: two halves in a register. */
+const PAIR = `
 __device__ inline u32 pair(float low, float high) {
   return fromFloat<T>(low).bits | (u32)fromFloat<T>(high).bits << 16;
 }
 `;
-}
 
 /**
  * C: attention to sixteen keys at a time on tensor cores.

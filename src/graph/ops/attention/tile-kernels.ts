@@ -1,5 +1,6 @@
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
+import { asyncCopies, jointProducts, matrixLoads, warpProduct } from '../tensor-cores.ts';
 
 /** Geometry of tiles in shared memory, for rows of one width. */
 interface TileShape {
@@ -48,7 +49,9 @@ export function tileSource(dtype: FloatDType, width: number): string {
 ${hopperInstructions(dtype, columns, rows)}
 ${productsOnHopper}
 #else
-${tensorCoreInstructions(dtype)}
+${warpProduct(dtype)}
+${matrixLoads}
+${packing(dtype)}
 ${productsOnTensorCores}
 #endif`;
   return `
@@ -108,21 +111,14 @@ __device__ float rowMax(float x) {
   return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
 }
 
-// Copies that go on while the thread does. Where nothing is wanted they write zeros instead, without a branch: a branch
-// between the start and the end of a product on Hopper would make the product wait.
-__device__ void copyPiece(Element* to, const Element* from, bool isWanted) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isWanted ? 16 : 0) : "memory");
-}
-__device__ void copyNumber(float* to, const float* from, bool isWanted) {
+// Copies do not branch where nothing is wanted: a branch between the start and the end of a product on Hopper would make
+// the product wait.${asyncCopies}__device__ void copyNumber(float* to, const float* from, bool isWanted) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
     :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isWanted ? 4 : 0) : "memory");
 }
-// Ends a batch: all copies since the last call.
-__device__ void endBatch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits for this thread's batches but the last few, and makes them visible to instructions that read tiles themselves.
+// Waits as well, and makes the copies visible to instructions that read tiles themselves.
 template <int Pending> __device__ void awaitBatches() {
-  asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory");
+  awaitCopies<Pending>();
 #if __CUDA_ARCH__ >= 900
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
@@ -172,29 +168,6 @@ template <class T> __device__ void storeRow(T* to, const Sums<COLUMNS>& sums, in
   }
 }
 `;
-
-/** C: matrix instructions of one warp (PTX ISA, mma.m16n8k16 and ldmatrix). */
-function tensorCoreInstructions(dtype: FloatDType): string {
-  return `
-__device__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-    : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-// Loads four 8 x 8 matrices. Each lane gives the address of one row.
-__device__ void loadMatrices(u32 (&x)[4], const Element* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-    : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
-    : "r"((u32)__cvta_generic_to_shared(row)) : "memory");
-}
-__device__ void loadTransposed(u32 (&x)[4], const Element* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-    : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
-    : "r"((u32)__cvta_generic_to_shared(row)) : "memory");
-}
-${packing(dtype)}
-`;
-}
 
 const productsOnTensorCores = `
 // sums = a bᵀ: this warp's rows of one tile times all rows of another.
@@ -247,19 +220,15 @@ function hopperInstructions(dtype: FloatDType, columns: number, rows: number): s
     "{${results(size / 2)}}, ${operands.split(' ').slice(0, -1).join(' ')} p, 1, 1, ${flags};\\n}"`;
   const [few, many] = [rows / 2, columns / 2];
   return `
-__device__ u64 describe(const Element* from, int leadingBytes, int strideBytes) {
-  return (u64)(((u32)__cvta_generic_to_shared(from) & 0x3ffff) >> 4) | (u64)(leadingBytes >> 4) << 16 |
-    (u64)(strideBytes >> 4) << 32 | (u64)IS_SWIZZLED << 62;
-}
-// Sixteen columns of a tile from the k-th on, as an operand that is multiplied along its rows.
+${jointProducts}// Sixteen columns of a tile from the k-th on, as an operand that is multiplied along its rows.
 __device__ u64 columnsAt(const Element* tile, int k) {
-  if constexpr (IS_SWIZZLED) return describe(tile + k / 64 * SLAB + k % 64, 16, 1024);
-  else return describe(tile + placeOf(0, k), 2 * PANEL, 128);
+  if constexpr (IS_SWIZZLED) return describe(tile + k / 64 * SLAB + k % 64, 16, 1024, true);
+  else return describe(tile + placeOf(0, k), 2 * PANEL, 128, false);
 }
 // Sixteen rows of a tile from the k-th on, as an operand that is multiplied along its columns.
 __device__ u64 rowsAt(const Element* tile, int k) {
-  if constexpr (IS_SWIZZLED) return describe(tile + k * 64, 2 * SLAB, 1024);
-  else return describe(tile + placeOf(k, 0), 128, 2 * PANEL);
+  if constexpr (IS_SWIZZLED) return describe(tile + k * 64, 2 * SLAB, 1024, true);
+  else return describe(tile + placeOf(k, 0), 128, 2 * PANEL, false);
 }
 // d = a bᵀ or d += a bᵀ, over sixteen columns.
 __device__ void multiplyStep(Sums<ROWS>& d, u64 a, u64 b, int isSum) {
@@ -270,11 +239,6 @@ __device__ void multiplyStep(Sums<ROWS>& d, u64 a, u64 b, int isSum) {
 __device__ void accumulateStep(Sums<COLUMNS>& d, const u32 (&x)[4], u64 b) {
   asm volatile(${wgmma(columns, `{%${many},%${many + 1},%${many + 2},%${many + 3}}, %${many + 4}, %${many + 5}`, '1')}
     : ${sums(many)} : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "l"(b), "r"(1));
-}
-__device__ void beginProduct() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ void endProduct() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-template <int Pending> __device__ void awaitProducts() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(Pending) : "memory");
 }
 ${packing(dtype)}`;
 }

@@ -7,6 +7,7 @@
  */
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
+import { asyncCopies, jointProducts, matrixLoads, warpProduct } from '../tensor-cores.ts';
 
 /** Threads of a block: eight warps. */
 export const TILE_THREADS = 256;
@@ -42,6 +43,7 @@ constexpr bool IS_HOPPER = ${dtype !== 'f32'};
 #else
 constexpr bool IS_HOPPER = false;
 #endif
+${asyncCopies}
 ${LOADS}
 ${dtype === 'f32' ? FLOAT_STEP : tensorCoreStep(dtype) + hopperStep(dtype, { isATurned, isBTurned })}
 ${MULTIPLY}`;
@@ -72,8 +74,7 @@ template <int R, int C> __device__ void loadTile(Element* tile, const Operand& f
   for (int r = top; r < R; r += STEP) {
     const bool isInside = isColumn && row + r < from.rows;
     if (isPacked) {
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-        :: "r"((u32)__cvta_generic_to_shared(to)), "l"(isInside ? source : from.at), "r"(isInside ? 16 : 0) : "memory");
+      copyPiece(to, isInside ? source : from.at, isInside);
     } else {
       for (int j = 0; j < PIECE; j++) to[j] = isInside && column + left + j < from.columns ? source[j] : Element{};
     }
@@ -84,25 +85,16 @@ template <int R, int C> __device__ void loadTile(Element* tile, const Operand& f
 `;
 
 /**
- * C: the products of the tiles in shared memory by tensor cores (PTX ISA, mma.m16n8k16 and ldmatrix). Of every eight
+ * C: the products of the tiles in shared memory by tensor cores. Of every eight
  * columns, lane \`l\` has columns \`2 (l % 4)\` and \`2 (l % 4) + 1\` of row \`l / 4\`, then of row \`l / 4 + 8\`.
  */
 function tensorCoreStep(dtype: FloatDType): string {
   return `
-__device__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-    : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-// Loads four 8 x 8 matrices, each turned if IsTurned. Each lane gives the address of one row.
-template <bool IsTurned> __device__ void loadMatrices(u32 (&x)[4], const Element* row) {
-  const u32 at = (u32)__cvta_generic_to_shared(row);
-  if constexpr (IsTurned)
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-      : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(at) : "memory");
-  else
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-      : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(at) : "memory");
+${warpProduct(dtype)}
+${matrixLoads}
+template <bool IsTurned> __device__ void loadOperand(u32 (&x)[4], const Element* row) {
+  if constexpr (IsTurned) loadTransposed(x, row);
+  else loadMatrices(x, row);
 }
 
 template <int BM, int M, int N> __device__ void addProducts(
@@ -113,12 +105,12 @@ template <int BM, int M, int N> __device__ void addProducts(
     u32 x[M / 16][4], y[4];
     #pragma unroll
     for (int m = 0; m < M; m += 16)
-      loadMatrices<IS_A_TURNED>(x[m / 16], a + (IS_A_TURNED
+      loadOperand<IS_A_TURNED>(x[m / 16], a + (IS_A_TURNED
         ? placeOf<DEPTH>(k + top + eight, row + m + high)
         : placeOf<BM>(row + m + high + eight, k + top)));
     #pragma unroll
     for (int n = 0; n < N; n += 16) {
-      loadMatrices<IS_B_TURNED>(y, b + (IS_B_TURNED
+      loadOperand<IS_B_TURNED>(y, b + (IS_B_TURNED
         ? placeOf<DEPTH>(k + high + eight, column + n + top)
         : placeOf<COLUMNS>(column + n + top + eight, k + high)));
       #pragma unroll
@@ -133,7 +125,7 @@ template <int BM, int M, int N> __device__ void addProducts(
 }
 
 /**
- * C: the same by four warps together on Hopper (PTX ISA, wgmma), which read both operands from shared memory. Their sums
+ * C: the same by four warps together on Hopper, which read both operands from shared memory. Their sums
  * are in the same lanes; each warp has sixteen of their 64 rows, and all columns.
  */
 function hopperStep(dtype: FloatDType, { isATurned, isBTurned }: Turned): string {
@@ -150,24 +142,22 @@ __device__ void addStep(float (&d)[1][${columns / 8}][4], u64 a, u64 b) {
   };
   return `
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+${jointProducts}
 ${step(64)}
 ${step(128)}
 // Sixteen terms from the k-th on of an operand from its row or column 'from' on.
 template <bool IsTurned> __device__ u64 operandAt(const Element* tile, int from, int k) {
   const Element* const at = tile + (IsTurned ? (from / LINE * DEPTH + k) * LINE : from * LINE + k);
-  const int slabBytes = IsTurned ? DEPTH * ${LINE_BYTES} : 16, eightRowsBytes = 8 * ${LINE_BYTES};
-  const u64 isSwizzled = 1;
-  return (u64)(((u32)__cvta_generic_to_shared(at) & 0x3ffff) >> 4) | (u64)(slabBytes >> 4) << 16 |
-    (u64)(eightRowsBytes >> 4) << 32 | isSwizzled << 62;
+  return describe(at, IsTurned ? DEPTH * ${LINE_BYTES} : 16, 8 * ${LINE_BYTES}, true);
 }
 template <int N> __device__ void addProductsTogether(
     float (&sums)[1][N / 8][4], const Element* a, const Element* b, int row, int column) {
-  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+  beginProduct();
   #pragma unroll
   for (int k = 0; k < DEPTH; k += 16)
     addStep(sums, operandAt<IS_A_TURNED>(a, row / 64 * 64, k), operandAt<IS_B_TURNED>(b, column, k));
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  endProduct();
+  awaitProducts<0>();
 }
 #endif
 `;
@@ -229,13 +219,13 @@ template <int BM, class Result> __device__ void multiply(
       if constexpr (IS_B_TURNED) loadTile<DEPTH, COLUMNS>(at + A_SIZE, b, k, column);
       else loadTile<COLUMNS, DEPTH>(at + A_SIZE, b, column, k);
     }
-    asm volatile("cp.async.commit_group;" ::: "memory");
+    endBatch();
   };
   float sums[M / 16][N / 8][4] = {};
   for (int tile = 0; tile < STAGES - 1; tile++) loadTiles(tile);
   const int count = (to - from + DEPTH - 1) / DEPTH;
   for (int tile = 0; tile < count; tile++) {
-    asm volatile("cp.async.wait_group %0;" :: "n"(STAGES - 2) : "memory");
+    awaitCopies<STAGES - 2>();
     if constexpr (IS_TOGETHER) asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     // The tile is there for all, and all have done with the one that the next takes the place of.
     __syncthreads();
