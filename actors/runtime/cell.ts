@@ -14,7 +14,7 @@ import {
   type StreamOptions,
 } from './ref.ts';
 import { Relay, type RelayOptions } from './relay.ts';
-import { recentCrashes, verdictOn, type Supervision } from './supervisor.ts';
+import { CrashRecord, type Supervision } from './supervisor.ts';
 import type { WorkWatch } from './work.ts';
 
 /** Options of a cell and of its relays. The cell, too, reports dead letters to `onDeadLetter`. */
@@ -75,8 +75,7 @@ export class Cell implements Sender {
   readonly name: string;
   readonly #options: CellOptions;
   readonly #pending: PendingAsks;
-  /** Times of the crashes in the supervision's window, by `performance.now()`. */
-  #crashTimes: readonly number[] = [];
+  readonly #crashes: CrashRecord;
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
@@ -84,8 +83,8 @@ export class Cell implements Sender {
   #launching: AbortController | undefined;
   #incarnation: Incarnation | undefined;
   /**
-   * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a handler
-   * ignores its cancellation. The first reason counts. Cleared when the next incarnation is decided on.
+   * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a
+   * handler ignores its cancellation. The first reason counts. Cleared when the next incarnation is decided on.
    */
   #crashReason: CxmindError | undefined;
   #restarts = 0;
@@ -100,6 +99,7 @@ export class Cell implements Sender {
     const { name } = options;
     this.name = name;
     this.#options = options;
+    this.#crashes = new CrashRecord(options.supervision);
     // Nobody waits for the start of a cell that is stopped before it.
     this.#started.promise.catch(() => undefined);
     this.#pending = new PendingAsks({
@@ -303,9 +303,7 @@ export class Cell implements Sender {
     // Nobody knows how far the incarnation got with the messages it had, so they fail. Messages it did not have wait.
     this.#status = 'restarting';
     this.#pending.disconnect(error);
-    const { supervision } = this.#options;
-    this.#crashTimes = recentCrashes(supervision, [...this.#crashTimes, performance.now()]);
-    const verdict = verdictOn(supervision, this.#crashTimes, reason);
+    const verdict = this.#crashes.add(reason);
     switch (verdict.kind) {
       case 'restart':
         this.#crashReason = undefined;

@@ -34,13 +34,6 @@ export const defaultSupervision: Supervision = {
   givenUp: 'escalate',
 };
 
-/** The times of crashes in the window that ends with the last one, in milliseconds. Earlier ones decide on nothing. */
-export function recentCrashes(supervision: Supervision, times: readonly number[]): number[] {
-  const windowMs = supervision.onCrash === 'restart' ? supervision.windowMs : 0;
-  const now = times.at(-1) ?? 0;
-  return times.filter((time) => now - time < windowMs);
-}
-
 /**
  * Decides on a crash.
  *
@@ -61,4 +54,27 @@ export function verdictOn(
   // 60 keeps the power finite; the maximum is reached long before.
   const doublings = Math.min(recent - 1, 60);
   return { kind: 'restart', afterMs: Math.min(maxBackoffMs, minBackoffMs * 2 ** doublings) };
+}
+
+/** The times of crashes in the window that ends with the last one. Earlier ones decide on nothing. */
+function recentCrashes(supervision: Supervision, times: readonly number[]): number[] {
+  const windowMs = supervision.onCrash === 'restart' ? supervision.windowMs : 0;
+  const now = times.at(-1) ?? 0;
+  return times.filter((time) => now - time < windowMs);
+}
+
+/** The crashes of an actor or a node that its supervision still counts. */
+export class CrashRecord {
+  readonly #supervision: Supervision;
+  #times: readonly number[] = [];
+
+  constructor(supervision: Supervision) {
+    this.#supervision = supervision;
+  }
+
+  /** Notes a crash at this moment, and decides on it. @param reason its cause */
+  add(reason?: CxmindError): Verdict {
+    this.#times = recentCrashes(this.#supervision, [...this.#times, performance.now()]);
+    return verdictOn(this.#supervision, this.#times, reason);
+  }
 }

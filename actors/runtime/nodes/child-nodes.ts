@@ -10,7 +10,7 @@ import { entryModule } from '../actor-module.ts';
 import type { NodeOrder } from './node-entry.ts';
 import type { NodeOptions } from '../placement.ts';
 import type { RemoteNode } from './remote-node.ts';
-import { defaultSupervision, recentCrashes, verdictOn, type Supervision } from '../supervisor.ts';
+import { CrashRecord, defaultSupervision, type Supervision } from '../supervisor.ts';
 
 /** Options of a child process that is to host actors. */
 export interface ProcessOptions extends Omit<NodeOptions, 'link'> {
@@ -121,13 +121,11 @@ export class ChildNodes implements AsyncDisposable {
   }
 
   async #supervise(options: ProcessOptions, ended: Promise<CxmindError>): Promise<void> {
-    const { supervision = defaultSupervision } = options;
-    let crashTimes: readonly number[] = [];
+    const crashes = new CrashRecord(options.supervision ?? defaultSupervision);
     for (;;) {
       const error = await ended;
       if (this.#closing.signal.aborted || error.code === 'ACTOR_STOPPED') return;
-      crashTimes = recentCrashes(supervision, [...crashTimes, performance.now()]);
-      const verdict = verdictOn(supervision, crashTimes);
+      const verdict = crashes.add();
       if (verdict.kind === 'escalate') this.#options.onEscalate(error);
       if (verdict.kind !== 'restart') return;
       const { signal } = this.#closing;
