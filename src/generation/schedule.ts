@@ -255,11 +255,11 @@ export class Schedule {
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
-    const running = [...this.#running];
-    const draws = await this.#tools.decoder.step(running.map((sequence) => sequence.takeStep()));
+    const rows = this.#running.map((sequence) => sequence.takeStep());
+    const draws = await this.#tools.decoder.step(rows);
     // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
-    for (let slot = running.length - 1; slot >= 0; slot--) {
-      const isComplete = this.#append(running[slot]!, draws[slot]!);
+    for (let slot = rows.length - 1; slot >= 0; slot--) {
+      const isComplete = this.#append(this.#running[slot]!, draws[slot]!);
       if (isComplete) this.#leave(slot);
     }
   }
