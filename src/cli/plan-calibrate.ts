@@ -10,7 +10,7 @@ import { fittedRates } from '../plan/fit.ts';
 import { ratesOf, thisMachine, threadsOn } from '../plan/machines.ts';
 import { probed } from '../plan/probes.ts';
 import { madeResponses } from '../plan/prompts.ts';
-import { sequenceLength } from '../training/experience.ts';
+import { totalLength } from '../training/experience.ts';
 import { microBatches } from '../training/micro-batches.ts';
 import { packageRoot } from './package-root.ts';
 import { Planner, type PlanFlags } from './plan-machines.ts';
@@ -29,7 +29,7 @@ export async function calibrate(items: readonly string[], flags: PlanFlags): Pro
   const measurements = await probed(policy.config, step.prompts.slice(0, PROMPTS), {
     ...{ gradientCheckpointing, n, responseTokens: step.responseTokens, threads },
     passTokens: [experienceMicroBatch, updateMicroBatch].map((options) =>
-      microBatches(samples, options)[0]!.reduce((sum, i) => sum + sequenceLength(samples[i]!), 0),
+      totalLength(microBatches(samples, options)[0]!.map((i) => samples[i]!)),
     ),
   });
   const machine = thisMachine(null);

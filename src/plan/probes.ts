@@ -15,7 +15,7 @@ import { parameterGroups } from '../model/parameters.ts';
 import { Arena } from '../model/weights/arena.ts';
 import { layOut, parameterCount } from '../model/weights/arena-layout.ts';
 import { Optimization } from '../training/optimization.ts';
-import { sequenceLength } from '../training/experience.ts';
+import { sequenceLength, totalLength } from '../training/experience.ts';
 import { CountedDevice } from './counted/device.ts';
 import { sumOf, type Work } from './counted/work.ts';
 import type { Measurement } from './fit.ts';
@@ -97,7 +97,7 @@ export async function probed(
   let last = { tokens: 0, seconds: 0 };
   for (const tokens of [...PASS_TOKENS, ...passTokens].toSorted((a, b) => a - b)) {
     const some = samplesOf(prompts, n, { tokens, responseTokens });
-    const length = some.reduce((sum, sample) => sum + sequenceLength(sample), 0);
+    const length = totalLength(some);
     if (length === last.tokens || last.seconds * length > MOST_SECONDS * last.tokens) continue;
     const microBatch = { size: some.length, dynamic: false, maxTokens: tokens };
     measurements.push({

@@ -27,6 +27,11 @@ export function sequenceLength({ prompt, response }: SequenceInput): number {
   return prompt.tokenIds.data.length + response.data.length;
 }
 
+/** Number of tokens of all prompts and responses, each prompt as often as it is answered. */
+export function totalLength(samples: readonly SequenceInput[]): number {
+  return samples.reduce((sum, sample) => sum + sequenceLength(sample), 0);
+}
+
 /** The tensors' values end to end. */
 export function concatenate(parts: readonly Tensor<'f32'>[]): Float32Array {
   const result = new Float32Array(parts.reduce((sum, { data }) => sum + data.length, 0));

@@ -1,6 +1,6 @@
 import { dynamicBatchCount, dynamicBatches } from '../algorithms/sequence-balance.ts';
 import type { SequenceInput } from '../model/pack.ts';
-import { sequenceLength } from './experience.ts';
+import { totalLength } from './experience.ts';
 
 /** Division of samples into passes over the model. */
 export interface MicroBatchOptions {
@@ -38,7 +38,7 @@ export function microBatches(
 /** Number of tokens of responses to one prompt, the prompt counted once. */
 export function tokensTogether(samples: readonly SequenceInput[]): number {
   const prompt = samples[0]!.prompt.tokenIds.data.length;
-  return samples.reduce((sum, sample) => sum + sequenceLength(sample) - prompt, prompt);
+  return totalLength(samples) - (samples.length - 1) * prompt;
 }
 
 /** Indices of consecutive samples that answer one prompt. */

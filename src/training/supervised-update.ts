@@ -1,7 +1,7 @@
 import { sum } from '../algorithms/primitives.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';
-import { sequenceLength } from './experience.ts';
+import { totalLength } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import type { MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
@@ -49,5 +49,5 @@ export async function updateSupervised(
     );
   }
   const { gradientNorm } = await optimization.step(learningRate);
-  return { loss, gradientNorm, tokens: samples.reduce((sum, s) => sum + sequenceLength(s), 0) };
+  return { loss, gradientNorm, tokens: totalLength(samples) };
 }
