@@ -63,7 +63,10 @@ export interface StepContext {
   readonly preemption: AbortSignal;
 }
 
-/** A step's context. A run that is to end at once leaves the step until it calls `beginUpdate`, and finishes it from then on. */
+/**
+ * A step's context. A run that is to end at once leaves the step until it calls `beginUpdate`, and finishes it from then
+ * on.
+ */
 export interface PreemptibleContext extends StepContext {
   /** Called once, before the first weights change. @throws the signal's reason when the step is to be left */
   readonly beginUpdate: () => Promise<void>;

@@ -22,8 +22,8 @@ import { Stopwatch } from './report/timeline.ts';
  *
  * The step is that of PPO (arXiv:1707.06347) and of its critic-free relatives. In GRPO (arXiv:2402.03300), for one, a
  * response's advantage is its reward less the mean reward of the responses to its prompt, divided by their deviation, and
- * each of its tokens gets that advantage. The order of the parts is that of EasyR1's `ray_trainer.py`, except that responses are scored while the
- * models evaluate them.
+ * each of its tokens gets that advantage. The order of the parts is that of EasyR1's `ray_trainer.py`, except that
+ * responses are scored while the models evaluate them.
  *
  * P prompts have n responses each, so there are B = P · n responses. These go from part to part:
  * - `SampledBatch`: the B responses, each of T tokens and with the prompt that it answers, and a function that scores them;

@@ -21,6 +21,7 @@ import { writeFloats } from '../../src/tensor/numbers.ts';
 import { tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { textPrompt } from '../support/golden-model.ts';
 import { median } from '../support/median.ts';
+import { experts } from './experts.ts';
 
 const shapes = {
   '3b': { hiddenSize: 2048, layers: 36, heads: 16, kvHeads: 2, intermediateSize: 11008 },
@@ -29,10 +30,6 @@ const shapes = {
 } as const;
 const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
 const isMixture = name === '30b-a3b';
-const experts = {
-  ...{ isStacked: false, count: 128, perToken: 8, intermediateSize: 768 },
-  ...{ isRenormed: true, denseLayers: [] },
-};
 const batches = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [1, 64, 256];
 const [PROMPT, STEPS] = [512, 48];
 const dtype = 'bf16';

@@ -18,16 +18,13 @@ import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { median } from '../support/median.ts';
+import { experts } from './experts.ts';
 
 const shapes = {
   '3b': { hiddenSize: 2048, heads: 16, kvHeads: 2, headDim: 128, intermediateSize: 11008 },
   '7b': { hiddenSize: 3584, heads: 28, kvHeads: 4, headDim: 128, intermediateSize: 18944 },
   '30b-a3b': { hiddenSize: 2048, heads: 32, kvHeads: 4, headDim: 128, intermediateSize: 768 },
 } as const;
-const experts = {
-  ...{ isStacked: false, count: 128, perToken: 8, intermediateSize: 768 },
-  ...{ isRenormed: true, denseLayers: [] },
-};
 const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
 const dtype = (process.argv[3] ?? 'bf16') as FloatDType;
 const config: TextConfig = {

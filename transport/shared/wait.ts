@@ -14,8 +14,8 @@ const sleepMs = 200;
 /**
  * Resolves when a word no longer holds `value`: the one rule by which threads and processes wait for each other.
  *
- * No sleep is longer than 200 ms, and failures are looked for after each. A peer that dies says nothing, nor does one that dies
- * between its change of the word and its notification.
+ * No sleep is longer than 200 ms, and failures are looked for after each. A peer that dies says nothing, nor does one
+ * that dies between its change of the word and its notification.
  *
  * @throws the failure that is found, unless the word has changed by then: a peer may leave after its last change
  */
