@@ -60,10 +60,11 @@ function groupedSums(
 ): ReadonlyMap<number, Value> {
   const sums = new Map<number, Value>();
   for (const { op, inputs, outputs } of g.build().nodes) {
+    if (op !== 'groupedOuterProduct' || inputs.length > 3) continue;
     const [a, b, counts] = inputs;
     const addends = outputs.map(({ id }) => totals.get(id)).filter((total) => total !== undefined);
     const isWhole = addends.length === outputs.length && outputs.every((one) => uses(one) === 1);
-    if (op !== 'groupedOuterProduct' || inputs.length > 3 || !isWhole) continue;
+    if (!isWhole) continue;
     const results = g.groupedOuterProduct(a!, b!, counts!, addends);
     for (const [group, { id }] of outputs.entries()) sums.set(id, results[group]!);
   }

@@ -1,6 +1,6 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
-import type { InPlace, Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
+import type { InPlace, Kernel, Launch, Scalar } from '../kernel.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
 const THREADS = 256;
@@ -57,13 +57,10 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
   else ${add}_by<1>(data, index, updates, y, rows, count, width);
 }
 `,
-      // Rows whose width is no multiple of a pack get more blocks. Addresses decide in the kernel, whose blocks go on.
-      launch: (inputs) =>
-        launch(inputs, ([, count, width]) => [
-          count,
-          Math.ceil(width / (width % PACK === 0 ? THREADS * PACK : THREADS)),
-          1,
-        ]),
+      launch: ([data, index]) => {
+        const [count, width] = [index![0]!, sizeOf(data!.slice(1))];
+        return byRow(count, width, [data![0]!, count, width]);
+      },
     },
   ];
 }
@@ -109,12 +106,7 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(${parameters})
 `,
     launch: ([x], [y]) => {
       const width = sizeOf(y!.slice(1));
-      return {
-        grid: [y![0]!, Math.ceil(width / (width % PACK === 0 ? THREADS * PACK : THREADS)), 1],
-        block: [THREADS, 1, 1],
-        sharedBytes: 0,
-        scalars: [x![0]!, width].map((value): Scalar => ({ type: 'i64', value })),
-      };
+      return byRow(y![0]!, width, [x![0]!, width]);
     },
   };
 }
@@ -136,7 +128,7 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
 `,
     launch: ([x, named]) => {
       const size = sizeOf(named!);
-      return alone(size, [size, x!.at(-1)!, named!.at(-1)!]);
+      return byItem(size, [size, x!.at(-1)!, named!.at(-1)!]);
     },
   };
 }
@@ -163,30 +155,31 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
 `,
       launch: ([data, named]) => {
         const rows = sizeOf(data!.slice(0, -1));
-        return alone(rows, [rows, data!.at(-1)!, named!.at(-1)!]);
+        return byItem(rows, [rows, data!.at(-1)!, named!.at(-1)!]);
       },
     },
   ];
 }
 
 /** A launch of as many threads as there are items. */
-function alone(items: number, scalars: readonly number[]): Launch {
+function byItem(items: number, scalars: readonly number[]): Launch {
+  return launchOf([Math.ceil(items / THREADS), 1, 1], scalars);
+}
+
+/**
+ * A launch of blocks for each row. One whose width is no multiple of a pack gets more blocks. Addresses decide in the kernel,
+ * whose blocks go on where they are too few.
+ */
+function byRow(rows: number, width: number, scalars: readonly number[]): Launch {
+  const perBlock = width % PACK === 0 ? THREADS * PACK : THREADS;
+  return launchOf([rows, Math.ceil(width / perBlock), 1], scalars);
+}
+
+function launchOf(grid: Launch['grid'], scalars: readonly number[]): Launch {
   return {
-    grid: [Math.ceil(items / THREADS), 1, 1],
+    grid,
     block: [THREADS, 1, 1],
     sharedBytes: 0,
     scalars: scalars.map((value): Scalar => ({ type: 'i64', value })),
-  };
-}
-
-type Sizes = readonly [rows: number, count: number, width: number];
-
-function launch([data, index]: Shapes, gridOf: (sizes: Sizes) => Launch['grid']): Launch {
-  const sizes: Sizes = [data![0]!, index![0]!, sizeOf(data!.slice(1))];
-  return {
-    grid: gridOf(sizes),
-    block: [THREADS, 1, 1],
-    sharedBytes: 0,
-    scalars: sizes.map((value): Scalar => ({ type: 'i64', value })),
   };
 }
