@@ -7,29 +7,30 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Sequence } from '../messages.ts';
 import type { Batch, SampledResponse } from './batch.ts';
-import { policyRows } from './episodes.ts';
+import { policyTokens } from './episodes.ts';
 import { klKindOf } from './settings.ts';
 
-/** The models' view of the responses before the update: for each response a value for each of its tokens, f32 `[T]`. */
-export interface TokenView {
+/** Outputs of the models for each token before the update, f32 `[T]` for each response. */
+export interface ModelOutputs {
+  /** Log-probabilities under the policy. */
   readonly old: readonly Tensor<'f32'>[];
   /** Entropies of the distributions that the tokens are of; null when nothing needs them. */
   readonly entropies: readonly Tensor<'f32'>[] | null;
-  /** Null when nothing needs the reference. */
+  /** Log-probabilities under the reference; null when nothing needs them. */
   readonly ref: readonly Tensor<'f32'>[] | null;
-  /** Null without a critic. */
+  /** The critic's values; null without a critic. */
   readonly values: readonly Tensor<'f32'>[] | null;
 }
 
-/** The part of a view over some responses that is of a few of them, in the order of these. */
-export function viewOf(
-  { old, entropies, ref, values }: TokenView,
-  responses: readonly SampledResponse[],
-  few: readonly SampledResponse[],
-): TokenView {
-  const rows = new Map(responses.map(({ response }, row) => [response, row]));
+/** The outputs for some of the responses that the models evaluated. */
+export function outputsOf(
+  some: readonly SampledResponse[],
+  { old, entropies, ref, values }: ModelOutputs,
+  evaluated: readonly SampledResponse[],
+): ModelOutputs {
+  const rows = new Map(evaluated.map(({ response }, row) => [response, row]));
   const picked = (list: readonly Tensor<'f32'>[]): Tensor<'f32'>[] =>
-    few.map(({ response }) => list[rows.get(response)!]!);
+    some.map(({ response }) => list[rows.get(response)!]!);
   return {
     old: picked(old),
     entropies: entropies && picked(entropies),
@@ -71,9 +72,9 @@ export function estimateAdvantages(
   algorithm: Algorithm,
   klController: KlController,
   { scored, baselines }: Pick<Batch, 'scored' | 'baselines'>,
-  { old, ref, values }: TokenView,
+  { old, ref, values }: ModelOutputs,
 ): Estimate {
-  const rows = policyRows(scored);
+  const rows = policyTokens(scored);
   const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
   const tokenScores = tokenLevelScores(scores, rows);
   const inReward = ref !== null && !algorithm.useKlLoss;

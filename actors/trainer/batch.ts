@@ -6,7 +6,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { sumMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
-import type { Prompt } from '../messages.ts';
+import type { Prompt, Sequence } from '../messages.ts';
 import type { StepContext } from './context.ts';
 import { warnOfData } from './report/reporter.ts';
 import type { StepPlan } from './plan.ts';
@@ -23,6 +23,12 @@ import type { Stopwatch } from './report/timeline.ts';
 
 /** A response that was sampled. */
 export type SampledResponse = Pick<ScoredResponse, 'group' | 'response'>;
+
+/** A response with its prompt, as models read them. */
+export function sequenceOf({ group, response }: SampledResponse): Sequence {
+  const media = response.episode?.media ?? null;
+  return { prompt: group.prompt.input, response: response.tokenIds, media };
+}
 
 /** The sampled responses of a step, which may still have to be scored. */
 export interface SampledBatch {

@@ -12,7 +12,7 @@ type Response = Group['responses'][number];
 type Responded = { readonly response: Response };
 
 /** The tokens of responses, end to end, of which those that an environment showed count in no loss. */
-export function policyRows(scored: readonly Responded[]): TokenRows {
+export function policyTokens(scored: readonly Responded[]): TokenRows {
   return responseRows(
     scored.map(({ response: { tokenIds, episode } }) => ({
       response: tokenIds,

@@ -3,7 +3,7 @@ import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { needsEntropies } from '../../src/training/exploration.ts';
 import type { Sequence } from '../messages.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { TokenView } from './advantages.ts';
+import type { ModelOutputs } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress, type PolicyView } from './learners.ts';
 import { criticRates, isDue, policyRate, versionAfter, type StepNumber } from './schedule.ts';
@@ -25,7 +25,7 @@ export async function evaluateTokens(
   context: StepContext,
   sequences: readonly Sequence[],
   clock: Stopwatch,
-): Promise<TokenView> {
+): Promise<ModelOutputs> {
   const { logProbs: old, entropies } = await policyView(context, sequences, clock);
   const ref = await refLogProbs(context, sequences, clock);
   const values = await criticValues(context, sequences, clock);
@@ -108,7 +108,7 @@ async function criticValues(
 }
 
 /** A batch that the critic is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
-interface CriticTargets {
+export interface CriticTargets {
   readonly sequences: readonly Sequence[];
   /** Tokens that count; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
@@ -146,13 +146,13 @@ export async function updateCritic(
 }
 
 /** A batch that the policy is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
-interface PolicyTargets {
+export interface PolicyTargets {
   readonly sequences: readonly Sequence[];
   /** Tokens that count; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
   readonly promptIds: readonly string[];
-  /** Log-probabilities before the update. */
-  readonly old: readonly Tensor<'f32'>[];
+  /** Log-probabilities that the loss's ratio is to. */
+  readonly ratioBase: readonly Tensor<'f32'>[];
   /** Log-probabilities under the reference; null where KL is off. */
   readonly ref: readonly Tensor<'f32'>[] | null;
   readonly advantages: readonly Tensor<'f32'>[];
@@ -167,7 +167,7 @@ interface PolicyTargets {
  */
 export async function updatePolicy(
   { actors, plan, reporter, weights, signal }: StepContext,
-  { sequences, masks, promptIds, old, ref, advantages, entropyCoeff }: PolicyTargets,
+  { sequences, masks, promptIds, ratioBase, ref, advantages, entropyCoeff }: PolicyTargets,
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<{ readonly metrics: Metrics; readonly trained: readonly string[] }> {
@@ -177,7 +177,7 @@ export async function updatePolicy(
     ...sequence,
     promptId: promptIds[i]!,
     mask: masks?.[i] ?? null,
-    oldLogProbs: old[i]!,
+    oldLogProbs: ratioBase[i]!,
     advantages: advantages[i]!,
     refLogProbs: ref?.[i] ?? null,
   }));

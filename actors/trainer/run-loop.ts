@@ -19,6 +19,7 @@ import { Saving } from './saving.ts';
 import { Steering } from './steering.ts';
 import { trainingStep, type StepResult } from './step.ts';
 import { GradientWatch, IdleWatch } from './report/step-watch.ts';
+import { meanAccuracy } from './report/step-metrics.ts';
 import { Stopwatch } from './report/timeline.ts';
 import { RunLog, showsTable, stepLine, withTimeAround } from './report/tracking.ts';
 import { Validations } from './validation.ts';
@@ -375,7 +376,8 @@ class Run {
 
   #report(result: StepResult, secondsLeft: number): void {
     const { reporter, plan } = this.#context;
-    const { metrics, accuracy } = result;
+    const { metrics } = result;
+    const accuracy = meanAccuracy(result.scored);
     const { step } = this.#point;
     this.#context.logger.info({ step, ...metrics }, 'step');
     const warning = this.#idle.observe(metrics, accuracy);

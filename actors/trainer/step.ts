@@ -1,202 +1,91 @@
 import type { Metrics } from '../../src/metrics.ts';
 import { correctStep } from '../../src/training/correction.ts';
 import { explore } from '../../src/training/exploration.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
 import { lossMasks } from '../../src/training/truncation.ts';
-import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
-import { estimateAdvantages, perResponse, viewOf, type TokenView } from './advantages.ts';
-import type { Batch, SampledBatch, SampledResponse } from './batch.ts';
+import {
+  estimateAdvantages,
+  outputsOf,
+  perResponse,
+  type Estimate,
+  type ModelOutputs,
+} from './advantages.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
+import { sequenceOf, type Batch, type SampledBatch, type SampledResponse } from './batch.ts';
 import { concurrently } from './concurrently.ts';
-import type { StepContext, PreemptibleContext } from './context.ts';
-import { policyRows } from './episodes.ts';
+import type { PreemptibleContext, StepContext } from './context.ts';
+import { policyTokens } from './episodes.ts';
+import {
+  evaluateTokens,
+  syncReference,
+  updateCritic,
+  updatePolicy,
+  type CriticTargets,
+  type PolicyTargets,
+} from './passes.ts';
 import type { StepPlan } from './plan.ts';
-import type { StepNumber } from './schedule.ts';
-import { evaluateTokens, syncReference, updateCritic, updatePolicy } from './passes.ts';
-import { meanAccuracy, rewardMetrics, stepMetrics } from './report/step-metrics.ts';
+import { rewardMetrics, stepMetrics } from './report/step-metrics.ts';
 import { Stopwatch } from './report/timeline.ts';
+import type { StepNumber } from './schedule.ts';
 
 /**
- * One step of reinforcement learning: sample, score, estimate advantages, update.
+ * One step of reinforcement learning.
  *
- * The step is that of PPO (arXiv:1707.06347) and of its critic-free relatives. In GRPO (arXiv:2402.03300), for one, a
- * response's advantage is its reward less the mean reward of the responses to its prompt, divided by their deviation, and
- * each of its tokens gets that advantage. The order of the parts is that of EasyR1's `ray_trainer.py`, except that
- * responses are scored while the models evaluate them.
+ *     sample ──▶ responses ──┬─ score ────▶ rewards ───────────┬─ estimate ──▶ advantages ──▶ update
+ *                            └─ evaluate ─▶ log-probs, values ─┘
  *
- * P prompts have n responses each, so there are B = P · n responses. These go from part to part:
- * - `SampledBatch`: the B responses, each of T tokens and with the prompt that it answers, and a function that scores them;
- * - `Batch`: those of them that could be scored, with their rewards;
- * - `TokenView`: what the models say of each token before the update, f32 `[T]` for each response: log-probabilities of
- *   the policy (`old`) and of the reference (`ref`), the critic's `values`, and entropies;
- * - `Estimate`: advantages and returns, f32 over the tokens of all responses, one response after the other, and the next
- *   step's controller of KL;
- * - `WeighedTokens`: which tokens the update counts, and how much.
+ * This is the step of PPO (arXiv:1707.06347) and of its relatives without a critic, such as GRPO (arXiv:2402.03300).
+ * There a response's advantage is its reward less the mean reward of the responses to its prompt, over their deviation.
  *
- * Left to others:
- * - formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
- * - the loop: `run-loop.ts` takes steps, validates, saves and logs;
- * - failures: they end the run, which goes on from its last checkpoint.
+ * A run may be preempted during a step. Until `beginUpdate` resolves, nothing has changed: the step throws the signal's
+ * reason, and is taken again later, from the same `state`. After that it runs to its end.
  *
- * Weights are not copied, unless rollouts run ahead. Rollouts read the learners' memory, and its version number says how
- * many updates it has.
- *
- * A step may be preempted. Until `beginUpdate` it has changed neither weights nor `state`, whose cursor says which prompts
- * come next, so the signal's error just leaves it, and its prompts are taken again; from then on it is finished first.
- *
- * @param context the run's actors, plan and reports
- * @param batches source of the responses
- * @param state   the run's state before the step
- * @param at      number of this step and of all steps; learning rates follow from it
- * @returns the state after the step, and what is to be reported
+ * @param batches gives the step's responses: sampled now, or ahead of the step by rollouts that go on meanwhile
+ * @param state   what one step leaves for the next, weights apart
+ * @param number  the step's number, and that of all steps; learning rates follow from them
+ * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint
  */
 export async function trainingStep(
   context: PreemptibleContext,
   batches: BatchSource,
   state: RunState,
-  at: StepNumber,
+  number: StepNumber,
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
   const plan = context.plan.step;
 
-  // Sample B responses, or take those that were sampled ahead. Score them while the models evaluate their tokens.
-  const sampled = await batches.take(context, state, at.step, clock);
-  const { batch, evaluated } = await scoreAndEvaluate(context, sampled, clock);
+  // n responses to each of P prompts, so B = P · n. Each has T tokens, a number of its own.
+  const sampled = await batches.take(context, state, number.step, clock);
+
+  // A reward for each response, [B]; and from the models before the update, a log-probability for each token, [T].
+  const { batch, outputs } = await scoreAndEvaluate(context, sampled, clock);
   const { scored } = batch;
-  const sequences = scored.map(sequenceOf);
 
-  // Turn rewards, less KL to the reference where that is part of them, into advantages and returns of tokens.
+  // An advantage for each token. KL to the reference is taken off the rewards first, if it is to be part of them.
   const estimate = clock.timeSync('adv', () =>
-    estimateAdvantages(plan.algorithm, state.klController, batch, evaluated),
+    estimateAdvantages(plan.algorithm, state.klController, batch, outputs),
   );
-  const weighed = weighTokens(plan, scored, evaluated, estimate.advantages, state.entropyCoeff);
+  const targets = targetsOf(plan, scored, outputs, estimate, state.entropyCoeff);
 
-  // Reward functions name metrics of their own. A name that is taken throws here, before weights change.
+  // Before weights change, since this throws where a reward function's metric has a name that is taken.
   const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(scored)];
 
-  // Update the critic where there is one, then the policy, for some epochs of mini-batches.
+  // Some epochs of mini-batches, first for the critic where there is one, then for the policy.
   await context.beginUpdate();
-  const critic = await updateCritic(
-    context,
-    {
-      sequences,
-      masks: weighed.masks,
-      values: evaluated.values,
-      returns: perResponse(estimate.returns, sequences),
-    },
-    at,
-    clock,
-  );
-  const policy = await updatePolicy(
-    context,
-    {
-      sequences,
-      masks: weighed.masks,
-      promptIds: scored.map(({ group }) => group.prompt.promptId),
-      old: weighed.ratioBase,
-      ref: evaluated.ref,
-      advantages: perResponse(weighed.advantages, sequences),
-      entropyCoeff: weighed.entropyCoeff,
-    },
-    at,
-    clock,
-  );
-  // Rollouts that run ahead may use the new weights from here on.
-  batches.advance(at.step);
-  await syncReference(context, at, clock);
+  const criticMetrics = await updateCritic(context, targets.critic, number, clock);
+  const policy = await updatePolicy(context, targets.policy, number, clock);
+  batches.advance(number.step);
+  await syncReference(context, number, clock);
 
+  const { cursor, gate, replay } = batch.progress;
+  const { klController } = estimate;
+  const others = [...sampleMetrics, ...targets.metrics, criticMetrics, policy.metrics];
   return {
-    state: {
-      ...state,
-      ...batch.progress,
-      klController: estimate.klController,
-      entropyCoeff: weighed.nextEntropyCoeff,
-    },
-    metrics: stepMetrics(context, {
-      batch,
-      sequences,
-      evaluated,
-      estimate,
-      clock,
-      others: [...sampleMetrics, ...weighed.metrics, critic, policy.metrics],
-    }),
+    state: { ...state, cursor, gate, replay, klController, entropyCoeff: targets.nextEntropyCoeff },
+    metrics: stepMetrics(context, { batch, outputs, estimate, others, clock }),
     trainedPromptIds: policy.trained,
-    accuracy: meanAccuracy(scored),
     scored,
   };
-}
-
-/**
- * Scores responses while the models, as they are before the update, evaluate each of their tokens.
- *
- * Neither needs the other. A response that could not be scored is left out of both results.
- */
-async function scoreAndEvaluate(
-  context: StepContext,
-  { responses, score }: SampledBatch,
-  clock: Stopwatch,
-): Promise<{ readonly batch: Batch; readonly evaluated: TokenView }> {
-  const evaluate = (signal: AbortSignal): Promise<TokenView> =>
-    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock);
-  const [batch, view] = await concurrently(context.signal, score, evaluate);
-  return { batch, evaluated: viewOf(view, responses, batch.scored) };
-}
-
-/** Tokens of a step, as its update counts them. */
-interface WeighedTokens {
-  /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
-  readonly masks: readonly Tensor<'u8'>[] | null;
-  /** Advantages that the policy is trained on, f32, response after response. */
-  readonly advantages: Float32Array;
-  /** Log-probabilities of the denominator of the policy loss's ratio, f32 `[T]` for each response. */
-  readonly ratioBase: TokenView['old'];
-  /** Weight of the entropy bonus in this step's loss. */
-  readonly entropyCoeff: number;
-  /** Weight that the next step starts from; undefined where it is fixed. */
-  readonly nextEntropyCoeff: number | undefined;
-  readonly metrics: readonly Metrics[];
-}
-
-/**
- * Decides which tokens an update counts, and how much.
- *
- * - Rollouts compute by other programs than learners, perhaps in another precision, so the probability that a token was
- *   drawn with is not quite `old`. Where the two are too far apart, `advantages` are weighted, or `masks` leave the token
- *   out. A loss whose ratio is to the policy that sampled (VESPO) has the weight in its `ratioBase` instead.
- * - `masks` also leave out what an environment said between two turns, and responses that were cut off, if so configured.
- * - The policy's entropy may choose the tokens that it is trained on, by `advantages` of 0 at all others, or earn a bonus.
- * - A critic's loss has no ratio, so returns stay as they are.
- *
- * @param advantages   f32, response after response
- * @param carriedCoeff weight of the bonus that the step before has left
- */
-function weighTokens(
-  plan: StepPlan,
-  scored: readonly SampledResponse[],
-  { old, entropies }: TokenView,
-  advantages: Float32Array,
-  carriedCoeff: number | undefined,
-): WeighedTokens {
-  const responses = scored.map(({ response }) => response);
-  const drawnLogProbs = responses.map(({ logProbs }) => logProbs);
-  const rows = policyRows(scored); // the policy's own tokens
-  const correction = correctStep(plan.correction, drawnLogProbs, old, rows.mask);
-  const exploration = explore(plan.exploration, rows, entropies, carriedCoeff);
-  return {
-    masks: lossMasks(plan.algorithm, correction.masks, responses),
-    advantages: exploration.select(correction.weigh(advantages)),
-    ratioBase: correction.ratioBase,
-    entropyCoeff: exploration.entropyCoeff,
-    nextEntropyCoeff: exploration.nextEntropyCoeff,
-    metrics: [correction.metrics, exploration.metrics],
-  };
-}
-
-/** A response with its prompt, as models read them. */
-function sequenceOf({ group, response }: SampledResponse): Sequence {
-  const media = response.episode?.media ?? null;
-  return { prompt: group.prompt.input, response: response.tokenIds, media };
 }
 
 /** A finished step. */
@@ -206,8 +95,82 @@ export interface StepResult {
   readonly metrics: Metrics;
   /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
   readonly trainedPromptIds: readonly string[];
-  /** Mean accuracy of the scored responses. */
-  readonly accuracy: number;
-  /** The responses with their scores. */
   readonly scored: Batch['scored'];
+}
+
+/**
+ * Scores responses while the models evaluate their tokens: neither needs the other.
+ *
+ * A response that could not be scored is left out of both results.
+ */
+async function scoreAndEvaluate(
+  context: StepContext,
+  { responses, score }: SampledBatch,
+  clock: Stopwatch,
+): Promise<{ readonly batch: Batch; readonly outputs: ModelOutputs }> {
+  const evaluate = (signal: AbortSignal): Promise<ModelOutputs> =>
+    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock);
+  const [batch, outputs] = await concurrently(context.signal, score, evaluate);
+  return { batch, outputs: outputsOf(batch.scored, outputs, responses) };
+}
+
+/** Targets that the update of a step trains on. */
+interface Targets {
+  readonly critic: CriticTargets;
+  readonly policy: PolicyTargets;
+  /** Weight of the entropy bonus that the next step starts from; undefined where it is fixed. */
+  readonly nextEntropyCoeff: number | undefined;
+  readonly metrics: readonly Metrics[];
+}
+
+/**
+ * Puts together what the critic and the policy are trained on.
+ *
+ * Some tokens count less than their advantage says, or not at all:
+ *
+ * - Rollouts compute by other programs than learners, perhaps in another precision. So the probability that a token was
+ *   drawn with is not quite the one in `outputs`, and the token is weighted, or left out where they are too far apart.
+ * - What an environment said between two turns was not drawn, and is left out.
+ * - A response that was cut off at its longest length is left out if so configured.
+ * - With a quantile of entropy, only the tokens of highest entropy keep their advantages.
+ *
+ * The critic learns from the tokens that are not left out. Its loss has no ratio, so its returns stay as they are.
+ *
+ * @param entropyCoeff weight of the entropy bonus that the step before has left
+ */
+function targetsOf(
+  plan: StepPlan,
+  scored: readonly SampledResponse[],
+  outputs: ModelOutputs,
+  estimate: Estimate,
+  entropyCoeff: number | undefined,
+): Targets {
+  const sequences = scored.map(sequenceOf);
+  const responses = scored.map(({ response }) => response);
+  const tokens = policyTokens(scored);
+  const drawnLogProbs = responses.map(({ logProbs }) => logProbs);
+  // Its masks also leave out the tokens of the environment.
+  const correction = correctStep(plan.correction, drawnLogProbs, outputs.old, tokens.mask);
+  const masks = lossMasks(plan.algorithm, correction.masks, responses);
+  const exploration = explore(plan.exploration, tokens, outputs.entropies, entropyCoeff);
+  const advantages = exploration.select(correction.weigh(estimate.advantages));
+  return {
+    critic: {
+      sequences,
+      masks,
+      values: outputs.values,
+      returns: perResponse(estimate.returns, sequences),
+    },
+    policy: {
+      sequences,
+      masks,
+      promptIds: scored.map(({ group }) => group.prompt.promptId),
+      ratioBase: correction.ratioBase,
+      ref: outputs.ref,
+      advantages: perResponse(advantages, sequences),
+      entropyCoeff: exploration.entropyCoeff,
+    },
+    nextEntropyCoeff: exploration.nextEntropyCoeff,
+    metrics: [correction.metrics, exploration.metrics],
+  };
 }

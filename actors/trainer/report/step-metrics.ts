@@ -12,11 +12,10 @@ import type { MemoryGauge } from '../../../src/device/memory.ts';
 import { partOf } from '../../../src/reward/mixture.ts';
 import { concatenate, sequenceLength } from '../../../src/training/experience.ts';
 import { learnerShares } from '../../../src/training/mini-batches.ts';
-import type { Sequence } from '../../messages.ts';
-import type { Estimate, TokenView } from '../advantages.ts';
-import type { Batch } from '../batch.ts';
+import type { Estimate, ModelOutputs } from '../advantages.ts';
+import { sequenceOf, type Batch } from '../batch.ts';
 import type { StepContext } from '../context.ts';
-import { episodeMetrics, policyRows } from '../episodes.ts';
+import { episodeMetrics, policyTokens } from '../episodes.ts';
 import type { StepPlan } from '../plan.ts';
 import type { InvalidResponse, ScoredResponse } from '../score.ts';
 import type { Stopwatch } from './timeline.ts';
@@ -25,8 +24,7 @@ import { utilization } from './utilization.ts';
 /** The parts of a step that its metrics are made from. */
 interface FinishedStep {
   readonly batch: Batch;
-  readonly sequences: readonly Sequence[];
-  readonly evaluated: TokenView;
+  readonly outputs: ModelOutputs;
   readonly estimate: Estimate;
   /** Metrics that parts of the step made themselves: rewards, correction, updates. */
   readonly others: readonly Metrics[];
@@ -36,10 +34,11 @@ interface FinishedStep {
 /** Collects the metrics of a step under EasyR1's names, and stops its clock. */
 export function stepMetrics(
   context: StepContext,
-  { batch, sequences, evaluated, estimate, others, clock }: FinishedStep,
+  { batch, outputs, estimate, others, clock }: FinishedStep,
 ): Metrics {
   const { actors, plan } = context;
   const { maxPromptLength, maxResponseLength } = plan.step;
+  const sequences = batch.scored.map(sequenceOf);
   const tokens = sequences.map(sequenceLength);
   const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
   const deviceCount = actors.learners.count;
@@ -48,12 +47,12 @@ export function stepMetrics(
     ...others,
     estimate.metrics,
     dataMetrics({
-      ...policyRows(batch.scored),
+      ...policyTokens(batch.scored),
       tokenScores: estimate.tokenScores,
       tokenRewards: estimate.tokenRewards,
       advantages: estimate.advantages,
       returns: estimate.returns,
-      ...(evaluated.values !== null && { values: concatenate(evaluated.values) }),
+      ...(outputs.values !== null && { values: concatenate(outputs.values) }),
       promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
       maxPromptLength,
       maxResponseLength,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { playEpisodes, type EpisodeTools } from '../../../actors/rollout/episodes.ts';
-import { episodeMetrics, policyRows } from '../../../actors/trainer/episodes.ts';
+import { episodeMetrics, policyTokens } from '../../../actors/trainer/episodes.ts';
 import { scoreGroups } from '../../../actors/trainer/score.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { Episode, Group } from '../../../actors/rollout/protocol.ts';
@@ -28,7 +28,7 @@ describe('responses of several turns', () => {
       { response: response(2, null) },
       { response: response(4, episode([1, 0, 0, 1], 2)) },
     ];
-    const { offsets, mask } = policyRows(scored);
+    const { offsets, mask } = policyTokens(scored);
     assert.deepEqual([...offsets], [0, 2, 6]);
     assert.deepEqual([...mask!], [1, 1, 1, 0, 0, 1]);
     assert.deepEqual(episodeMetrics(scored), {
@@ -76,7 +76,7 @@ describe('responses of several turns', () => {
 
   it('have no mask and no metrics where no environment took part', () => {
     const scored = [{ response: response(2, null) }];
-    assert.equal(policyRows(scored).mask, undefined);
+    assert.equal(policyTokens(scored).mask, undefined);
     assert.deepEqual(episodeMetrics(scored), {});
   });
 

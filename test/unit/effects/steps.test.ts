@@ -344,7 +344,7 @@ describe('a key of the config', () => {
       await updateCritic(context, { ...common, values: each, returns: each }, number, clock);
       const targets = {
         promptIds: each.map(String),
-        old: each,
+        ratioBase: each,
         ref: null,
         advantages: each,
         entropyCoeff: 0,
