@@ -214,7 +214,12 @@ function callOf(requests: readonly GenerationRequest[]): {
   const none = Promise.resolve(false);
   return {
     results,
-    intake: { waiting, stepsPerTurn: STEPS_PER_TURN, arrival: () => none },
+    intake: {
+      waiting,
+      take: (count) => waiting.splice(0, count),
+      arrival: () => none,
+      stepsPerTurn: STEPS_PER_TURN,
+    },
     size: {
       responses: requests.reduce((sum, { seeds }) => sum + seeds.length, 0),
       capacity: Math.max(1, ...requests.map(lengthOf)),

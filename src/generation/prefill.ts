@@ -24,8 +24,8 @@ interface LayerKeysValues {
 /** Prompts after one forward pass over all of them; valid until the next pass. */
 export interface PrefilledBatch {
   readonly layers: readonly LayerKeysValues[];
-  /** Each prompt's first response token, `[P, V]`, as the head's graph gives it. */
-  readonly firstTokens: HeadOutputs;
+  /** Distributions of the first response token of each prompt, `[P, V]`. */
+  readonly headOutputs: HeadOutputs;
   readonly prompts: readonly PrefilledPrompt[];
 }
 
@@ -149,10 +149,10 @@ export class Prefill implements Disposable {
 function split(
   { trees }: PackedBatch,
   layers: readonly LayerKeysValues[],
-  firstTokens: HeadOutputs,
+  headOutputs: HeadOutputs,
 ): PrefilledBatch {
   const prompts: PrefilledPrompt[] = [];
-  const batch = { layers, firstTokens, prompts };
+  const batch = { layers, headOutputs, prompts };
   let start = 0;
   for (const [index, { prompt: tokens }] of trees.entries()) {
     prompts.push({ batch, index, start, tokens });

@@ -2,8 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
-import type { GenerateControl, GenerationRequest, Job } from './request.ts';
-import type { Prefill, PrefilledPrompt } from './prefill.ts';
+import type { GenerateControl, Job } from './request.ts';
+import type { Prefill } from './prefill.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
 import type { Draw } from './sampler.ts';
 import { Sequence } from './sequence.ts';
@@ -24,15 +24,17 @@ export interface ScheduleTools {
 
 /** Source of a schedule's jobs. */
 export interface Intake {
-  /** Jobs that nothing was done for yet. The schedule takes them from the front. */
-  readonly waiting: Job[];
+  /** Jobs that nothing was done for yet. */
+  readonly waiting: readonly Job[];
+  /** Removes the first `count` of the waiting jobs, and returns them. */
+  take(count: number): Job[];
+  /** Waits for a job while nothing runs; false once there will be none. The signal of `run` does not end this wait. */
+  arrival(): Promise<boolean>;
   /**
    * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
    * lets messages in, a cancellation among them.
    */
   readonly stepsPerTurn: number;
-  /** Waits for a job while none runs; false once there will be none. It does not wait where a run has a signal. */
-  arrival(): Promise<boolean>;
 }
 
 /** A response whose prompt is prefilled, with its tokens so far if it was interrupted, and that waits for a slot. */
@@ -44,19 +46,24 @@ interface QueuedResponse extends Entering {
  * The schedule of jobs by continuous batching (Orca, Yu et al., OSDI 2022).
  *
  * Every iteration admits responses to free slots, decodes one token of each running response, and finishes those that are
- * complete. A prompt is prefilled once for all its responses. The life of a response:
+ * complete. A prompt is prefilled once for all its responses. A response goes through these states:
  *
- *     waiting ──prefill──▶ queued ──free slot──▶ running ──▶ complete
- *                            ▲ │                    │
- *                      prefill renew   renew, if it is to recompute its cache
- *                            │ ▼                    │
- *                         interrupted ◀─────────────┘
+ *     state        kept in         ends by                     and then it is
+ *     waiting      the intake      a prefill of its prompt     queued
+ *     queued       #queue          a slot that is free         running
+ *                                  renew                       interrupted
+ *     running      #running        its last token              complete
+ *                                  renew with `recompute`      interrupted
+ *     interrupted  #interrupted    a prefill of its prompt     queued
+ *                                  with its tokens so far
  *
  * Rules:
- * - A prefill pass takes the memory of the one before. So the queue is empty before a pass, and all that it holds is of one.
- * - Responses of an aborted job leave at the next iteration, wherever they are, and nobody hears of them any more.
- * - A run that is cancelled ends between two iterations or passes (`#takeTurn`), where each response is in one list. Then the
- *   schedule may be renewed, with the same weights or others, and runs on.
+ * - A prefill pass overwrites the memory of the one before. So a pass runs only while the queue is empty, and all queued
+ *   responses are of the same pass.
+ * - Responses of an aborted job leave at the next iteration, and those that still wait when it is their turn. Nobody hears
+ *   of them any more.
+ * - A run that is cancelled ends between two iterations or passes (`#takeTurn`), where each response is in one list. Then
+ *   the schedule may be renewed, with the same weights or others, and runs on.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
@@ -67,7 +74,7 @@ export class Schedule {
   #version: number | null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
-  /** Queued responses, all of the last prefill pass. */
+  /** Queued responses, all of the same prefill pass. */
   #queue: QueuedResponse[] = [];
   /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
   #interrupted: Sequence[] = [];
@@ -143,11 +150,10 @@ export class Schedule {
 
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
-    const isAborted = ({ job }: { readonly job: Job }): boolean => job.signal?.aborted === true;
-    this.#interrupted = this.#interrupted.filter((one) => !isAborted(one));
-    this.#queue = this.#queue.filter(({ sequence }) => !isAborted(sequence));
+    this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
+    this.#queue = this.#queue.filter(({ sequence }) => !isAborted(sequence.job));
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
-      if (isAborted(this.#running[slot]!)) this.#leave(slot);
+      if (isAborted(this.#running[slot]!.job)) this.#leave(slot);
     }
   }
 
@@ -160,14 +166,14 @@ export class Schedule {
       // Some responses are running then, since otherwise there is room for one at least.
       if (room === 0) return;
       const entering = this.#queue.splice(0, room);
-      // All of them are of one prefill pass, so any of them leads to its first tokens.
-      const draws = await sampler.draw(
-        entering[0]!.prompt.batch.firstTokens,
-        entering.map(({ prompt, sequence }) => ({ row: prompt.index, ...sequence.takeDraw() })),
-      );
+      const requests = entering.map(({ prompt, sequence }) => ({
+        row: prompt.index,
+        ...sequence.nextDraw(),
+      }));
+      // They are all of the same pass, so each of them leads to its outputs.
+      const draws = await sampler.draw(entering[0]!.prompt.batch.headOutputs, requests);
       for (const [i, queued] of entering.entries()) {
-        const isComplete = this.#append(queued.sequence, draws[i]!);
-        if (isComplete) continue;
+        if (this.#advance(queued.sequence, draws[i]!)) continue;
         decoder.enter(this.#running.length, queued);
         this.#running.push(queued.sequence);
       }
@@ -178,53 +184,40 @@ export class Schedule {
   async #fillQueue(signal: AbortSignal | undefined): Promise<boolean> {
     while (this.#queue.length === 0) {
       const freeSlots = this.#tools.decoder.slots - this.#running.length;
-      if (this.#interrupted.length > 0) await this.#queueInterrupted(freeSlots);
-      else if (this.#intake.waiting.length > 0) await this.#queueWaiting(freeSlots);
+      if (this.#interrupted.length > 0) await this.#prefill(this.#takeInterrupted(freeSlots));
+      else if (this.#intake.waiting.length > 0) await this.#prefill(this.#takeWaiting(freeSlots));
       else return false;
       if (this.#isTurnDue()) await this.#takeTurn(signal);
     }
     return true;
   }
 
-  /** Prefills the next prompts, each for all its responses. */
-  async #queueWaiting(freeSlots: number): Promise<void> {
-    const { waiting } = this.#intake;
-    const count = this.#countInPass(waiting, freeSlots, ({ request: { prompt, seeds } }) => ({
-      tokens: prompt.tokenIds.data.length,
-      responses: seeds.length,
-    }));
-    const jobs = waiting.splice(0, count).filter(({ signal }) => signal?.aborted !== true);
-    if (jobs.length === 0) return;
-    const prompts = await this.#runPrefill(jobs.map(({ request }) => request));
-    this.#queue = jobs.flatMap((job, i) => {
-      const entering = { prompt: prompts[i]!, maxTokens: job.request.maxTokens };
-      return job.request.seeds.map((_, sample) => ({
-        sequence: new Sequence(job, sample),
-        ...entering,
-      }));
-    });
-  }
-
-  /** Prefills interrupted responses, each with its prompt and its tokens so far. */
-  async #queueInterrupted(freeSlots: number): Promise<void> {
+  /** Takes interrupted responses for a pass, each as a group of its own. */
+  #takeInterrupted(freeSlots: number): Sequence[][] {
     const count = this.#countInPass(this.#interrupted, freeSlots, ({ length }) => ({
       tokens: length,
       responses: 1,
     }));
-    const chosen = this.#interrupted.splice(0, count);
-    const prompts = await this.#runPrefill(
-      chosen.map(({ context, job }) => ({ prompt: context, sampling: job.request.sampling })),
-    );
-    this.#queue = chosen.map((sequence, i) => ({
-      sequence,
-      prompt: prompts[i]!,
-      maxTokens: sequence.remainingTokens,
+    return this.#interrupted.splice(0, count).map((sequence) => [sequence]);
+  }
+
+  /** Takes waiting jobs for a pass: a group of responses for each that wants any. */
+  #takeWaiting(freeSlots: number): Sequence[][] {
+    const count = this.#countInPass(this.#intake.waiting, freeSlots, ({ request }) => ({
+      tokens: request.prompt.tokenIds.data.length,
+      responses: request.seeds.length,
     }));
+    return this.#intake
+      .take(count)
+      .filter((job) => !isAborted(job) && job.request.seeds.length > 0)
+      .map((job) => job.request.seeds.map((_, sample) => new Sequence(job, sample)));
   }
 
   /**
-   * Number of leading items for one pass: until they fill the free slots, the last perhaps more than that, or spend the
-   * budget of tokens; one at least.
+   * Number of leading items for one pass: as many as fill the free slots, unless their tokens are too many for a pass.
+   *
+   * The first item is taken whatever its size, and so is the one that fills the last slot: of its responses those that
+   * have no slot yet stay in the queue.
    */
   #countInPass<T>(
     items: readonly T[],
@@ -241,31 +234,37 @@ export class Schedule {
     return count;
   }
 
-  async #runPrefill(
-    requests: readonly Pick<GenerationRequest, 'prompt' | 'sampling'>[],
-  ): Promise<readonly PrefilledPrompt[]> {
+  /** Prefills groups of responses in one pass, and queues them. The responses of a group have the same context. */
+  async #prefill(groups: readonly (readonly Sequence[])[]): Promise<void> {
+    if (groups.length === 0) return;
+    const firsts = groups.map(([first]) => first!);
     const { prefill, logitBias } = this.#tools;
     const { prompts } = await prefill.run(
-      packPrompts(requests.map(({ prompt }) => prompt)),
-      requests.map(({ sampling }) => sampling),
+      packPrompts(firsts.map(({ context }) => context)),
+      firsts.map(({ job }) => job.request.sampling),
       logitBias,
     );
-    return prompts;
+    this.#queue = groups.flatMap((group, i) =>
+      group.map((sequence) => ({
+        sequence,
+        prompt: prompts[i]!,
+        maxTokens: sequence.remainingTokens,
+      })),
+    );
   }
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
-    const rows = this.#running.map((sequence) => sequence.takeStep());
+    const rows = this.#running.map((sequence) => sequence.nextStep());
     const draws = await this.#tools.decoder.step(rows);
     // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
     for (let slot = rows.length - 1; slot >= 0; slot--) {
-      const isComplete = this.#append(this.#running[slot]!, draws[slot]!);
-      if (isComplete) this.#leave(slot);
+      if (this.#advance(this.#running[slot]!, draws[slot]!)) this.#leave(slot);
     }
   }
 
-  /** Appends a draw to a response, and hands the response to its job once it is complete; true then. */
-  #append(sequence: Sequence, draw: Draw): boolean {
+  /** Appends a draw to a response. @returns true when the response is complete; its job has it then */
+  #advance(sequence: Sequence, draw: Draw): boolean {
     this.#tokenCount++;
     const finishReason = sequence.append(draw, this.#version);
     if (finishReason === null) return false;
@@ -284,4 +283,8 @@ export class Schedule {
   #report(): void {
     this.#control.onProgress?.({ tokens: this.#tokenCount, responses: this.#responseCount });
   }
+}
+
+function isAborted({ signal }: Job): boolean {
+  return signal?.aborted === true;
 }

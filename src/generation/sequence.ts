@@ -10,10 +10,10 @@ import type { StepRow } from './step-decoder.ts';
 /** A response in the making: its tokens so far, and the random stream that draws them. */
 export class Sequence {
   readonly job: Job;
-  /** Index of the response among those of its job, and of its seed in the request. */
+  /** Index of the response among those of its job. */
   readonly sample: number;
   readonly #rng: Rng;
-  /** Controls of the request and what they look at; null without any. */
+  /** Controls of the request, and the tokens that they look at; null without any. */
   readonly #history: LogitHistory | null;
   readonly #tokens: number[] = [];
   readonly #logProbs: number[] = [];
@@ -45,18 +45,18 @@ export class Sequence {
     return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
   }
 
-  /** Takes the next number of the random stream, unless the draw is greedy; returns how the next token is to be drawn. */
-  takeDraw(): Omit<DrawRequest, 'row'> {
+  /** The request for the next draw. Each call moves the random stream on, unless the draw is greedy. */
+  nextDraw(): Omit<DrawRequest, 'row'> {
     const { sampling } = this.job.request;
     const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** Takes a draw as the input of a decoding step: with the last token, which the cache does not have yet. */
-  takeStep(): StepRow {
+  /** The row of the next decoding step: the last token, which the cache does not have yet, and the draw that follows it. */
+  nextStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
-    return { token: this.#tokens.at(-1)!, position, cached, ...this.takeDraw() };
+    return { token: this.#tokens.at(-1)!, position, cached, ...this.nextDraw() };
   }
 
   /**
@@ -90,7 +90,7 @@ export class Sequence {
   }
 }
 
-/** Rotary position of the first token behind a prompt. It is the same on all axes, so that of the first is read. */
+/** Rotary position of the first token behind a prompt. All axes have the same one there, so the first axis tells it. */
 function nextPosition({ tokenIds, positions }: PromptInput): number {
   return positions.data[tokenIds.data.length - 1]! + 1;
 }

@@ -116,8 +116,8 @@ describe('PagedDecoder', () => {
         memoryShare: 0.5,
       });
       const waiting = Array.from({ length: 10 }, () => {
-        const firstTokens = { logits: card.allocate('f32', [0]) };
-        const batch = { layers: [], firstTokens, prompts: [] };
+        const headOutputs = { logits: card.allocate('f32', [0]) };
+        const batch = { layers: [], headOutputs, prompts: [] };
         const prompt = { batch, index: 0, start: 0, tokens: 2 * PAGE_ROWS + 1 };
         return { prompt, maxTokens: PAGE_ROWS - 1 };
       });
@@ -174,8 +174,8 @@ describe('PagedCache', () => {
       return view;
     };
     const layers = [0, 1].map((i) => ({ key: rows(1000 * i), value: rows(1000 * i + 500) }));
-    const firstTokens = { logits: layers[0]!.key };
-    return { batch: { layers, firstTokens, prompts: [] }, index: 0, start, tokens };
+    const headOutputs = { logits: layers[0]!.key };
+    return { batch: { layers, headOutputs, prompts: [] }, index: 0, start, tokens };
   }
 
   async function rowsOf(view: View, pages: readonly number[], tokens: number): Promise<number[]> {

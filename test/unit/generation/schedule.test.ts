@@ -57,7 +57,11 @@ describe('a schedule of generation', () => {
       onResponse: () => undefined,
     }));
     const arrival = (): Promise<boolean> => Promise.resolve(false);
-    const schedule = new Schedule({ waiting, stepsPerTurn: 1000, arrival }, {}, tools);
+    const schedule = new Schedule(
+      { waiting, take: (count) => waiting.splice(0, count), arrival, stepsPerTurn: 1000 },
+      {},
+      tools,
+    );
     await assert.rejects(schedule.run(cancelled.signal), { code: 'RUNTIME_CANCELLED' });
     return passes;
   };
