@@ -61,8 +61,8 @@ export class Prefill implements Disposable {
     this.#config = config;
     this.#weights = weights;
     this.#workspace = device.workspace();
-    const forwardOnly = { activations: [], save: 'needed' } as const;
-    this.#embedder = new Embedder(device, config, weights, { save: 'needed', isVisionFixed });
+    const forwardOnly = { activations: [], save: 'costly' } as const;
+    this.#embedder = new Embedder(device, config, weights, { save: 'costly', isVisionFixed });
     const { dtype } = weights;
     const form = formFor(device);
     const { decoder } = architectureOf(config);

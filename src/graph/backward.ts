@@ -10,16 +10,19 @@
  *   compute again (`Op.substitutes`).
  * - The node that computes a gradient may also add it to an accumulator (`accumulate.ts`).
  *
- * An example of the last two is `y, r = rmsNorm(x, w)`, `z = y V`. The norm is `y = x r w`, with one number `r` a row:
+ * An example of the last two has the inputs x `[n, d]`, w `[d]` and V. Its norm also gives r `[n]`, one number a row:
  *
- *     plain                        grad.V = yᵀ grad.z                           saves y
- *     y has the substitute x r w   grad.V = (x r w)ᵀ grad.z                     saves r
- *     V has an accumulator too     grad.V = (x r w)ᵀ grad.z + accum.V           saves r, and adds in the product's node
+ *     forward                      y, r = rmsNorm(x, w)     where y = x r w
+ *                                  z = y V
+ *     backward                     grad.V = yᵀ grad.z                    saves y, n·d numbers
+ *     y has the substitute x r w   grad.V = (x r w)ᵀ grad.z              saves r, n numbers
+ *     V has an accumulator too     grad.V = (x r w)ᵀ grad.z + accum.V    saves r; one node multiplies and adds
  *
  * The code relies on these invariants:
  *
  * - A node comes after those that it reads. So in reverse, all readers of a value come before the node that makes it.
- * - A builder that continues a graph keeps the ids of its values, so the source's values are values of the joint graph.
+ * - A builder that continues a graph (`GraphBuilder.from`) keeps the ids of its values, so the source's values are values
+ *   of the joint graph.
  * - A substitute does not depend on its original.
  *
  * There are first derivatives only: the ops that `Op.vjp` writes need no gradients of their own.
@@ -34,7 +37,6 @@ import { opOf } from './ops/table.ts';
 import {
   partition,
   type ForwardAndBackward,
-  type Joint,
   type SavePolicy,
   type Substitution,
 } from './partition.ts';
@@ -54,8 +56,8 @@ export interface DifferentiateOptions {
  * Derives the graph that turns gradients of a graph's float outputs into gradients of its inputs.
  *
  * The backward graph takes:
- * - the inputs of the forward graph and its outputs `saved.<value>`, as far as it reads them;
- * - `grad.<output>` for every float output that depends on `wrt`;
+ * - the inputs of the forward graph, its outputs `saved.<value>`, and `grad.<output>` for its float outputs, as far as the
+ *   gradients depend on them;
  * - `accum.<input>`, f32, for every input in `accumulate`.
  *
  * It gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it is accumulated. Both
@@ -79,17 +81,16 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
   // The joint graph is written in this order: nodes of the source, substitutes, gradients, accumulation. Substitutes only
   // make saving cheaper, so there are none where nothing is saved.
   const g = GraphBuilder.from(source);
-  const substitutions = save === 'needed' ? writeSubstitutes(source, g) : [];
-  // `build` copies the list of nodes, so this one ends where the gradients begin.
-  const forwardNodes = g.build().nodes;
+  const substitutions = save === 'costly' ? writeSubstitutes(source, g) : [];
+  const forward = g.build(); // the joint graph before its gradients
   const byTarget = writeGradients(source, g, targets);
   const gradients = targets.map((target) => ({
     target,
     gradient: byTarget.get(target.id) ?? g.zeros(target.dtype, target.shape),
   }));
   const outputs = writeAccumulation(g, gradients, new Set(accumulate));
-  const joint: Joint = { source, graph: { ...g.build(), outputs }, forwardNodes, substitutions };
-  return partition(joint, save);
+  const joint = { ...g.build(), outputs };
+  return partition({ source, graph: joint, forwardNodes: forward.nodes, substitutions }, save);
 }
 
 function floatInput(graph: Graph, name: string): Value {
@@ -124,13 +125,13 @@ function writeGradients(
   const active = dependents(graph, targets);
   const gradients = new Map<number, Value>();
   // The gradient of a value is the sum of those that its readers give.
-  const add = (value: Value, gradient: Value): void => {
+  const contribute = (value: Value, gradient: Value): void => {
     const own = unbroadcast(g, gradient, value.shape);
-    const others = gradients.get(value.id);
-    gradients.set(value.id, others === undefined ? own : g.add(others, own));
+    const sum = gradients.get(value.id);
+    gradients.set(value.id, sum === undefined ? own : g.add(sum, own));
   };
   for (const { name, value } of graph.outputs) {
-    if (active.has(value.id)) add(value, g.input(`grad.${name}`, value.dtype, value.shape));
+    if (active.has(value.id)) contribute(value, g.input(`grad.${name}`, value.dtype, value.shape));
   }
   for (const node of graph.nodes.toReversed()) {
     const outputGradients = node.outputs.map((output) => gradients.get(output.id));
@@ -145,7 +146,7 @@ function writeGradients(
     const inputGradients = op.vjp(node, outputGradients, g);
     node.inputs.forEach((input, i) => {
       const gradient = inputGradients[i];
-      if (gradient !== undefined && active.has(input.id)) add(input, gradient);
+      if (gradient !== undefined && active.has(input.id)) contribute(input, gradient);
     });
   }
   return gradients;

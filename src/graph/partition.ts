@@ -4,7 +4,7 @@
  *     inputs ──▶ forward nodes ──▶ outputs
  *                     │ saved values (chosen by `min-cut.ts`)
  *                     ▼
- *     inputs ──▶ recomputed forward nodes ──▶ gradient nodes ──▶ gradients
+ *     inputs ──▶ recomputed forward nodes, substitutes ──▶ gradient nodes ──▶ gradients
  *
  * A forward value that gradient nodes read is either saved or recomputed from inputs and saved values. In the example
  * `a = x W`, `s = silu(a)`, `y = s V`, the product `a` is saved, and `s` is recomputed because that is cheap:
@@ -19,13 +19,13 @@ import { GraphBuilder } from './builder.ts';
 import { symbolsOf } from './dim.ts';
 import type { Graph, Node, Value } from './ir.ts';
 import { chooseSaved } from './min-cut.ts';
-import { inOrder, optimize, producersOf, prune } from './passes.ts';
+import { nodesLeadingTo, optimize, producersOf, prune, sorted } from './passes.ts';
 
 /**
- * Values that the forward graph saves for the backward graph: `needed`, those that are costly to compute again, or
+ * Values that the forward graph saves for the backward graph: `costly`, those that it costs much to compute again, or
  * `nothing`, so that backward computes all of them again from the inputs.
  */
-export type SavePolicy = 'needed' | 'nothing';
+export type SavePolicy = 'costly' | 'nothing';
 
 /** A graph, and the graph of its gradients. */
 export interface ForwardAndBackward {
@@ -38,8 +38,8 @@ export interface ForwardAndBackward {
 /**
  * A cheaper equal of a forward value, for backward to read in its place.
  *
- * The substitute must not depend on the original. Every reader of the original is made to read the substitute, so the
- * substitute's own nodes would come to depend on themselves.
+ * The substitute must not depend on the original. Every reader of the original is made to read the substitute. If the
+ * substitute's own nodes were among them, they would come to depend on themselves.
  */
 export interface Substitution {
   readonly original: Value;
@@ -66,11 +66,11 @@ export function partition(joint: Joint, save: SavePolicy): ForwardAndBackward {
     inputs: node.inputs.map((input) => substitutes.get(input.id) ?? input),
   });
   // The backward graph if nothing were saved: it computes the gradients from the inputs alone.
-  const fullBackward = prune({ ...graph, nodes: inOrder(graph.nodes.map(substituted)) });
+  const fullBackward = prune({ ...graph, nodes: sorted(graph.nodes.map(substituted)) });
   let saved = new Set<number>();
-  if (save === 'needed') {
+  if (save === 'costly') {
     // Backward recomputes by nodes that read substitutes, so the choice is made among those.
-    const recomputable = inOrder(forwardNodes.map(substituted));
+    const recomputable = sorted(forwardNodes.map(substituted));
     saved = chooseSaved(recomputable, forwardReads(fullBackward, forwardNodes));
   }
   return {
@@ -98,8 +98,8 @@ function forwardGraph(
   { source, graph, forwardNodes, substitutions }: Joint,
   saved: ReadonlySet<number>,
 ): Graph {
-  // A saved substitute is not computed here, since its original is there and equal. The output gives the original under
-  // the name by which backward reads the substitute.
+  // Where a substitute is to be saved, its original is given instead: it is there, and equal. With the substitute `s` of
+  // `y`, for one, the output `saved.s` gives `y`, and `s` is not computed.
   const originals = new Map(substitutions.map((one) => [one.substitute.id, one.original]));
   const values = forwardNodes.flatMap((node) => node.outputs).filter(({ id }) => saved.has(id));
   const outputs = values.map((value) => ({
@@ -117,7 +117,7 @@ function forwardGraph(
 
 /** Copies the full backward graph with saved values as inputs, and without the nodes that are not needed then. */
 function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<number>): Graph {
-  const needed = neededWith(saved, fullBackward);
+  const needed = dependenciesOf(fullBackward, saved);
   const g = new GraphBuilder(`${source.name}.backward`);
   // The new graph's values, by the ids that they have in the full backward graph.
   const copies = new Map<number, Value>();
@@ -139,7 +139,7 @@ function copyNodes(graph: Graph, g: GraphBuilder, copies: Map<number, Value>): v
   const lastNodes = graph.outputs.flatMap(({ value }) =>
     hasCopy(value) ? [] : [producers.get(value.id)!],
   );
-  for (const node of inOrder(graph.nodes, lastNodes, hasCopy)) {
+  for (const node of nodesLeadingTo(lastNodes, producers, hasCopy)) {
     const inputs = node.inputs.map(({ id }) => copies.get(id)!);
     const results = g.apply(node.op, inputs, node.attributes);
     node.outputs.forEach((output, i) => {
@@ -149,23 +149,23 @@ function copyNodes(graph: Graph, g: GraphBuilder, copies: Map<number, Value>): v
   }
 }
 
-/** The values that the outputs depend on when saved values are inputs, by id. */
-function neededWith(saved: ReadonlySet<number>, graph: Graph): Map<number, Value> {
+/** The values that a graph's outputs depend on when its saved values are inputs, by id. The outputs are among them. */
+function dependenciesOf(graph: Graph, saved: ReadonlySet<number>): Map<number, Value> {
   const producers = producersOf(graph.nodes);
-  const needed = new Map<number, Value>();
+  const found = new Map<number, Value>();
   const pending = graph.outputs.map(({ value }) => value);
   for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
-    if (needed.has(value.id)) continue;
-    needed.set(value.id, value);
+    if (found.has(value.id)) continue;
+    found.set(value.id, value);
     if (!saved.has(value.id)) pending.push(...(producers.get(value.id)?.inputs ?? []));
   }
-  return needed;
+  return found;
 }
 
 /**
  * Inputs of the backward graph, in this order:
  *
- * 1. inputs of the source that only give the size of a symbol;
+ * 1. inputs of the source of which only the shape is read, as they give the size of a symbolic dimension;
  * 2. inputs of the source that backward computes with;
  * 3. saved values;
  * 4. gradients of the outputs, and accumulators.
@@ -187,7 +187,7 @@ function inputsOf(
     ...savedInputs,
     ...inputs.filter((input) => !isOfSource(input)),
   ];
-  return [...symbolSources(source, [...needed.values()], computedWith), ...computedWith];
+  return [...inputsForSymbols(source, [...needed.values()], computedWith), ...computedWith];
 }
 
 /**
@@ -195,17 +195,21 @@ function inputsOf(
  *
  * @throws INTERNAL for a symbol that no input of the source has
  */
-function symbolSources(source: Graph, values: readonly Value[], inputs: readonly Value[]): Value[] {
+function inputsForSymbols(
+  source: Graph,
+  values: readonly Value[],
+  inputs: readonly Value[],
+): Value[] {
   const knownDims = new Set(inputs.flatMap((input) => input.shape));
-  const sources: Value[] = [];
+  const added: Value[] = [];
   for (const symbol of values.flatMap((value) => symbolsOf(value.shape))) {
     if (knownDims.has(symbol)) continue;
     const input = source.inputs.find(({ shape }) => shape.includes(symbol));
     if (input === undefined) {
       throw new CxmindError('INTERNAL', `${source.name}: no input has the dimension ${symbol}`);
     }
-    sources.push(input);
+    added.push(input);
     for (const dim of input.shape) knownDims.add(dim);
   }
-  return sources;
+  return added;
 }

@@ -25,18 +25,21 @@ export function prune(graph: Graph): Graph {
 /** Anything that reads and makes values: a node, or several that run as one. */
 type Unit = Pick<Node, 'inputs' | 'outputs'>;
 
+/** Sorts nodes so that each stands behind those it reads, and otherwise as they stood. */
+export function sorted<N extends Unit>(nodes: readonly N[]): N[] {
+  return nodesLeadingTo(nodes, producersOf(nodes), () => false);
+}
+
 /**
- * Sorts nodes so that each stands behind those it reads, and otherwise as they stood.
+ * Collects nodes with all that they depend on, each behind those it reads.
  *
- * @param roots   nodes that are wanted, with all that they need; all of them unless given
- * @param isGiven values that need no node to make them
+ * @param isGiven tells the values that need no node to make them
  */
-export function inOrder<N extends Unit>(
-  nodes: readonly N[],
-  roots: readonly N[] = nodes,
-  isGiven: (value: Value) => boolean = () => false,
+export function nodesLeadingTo<N extends Unit>(
+  roots: readonly N[],
+  producers: ReadonlyMap<number, N>,
+  isGiven: (value: Value) => boolean,
 ): N[] {
-  const producers = producersOf(nodes);
   const ordered = new Set<N>();
   // A stack of our own, since a graph may be deeper than the call stack.
   const pending = roots.toReversed();

@@ -90,7 +90,7 @@ export class Network implements Disposable {
     const weights = modelWeights(device, config, head, { arena, adapter });
     this.#weights = weights;
     this.#workspace = device.workspace();
-    const save = gradientCheckpointing ? 'nothing' : 'needed';
+    const save = gradientCheckpointing ? 'nothing' : 'costly';
     const { decoder } = architectureOf(config);
     const layer = {
       graph: (text: TextConfig, own: GraphAdapters) =>

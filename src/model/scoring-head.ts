@@ -100,7 +100,7 @@ export class ScoringHead implements Disposable {
         {
           parameters: trainedInputs(weights, moduleNames.head),
           activations: ['hidden'],
-          save: 'needed',
+          save: 'costly',
         },
       );
     this.#blocks = { plain: block(false), withEntropies: block(true) };

@@ -151,7 +151,7 @@ function gradientExample(
   const { name, wrt } = named;
   const arrays = arraysOf(named, float, trial);
   const accumulate = isAccumulated ? wrt : [];
-  const save = isAccumulated ? 'needed' : 'nothing';
+  const save = isAccumulated ? 'costly' : 'nothing';
   const options = { wrt, save, accumulate } as const;
   const { forward, backward } = differentiated(graphOf(named, float, dim), options);
   const outputs = evaluate(forward, arrays);

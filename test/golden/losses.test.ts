@@ -131,7 +131,7 @@ describe('the losses of verl and TRL', () => {
       const rows = g.input('logits', 'f32', ['R', shape[1]]);
       g.output('entropies', g.tokenEntropies(rows, { gradient: 'f32', banned: [] }));
       const inputs = { logits: tensorOf('f32', shape, logits.flat()) };
-      const { forward, backward } = differentiate(g.build(), { wrt: ['logits'], save: 'needed' });
+      const { forward, backward } = differentiate(g.build(), { wrt: ['logits'], save: 'costly' });
       const { entropies, ...saved } = interpret(forward, inputs);
       const factor = tensorOf('f32', [shape[0]], factors);
       const given = { ...inputs, ...saved, entropies: entropies!, 'grad.entropies': factor };

@@ -148,7 +148,7 @@ describe('attention on cuda:0', function () {
           const tokens = order.shape[0]!;
           const both = differentiate(attentionGraph(dtype, shape), {
             wrt: ['joined'],
-            save: 'needed',
+            save: 'costly',
           });
           const places = { order: arrayOf(order), sees: arrayOf(sees), seenBy: arrayOf(seenBy) };
           const joined = arrayOf(random(dtype, [tokens, heads + 2 * kvHeads, headDim]));

@@ -86,7 +86,7 @@ for (const { name, heads, kvHeads, headDim, layout } of chosen) {
     seenBy: g.input('seenBy', 'i32', ['T', 2]),
   };
   g.output('attended', g.packedAttention(joined, places, { heads, kvHeads }));
-  const both = differentiate(g.build(), { wrt: ['joined'], save: 'needed' });
+  const both = differentiate(g.build(), { wrt: ['joined'], save: 'costly' });
   using forward = device.compile(both.forward);
   using backward = device.compile(both.backward);
   using workspace = device.workspace();

@@ -185,7 +185,7 @@ describe('a program of kernels', () => {
   const names = ['x', 'norm', 'gate', 'up', 'down'];
   const { forward, backward } = differentiate(block(), {
     wrt: names,
-    save: 'needed',
+    save: 'costly',
     accumulate: ['gate', 'down'],
   });
 

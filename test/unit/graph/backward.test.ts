@@ -86,7 +86,7 @@ describe('differentiate', () => {
   it('gives one pair of sessions right for every number of tokens, saving or computing again', () => {
     const { graph, parameters } = layers(2);
     const wrt = ['x', ...parameters];
-    const pairs = (['needed', 'nothing'] as const).map((save) =>
+    const pairs = (['costly', 'nothing'] as const).map((save) =>
       differentiate(graph, { wrt, save }),
     );
     const sessions = pairs.map(({ forward, backward }) => ({
@@ -124,7 +124,7 @@ describe('differentiate', () => {
     const { graph, parameters } = layers(1);
     const { forward, backward } = differentiate(graph, {
       wrt: ['x', ...parameters],
-      save: 'needed',
+      save: 'costly',
     });
     const saved = savedOf(forward);
     assert.deepEqual(saved.toSorted(), [
@@ -158,7 +158,7 @@ describe('differentiate', () => {
   it('computes no gradient that is not asked for', () => {
     const { graph } = layers(1);
     const products = (wrt: string[]): number => {
-      const { backward } = differentiate(graph, { wrt, save: 'needed' });
+      const { backward } = differentiate(graph, { wrt, save: 'costly' });
       return backward.nodes.filter((node) => node.op === 'gemm').length;
     };
     // The gradient of the last weight is one product; that of x passes all five and both norms.
@@ -200,7 +200,7 @@ describe('differentiate', () => {
     g.output('y', g.linear(g.tanh(g.linear(x, w)), w));
     const { backward } = differentiate(g.build(), {
       wrt: ['w'],
-      save: 'needed',
+      save: 'costly',
       accumulate: ['w'],
     });
     const total = backward.inputs.find(({ name }) => name === 'accum.w')!;
@@ -295,7 +295,7 @@ describe('differentiate', () => {
     const g = new GraphBuilder('embedding');
     const [table, ids] = [g.input('table', 'f32', [9, 4]), g.input('ids', 'i64', ['T'])];
     g.output('y', g.gather(table, ids));
-    const options = { wrt: ['table'], save: 'needed', accumulate: ['table'] } as const;
+    const options = { wrt: ['table'], save: 'costly', accumulate: ['table'] } as const;
     const { backward } = differentiate(g.build(), options);
     const sum = backward.nodes.find((node) => node.op === 'addRows')!;
     assert.equal(sum.inputs[0]!.name, 'accum.table');
@@ -305,7 +305,7 @@ describe('differentiate', () => {
     const g = new GraphBuilder('unused');
     const [x, z] = [g.input('x', 'f32', ['T']), g.input('z', 'f32', ['T', 2])];
     g.output('y', g.mul(x, x));
-    const { backward } = differentiate(g.build(), { wrt: ['x', 'z'], save: 'needed' });
+    const { backward } = differentiate(g.build(), { wrt: ['x', 'z'], save: 'costly' });
     const given = { x: tensorOf('f32', [2], [3, 4]), 'grad.y': tensorOf('f32', [2], [1, 10]) };
     const gradients = interpret(backward, pick(backward, { ...given, z: zeros('f32', [2, 2]) }));
     assert.deepEqual([...gradients['grad.x']!.data], [6, 80]);
@@ -319,7 +319,7 @@ describe('differentiate', () => {
     g.output('square', g.mul(x, x));
     g.output('cube', g.mul(g.mul(x, x), x));
     g.output('itself', x);
-    const { backward } = differentiate(g.build(), { wrt: ['x'], save: 'needed' });
+    const { backward } = differentiate(g.build(), { wrt: ['x'], save: 'costly' });
     const number = (value: number): Tensor => tensorOf('f32', [], [value]);
     const gradients = interpret(backward, {
       x: number(3),
@@ -336,12 +336,12 @@ describe('differentiate', () => {
     const graph = g.build();
     for (const name of ['y', 'i', 'nothing']) {
       assert.throws(
-        () => differentiate(graph, { wrt: [name], save: 'needed' }),
+        () => differentiate(graph, { wrt: [name], save: 'costly' }),
         hasCode('GRAPH_INVALID'),
       );
     }
     assert.throws(
-      () => differentiate(graph, { wrt: ['x'], save: 'needed', accumulate: ['i'] }),
+      () => differentiate(graph, { wrt: ['x'], save: 'costly', accumulate: ['i'] }),
       hasCode('GRAPH_INVALID'),
     );
   });

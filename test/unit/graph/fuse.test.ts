@@ -44,7 +44,7 @@ describe('fuse', () => {
       1e-6,
     );
     g.output('y', normed);
-    const { backward } = differentiate(g.build(), { wrt: ['x', 'bias', 'weight'], save: 'needed' });
+    const { backward } = differentiate(g.build(), { wrt: ['x', 'bias', 'weight'], save: 'costly' });
     // Sums over rows have those of runs of rows beside them; the weight's gradient is rounded behind a reshape.
     assert.deepEqual(
       unitsOf(backward).filter((unit) => unit !== 'reshape'),

@@ -127,7 +127,7 @@ describe('a fused graph', () => {
         const source = graph(form);
         const wrt = source.inputs.filter(({ name, dtype }) => isFloat(dtype) && !/\./.test(name));
         const names = wrt.map(({ name }) => name);
-        const { forward, backward } = differentiate(source, { wrt: names, save: 'needed' });
+        const { forward, backward } = differentiate(source, { wrt: names, save: 'costly' });
         for (const input of [...forward.inputs, ...backward.inputs]) {
           if (!input.name.startsWith('saved.')) given[input.name] ??= drawn(input);
         }

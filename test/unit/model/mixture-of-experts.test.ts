@@ -99,7 +99,7 @@ describe('a mixture of experts', () => {
     const { forward, backward } = differentiate(layer, {
       wrt: ['hidden', ...weights],
       accumulate: weights,
-      save: 'needed',
+      save: 'costly',
     });
     for (const graph of [forward, backward, pagedStepGraph(text, 16, false, NO_ADAPTERS, 'bf16')]) {
       const kernels = kernelGraphOf(scheduled(graph, cuda), cuda);
