@@ -57,19 +57,41 @@ export interface ActorSnapshot {
   readonly lastError: CxmindError | undefined;
 }
 
+/** Verdict on an actor that never ran. */
+const FAILED_START = { kind: 'stop' } as const;
+
+/** An incarnation and its launch. */
+interface Life {
+  /** Cancels the launch; undefined before and after it. */
+  launching?: AbortController | undefined;
+  /** The launched incarnation until it ends. */
+  incarnation?: Incarnation | undefined;
+  /**
+   * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a
+   * handler ignores its cancellation. The first reason counts.
+   */
+  crashReason?: CxmindError;
+  /** Ends the incarnation from outside. It runs from the moment at which the incarnation is to end. */
+  graceTimer?: NodeJS.Timeout;
+}
+
 /**
  * The system's side of one actor, from its start to its stop.
  *
  * The cell launches one incarnation after another and supervises them. Refs send through it, and messages that no
  * incarnation got yet wait in it. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
- *   status       ready     crash                    stop()
- *   starting     running   stopped                  stopping
- *   running      -         restarting or stopped *  stopping
- *   restarting   running   restarting or stopped *  stopping
- *   stopping     -         stopped                  -
+ *   status      has                          when ready  when it crashes          after stop()
+ *   starting    a life                       running     stopped                  stopping
+ *   running     a life with its incarnation  -           restarting or stopped *  stopping
+ *   restarting  a timer, then a life         running     restarting or stopped *  stopping
+ *   stopping    the end of a life, if any    -           stopped                  -
+ *   stopped     -                            -           -                        -
  *
  *   * as the supervision decides
+ *
+ * Messages wait in `PendingAsks`. It sends them once it is connected to an incarnation. When that crashes it is
+ * disconnected, and those that were sent fail. From `stop` on it is closed to new ones, and at the end it abandons the rest.
  */
 export class Cell implements Sender {
   readonly name: string;
@@ -79,21 +101,14 @@ export class Cell implements Sender {
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
-  /** Cancels the launch that is in progress. */
-  #launching: AbortController | undefined;
-  #incarnation: Incarnation | undefined;
-  /**
-   * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a
-   * handler ignores its cancellation. The first reason counts. Cleared when the next incarnation is decided on.
-   */
-  #crashReason: CxmindError | undefined;
+  /** The newest life. Another takes its place when the actor is to start again. */
+  #life: Life = {};
+  #restartTimer: NodeJS.Timeout | undefined;
   #restarts = 0;
   /** Newest crash, an error around its reason. */
   #lastError: CxmindError | undefined;
   /** State that the actor kept for its next incarnation. */
   #kept: Body | undefined;
-  #restartTimer: NodeJS.Timeout | undefined;
-  #graceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CellOptions) {
     const { name } = options;
@@ -110,8 +125,8 @@ export class Cell implements Sender {
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
         // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
-        this.#crashReason ??= error;
-        this.#incarnation?.terminate();
+        this.#life.crashReason ??= error;
+        this.#life.incarnation?.terminate();
       },
     });
   }
@@ -173,36 +188,37 @@ export class Cell implements Sender {
   }
 
   async #launch(): Promise<void> {
+    const life = this.#life;
     const launching = new AbortController();
-    this.#launching = launching;
+    life.launching = launching;
     let incarnation: Incarnation;
     try {
       const start = { restarts: this.#restarts, kept: this.#kept };
       incarnation = await this.#options.launcher.launch(start, launching.signal);
     } catch (error) {
-      this.#launching = undefined;
+      life.launching = undefined;
       this.#onEnded(asCxmindError(error));
       return;
     }
-    this.#launching = undefined;
+    life.launching = undefined;
+    life.incarnation = incarnation;
     const relay = new Relay(incarnation.channel, this.#options);
-    this.#incarnation = incarnation;
     receive(
       incarnation.channel,
-      (envelope, body) => this.#onMessage(envelope, body, relay, incarnation),
+      (envelope, body) => this.#onMessage(envelope, body, relay, life),
       (error) =>
         this.#options.logger.error({ actor: this.name, error: toWireError(error) }, 'bad packet'),
     );
     void incarnation.ended.then((reason) => {
       relay.close();
-      this.#incarnation = undefined;
-      this.#onEnded(this.#crashReason ?? reason);
+      life.incarnation = undefined;
+      this.#onEnded(life.crashReason ?? reason);
     });
     // `stop` was called during the launch, which was too far to be cancelled.
-    if (launching.signal.aborted) this.#endInOrder(incarnation);
+    if (launching.signal.aborted) this.#endGracefully(life);
   }
 
-  #onMessage(envelope: Envelope, body: Body, relay: Relay, incarnation: Incarnation): void {
+  #onMessage(envelope: Envelope, body: Body, relay: Relay, life: Life): void {
     switch (envelope.kind) {
       // Messages of the actor to other actors.
       case 'ask':
@@ -222,11 +238,11 @@ export class Cell implements Sender {
         this.#pending.take(envelope, body);
         return;
       case 'ready':
-        this.#onReady(incarnation);
+        this.#onReady(life);
         return;
       case 'crashed':
-        this.#crashReason ??= fromWireError(envelope.error);
-        this.#terminateAfterGrace(incarnation);
+        life.crashReason ??= fromWireError(envelope.error);
+        this.#terminateAfterGrace(life);
         return;
       case 'kept':
         this.#kept = body;
@@ -242,97 +258,89 @@ export class Cell implements Sender {
     }
   }
 
-  #onReady(incarnation: Incarnation): void {
-    // It was told to stop while its actor was made, and will end.
-    if (this.#status === 'stopping') return;
+  #onReady({ incarnation }: Life): void {
+    // It has ended meanwhile, or was told to stop while its actor was made, and will end.
+    if (incarnation === undefined || this.#status === 'stopping') return;
     this.#status = 'running';
     this.#pending.connect(incarnation);
     this.#started.resolve(undefined);
     this.#notify(this.#restarts === 0 ? 'started' : 'restarted');
   }
 
-  /** Ends the actor in order, or from outside when that takes longer than the grace. Resolves when it is gone. */
+  /** Ends the actor gracefully, or from outside when that takes longer than the grace. Resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#status !== 'stopped' && this.#status !== 'stopping') {
       this.#status = 'stopping';
-      this.#pending.close(this.#crashReason);
+      const { launching, incarnation, crashReason } = this.#life;
+      this.#pending.close(crashReason);
       clearTimeout(this.#restartTimer);
-      if (this.#incarnation !== undefined) this.#endInOrder(this.#incarnation);
-      else if (this.#launching !== undefined) this.#launching.abort(stoppedError(this.name));
+      if (incarnation !== undefined) this.#endGracefully(this.#life);
+      else if (launching !== undefined) launching.abort(stoppedError(this.name));
       else void this.#finish();
     }
     await this.#stopped.promise;
   }
 
-  #endInOrder(incarnation: Incarnation): void {
-    new Outbox(incarnation.urgent).post({ kind: 'stop' });
-    this.#terminateAfterGrace(incarnation);
+  #endGracefully(life: Life): void {
+    // The urgent channel's messages pass those that wait in the other.
+    if (life.incarnation !== undefined) new Outbox(life.incarnation.urgent).post({ kind: 'stop' });
+    this.#terminateAfterGrace(life);
   }
 
-  /** Ends an incarnation from outside if it takes longer than the grace to dispose of what it has. */
-  #terminateAfterGrace(incarnation: Incarnation): void {
-    clearTimeout(this.#graceTimer);
-    this.#graceTimer = setTimeout(() => {
-      this.#options.logger.warn({ actor: this.name }, 'actor did not stop in time');
-      incarnation.terminate();
+  /**
+   * Ends an incarnation from outside if it takes longer than the grace to dispose of what it has. A stop that follows a
+   * crash does not prolong the grace.
+   */
+  #terminateAfterGrace(life: Life): void {
+    life.graceTimer ??= setTimeout(() => {
+      this.#options.logger.warn({ actor: this.name }, 'actor did not end in time');
+      life.incarnation?.terminate();
     }, this.#options.graceMs);
   }
 
   /** Decides what follows when an incarnation has ended, or could not be launched. */
   #onEnded(reason: CxmindError): void {
-    clearTimeout(this.#graceTimer);
+    clearTimeout(this.#life.graceTimer);
     // The actor was told to stop, so its end is no crash, whatever caused it.
     if (this.#status === 'stopping') {
       void this.#finish();
       return;
     }
-    const error = new CxmindError('ACTOR_CRASHED', `${this.name} crashed: ${reason.message}`, {
+    const crash = new CxmindError('ACTOR_CRASHED', `${this.name} crashed: ${reason.message}`, {
       detail: { actor: this.name },
       cause: reason,
     });
-    this.#lastError = error;
-    const status = this.#status;
-    this.#notify('crashed', error);
-    // A listener may have stopped the actor.
-    if (this.#status !== status) return;
-    // A first start is not retried: wrong props or a missing file would fail again, and the spawner waits for the error.
-    if (this.#status === 'starting') {
-      void this.#finish(error);
-      return;
-    }
+    this.#lastError = crash;
     // Nobody knows how far the incarnation got with the messages it had, so they fail. Messages it did not have wait.
+    this.#pending.disconnect(crash);
+    // A first start is not retried: wrong props or a missing file would fail again, and the spawner waits for the error.
+    const verdict = this.#status === 'starting' ? FAILED_START : this.#crashes.add(reason);
+    if (verdict.kind === 'restart') this.#restartAfter(verdict.afterMs);
+    else void this.#finish(crash);
+    // A listener may stop the actor, so all is decided before it hears of the crash.
+    this.#notify('crashed', crash);
+    // The other actors cannot do without this one, so the whole system stops.
+    if (verdict.kind === 'escalate') this.#options.onEscalate(crash);
+  }
+
+  #restartAfter(delayMs: number): void {
     this.#status = 'restarting';
-    this.#pending.disconnect(error);
-    const verdict = this.#crashes.add(reason);
-    switch (verdict.kind) {
-      case 'restart':
-        this.#crashReason = undefined;
-        this.#restartTimer = setTimeout(() => {
-          this.#restarts++;
-          void this.#launch();
-        }, verdict.afterMs);
-        return;
-      case 'stop':
-        // The other actors go on without this one. Asks to it fail from now on.
-        void this.#finish(error);
-        return;
-      case 'escalate':
-        // The other actors cannot do without this one, so the whole system stops.
-        void this.#finish(error);
-        this.#options.onEscalate(error);
-        return;
-    }
+    this.#life = {};
+    this.#restartTimer = setTimeout(() => {
+      this.#restarts++;
+      void this.#launch();
+    }, delayMs);
   }
 
   /**
    * Ends the cell: no incarnation runs or follows, and nobody waits for a reply any more.
    *
-   * @param crash the crash that ends it, where it is not stopped in order
+   * @param crash the crash that ends it; left out where `stop` does
    */
   async #finish(crash?: CxmindError): Promise<void> {
     this.#status = 'stopped';
     this.#pending.abandon(crash);
-    // The event names the actor's node, which the launcher forgets when it releases the place.
+    // The event names the actor's node, which the launcher forgets when it gives the actor's place there back.
     const event = this.#event('stopped', crash);
     try {
       await this.#options.launcher.release();
@@ -342,8 +350,9 @@ export class Cell implements Sender {
       this.#options.logger.error({ actor: this.name, error: wire }, 'actor not released');
     }
     this.#options.onEvent(event);
-    // Those who wait for a first start that fails get its reason, without the wrapping of a crash.
-    this.#started.reject(crash?.cause ?? this.#crashReason ?? stoppedError(this.name));
+    // If the first start failed, whoever waits for it gets the reason itself; if it was stopped, the crash before, if any.
+    // Later this changes nothing.
+    this.#started.reject(crash?.cause ?? this.#life.crashReason ?? stoppedError(this.name));
     this.#stopped.resolve(undefined);
   }
 
