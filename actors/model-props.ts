@@ -145,7 +145,7 @@ export class SharedWeights {
     await this.#stepped.reach(version, signal);
     try {
       const result = await work();
-      this.#stepped.version.assert(version);
+      this.#stepped.version.confirm(version);
       return result;
     } finally {
       for (const arena of [this.arena, this.working.arena]) {

@@ -34,15 +34,16 @@ export class SharedBarrier {
   /**
    * Resolves when all have arrived.
    *
-   * Rejects with the failure that is found. This arrival stays counted, because others may have seen it already. So this
-   * object cannot arrive again, and rejects every later call with the same error. The others may pass once more by that
-   * arrival, and find the failure at their next one.
+   * Rejects with the failure that is found. The arrival stays counted, because others may have seen it already. So the
+   * others may pass the barrier this one time, and find the failure when they arrive next. This object cannot arrive
+   * again: it rejects every later call with the same error.
    */
   async arrive(findFailure: FindFailure): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
+    // Before the arrival: the last one to arrive may open the barrier right after it.
     const before = this.#words.load(this.#openedAt);
     if (this.#words.add(this.#arrivedAt, 1) + 1 === this.#size) {
-      // Before it opens: whoever leaves may arrive again at once.
+      // Before the barrier opens: whoever leaves may arrive again at once.
       this.#words.store(this.#arrivedAt, 0);
       this.#words.add(this.#openedAt, 1);
       this.#words.notify(this.#openedAt);

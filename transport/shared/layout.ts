@@ -11,7 +11,7 @@
  *   192      capacity  packets, each at a multiple of 16; a packet that      writing end
  *                      reaches the end goes on at the beginning
  *
- * A packet:
+ * A packet begins with a prefix of 16 bytes:
  *
  *   offset   bytes     content
  *   0        4         i32 n, length of the header
@@ -28,10 +28,10 @@
 
 /** Places of a ring's words, in i32 elements. */
 export const ringWords = { writePosition: 0, readPosition: 16, asleep: 32 } as const;
-/** Bytes of a packet's head, which stands in front of its header. */
-export const packetHeadBytes = 16;
-/** Places of the fields of a packet's head, in i32 elements. */
-export const packetHeadWords = { headerBytes: 0, sequence: 1, descriptorBytes: 2 } as const;
+/** Bytes of a packet's prefix. */
+export const packetPrefixBytes = 16;
+/** Places of the fields of a packet's prefix, in i32 elements. */
+export const packetPrefixWords = { headerBytes: 0, sequence: 1, descriptorBytes: 2 } as const;
 /** Offset of a ring's data, in bytes. */
 export const ringDataAt = 192;
 
@@ -42,7 +42,7 @@ export function ringBytes(capacity: number): number {
 
 /** Bytes that a packet takes in a ring. */
 export function packetBytes(headerBytes: number, descriptorBytes: number): number {
-  return 16 * Math.ceil((packetHeadBytes + headerBytes + descriptorBytes) / 16);
+  return 16 * Math.ceil((packetPrefixBytes + headerBytes + descriptorBytes) / 16);
 }
 
 /*

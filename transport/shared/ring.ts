@@ -1,5 +1,11 @@
 import { u32At } from '../bytes.ts';
-import { packetBytes, packetHeadBytes, packetHeadWords, ringDataAt, ringWords } from './layout.ts';
+import {
+  packetBytes,
+  packetPrefixBytes,
+  packetPrefixWords,
+  ringDataAt,
+  ringWords,
+} from './layout.ts';
 
 /*
  * Ring of packets in shared memory, with one writer and one reader: Lamport's queue, drawn in `layout.ts`.
@@ -9,39 +15,39 @@ import { packetBytes, packetHeadBytes, packetHeadWords, ringDataAt, ringWords } 
  *
  * Two things differ from Lamport's queue. The reader copies out all packets at once, so that their room is free before
  * they are delivered. And neither end blocks: a reader that has nothing to do sets the word `asleep` and returns to its
- * event loop. After its next packet the writer clears the word, and wakes the reader by a message.
+ * event loop. After its next packet the writer clears the word, and wakes the reader by a message (`wake`).
  */
 
 const { writePosition, readPosition, asleep } = ringWords;
 
-const noDescriptors = new Uint8Array(0);
+const NO_DESCRIPTORS = new Uint8Array(0);
 
 /** Longest batch that is copied byte by byte. For so few bytes, `set` from a new view takes longer. */
 const SMALL_BATCH_BYTES = 128;
 /** Smallest ring: room for a few packets of small messages. */
-const LEAST_BYTES = 64;
+const MIN_RING_BYTES = 64;
 /** Largest ring, whose positions and their differences are i32. */
-const MOST_BYTES = 2 ** 30;
+const MAX_RING_BYTES = 2 ** 30;
 
 /** Views of one ring's memory. */
 class RingMemory {
   readonly words: Int32Array;
   readonly data: Uint8Array;
-  /** The data as i32, for the heads of packets. */
-  readonly heads: Int32Array;
+  /** The data as i32, for the prefixes of packets. */
+  readonly prefixes: Int32Array;
   readonly mask: number;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
-    // Packets begin at multiples of 16, and so does the end of the ring. So no head of 16 bytes is cut by the end.
-    const isInRange = capacity >= LEAST_BYTES && capacity <= MOST_BYTES;
+    // Packets begin at multiples of 16, and so does the end of the ring. So no prefix of 16 bytes is cut by the end.
+    const isInRange = capacity >= MIN_RING_BYTES && capacity <= MAX_RING_BYTES;
     if (!isInRange || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(
-        `a ring of ${capacity} bytes; a power of two from ${LEAST_BYTES} to ${MOST_BYTES} is expected`,
+        `a ring of ${capacity} bytes; a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES} is expected`,
       );
     }
     this.words = new Int32Array(memory, offset, ringDataAt / 4);
     this.data = new Uint8Array(memory, offset + ringDataAt, capacity);
-    this.heads = new Int32Array(memory, offset + ringDataAt, capacity / 4);
+    this.prefixes = new Int32Array(memory, offset + ringDataAt, capacity / 4);
     this.mask = capacity - 1;
   }
 }
@@ -49,10 +55,13 @@ class RingMemory {
 /** Writing end of a ring. It never waits. */
 export class RingWriter {
   readonly #ring: RingMemory;
+  readonly #wake: () => void;
   #position = 0;
 
-  constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
+  /** @param wake wakes a reader that sleeps */
+  constructor(memory: SharedArrayBuffer, offset: number, capacity: number, wake: () => void) {
     this.#ring = new RingMemory(memory, offset, capacity);
+    this.#wake = wake;
   }
 
   /**
@@ -60,21 +69,22 @@ export class RingWriter {
    *
    * False when there is no room, as always for a packet longer than the ring. The caller must then send it another way.
    */
-  write(sequence: number, header: Uint8Array, descriptors: Uint8Array = noDescriptors): boolean {
-    const { words, data, heads, mask } = this.#ring;
+  write(sequence: number, header: Uint8Array, descriptors: Uint8Array = NO_DESCRIPTORS): boolean {
+    const { words, data, prefixes, mask } = this.#ring;
     const sizeBytes = packetBytes(header.length, descriptors.length);
     const takenBytes = (this.#position - Atomics.load(words, readPosition)) | 0;
     if (sizeBytes > data.length - takenBytes) return false;
     const start = this.#position & mask;
-    const head = start >> 2;
-    heads[head + packetHeadWords.headerBytes] = header.length;
-    heads[head + packetHeadWords.sequence] = sequence;
-    heads[head + packetHeadWords.descriptorBytes] = descriptors.length;
-    this.#put(header, start + packetHeadBytes);
-    if (descriptors.length > 0) this.#put(descriptors, start + packetHeadBytes + header.length);
+    const prefix = start >> 2;
+    prefixes[prefix + packetPrefixWords.headerBytes] = header.length;
+    prefixes[prefix + packetPrefixWords.sequence] = sequence;
+    prefixes[prefix + packetPrefixWords.descriptorBytes] = descriptors.length;
+    this.#put(header, start + packetPrefixBytes);
+    if (descriptors.length > 0) this.#put(descriptors, start + packetPrefixBytes + header.length);
     this.#position = (this.#position + sizeBytes) | 0;
     // The packet is published by this store: the reader sees all of it or nothing.
     Atomics.store(words, writePosition, this.#position);
+    if (Atomics.exchange(words, asleep, 0) === 1) this.#wake();
     return true;
   }
 
@@ -89,11 +99,6 @@ export class RingWriter {
       data.set(bytes.subarray(0, untilEnd), start);
       data.set(bytes.subarray(untilEnd), 0);
     }
-  }
-
-  /** Clears `asleep`; true when it was set, so that the caller has to wake the reader. Called after every write. */
-  takeWakeRequest(): boolean {
-    return Atomics.exchange(this.#ring.words, asleep, 0) === 1;
   }
 }
 
@@ -139,7 +144,7 @@ export class RingReader {
 
   /** Number of packets that were sent before the next one, an i32 that wraps. Read only while `hasNext`. */
   get sequence(): number {
-    return this.#headWord(packetHeadWords.sequence) | 0;
+    return this.#prefixWord(packetPrefixWords.sequence) | 0;
   }
 
   /**
@@ -149,14 +154,14 @@ export class RingReader {
    */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
-    const headerBytes = this.#headWord(packetHeadWords.headerBytes);
-    const descriptorBytes = this.#headWord(packetHeadWords.descriptorBytes);
-    const start = batch.byteOffset + this.#at + packetHeadBytes;
+    const headerBytes = this.#prefixWord(packetPrefixWords.headerBytes);
+    const descriptorBytes = this.#prefixWord(packetPrefixWords.descriptorBytes);
+    const start = batch.byteOffset + this.#at + packetPrefixBytes;
     this.#at += packetBytes(headerBytes, descriptorBytes);
     return [
       new Uint8Array(batch.buffer, start, headerBytes),
       descriptorBytes === 0
-        ? noDescriptors
+        ? NO_DESCRIPTORS
         : new Uint8Array(batch.buffer, start + headerBytes, descriptorBytes),
     ];
   }
@@ -176,8 +181,8 @@ export class RingReader {
     return false;
   }
 
-  /** A field of the next packet's head, as u32. */
-  #headWord(word: number): number {
+  /** A field of the next packet's prefix, as u32. Machines that Node runs on are little-endian, as `u32At` is. */
+  #prefixWord(word: number): number {
     return u32At(this.#batch, this.#at + 4 * word);
   }
 }

@@ -12,16 +12,19 @@ export const VERSION_BYTES = 64;
  *
  * The writer frames each write by two calls, and a reader names the version it wants:
  *
+ *     // writer                        // reader
  *     version.beginWrite();            await version.reach(7, signal);  // waits until the block has version 7
  *     block.set(numbers);              const result = compute(block);   // may see a write that began meanwhile
- *     version.publish(7);              version.assert(7);               // throws in that case: drop the result
+ *     version.publish(7);              version.confirm(7);              // throws in that case: drop the result
  *
- * Atomic accesses keep plain ones in their places: those of the writer stay between its two calls, and those of a reader
- * between `reach` and `assert`.
+ * Accesses of the block must stay between these calls. A load keeps only later accesses behind it, and a store earlier ones
+ * before it. So each call that has accesses on its other side reads and writes in one instruction, which keeps both in
+ * their places (Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012).
  *
- * | word | holds                                                          |
- * | ---- | -------------------------------------------------------------- |
- * | 0    | i32 from 1; 0 before the first write, and while a write goes on |
+ * | word | holds                                                                     |
+ * | ---- | ------------------------------------------------------------------------- |
+ * | 0    | i32, the version from 1; 0 while the block may not be read: before its    |
+ * |      | first write, and during each                                              |
  */
 export class SharedVersion {
   readonly #words: SharedWords;
@@ -38,15 +41,13 @@ export class SharedVersion {
 
   /** Tells readers that the block may not be read. Called before the first write to the block. */
   beginWrite(): void {
-    this.#store(0);
+    // An addition rather than a store: writes to the block stay behind it.
+    this.#words.add(0, -this.current);
+    this.#words.notify(0);
   }
 
   /** Tells readers that the block is written. */
   publish(version: number): void {
-    this.#store(version);
-  }
-
-  #store(version: number): void {
     this.#words.store(0, version);
     this.#words.notify(0);
   }
@@ -73,8 +74,9 @@ export class SharedVersion {
    *
    * @throws RUNTIME_CANCELLED when the block has another version, or is being written
    */
-  assert(version: number): void {
-    const now = this.current;
+  confirm(version: number): void {
+    // An addition rather than a load: reads of the block stay before it.
+    const now = this.#words.add(0, 0);
     if (now !== version) throw notAt(version, now);
   }
 }

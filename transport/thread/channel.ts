@@ -60,7 +60,9 @@ export class ThreadChannel implements Channel {
   constructor({ port, memory, end }: ThreadEnd, heap?: PayloadHeap) {
     const [ours, theirs] = [channelHalf(end), channelHalf(end === 0 ? 1 : 0)];
     this.#port = port;
-    this.#outbox = new RingWriter(memory, ours.ring, channelCapacity);
+    this.#outbox = new RingWriter(memory, ours.ring, channelCapacity, () => {
+      this.#port.postMessage(doorbell);
+    });
     this.#inbox = new RingReader(memory, theirs.ring, channelCapacity);
     if (heap !== undefined) this.#granted = new GrantedFrames(heap, memory, ours, theirs);
     this.closed = new Promise((resolve) => {
@@ -80,8 +82,7 @@ export class ThreadChannel implements Channel {
     const sequence = this.#sent;
     this.#sent = (sequence + 1) | 0;
     if (frames.length === 0) {
-      if (this.#outbox.write(sequence, header)) this.#ring();
-      else this.#sendParcel(sequence, header, []);
+      if (!this.#outbox.write(sequence, header)) this.#sendParcel(sequence, header, []);
     } else {
       this.#sendFrames(sequence, header, frames);
     }
@@ -113,17 +114,13 @@ export class ThreadChannel implements Channel {
     this.close();
   }
 
-  #ring(): void {
-    if (this.#outbox.takeWakeRequest()) this.#port.postMessage(doorbell);
-  }
-
   #sendFrames(sequence: number, header: Uint8Array, frames: readonly Uint8Array[]): void {
     const sent = frames.map((frame) => {
       return this.#granted?.grant(frame, (slab) => this.#port.postMessage(slab)) ?? frame;
     });
     const areGranted = sent.every((frame) => !(frame instanceof Uint8Array));
-    if (areGranted && this.#outbox.write(sequence, header, descriptorsOf(sent))) this.#ring();
-    else this.#sendParcel(sequence, header, sent);
+    const isWritten = areGranted && this.#outbox.write(sequence, header, descriptorsOf(sent));
+    if (!isWritten) this.#sendParcel(sequence, header, sent);
   }
 
   #sendParcel(

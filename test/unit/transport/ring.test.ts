@@ -10,9 +10,11 @@ import { packetOfFlood, type Flood } from '../../support/flood-thread.ts';
 
 const capacity = 256;
 
-function ends(offset = 0): [RingWriter, RingReader] {
+const nobody = (): void => undefined;
+
+function ends(offset = 0, wake = nobody): [RingWriter, RingReader] {
   const memory = new SharedArrayBuffer(offset + ringBytes(capacity));
-  return [new RingWriter(memory, offset, capacity), new RingReader(memory, offset, capacity)];
+  return [new RingWriter(memory, offset, capacity, wake), new RingReader(memory, offset, capacity)];
 }
 
 describe('ring', () => {
@@ -64,7 +66,7 @@ describe('ring', () => {
     assert.equal(reader.hasNext, false);
   });
 
-  it('has its heads whole and aligned, and refuses memory where they would not be', () => {
+  it('has its prefixes whole and aligned, and refuses memory where they would not be', () => {
     for (const [offset, size] of [
       [2, capacity],
       [0, 48],
@@ -72,7 +74,7 @@ describe('ring', () => {
       [0, 32],
     ] as const) {
       const memory = new SharedArrayBuffer(offset + ringBytes(size));
-      assert.throws(() => new RingWriter(memory, offset, size), RangeError);
+      assert.throws(() => new RingWriter(memory, offset, size, nobody), RangeError);
     }
     for (const length of [0, 1, 15, 16, 17, 2 ** 31, 2 ** 32]) {
       const size = packetBytes(length, 0);
@@ -94,17 +96,21 @@ describe('ring', () => {
   });
 
   it('has its reader woken once, and only while it sleeps', () => {
-    const [writer, reader] = ends();
+    let wakes = 0;
+    const [writer, reader] = ends(0, () => {
+      wakes++;
+    });
     writer.write(0, Uint8Array.of(1));
-    assert.equal(writer.takeWakeRequest(), false, 'a reader that never looked will look');
+    assert.equal(wakes, 0, 'a reader that never looked will look');
     assert.equal(reader.prepareToSleep(), false, 'there is a packet');
     reader.refill();
     assert.equal(reader.prepareToSleep(), false, 'there still is');
     reader.shift();
     assert.equal(reader.prepareToSleep(), true);
     writer.write(1, Uint8Array.of(1));
-    assert.equal(writer.takeWakeRequest(), true);
-    assert.equal(writer.takeWakeRequest(), false);
+    assert.equal(wakes, 1);
+    writer.write(2, Uint8Array.of(1));
+    assert.equal(wakes, 1);
   });
 });
 

@@ -13,7 +13,7 @@ describe('SharedVersion', () => {
 
   it('begins with a block that was never written', () => {
     assert.equal(version.current, 0);
-    assert.throws(() => version.assert(1), { code: 'RUNTIME_CANCELLED' });
+    assert.throws(() => version.confirm(1), { code: 'RUNTIME_CANCELLED' });
   });
 
   it('has readers wait until their version is written, whoever writes it', async () => {
@@ -39,7 +39,7 @@ describe('SharedVersion', () => {
       message: 'the block is not at version 2: it is at version 3',
     });
     version.beginWrite();
-    assert.throws(() => version.assert(3), {
+    assert.throws(() => version.confirm(3), {
       code: 'RUNTIME_CANCELLED',
       message: 'the block is not at version 3: it is being written, or never was',
     });
