@@ -21,8 +21,15 @@ export type Views = Readonly<Record<string, View>>;
  * A place where tensors live and graphs run: a processor, or a card with memory of its own.
  *
  * Work is queued in the order of calls, and each piece of it sees what those before it wrote. A call may return before
- * its work is done. All work queued before is done when `download`, `idle`, `Operations.squaredSum` or `Profile.end`
- * resolves, or `Handles.of` returns. Other calls may wait too, but promise nothing.
+ * its work is done. These wait for all work queued before: `download`, `idle`, `Operations.squaredSum`, `Profile.end`
+ * and `Handles.of`. Other calls may wait too, but promise nothing.
+ *
+ * Not every device can do everything:
+ *
+ *     device     `host`   `isAddressable`   `hasKernels`   `handles`
+ *     cpu        yes      yes               no             null
+ *     cuda       null     yes               yes            yes
+ *     webgpu     null     no                no             null
  */
 export interface Device extends Disposable {
   /** Name such as `cpu`, `webgpu` or `cuda:0`. */
@@ -50,15 +57,15 @@ export interface Device extends Disposable {
   workspace(): Workspace;
 
   /**
-   * The elements from `start` on under a shape of their own, without a copy.
+   * A view of the elements of another from `start` on, under a shape of its own.
    *
    * @throws SHAPE_MISMATCH past the end; INTERNAL where the device is not addressable
    */
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): View<D>;
 
   /**
-   * Prepares a tensor of this process's memory for uploads at the full speed of the bus. Its memory must outlast the
-   * device.
+   * Prepares a tensor of this process's memory for uploads at the full speed of the bus. The tensor's memory must outlast
+   * the device.
    */
   pin(tensor: Tensor): void;
 
@@ -164,25 +171,20 @@ export interface BoundProgram extends Disposable {
  * They are all given back together, so that pass after pass runs in the same memory. A new tensor has arbitrary contents.
  */
 export interface Workspace extends Disposable {
-  /** Takes a tensor that is valid until `reset`, or `release` of an earlier mark. */
+  /** Takes a tensor that is valid until `reset`, or until the end of the innermost scope. */
   take<D extends DType>(dtype: D, shape: readonly number[]): View<D>;
   /**
-   * A host tensor where the device can read it: the tensor itself on a device that reads host memory, else a copy. So the
-   * tensor stays as it is until `reset`.
+   * A host tensor where the device can read it: the tensor itself on a device that reads host memory, else a copy. The
+   * caller must not change the tensor until `reset`.
    */
   put<D extends DType>(tensor: Tensor<D>): View<D>;
-  /** A point to `release` to. */
-  mark(): WorkspaceMark;
-  /** Gives back the tensors taken since the mark. */
-  release(mark: WorkspaceMark): void;
+  /** A part of the pass. Its disposal gives back the tensors taken since it was opened. */
+  scope(): Disposable;
   /** Gives every tensor back. */
   reset(): void;
   /** Bytes held, in use or not. */
   readonly sizeBytes: number;
 }
-
-/** A point in the use of a workspace. Only the workspace that gave it can read it, and each kind has its own type. */
-export type WorkspaceMark = object;
 
 /** Conversion between host tensors and views of the same memory, without copies. */
 export interface HostMemory {

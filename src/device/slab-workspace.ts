@@ -1,19 +1,20 @@
 import type { DType } from '../tensor/dtype.ts';
 import { byteLengthOf, type Tensor } from '../tensor/tensor.ts';
-import type { View, Workspace, WorkspaceMark } from './device.ts';
+import type { View, Workspace } from './device.ts';
 
 /** Alignment of tensors, in bytes. */
 const ALIGNMENT = 64;
 /** Smallest slab, in bytes. */
 const SLAB_BYTES = 8 * 2 ** 20;
 
-interface SlabMark extends WorkspaceMark {
+/** A point in the use of the slabs. */
+interface Position {
   readonly slab: number;
   readonly used: number;
   readonly cutBytes: number;
 }
 
-const START: SlabMark = { slab: 0, used: 0, cutBytes: 0 };
+const START: Position = { slab: 0, used: 0, cutBytes: 0 };
 
 /** A piece of a slab. */
 export interface Cut<Slab> {
@@ -58,22 +59,29 @@ export abstract class SlabWorkspace<
     return { slab, byteOffset };
   }
 
-  mark(): SlabMark {
-    return { slab: this.#slab, used: this.#used, cutBytes: this.#cutBytes };
+  scope(): Disposable {
+    const start = { slab: this.#slab, used: this.#used, cutBytes: this.#cutBytes };
+    return {
+      [Symbol.dispose]: () => {
+        this.#goBackTo(start);
+      },
+    };
   }
 
-  release(mark: WorkspaceMark): void {
-    ({ slab: this.#slab, used: this.#used, cutBytes: this.#cutBytes } = mark as SlabMark);
+  #goBackTo({ slab, used, cutBytes }: Position): void {
+    this.#slab = slab;
+    this.#used = used;
+    this.#cutBytes = cutBytes;
   }
 
   reset(): void {
-    this.release(START);
+    this.#goBackTo(START);
     if (this.#slabs.length < 2) return;
     this.#firstBytes = this.sizeBytes;
     this.#freeFrom(0);
   }
 
-  /** Bytes of the tensors that were taken since the last reset, less those given back to a mark. */
+  /** Bytes of the tensors that were taken since the last reset, less those given back by scopes. */
   protected get cutBytes(): number {
     return this.#cutBytes;
   }
@@ -88,7 +96,7 @@ export abstract class SlabWorkspace<
 
   /** Gives every tensor and all memory back. */
   protected clear(): void {
-    this.release(START);
+    this.#goBackTo(START);
     this.#firstBytes = SLAB_BYTES;
     this.#freeFrom(0);
   }

@@ -193,7 +193,7 @@ export class Embedder implements Disposable {
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));
       const kept = await images.rowsOf(image, grid, async () => {
-        const mark = workspace.mark();
+        using _ = workspace.scope();
         const pass = await tower.forward(
           this.#pixels.put(image, workspace),
           [grid],
@@ -204,7 +204,6 @@ export class Embedder implements Disposable {
         for (const view of [pass.embeddings, ...pass.deepstack]) {
           made.push(await this.#device.download(view));
         }
-        workspace.release(mark);
         return made;
       });
       const end = at + patchesOf(grid);

@@ -151,16 +151,15 @@ export class ScoringHead implements Disposable {
         await this.#read(outputs, numbers, chunk);
       } else {
         const inputs = this.#inputs(pass, chunk);
-        const mark = workspace.mark();
+        using _ = workspace.scope();
         await this.#read(block.forward(inputs, weights.views, workspace), numbers, chunk);
-        workspace.release(mark);
       }
     }
     const derivatives = lossGradient(numbers);
     const gradient = workspace.take(hidden.dtype, hidden.shape);
     operations.zero(gradient);
     for (const chunk of chunks) {
-      const mark = workspace.mark();
+      using _ = workspace.scope();
       const saved = kept.pop() ?? forward(chunk).saved;
       const given = Object.fromEntries(
         derivatives.map((values, i) => {
@@ -170,7 +169,6 @@ export class ScoringHead implements Disposable {
       );
       const gradients = block.backward(saved, weights.views, given, accumulators.views, workspace);
       operations.addRows(gradients['hidden']!, this.#rows(pass, chunk), gradient);
-      workspace.release(mark);
     }
     return gradient;
   }

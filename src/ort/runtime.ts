@@ -109,10 +109,11 @@ export class Runtime implements Disposable {
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name its name in errors
-   * @param options.settings options of the provider
+   * @param options.ordinal number of the card, where a card runs the session
+   * @param options.settings further options of the provider
    * @param options.customOps the custom ops that the model has; the provider runs them
-   * @param options.settle waits for what is queued, which uses the session's memory; called before the session is released,
-   *   and once more for what the release itself queues
+   * @param options.waitForDevice waits for all that the device has queued. Called before the session is released, since
+   *   queued runs use its memory, and after it, since the release queues work that frees the memory
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
@@ -120,12 +121,14 @@ export class Runtime implements Disposable {
     options: {
       readonly name?: string;
       readonly provider?: Provider;
+      readonly ordinal?: number;
       readonly settings?: ProviderSettings;
       readonly customOps?: ModelOps;
-      readonly settle?: () => void;
+      readonly waitForDevice?: () => void;
     } = {},
   ): Session {
-    const { name = 'graph', provider = 'cpu', settings = {}, customOps, settle } = options;
+    const { name = 'graph', provider = 'cpu', ordinal = 0, customOps, waitForDevice } = options;
+    const card = provider === 'cuda' ? { device_id: String(ordinal) } : {};
     const { native } = this.#context;
     const ort = native.functions;
     const environment = this.#environment.pointer;
@@ -144,7 +147,7 @@ export class Runtime implements Disposable {
       const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
       native.check(ort.AddCustomOpDomain(sessionOptions, domain.pointer), name);
     }
-    appendProvider(native, sessionOptions, provider, settings);
+    appendProvider(native, sessionOptions, provider, { ...card, ...options.settings });
     const pointer = native.out(name, (slot) =>
       ort.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
     );
@@ -154,8 +157,8 @@ export class Runtime implements Disposable {
       name,
       provider,
       isProfiled: this.#profilePrefix !== undefined,
-      settle,
-      ordinal: Number(settings['device_id'] ?? 0),
+      waitForDevice,
+      ordinal,
       onRelease: () => {
         owned.dispose();
       },
@@ -182,8 +185,8 @@ export class Runtime implements Disposable {
     const ort = native.functions;
     native.check(ort.SetSessionLogSeverityLevel(options, this.#severity), name);
     native.check(ort.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
-    // By a pattern, later runs of the same shapes would take the memory of all intermediate tensors in one piece. The first
-    // run leaves the arena in smaller pieces, so it would hold everything twice.
+    // With ONNX Runtime's memory pattern, a run whose shapes were seen before takes the memory of all its intermediate
+    // tensors in one piece. The arena also keeps the smaller pieces of the first run, so it would hold everything twice.
     if (provider === 'cpu') native.check(ort.DisableMemPattern(options), name);
     // Sessions share the threads and the arena of the environment.
     native.check(ort.DisablePerSessionThreads(options), name);
@@ -213,18 +216,16 @@ function openEnvironment(
   severity: number,
 ): bigint {
   const ort = native.functions;
+  using opening = new DisposableStack();
   const options = native.out(OPENING, (slot) => ort.CreateThreadingOptions(slot));
-  try {
-    native.check(ort.SetGlobalIntraOpNumThreads(options, threads), OPENING);
-    // The operators of a session run one after the other, so more threads between operators would be idle.
-    native.check(ort.SetGlobalInterOpNumThreads(options, 1), OPENING);
-    native.check(ort.SetGlobalSpinControl(options, isSpinning ? 1 : 0), OPENING);
-    return native.out(OPENING, (slot) =>
-      ort.CreateEnvWithGlobalThreadPools(severity, 'cxmind', options, slot),
-    );
-  } finally {
-    ort.ReleaseThreadingOptions(options);
-  }
+  opening.adopt(options, ort.ReleaseThreadingOptions);
+  native.check(ort.SetGlobalIntraOpNumThreads(options, threads), OPENING);
+  // The operators of a session run one after the other, so more threads between operators would be idle.
+  native.check(ort.SetGlobalInterOpNumThreads(options, 1), OPENING);
+  native.check(ort.SetGlobalSpinControl(options, isSpinning ? 1 : 0), OPENING);
+  return native.out(OPENING, (slot) =>
+    ort.CreateEnvWithGlobalThreadPools(severity, 'cxmind', options, slot),
+  );
 }
 
 /** Gives the environment one arena for all sessions, unless it has one already. */

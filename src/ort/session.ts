@@ -19,7 +19,7 @@ export class Session implements Disposable {
   /**
    * Takes ownership of a native session, and releases it at once when this throws.
    *
-   * @param options.settle called before the native session is released, and after it
+   * @param options.waitForDevice waits for all that the device has queued; called before the native session is released, and after it
    * @param options.ordinal number of the card, where a card runs the session
    * @param options.onRelease called once, after the native session is gone
    * @throws DTYPE_MISMATCH when an input or output is no tensor, or has a dtype that tensors here do not have
@@ -31,20 +31,20 @@ export class Session implements Disposable {
       name: string;
       provider: Provider;
       isProfiled: boolean;
-      settle?: (() => void) | undefined;
+      waitForDevice?: (() => void) | undefined;
       ordinal: number;
       onRelease: () => void;
     },
   ) {
     const { native, allocator } = context;
-    const { name, provider, isProfiled, settle, ordinal, onRelease } = options;
+    const { name, provider, isProfiled, waitForDevice, ordinal, onRelease } = options;
     const ort = native.functions;
     using made = new DisposableStack();
     made.defer(onRelease);
     if (provider === 'cuda') holdPinned(native, pointer, ordinal, made);
-    if (settle !== undefined) made.defer(settle);
+    if (waitForDevice !== undefined) made.defer(waitForDevice);
     made.adopt(pointer, ort.ReleaseSession);
-    if (settle !== undefined) made.defer(settle);
+    if (waitForDevice !== undefined) made.defer(waitForDevice);
     this.name = name;
     this.provider = provider;
     this.#context = context;

@@ -238,9 +238,10 @@ export function conformsToDevice(name: string, open: () => Device): void {
         for (let i = 0; i < 8; i++) workspace.take('f32', [1000, 100]);
       };
       fill();
-      const mark = workspace.mark();
-      workspace.take('f32', [1000, 100]);
-      workspace.release(mark);
+      {
+        using _ = workspace.scope();
+        workspace.take('f32', [1000, 100]);
+      }
       const size = workspace.sizeBytes;
       for (let pass = 0; pass < 5; pass++) {
         workspace.reset();

@@ -126,8 +126,7 @@ export class FarDevice implements Device {
         this.upload(tensor, view);
         return view;
       },
-      mark: () => asOfPass().mark(),
-      release: (mark) => inner.release(mark),
+      scope: () => asOfPass().scope(),
       reset: () => {
         given.views.splice(0);
         asOfPass().reset();

@@ -236,11 +236,11 @@ export class CudaDevice implements Device {
       name,
       provider: 'cuda',
       customOps: { domain: kernelDomain, ops },
-      settle: () => {
+      ordinal: this.#ordinal,
+      waitForDevice: () => {
         this.#cudart.synchronize();
       },
       settings: {
-        device_id: String(this.#ordinal),
         has_user_compute_stream: '1',
         user_compute_stream: String(this.#cudart.stream),
         // Without TF32, f32 agrees with the processor's. bf16 is there for speed.

@@ -73,7 +73,7 @@ class BoundWebGpuProgram implements BoundProgram {
       read.add(storage);
       binding.input(name, storage.tensor(view.dtype, view.shape));
     }
-    const mark = this.#spare.mark();
+    using _ = this.#spare.scope();
     const swaps: [Storage, Storage][] = [];
     for (const [name, view] of this.#outputs) {
       const own = storageOf(view);
@@ -92,7 +92,6 @@ class BoundWebGpuProgram implements BoundProgram {
     }
     binding.run();
     for (const [own, target] of swaps) own.swap(target);
-    this.#spare.release(mark);
   }
 
   [Symbol.dispose](): void {}

@@ -1,12 +1,8 @@
 import type { DeviceMemory } from '../../ort/device-memory.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, Workspace, WorkspaceMark } from '../device.ts';
+import type { Device, Workspace } from '../device.ts';
 import { bufferView, Storage, type BufferView } from './view.ts';
-
-interface BufferMark extends WorkspaceMark {
-  readonly taken: number;
-}
 
 /** A workspace with a buffer for every tensor, since buffers cannot be cut. Buffers of one size are used again. */
 export class BufferWorkspace implements Workspace {
@@ -40,12 +36,17 @@ export class BufferWorkspace implements Workspace {
     return storage;
   }
 
-  mark(): BufferMark {
-    return { taken: this.#taken.length };
+  scope(): Disposable {
+    const start = this.#taken.length;
+    return {
+      [Symbol.dispose]: () => {
+        this.#giveBackFrom(start);
+      },
+    };
   }
 
-  release(mark: WorkspaceMark): void {
-    for (const storage of this.#taken.splice((mark as BufferMark).taken)) {
+  #giveBackFrom(start: number): void {
+    for (const storage of this.#taken.splice(start)) {
       const free = this.#free.get(storage.byteLength);
       if (free === undefined) this.#free.set(storage.byteLength, [storage]);
       else free.push(storage);
@@ -53,7 +54,7 @@ export class BufferWorkspace implements Workspace {
   }
 
   reset(): void {
-    this.release({ taken: 0 });
+    this.#giveBackFrom(0);
   }
 
   get sizeBytes(): number {

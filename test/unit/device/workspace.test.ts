@@ -31,12 +31,12 @@ describe('CpuWorkspace', () => {
     assert.equal(workspace.sizeBytes, held);
   });
 
-  it('gives back only what was taken since a mark', () => {
+  it('gives back only what was taken in a scope', () => {
     const workspace = new CpuWorkspace(device);
     const kept = workspace.take('f32', [4]);
-    const mark = workspace.mark();
+    const scope = workspace.scope();
     const first = workspace.take('f32', [4]);
-    workspace.release(mark);
+    scope[Symbol.dispose]();
     const second = workspace.take('f32', [4]);
     assert.equal(second.data.byteOffset, first.data.byteOffset);
     assert.notEqual(second.data.byteOffset, kept.data.byteOffset);
@@ -55,12 +55,12 @@ describe('CpuWorkspace', () => {
     assert.equal(workspace.sizeBytes, held);
   });
 
-  it('goes back to an earlier slab with a mark', () => {
+  it('goes back to an earlier slab at the end of a scope', () => {
     const workspace = new CpuWorkspace(device);
     workspace.take('u8', [2 ** 22]);
-    const mark = workspace.mark();
+    const scope = workspace.scope();
     workspace.take('u8', [2 ** 23]);
-    workspace.release(mark);
+    scope[Symbol.dispose]();
     const held = workspace.sizeBytes;
     workspace.take('u8', [2 ** 22]);
     assert.equal(workspace.sizeBytes, held);
@@ -70,7 +70,7 @@ describe('CpuWorkspace', () => {
     const workspace = new CpuWorkspace(device);
     let most = 0;
     for (let pass = 0; pass < 40; pass++) {
-      const mark = workspace.mark();
+      const scope = workspace.scope();
       let needed = 0;
       for (let block = 0; block < 6; block++) {
         const bytes = 2 ** 20 * (1 + ((pass * 7 + block * 5) % 13));
@@ -78,7 +78,7 @@ describe('CpuWorkspace', () => {
         needed += bytes;
         if (block === 2) {
           most = Math.max(most, needed);
-          workspace.release(mark);
+          scope[Symbol.dispose]();
           needed = 0;
         }
       }

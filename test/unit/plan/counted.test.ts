@@ -69,9 +69,8 @@ describe('a device that counts', () => {
       for (let pass = 0; pass < 2; pass++) {
         workspace.take('u8', [6 * MiB]);
         for (let block = 0; block < 2; block++) {
-          const mark = workspace.mark();
+          using _ = workspace.scope();
           workspace.take('u8', [6 * MiB]);
-          workspace.release(mark);
         }
         workspace.reset();
       }
