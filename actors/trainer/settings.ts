@@ -317,11 +317,11 @@ export function correctionSettings({
   worker: { actor },
 }: Config): StepCorrectionOptions {
   const { rolloutIs, rolloutRs, rolloutRsThreshold, ...importance } = rolloutCorrection;
-  const { weightLevels, weighs } = policyLosses[actor.lossType];
+  const { weightLevels, weightsMultiply } = policyLosses[actor.lossType];
   const [usual = null] = maxStaleness > 0 ? weightLevels : [];
   return {
     ...importance,
-    weighs,
+    weightsMultiply,
     rolloutIs: rolloutIs === 'auto' ? usual : rolloutIs,
     rolloutRs: rejectionsOf(rolloutRs, rolloutRsThreshold),
   };

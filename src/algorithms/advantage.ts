@@ -1,9 +1,9 @@
 /**
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
- * Names and numbers are those of EasyR1, whose configs this project reads; `reinforce_plus_plus_baseline`, `opo` and `gpg`
- * are those of verl. Numbers are f32 as in PyTorch: `f32` rounds after every operation but the last, which is rounded by
- * the array that it is stored in.
+ * Names and numbers are those of EasyR1, whose configs this project reads, except where a function says otherwise;
+ * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. `f32` stands where PyTorch's tensors round;
+ * `primitives.ts` has the rule.
  */
 import { CxmindError } from '../errors.ts';
 import {
@@ -55,7 +55,7 @@ export interface AdvantageInput extends TokenRows {
   readonly gamma: number;
   /** Decay per token of the weight of later temporal differences, λ; `gae` only. */
   readonly lambda: number;
-  /** Deviation that scores are divided by, the group's when left out; estimators that say `scalesRewards`. */
+  /** Deviation that scores are divided by, the group's when left out; estimators with `scalesRewards` only. */
   readonly scaleRewards?: RewardScale;
 }
 
@@ -75,62 +75,66 @@ export interface AdvantageEstimator {
   /** True if it compares the responses to a prompt with each other, so that every prompt needs two at least. */
   readonly comparesResponses: boolean;
   /** True if it divides by the deviation that `scaleRewards` chooses. */
-  readonly scalesRewards?: boolean;
+  readonly scalesRewards: boolean;
 }
 
 /** The advantage estimators by their config name (`algorithm.adv_estimator`). */
 export const advantageEstimators = {
-  gae: { estimate: generalizedAdvantage, comparesResponses: false },
-  grpo: scaledWithinGroups(groupRelativeAdvantage),
-  reinforce_plus_plus: { estimate: reinforcePlusPlus, comparesResponses: false },
-  remax: { estimate: remax, comparesResponses: false },
-  rloo: withinGroups(leaveOneOutAdvantage),
-  grpo_passk: scaledWithinGroups(passAtKAdvantage),
-  reinforce_plus_plus_baseline: { estimate: reinforcePlusPlusBaseline, comparesResponses: true },
-  opo: withinGroups(optimalBaselineAdvantage),
-  gpg: withinGroups(groupPolicyGradientAdvantage),
+  gae: { estimate: generalizedAdvantage, comparesResponses: false, scalesRewards: false },
+  grpo: {
+    estimate: (input) =>
+      perResponse(
+        input,
+        groupRelativeAdvantage(scoresOf(input), input.groupIds, input.scaleRewards),
+      ),
+    comparesResponses: true,
+    scalesRewards: true,
+  },
+  reinforce_plus_plus: {
+    estimate: reinforcePlusPlus,
+    comparesResponses: false,
+    scalesRewards: false,
+  },
+  remax: { estimate: remax, comparesResponses: false, scalesRewards: false },
+  rloo: {
+    estimate: (input) => perResponse(input, leaveOneOutAdvantage(scoresOf(input), input.groupIds)),
+    comparesResponses: true,
+    scalesRewards: false,
+  },
+  grpo_passk: {
+    estimate: (input) =>
+      perResponse(input, passAtKAdvantage(scoresOf(input), input.groupIds, input.scaleRewards)),
+    comparesResponses: true,
+    scalesRewards: true,
+  },
+  reinforce_plus_plus_baseline: {
+    estimate: reinforcePlusPlusBaseline,
+    comparesResponses: true,
+    scalesRewards: false,
+  },
+  opo: {
+    estimate: (input) =>
+      perResponse(
+        input,
+        optimalBaselineAdvantage(scoresOf(input), input.groupIds, rowMaskSums(input)),
+      ),
+    comparesResponses: true,
+    scalesRewards: false,
+  },
+  gpg: {
+    estimate: (input) =>
+      perResponse(input, groupPolicyGradientAdvantage(scoresOf(input), input.groupIds)),
+    comparesResponses: true,
+    scalesRewards: false,
+  },
 } as const satisfies Record<string, AdvantageEstimator>;
 
 export type AdvantageEstimatorName = keyof typeof advantageEstimators;
 
-/**
- * Advantages of responses over the others of their groups, f32 `[B]`, from their scores, their groups and the numbers
- * of their tokens, `[B]` each.
- */
-type GroupAdvantage = (
-  scores: Float32Array,
-  groupIds: readonly string[],
-  lengths: readonly number[],
-) => Float32Array;
-
-/** The estimator of an advantage within groups that has one scale. */
-function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
-  return perResponse((input) => advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input)));
-}
-
-/** The estimator of an advantage within groups that is divided by the deviation of `scaleRewards`. */
-function scaledWithinGroups(
-  advantagesOf: (
-    scores: Float32Array,
-    groupIds: readonly string[],
-    scale?: RewardScale,
-  ) => Float32Array,
-): AdvantageEstimator {
-  const estimator = perResponse((input) =>
-    advantagesOf(scoresOf(input), input.groupIds, input.scaleRewards),
-  );
-  return { ...estimator, scalesRewards: true };
-}
-
-/** The estimator over groups that gives every token of a response the response's advantage, f32 `[B]`. */
-function perResponse(advantagesOf: (input: AdvantageInput) => Float32Array): AdvantageEstimator {
-  return {
-    estimate: (input) => {
-      const advantages = atTokens(input, advantagesOf(input));
-      return { advantages, returns: advantages };
-    },
-    comparesResponses: true,
-  };
+/** The estimate in which every token of a response has the response's advantage, f32 `[B]`. */
+function perResponse(input: AdvantageInput, ofResponses: Float32Array): AdvantageEstimate {
+  const advantages = atTokens(input, ofResponses);
+  return { advantages, returns: advantages };
 }
 
 /**
@@ -248,7 +252,7 @@ function reinforcePlusPlus(input: AdvantageInput): AdvantageEstimate {
  * before whitening plus the values (`input.values`).
  *
  * The walk back through a response passes over masked tokens, so tool output between two turns costs no discount. A
- * masked token gets the advantage of the counted token after it, also as its return.
+ * masked token is left with the advantage of the counted token after it, as in EasyR1.
  *
  * @see Schulman et al., arXiv:1506.02438
  */

@@ -88,14 +88,14 @@ export interface PolicyLoss {
  */
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
   const { logProbs, oldLogProbs, advantages, refLogProbs, entropies } = input;
-  const { tokenLossOf, logRatiosOf, choose, measures, average } = policyLosses[options.lossType];
+  const { tokenLossOf, logRatiosOf, singleOut, measures, average } = policyLosses[options.lossType];
   const tokenValues = { logProbs, oldLogProbs, advantages, refLogProbs, entropies };
   assertTokenLengths('policyLoss', input, tokenValues);
   const count = tokenCount(input);
   const tokenLoss = tokenLossOf(options);
   const differences = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
   const logRatios = logRatiosOf({ ...input, differences }, options);
-  const chosen = choose?.({ ...input, differences }, options) ?? null;
+  const singledOut = singleOut?.({ ...input, differences }, options) ?? null;
   const averaging = average === null ? options : { lossAvgMode: average };
   const weights = lossAverageWeights(input, averaging);
   const losses = new Float32Array(count);
@@ -107,7 +107,7 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
       logRatio: logRatios.values[t]!,
       ownLogRatio: differences[t]!,
       logProb: logProbs[t]!,
-      isChosen: chosen?.[t] === 1,
+      isSingledOut: singledOut?.[t] === 1,
     });
     losses[t] = term.loss;
     // A masked token may hold infinities, and 0 times those is not 0.

@@ -3,8 +3,8 @@
  *
  * `default`, `gspo`, `gspo_token`, `cispo` and `sapo` give the numbers of EasyR1, the others those of verl or TRL.
  *
- * Losses are f32 as in PyTorch: `f32` rounds after every operation but the last, which is rounded by the array that it is
- * stored in. Derivatives are written by hand and rounded when they are stored; the tests check them by finite differences.
+ * `f32` stands where PyTorch's tensors round; `primitives.ts` has the rule. Derivatives are written by hand and rounded
+ * when they are stored; the tests check them by finite differences.
  */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import {
@@ -67,16 +67,18 @@ interface SampledToken {
   readonly ownLogRatio: number;
   /** Log-probability under the policy that is trained, nats. */
   readonly logProb: number;
-  /** True where the loss's `choose` has chosen the token. */
-  readonly isChosen: boolean;
+  /** True where the loss's `singleOut` has singled the token out. */
+  readonly isSingledOut: boolean;
 }
 
 /** The loss at one token, its derivative, and what is measured of it. */
 interface TokenLoss {
   readonly loss: number;
   /**
-   * Derivative by the log ratio, or by the log-probability where the loss holds the ratio constant. Either way the rule of
-   * the log ratios (`logRatiosOf`) carries it on to log-probabilities.
+   * Derivative by the log ratio, which the rule of the log ratios (`logRatiosOf`) turns into one by the log-probability.
+   *
+   * A loss that holds the ratio constant (`cispo`, `gpg`, `vespo`) gives the derivative by the log-probability itself. Its
+   * rule hands derivatives on as they are.
    */
   readonly derivative: number;
   /** Values of the loss's `measures`. */
@@ -88,65 +90,83 @@ type TokenLossFunction = (token: SampledToken) => TokenLoss;
 interface PolicyLossKind {
   readonly tokenLossOf: (options: TokenLossOptions) => TokenLossFunction;
   readonly logRatiosOf: LogRatioRule;
-  /** The choice of tokens that the loss singles out; null where it takes all alike. */
-  readonly choose: TokenChoice | null;
+  /** Rule that singles tokens out, for the loss to leave out or to penalize; null where it takes all alike. */
+  readonly singleOut: TokenChoice | null;
   readonly measures: readonly LossMeasure[];
   /** Levels of rollouts' importance weights that it takes. */
   readonly weightLevels: readonly ImportanceLevel[];
   /**
-   * Factor that these weights are part of. With PPO they multiply the advantage. With VESPO they are part of the ratio, which
-   * then compares with the policy that sampled rather than with `old`.
+   * Factor of the loss that the importance weights multiply. A ratio that they multiply, as in VESPO, compares with the
+   * policy that sampled rather than with `old`.
    */
-  readonly weighs: 'advantage' | 'ratio';
+  readonly weightsMultiply: 'advantage' | 'ratio';
   /** The average that the loss is defined by; `loss_avg_mode` chooses where it is null. */
   readonly average: LossAverageMode | null;
 }
 
-const ppo: PolicyLossKind = {
-  tokenLossOf: clippedSurrogate,
+/** Fields of a loss as PPO has them, for losses that say nothing else. */
+const usual = {
   logRatiosOf: tokenLogRatios,
-  choose: null,
-  measures: ['pg_clipfrac_higher', 'pg_clipfrac_lower'],
+  singleOut: null,
   weightLevels: importanceLevels,
-  weighs: 'advantage',
+  weightsMultiply: 'advantage',
   average: null,
-};
+} as const;
+
+const clipFractions = ['pg_clipfrac_higher', 'pg_clipfrac_lower'] as const;
 
 /** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLosses = {
-  default: ppo,
-  gspo: { ...ppo, logRatiosOf: meanLogRatios },
-  gspo_token: { ...ppo, logRatiosOf: meanLogRatiosByToken },
-  cispo: { ...ppo, tokenLossOf: clippedImportance, measures: [] },
-  sapo: { ...ppo, tokenLossOf: softGate, measures: [] },
-  gpg: { ...ppo, tokenLossOf: policyGradient, measures: [] },
-  luspo: { ...ppo, logRatiosOf: meanLogRatios, average: 'seq-mean-token-sum' },
+  default: { ...usual, tokenLossOf: clippedSurrogate, measures: clipFractions },
+  gspo: {
+    ...usual,
+    tokenLossOf: clippedSurrogate,
+    measures: clipFractions,
+    logRatiosOf: meanLogRatios,
+  },
+  gspo_token: {
+    ...usual,
+    tokenLossOf: clippedSurrogate,
+    measures: clipFractions,
+    logRatiosOf: meanLogRatiosByToken,
+  },
+  cispo: { ...usual, tokenLossOf: clippedImportance, measures: [] },
+  sapo: { ...usual, tokenLossOf: softGate, measures: [] },
+  gpg: { ...usual, tokenLossOf: policyGradient, measures: [] },
+  luspo: {
+    ...usual,
+    tokenLossOf: clippedSurrogate,
+    measures: clipFractions,
+    logRatiosOf: meanLogRatios,
+    average: 'seq-mean-token-sum',
+  },
   geo_mean: {
-    ...ppo,
+    ...usual,
     tokenLossOf: geometricMean,
+    measures: clipFractions,
     logRatiosOf: clippedMeanLogRatios,
     weightLevels: ['sequence'],
     average: 'seq-mean-token-mean',
   },
   vespo: {
-    ...ppo,
+    ...usual,
     tokenLossOf: gammaWeight,
-    logRatiosOf: responseLogRatios,
     measures: ['phi_seq_mean'],
+    logRatiosOf: responseLogRatios,
     weightLevels: ['token'],
-    weighs: 'ratio',
+    weightsMultiply: 'ratio',
   },
   clip_cov: {
-    ...ppo,
-    tokenLossOf: withoutChosen,
-    choose: drawnBetweenBounds,
+    ...usual,
+    tokenLossOf: withoutSingledOut,
     measures: ['pg_clipfrac_higher', 'pg_clipfrac'],
+    singleOut: drawnBetweenBounds,
   },
   kl_cov: {
-    ...ppo,
-    tokenLossOf: penalizedChosen,
-    choose: highestCovariances,
+    ...usual,
+    tokenLossOf: penalizedSingledOut,
     measures: ['pg_clipfrac'],
+    singleOut: highestCovariances,
   },
 } as const satisfies Record<string, PolicyLossKind>;
 
@@ -154,27 +174,38 @@ export type PolicyLossType = keyof typeof policyLosses;
 
 /** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
 function clippedSurrogate(options: TokenLossOptions): TokenLossFunction {
-  const [low, high] = logBounds(options);
-  const dual = f32(options.clipRatioDual);
+  return surrogate(options, f32(options.clipRatioDual));
+}
+
+/** The loss at a token of a clipped surrogate. */
+interface ClippedLoss extends TokenLoss {
+  readonly measured: Readonly<Record<(typeof clipFractions)[number], number>>;
+}
+
+/** The clipped surrogate. @param dual C of dual clipping; null for no dual clip */
+function surrogate(
+  clip: ClipRange,
+  dual: number | null,
+): (token: Pick<SampledToken, 'advantage' | 'logRatio'>) => ClippedLoss {
+  const [low, high] = logBounds(clip);
   return ({ advantage, logRatio }) => {
     const ratio = ratioOf(logRatio);
     const clippedRatio = f32(Math.exp(clamp(logRatio, low, high)));
     const plain = f32(-advantage * ratio);
     const clipped = f32(-advantage * clippedRatio);
-    const cap = f32(-advantage * dual);
     const higher = Math.max(plain, clipped);
+    const cap = dual !== null && advantage < 0 ? f32(-advantage * dual) : Infinity;
     const plainShare = maxDerivative(plain, clipped);
     const ratioDerivative =
       plainShare * ratioDerivativeOf(logRatio, ratio) +
       (1 - plainShare) * clippedRatio * clampDerivative(logRatio, low, high);
-    const isNegative = advantage < 0;
     return {
-      loss: isNegative ? Math.min(higher, cap) : higher,
+      loss: Math.min(higher, cap),
       // The derivative of `min(higher, cap)` by `higher` is that of `max(-higher, -cap)` by `-higher`.
-      derivative: -advantage * ratioDerivative * (isNegative ? maxDerivative(-higher, -cap) : 1),
+      derivative: -advantage * ratioDerivative * maxDerivative(-higher, -cap),
       measured: {
         pg_clipfrac_higher: Number(plain < clipped),
-        pg_clipfrac_lower: Number(isNegative && higher > cap),
+        pg_clipfrac_lower: Number(higher > cap),
       },
     };
   };
@@ -189,7 +220,7 @@ function clippedImportance(options: TokenLossOptions): TokenLossFunction {
   };
 }
 
-/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is between options, so it is rounded once. */
+/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is of options alone, so it is computed in f64 and rounded once. */
 function softGate({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio }) => {
     const tau = advantage >= 0 ? tauPositive : tauNegative;
@@ -206,8 +237,8 @@ function policyGradient(): TokenLossFunction {
 }
 
 /**
- * GMPO: `-A · ρ`. Its clip is in the log ratios (`clippedMeanLogRatios`), whose bounds are the clip ratios themselves rather than
- * logarithms. A token is measured as clipped where its own log ratio is out of bounds, under an advantage of either sign.
+ * GMPO: `-A · ρ`. Its clip is in the log ratios: `clippedMeanLogRatios` holds each between `-clipRatioLow` and
+ * `clipRatioHigh`. A token is measured as clipped where its own log ratio is out of bounds, under an advantage of either sign.
  */
 function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
   const [low, high] = [f32(-clipRatioLow), f32(clipRatioHigh)];
@@ -237,38 +268,41 @@ function gammaWeight(options: TokenLossOptions): TokenLossFunction {
     const k = f32(isPositive ? options.vespoKPos : options.vespoKNeg);
     const lambda = f32(isPositive ? options.vespoLambdaPos : options.vespoLambdaNeg);
     const ratio = f32(Math.exp(logRatio));
-    const phi = f32(Math.exp(f32(f32(lambda + f32(k * logRatio)) - f32(lambda * ratio))));
+    const logPhi = f32(f32(lambda + f32(k * logRatio)) - f32(lambda * ratio)); // λ + kℓ - λρ
+    const phi = f32(Math.exp(logPhi));
     const weight = f32(f32(-phi) * advantage);
     return { loss: f32(weight * logProb), derivative: weight, measured: { phi_seq_mean: phi } };
   };
 }
 
-/** Clip-Cov: the clipped surrogate without dual clip, and nothing at the chosen tokens. */
-function withoutChosen(options: TokenLossOptions): TokenLossFunction {
-  // An infinite bound caps nothing.
-  const surrogate = clippedSurrogate({ ...options, clipRatioDual: Infinity });
+/** Clip-Cov: the clipped surrogate without dual clip, and nothing at the tokens that are singled out. */
+function withoutSingledOut(options: TokenLossOptions): TokenLossFunction {
+  const lossOf = surrogate(options, null);
   return (token) => {
-    const { loss, derivative, measured } = surrogate(token);
-    const { isChosen } = token;
+    const { loss, derivative, measured } = lossOf(token);
+    const { isSingledOut } = token;
     return {
-      loss: isChosen ? 0 : loss,
-      derivative: isChosen ? 0 : derivative,
-      measured: { ...measured, pg_clipfrac: Number(isChosen) },
+      loss: isSingledOut ? 0 : loss,
+      derivative: isSingledOut ? 0 : derivative,
+      measured: {
+        pg_clipfrac_higher: measured.pg_clipfrac_higher,
+        pg_clipfrac: Number(isSingledOut),
+      },
     };
   };
 }
 
-/** KL-Cov: `-A · ρ`, and at the chosen tokens a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
-function penalizedChosen({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
+/** KL-Cov: `-A · ρ`, and at the tokens that are singled out a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
+function penalizedSingledOut({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
   const coef = f32(ppoKlCoef);
-  return ({ advantage, logRatio, isChosen }) => {
+  return ({ advantage, logRatio, isSingledOut }) => {
     const ratio = ratioOf(logRatio);
     const plain = f32(-advantage * ratio);
     const slope = -advantage * ratioDerivativeOf(logRatio, ratio);
     return {
-      loss: isChosen ? f32(plain + f32(coef * Math.abs(logRatio))) : plain,
-      derivative: isChosen ? slope + coef * Math.sign(logRatio) : slope,
-      measured: { pg_clipfrac: Number(isChosen) },
+      loss: isSingledOut ? f32(plain + f32(coef * Math.abs(logRatio))) : plain,
+      derivative: isSingledOut ? slope + coef * Math.sign(logRatio) : slope,
+      measured: { pg_clipfrac: Number(isSingledOut) },
     };
   };
 }
@@ -287,7 +321,7 @@ function ratioDerivativeOf(logRatio: number, ratio: number): number {
   return ratio * clampDerivative(logRatio, -LOG_RATIO_BOUND, LOG_RATIO_BOUND);
 }
 
-function logBounds({ clipRatioLow, clipRatioHigh }: TokenLossOptions): [number, number] {
+function logBounds({ clipRatioLow, clipRatioHigh }: ClipRange): [number, number] {
   return [f32(Math.log(1 - clipRatioLow)), f32(Math.log(1 + clipRatioHigh))];
 }
 

@@ -1,4 +1,4 @@
-import { advantageEstimators, type AdvantageEstimator } from '../algorithms/advantage.ts';
+import { advantageEstimators } from '../algorithms/advantage.ts';
 import { policyLosses } from '../algorithms/policy-losses.ts';
 import { rejectionsOf } from '../algorithms/rejection.ts';
 import type { Issue, SourceOf } from '../check/issues.ts';
@@ -109,7 +109,7 @@ export const trainingRules: readonly Rule[] = [
   {
     keys: ['algorithm.scale_rewards', 'algorithm.adv_estimator'],
     broken: ({ algorithm: { scaleRewards, advEstimator } }) => {
-      const { scalesRewards = false }: AdvantageEstimator = advantageEstimators[advEstimator];
+      const { scalesRewards } = advantageEstimators[advEstimator];
       return scaleRewards === 'group' || scalesRewards
         ? undefined
         : `${scaleRewards} chooses a deviation, and algorithm.adv_estimator = ${advEstimator} divides by none; ` +
@@ -157,7 +157,7 @@ export const trainingRules: readonly Rule[] = [
   {
     keys: ['algorithm.top_entropy_quantile', 'worker.actor.loss_type'],
     broken: ({ algorithm: { topEntropyQuantile }, worker: { actor } }) =>
-      topEntropyQuantile === 1 || policyLosses[actor.lossType].choose === null
+      topEntropyQuantile === 1 || policyLosses[actor.lossType].singleOut === null
         ? undefined
         : `worker.actor.loss_type = ${actor.lossType} chooses tokens by the covariance of all of them, ` +
           `so it takes 1, got ${topEntropyQuantile}`,
@@ -228,7 +228,8 @@ export const trainingRules: readonly Rule[] = [
   {
     keys: ['algorithm.rollout_correction.rollout_is_batch_normalize', 'worker.actor.loss_type'],
     broken: ({ algorithm: { rolloutCorrection }, worker: { actor } }) =>
-      rolloutCorrection.rolloutIsBatchNormalize && policyLosses[actor.lossType].weighs === 'ratio'
+      rolloutCorrection.rolloutIsBatchNormalize &&
+      policyLosses[actor.lossType].weightsMultiply === 'ratio'
         ? `worker.actor.loss_type = ${actor.lossType} has the weights in its ratio, which a mean over the batch is no ` +
           'part of; set it to false'
         : undefined,

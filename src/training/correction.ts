@@ -10,8 +10,8 @@ import { concatenate, splitBy } from './experience.ts';
 
 /** Options of the correction of a step. */
 export interface StepCorrectionOptions extends RolloutCorrectionOptions {
-  /** Factor of the policy loss that importance weights are part of; the advantage where it is left out. */
-  readonly weighs?: 'advantage' | 'ratio';
+  /** Factor of the policy loss that importance weights multiply; the advantage where it is left out. */
+  readonly weightsMultiply?: 'advantage' | 'ratio';
 }
 
 /** The correction of a step's rollouts. */
@@ -54,7 +54,8 @@ export function correctStep(
   const { weights, mask: kept, metrics } = correctRollouts(input, options);
   const mask = kept ?? sampled ?? null;
   const { offsets } = rows;
-  const [factors, ofRatio] = options.weighs === 'ratio' ? [null, weights] : [weights, null];
+  const [factors, ofRatio] =
+    options.weightsMultiply === 'ratio' ? [null, weights] : [weights, null];
   return {
     weigh: (advantages) =>
       factors === null ? advantages : advantages.map((advantage, t) => advantage * factors[t]!),

@@ -119,7 +119,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
         rectangle.map((row) => tensorOf('f32', [row.length], row));
       const { ratioBase, weigh } = correctStep(
         {
-          weighs: policyLosses.vespo.weighs,
+          weightsMultiply: policyLosses.vespo.weightsMultiply,
           rolloutIs: 'token',
           rolloutIsThreshold: 2,
           rolloutIsBatchNormalize: false,
