@@ -10,9 +10,9 @@
  *   compute again (`Op.substitutes`).
  * - The node that computes a gradient may also add it to an accumulator (`accumulate.ts`).
  *
- * An example of the last two has the inputs x `[n, d]`, w `[d]` and V. Its norm also gives r `[n]`, one number a row:
+ * An example of the last two, in which x `[n, d]`, w `[d]` and V `[d, m]` are inputs:
  *
- *     forward                      y, r = rmsNorm(x, w)     where y = x r w
+ *     forward                      y, r = rmsNorm(x, w)     that is, y = x r w, with one number of r `[n, 1]` a row
  *                                  z = y V
  *     backward                     grad.V = yᵀ grad.z                    saves y, n·d numbers
  *     y has the substitute x r w   grad.V = (x r w)ᵀ grad.z              saves r, n numbers
@@ -82,15 +82,16 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
   // make saving cheaper, so there are none where nothing is saved.
   const g = GraphBuilder.from(source);
   const substitutions = save === 'costly' ? writeSubstitutes(source, g) : [];
-  const forward = g.build(); // the joint graph before its gradients
-  const byTarget = writeGradients(source, g, targets);
-  const gradients = targets.map((target) => ({
+  const { nodes: forwardNodes } = g.build(); // a snapshot, before there are gradients
+  const gradients = writeGradients(source, g, targets);
+  const ofTargets = targets.map((target) => ({
     target,
-    gradient: byTarget.get(target.id) ?? g.zeros(target.dtype, target.shape),
+    gradient: gradients.get(target.id) ?? g.zeros(target.dtype, target.shape),
   }));
-  const outputs = writeAccumulation(g, gradients, new Set(accumulate));
+  // Its outputs are the gradients alone. The source's own come back with the forward graph.
+  const outputs = writeAccumulation(g, ofTargets, new Set(accumulate));
   const joint = { ...g.build(), outputs };
-  return partition({ source, graph: joint, forwardNodes: forward.nodes, substitutions }, save);
+  return partition({ source, joint, forwardNodes, substitutions }, save);
 }
 
 function floatInput(graph: Graph, name: string): Value {
@@ -166,7 +167,7 @@ function dependents(graph: Graph, inputs: readonly Value[]): Set<number> {
  * Brings a gradient to the shape of its value.
  *
  * It is larger where the op broadcast the value: those axes are summed. It is smaller where the gradient is the same
- * along an axis and has one element there: those axes are expanded.
+ * along an axis, which it has with one element or not at all: those axes are expanded.
  */
 function unbroadcast(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
@@ -177,6 +178,6 @@ function unbroadcast(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): V
   );
   // Without axes, the builder's `reduceSum` returns the gradient as it is.
   const summed = g.reduceSum(gradient, axes, true);
-  const sameRank = lead > 0 ? g.reshape(summed, summed.shape.slice(lead)) : summed;
-  return g.expand(sameRank, shape);
+  const trimmed = lead > 0 ? g.reshape(summed, summed.shape.slice(lead)) : summed;
+  return g.expand(trimmed, shape);
 }

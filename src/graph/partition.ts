@@ -46,27 +46,30 @@ export interface Substitution {
   readonly substitute: Value;
 }
 
-/** A graph together with its gradients, and which of its nodes are which. */
-export interface Joint {
+/** A joint graph, and which of its nodes are which. */
+export interface JointGraph {
   /** The graph that was differentiated. */
   readonly source: Graph;
   /** Nodes of the source, of substitutes and of gradients. The outputs are the gradients. */
-  readonly graph: Graph;
-  /** The nodes of `graph` that compute no gradient: those of the source and of substitutes. */
+  readonly joint: Graph;
+  /** The nodes of `joint` that compute no gradient: those of the source and of substitutes. */
   readonly forwardNodes: readonly Node[];
   readonly substitutions: readonly Substitution[];
 }
 
 /** Splits a joint graph into its forward and its backward part. */
-export function partition(joint: Joint, save: SavePolicy): ForwardAndBackward {
-  const { source, graph, forwardNodes, substitutions } = joint;
-  const substitutes = new Map(substitutions.map((one) => [one.original.id, one.substitute]));
+export function partition(whole: JointGraph, save: SavePolicy): ForwardAndBackward {
+  const { source, joint, forwardNodes, substitutions } = whole;
+  const substitutes = new Map(
+    substitutions.map(({ original, substitute }) => [original.id, substitute]),
+  );
   const substituted = (node: Node): Node => ({
     ...node,
     inputs: node.inputs.map((input) => substitutes.get(input.id) ?? input),
   });
-  // The backward graph if nothing were saved: it computes the gradients from the inputs alone.
-  const fullBackward = prune({ ...graph, nodes: sorted(graph.nodes.map(substituted)) });
+  // The backward graph if nothing were saved: it computes the gradients from the inputs alone. It is sorted, since a
+  // substitute was written after the nodes that read it now.
+  const fullBackward = prune({ ...joint, nodes: sorted(joint.nodes.map(substituted)) });
   let saved = new Set<number>();
   if (save === 'costly') {
     // Backward recomputes by nodes that read substitutes, so the choice is made among those.
@@ -74,19 +77,19 @@ export function partition(joint: Joint, save: SavePolicy): ForwardAndBackward {
     saved = chooseSaved(recomputable, forwardReads(fullBackward, forwardNodes));
   }
   return {
-    forward: forwardGraph(joint, saved),
+    forward: forwardGraph(whole, saved),
     backward: backwardGraph(source, fullBackward, saved),
   };
 }
 
 /** The values of forward nodes that gradient nodes read, or that are gradients themselves. */
-function forwardReads(graph: Graph, forwardNodes: readonly Node[]): Value[] {
+function forwardReads(fullBackward: Graph, forwardNodes: readonly Node[]): Value[] {
   const forwardIds = new Set(forwardNodes.flatMap((node) => node.outputs.map(({ id }) => id)));
-  // Nodes of `graph` are copies of those in `forwardNodes`, so they are told apart by the values that they make.
-  const gradientNodes = graph.nodes.filter((node) => !forwardIds.has(node.outputs[0]!.id));
+  // Its nodes are copies of those in `forwardNodes`, so they are told apart by the values that they make.
+  const gradientNodes = fullBackward.nodes.filter((node) => !forwardIds.has(node.outputs[0]!.id));
   const reads = [
     ...gradientNodes.flatMap((node) => node.inputs),
-    ...graph.outputs.map(({ value }) => value),
+    ...fullBackward.outputs.map(({ value }) => value),
   ];
   return reads.filter(({ id }) => forwardIds.has(id));
 }
@@ -95,12 +98,14 @@ const savedName = (value: Value): string => `saved.${value.name}`;
 
 /** The source with the saved values as further outputs. */
 function forwardGraph(
-  { source, graph, forwardNodes, substitutions }: Joint,
+  { source, joint, forwardNodes, substitutions }: JointGraph,
   saved: ReadonlySet<number>,
 ): Graph {
   // Where a substitute is to be saved, its original is given instead: it is there, and equal. With the substitute `s` of
   // `y`, for one, the output `saved.s` gives `y`, and `s` is not computed.
-  const originals = new Map(substitutions.map((one) => [one.substitute.id, one.original]));
+  const originals = new Map(
+    substitutions.map(({ original, substitute }) => [substitute.id, original]),
+  );
   const values = forwardNodes.flatMap((node) => node.outputs).filter(({ id }) => saved.has(id));
   const outputs = values.map((value) => ({
     name: savedName(value),
@@ -109,13 +114,18 @@ function forwardGraph(
   return prune({
     ...source,
     // Substitutes may have constants of their own.
-    constants: graph.constants,
+    constants: joint.constants,
     nodes: forwardNodes,
     outputs: [...source.outputs, ...outputs],
   });
 }
 
-/** Copies the full backward graph with saved values as inputs, and without the nodes that are not needed then. */
+/**
+ * Copies the full backward graph with saved values as inputs, and without the nodes that are not needed then.
+ *
+ * The inputs come first, so they are found (`dependenciesOf`) before any node is copied (`copyNodes`). Both walk back from
+ * the outputs, and stop at the same saved values.
+ */
 function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<number>): Graph {
   const needed = dependenciesOf(fullBackward, saved);
   const g = new GraphBuilder(`${source.name}.backward`);
@@ -163,12 +173,8 @@ function dependenciesOf(graph: Graph, saved: ReadonlySet<number>): Map<number, V
 }
 
 /**
- * Inputs of the backward graph, in this order:
- *
- * 1. inputs of the source of which only the shape is read, as they give the size of a symbolic dimension;
- * 2. inputs of the source that backward computes with;
- * 3. saved values;
- * 4. gradients of the outputs, and accumulators.
+ * Inputs of the backward graph: those of the source that it computes with, saved values, gradients of the outputs, and
+ * accumulators. In front of them stand inputs of which only the shape is read, for the size of a symbolic dimension.
  */
 function inputsOf(
   source: Graph,
