@@ -6,7 +6,7 @@ import type { Metrics } from '../../src/metrics.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Sequence } from '../messages.ts';
-import type { Batch, SampledResponse } from './batch.ts';
+import type { ScoredBatch, SampledResponse } from './batch.ts';
 import { policyTokens } from './episodes.ts';
 import { klKindOf } from './settings.ts';
 
@@ -22,15 +22,15 @@ export interface ModelOutputs {
   readonly values: readonly Tensor<'f32'>[] | null;
 }
 
-/** The outputs for some of the responses that the models evaluated. */
-export function outputsOf(
-  some: readonly SampledResponse[],
+/** The outputs for those of the evaluated responses that were scored. */
+export function outputsOfScored(
   { old, entropies, ref, values }: ModelOutputs,
   evaluated: readonly SampledResponse[],
+  scored: readonly SampledResponse[],
 ): ModelOutputs {
   const rows = new Map(evaluated.map(({ response }, row) => [response, row]));
   const picked = (list: readonly Tensor<'f32'>[]): Tensor<'f32'>[] =>
-    some.map(({ response }) => list[rows.get(response)!]!);
+    scored.map(({ response }) => list[rows.get(response)!]!);
   return {
     old: picked(old),
     entropies: entropies && picked(entropies),
@@ -71,7 +71,7 @@ export function initialKlController({
 export function estimateAdvantages(
   algorithm: Algorithm,
   klController: KlController,
-  { scored, baselines }: Pick<Batch, 'scored' | 'baselines'>,
+  { scored, baselines }: Pick<ScoredBatch, 'scored' | 'baselines'>,
   { old, ref, values }: ModelOutputs,
 ): Estimate {
   const rows = policyTokens(scored);

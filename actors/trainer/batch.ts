@@ -40,11 +40,11 @@ export interface SampledBatch {
    * @returns at least one response
    * @throws REWARD_INVALID when no response can be trained on
    */
-  readonly score: (signal: AbortSignal) => Promise<Batch>;
+  readonly score: (signal: AbortSignal) => Promise<ScoredBatch>;
 }
 
 /** The responses that a step trains on. */
-export interface Batch {
+export interface ScoredBatch {
   /** `n` responses to each prompt, group by group, less those that could not be scored. */
   readonly scored: readonly ScoredResponse[];
   /** All responses that were scored, by task; those of groups that were dropped too. */
@@ -140,7 +140,7 @@ async function wholeBatch(batch: BatchParts): Promise<SampledBatch> {
     .flatMap(({ groups }) => groups)
     .slice(0, wanted)
     .sort((one, other) => one.task - other.task);
-  const score = (signal: AbortSignal): Promise<Batch> =>
+  const score = (signal: AbortSignal): Promise<ScoredBatch> =>
     clock.time('reward', async () => {
       const baselines = new Map<string, number>();
       for (const { greedy } of rounds) await scoreGreedy(tasks, greedy, baselines, signal);
@@ -220,7 +220,7 @@ class StepTasks {
   }
 
   /** The place in the data and the gates, and what was left out, after the last round. */
-  async outcome(): Promise<Pick<Batch, 'invalid' | 'counts' | 'progress' | 'skipped'>> {
+  async outcome(): Promise<Pick<ScoredBatch, 'invalid' | 'counts' | 'progress' | 'skipped'>> {
     const gates = await this.#gates;
     const [own, ...replay] = this.#cursors.map((cursor, i) => ({ cursor, gate: gates[i]! }));
     return {
@@ -264,7 +264,11 @@ class StepTasks {
 /** Throws once all rounds that a step may take have no score; the first one, where any number may be taken. */
 function checkScores(
   { maxRounds }: StepPlan,
-  { round, generated, invalid }: Pick<Batch, 'generated' | 'invalid'> & { readonly round: number },
+  {
+    round,
+    generated,
+    invalid,
+  }: Pick<ScoredBatch, 'generated' | 'invalid'> & { readonly round: number },
 ): void {
   const isScored = generated.some((ofTask) => ofTask.length > 0);
   if (!isScored && invalid.length > 0 && round >= maxRounds) throw noScores(invalid);

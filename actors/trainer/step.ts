@@ -5,13 +5,13 @@ import { lossMasks } from '../../src/training/truncation.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import {
   estimateAdvantages,
-  outputsOf,
+  outputsOfScored,
   perResponse,
   type Estimate,
   type ModelOutputs,
 } from './advantages.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
-import { sequenceOf, type Batch, type SampledBatch, type SampledResponse } from './batch.ts';
+import { sequenceOf, type ScoredBatch, type SampledBatch, type SampledResponse } from './batch.ts';
 import { concurrently } from './concurrently.ts';
 import type { PreemptibleContext, StepContext } from './context.ts';
 import { policyTokens } from './episodes.ts';
@@ -34,28 +34,29 @@ import type { StepNumber } from './schedule.ts';
  *     sample ──▶ responses ──┬─ score ────▶ rewards ───────────┬─ estimate ──▶ advantages ──▶ update
  *                            └─ evaluate ─▶ log-probs, values ─┘
  *
- * This is the step of PPO (arXiv:1707.06347) and of its relatives without a critic, such as GRPO (arXiv:2402.03300).
- * There a response's advantage is its reward less the mean reward of the responses to its prompt, over their deviation.
+ * This is the step of PPO (arXiv:1707.06347) and of its relatives without a critic, such as GRPO (arXiv:2402.03300),
+ * where a response with the reward r has the advantage `(r - mean) / deviation` among the responses to its prompt.
  *
- * A run may be preempted during a step. Until `beginUpdate` resolves, nothing has changed: the step throws the signal's
- * reason, and is taken again later, from the same `state`. After that it runs to its end.
+ * A run may be preempted during a step. Until `beginUpdate` resolves, any call may throw the signal's reason. Neither
+ * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs to
+ * its end.
  *
- * @param batches gives the step's responses: sampled now, or ahead of the step by rollouts that go on meanwhile
- * @param state   what one step leaves for the next, weights apart
- * @param number  the step's number, and that of all steps; learning rates follow from them
+ * @param batches    gives the step's responses: sampled now, or ahead of the step by rollouts that go on meanwhile
+ * @param state      what one step leaves for the next, weights apart
+ * @param stepNumber number of the step, and of all steps; learning rates follow from them
  * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint
  */
 export async function trainingStep(
   context: PreemptibleContext,
   batches: BatchSource,
   state: RunState,
-  number: StepNumber,
+  stepNumber: StepNumber,
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
   const plan = context.plan.step;
 
   // n responses to each of P prompts, so B = P · n. Each has T tokens, a number of its own.
-  const sampled = await batches.take(context, state, number.step, clock);
+  const sampled = await batches.take(context, state, stepNumber.step, clock);
 
   // A reward for each response, [B]; and from the models before the update, a log-probability for each token, [T].
   const { batch, outputs } = await scoreAndEvaluate(context, sampled, clock);
@@ -72,17 +73,20 @@ export async function trainingStep(
 
   // Some epochs of mini-batches, first for the critic where there is one, then for the policy.
   await context.beginUpdate();
-  const criticMetrics = await updateCritic(context, targets.critic, number, clock);
-  const policy = await updatePolicy(context, targets.policy, number, clock);
-  batches.advance(number.step);
-  await syncReference(context, number, clock);
+  const criticMetrics = await updateCritic(context, targets.critic, stepNumber, clock);
+  const policy = await updatePolicy(context, targets.policy, stepNumber, clock);
+  // From here on rollouts that run ahead may use the new weights.
+  batches.advance(stepNumber.step);
+  await syncReference(context, stepNumber, clock);
 
+  // The next prompts, and the rewards' gates after this batch: of the run's own data, and of replayed stages.
   const { cursor, gate, replay } = batch.progress;
   const { klController } = estimate;
-  const others = [...sampleMetrics, ...targets.metrics, criticMetrics, policy.metrics];
+  const { nextEntropyCoeff } = targets;
+  const partMetrics = [...sampleMetrics, ...targets.metrics, criticMetrics, policy.metrics];
   return {
-    state: { ...state, cursor, gate, replay, klController, entropyCoeff: targets.nextEntropyCoeff },
-    metrics: stepMetrics(context, { batch, outputs, estimate, others, clock }),
+    state: { ...state, cursor, gate, replay, klController, entropyCoeff: nextEntropyCoeff },
+    metrics: stepMetrics(context, { batch, outputs, estimate, partMetrics, clock }),
     trainedPromptIds: policy.trained,
     scored,
   };
@@ -95,7 +99,7 @@ export interface StepResult {
   readonly metrics: Metrics;
   /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
   readonly trainedPromptIds: readonly string[];
-  readonly scored: Batch['scored'];
+  readonly scored: ScoredBatch['scored'];
 }
 
 /**
@@ -107,11 +111,11 @@ async function scoreAndEvaluate(
   context: StepContext,
   { responses, score }: SampledBatch,
   clock: Stopwatch,
-): Promise<{ readonly batch: Batch; readonly outputs: ModelOutputs }> {
+): Promise<{ readonly batch: ScoredBatch; readonly outputs: ModelOutputs }> {
   const evaluate = (signal: AbortSignal): Promise<ModelOutputs> =>
     evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock);
   const [batch, outputs] = await concurrently(context.signal, score, evaluate);
-  return { batch, outputs: outputsOf(batch.scored, outputs, responses) };
+  return { batch, outputs: outputsOfScored(outputs, responses, batch.scored) };
 }
 
 /** Targets that the update of a step trains on. */
@@ -129,12 +133,12 @@ interface Targets {
  * Some tokens count less than their advantage says, or not at all:
  *
  * - Rollouts compute by other programs than learners, perhaps in another precision. So the probability that a token was
- *   drawn with is not quite the one in `outputs`, and the token is weighted, or left out where they are too far apart.
- * - What an environment said between two turns was not drawn, and is left out.
- * - A response that was cut off at its longest length is left out if so configured.
- * - With a quantile of entropy, only the tokens of highest entropy keep their advantages.
+ *   drawn with is not quite the one in `outputs`. The token is weighted, or left out where the two are too far apart, and
+ *   so is what an environment said between two turns, which was not drawn at all (`correctStep`).
+ * - A response that was cut off at its longest length is left out if so configured (`lossMasks`).
+ * - With a quantile of entropy, only the tokens of highest entropy keep their advantages (`explore`).
  *
- * The critic learns from the tokens that are not left out. Its loss has no ratio, so its returns stay as they are.
+ * The critic learns from the same tokens. Its loss has no ratio, so it takes no weights.
  *
  * @param entropyCoeff weight of the entropy bonus that the step before has left
  */
@@ -149,11 +153,10 @@ function targetsOf(
   const responses = scored.map(({ response }) => response);
   const tokens = policyTokens(scored);
   const drawnLogProbs = responses.map(({ logProbs }) => logProbs);
-  // Its masks also leave out the tokens of the environment.
   const correction = correctStep(plan.correction, drawnLogProbs, outputs.old, tokens.mask);
   const masks = lossMasks(plan.algorithm, correction.masks, responses);
   const exploration = explore(plan.exploration, tokens, outputs.entropies, entropyCoeff);
-  const advantages = exploration.select(correction.weigh(estimate.advantages));
+  const advantages = exploration.keepHighEntropy(correction.weigh(estimate.advantages));
   return {
     critic: {
       sequences,

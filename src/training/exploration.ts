@@ -24,7 +24,7 @@ export interface ExplorationOptions {
 /** The part of entropy in a step's update. */
 export interface Exploration {
   /** Sets advantages, f32 `[T]` over all responses, to 0 at tokens of low entropy. */
-  readonly select: (advantages: Float32Array) => Float32Array;
+  readonly keepHighEntropy: (advantages: Float32Array) => Float32Array;
   /** Weight of the entropy bonus in this step's loss. */
   readonly entropyCoeff: number;
   /** Weight that the next step starts from; undefined where the weight is fixed. */
@@ -56,8 +56,8 @@ export function explore(
 ): Exploration {
   const { control, topEntropyQuantile } = options;
   if (entropies === null) {
-    const select = (advantages: Float32Array): Float32Array => advantages;
-    return { select, entropyCoeff: 0, nextEntropyCoeff: undefined, metrics: {} };
+    const keepHighEntropy = (advantages: Float32Array): Float32Array => advantages;
+    return { keepHighEntropy, entropyCoeff: 0, nextEntropyCoeff: undefined, metrics: {} };
   }
   const values = concatenate(entropies);
   const entropy = maskedMean(values, rows);
@@ -66,7 +66,7 @@ export function explore(
   const isSelective = topEntropyQuantile < 1;
   const threshold = isSelective ? entropyThreshold(values, rows, topEntropyQuantile) : -Infinity;
   return {
-    select: (advantages) =>
+    keepHighEntropy: (advantages) =>
       isSelective ? atHighEntropy(advantages, values, rows, threshold) : advantages,
     entropyCoeff: applied,
     nextEntropyCoeff: control === null ? undefined : next,

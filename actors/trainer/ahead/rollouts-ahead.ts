@@ -7,7 +7,7 @@ import {
   answersBy,
   sampleBatch,
   type Answer,
-  type Batch,
+  type ScoredBatch,
   type Progress,
   type SampledBatch,
   type SampledResponse,
@@ -25,7 +25,7 @@ interface BatchAhead {
   /** The batch's own, as it is not of the step that runs meanwhile. */
   readonly clock: Stopwatch;
   readonly sampled: Promise<SampledBatch>;
-  readonly scored: Promise<Batch>;
+  readonly scored: Promise<ScoredBatch>;
 }
 
 /** The end of a batch, after which the next one may be sampled, and scored. */

@@ -9,7 +9,7 @@ import type { SpanLine } from '../../../src/dashboard/readers/timeline.ts';
 import type { MemoryGauge } from '../../../src/device/memory.ts';
 import { asCxmindError } from '../../../src/errors.ts';
 import type { Logger } from '../../runtime/actor.ts';
-import type { ActorSnapshot } from '../../runtime/cell.ts';
+import type { ActorSnapshot } from '../../runtime/actor.ts';
 import type { ActorSystem } from '../../runtime/system.ts';
 import type { Phase, Reporter } from './reporter.ts';
 import { SpanLog } from './span-log.ts';

@@ -13,7 +13,7 @@ import { partOf } from '../../../src/reward/mixture.ts';
 import { concatenate, sequenceLength } from '../../../src/training/experience.ts';
 import { learnerShares } from '../../../src/training/mini-batches.ts';
 import type { Estimate, ModelOutputs } from '../advantages.ts';
-import { sequenceOf, type Batch } from '../batch.ts';
+import { sequenceOf, type ScoredBatch } from '../batch.ts';
 import type { StepContext } from '../context.ts';
 import { episodeMetrics, policyTokens } from '../episodes.ts';
 import type { StepPlan } from '../plan.ts';
@@ -23,18 +23,18 @@ import { utilization } from './utilization.ts';
 
 /** The parts of a step that its metrics are made from. */
 interface FinishedStep {
-  readonly batch: Batch;
+  readonly batch: ScoredBatch;
   readonly outputs: ModelOutputs;
   readonly estimate: Estimate;
   /** Metrics that parts of the step made themselves: rewards, correction, updates. */
-  readonly others: readonly Metrics[];
+  readonly partMetrics: readonly Metrics[];
   readonly clock: Stopwatch;
 }
 
 /** Collects the metrics of a step under EasyR1's names, and stops its clock. */
 export function stepMetrics(
   context: StepContext,
-  { batch, outputs, estimate, others, clock }: FinishedStep,
+  { batch, outputs, estimate, partMetrics, clock }: FinishedStep,
 ): Metrics {
   const { actors, plan } = context;
   const { maxPromptLength, maxResponseLength } = plan.step;
@@ -44,7 +44,7 @@ export function stepMetrics(
   const deviceCount = actors.learners.count;
   const seconds = clock.stopStep();
   return mergeMetrics(
-    ...others,
+    ...partMetrics,
     estimate.metrics,
     dataMetrics({
       ...policyTokens(batch.scored),
@@ -92,7 +92,7 @@ function peakMemoryOf(gauge: MemoryGauge): number {
  */
 export function rewardMetrics(
   { actors, plan }: StepContext,
-  { generated, invalid, counts }: Batch,
+  { generated, invalid, counts }: ScoredBatch,
 ): Metrics {
   const [own = [], ...replayed] = generated;
   const prefixes = ['reward', ...actors.replays.map(({ name }) => `reward/${name!}`)];

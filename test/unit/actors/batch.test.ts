@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
-import { sampleBatch, type Batch } from '../../../actors/trainer/batch.ts';
+import { sampleBatch, type ScoredBatch } from '../../../actors/trainer/batch.ts';
 import { silentReporter } from '../../../actors/trainer/report/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/report/timeline.ts';
@@ -122,9 +122,10 @@ const state = {
   advance: initialAdvanceState,
 } as const;
 
-const make = async ({ context }: { context: StepContext }): Promise<Batch> =>
+const make = async ({ context }: { context: StepContext }): Promise<ScoredBatch> =>
   (await sampleBatch(context, state, 7, new Stopwatch())).score(context.signal);
-const promptsOf = ({ scored }: Batch): string[] => scored.map(({ group }) => group.prompt.promptId);
+const promptsOf = ({ scored }: ScoredBatch): string[] =>
+  scored.map(({ group }) => group.prompt.promptId);
 
 describe('the batch of a step', () => {
   it('gathers rounds until it is full, scores them at once, and leaves what is over', async () => {

@@ -237,7 +237,10 @@ describe('a key of the config', () => {
       const options = explorationSettings(config);
       const first = explore(options, rows, needsEntropies(options) ? entropies : null, undefined);
       const second = explore(options, rows, entropies, first.nextEntropyCoeff);
-      return [first, second].map(({ select, ...rest }) => [rest, select(f32(1, 2, 3, 4, 5))]);
+      return [first, second].map(({ keepHighEntropy, ...rest }) => [
+        rest,
+        keepHighEntropy(f32(1, 2, 3, 4, 5)),
+      ]);
     };
 
     effects(
