@@ -1,7 +1,7 @@
 import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { ItemOf, MethodOf, Protocol, ReplyOf, RequestOf, StreamOf } from './protocol.ts';
-import type { ActorRef } from './ref.ts';
+import type { ActorRef, ActorStatus } from './ref.ts';
 
 /** Destination of log events; a pino logger is one. */
 export interface Logger {
@@ -48,6 +48,27 @@ export interface ActorEvent {
   readonly restarts: number;
   /** Cause of a crash, and of the stop that follows from one. */
   readonly error?: CxmindError;
+}
+
+/** An actor as its supervision sees it. */
+export interface ActorSnapshot {
+  readonly name: string;
+  readonly status: ActorStatus;
+  /** Name of the node it is on; undefined in the system's own process. */
+  readonly node: string | undefined;
+  /** Number of messages that are not done. */
+  readonly pending: number;
+  /** Number of messages that its mailbox takes. */
+  readonly capacity: number;
+  /** Method that it works on; null where it waits for a message. */
+  readonly method: string | null;
+  /** Time at which that began, by `performance.now()`; 0 where nobody watches the work of actors. */
+  readonly sinceMs: number;
+  readonly restarts: number;
+  /** Bytes of its thread's JavaScript heap; null where it has no thread in this process. */
+  readonly heapBytes: number | null;
+  /** Reason of its newest crash. */
+  readonly lastError: CxmindError | undefined;
 }
 
 /** Surroundings of an actor, given to it when it is made. */

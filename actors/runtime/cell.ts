@@ -2,7 +2,7 @@ import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../sr
 import { decodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
-import type { ActorEvent, Logger } from './actor.ts';
+import type { ActorEvent, ActorSnapshot, Logger } from './actor.ts';
 import { Outbox, receive, type Envelope, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';
 import { PendingAsks } from './pending-asks.ts';
@@ -36,36 +36,16 @@ export interface CellOptions extends RelayOptions {
   readonly onEscalate: (error: CxmindError) => void;
 }
 
-/** An actor as its supervision sees it. */
-export interface ActorSnapshot {
-  readonly name: string;
-  readonly status: ActorStatus;
-  /** Name of the node it is on; undefined in the system's own process. */
-  readonly node: string | undefined;
-  /** Number of messages that are not done. */
-  readonly pending: number;
-  /** Number of messages that its mailbox takes. */
-  readonly capacity: number;
-  /** Method that it works on; null where it waits for a message. */
-  readonly method: string | null;
-  /** Time at which that began, by `performance.now()`; 0 where nobody watches the work of actors. */
-  readonly sinceMs: number;
-  readonly restarts: number;
-  /** Bytes of its thread's JavaScript heap; null where it has no thread in this process. */
-  readonly heapBytes: number | null;
-  /** Reason of its newest crash. */
-  readonly lastError: CxmindError | undefined;
+/** A launch that is in progress. */
+interface Launch {
+  readonly kind: 'launch';
+  readonly cancel: AbortController;
 }
 
-/** Verdict on an actor that never ran. */
-const FAILED_START = { kind: 'stop' } as const;
-
-/** An incarnation and its launch. */
+/** The life of an incarnation, from its launch to its end. */
 interface Life {
-  /** Cancels the launch; undefined before and after it. */
-  launching?: AbortController | undefined;
-  /** The launched incarnation until it ends. */
-  incarnation?: Incarnation | undefined;
+  readonly kind: 'life';
+  readonly incarnation: Incarnation;
   /**
    * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a
    * handler ignores its cancellation. The first reason counts.
@@ -75,18 +55,24 @@ interface Life {
   graceTimer?: NodeJS.Timeout;
 }
 
+/** The time between a crash and the launch that follows. */
+interface Backoff {
+  readonly kind: 'backoff';
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
  * The system's side of one actor, from its start to its stop.
  *
  * The cell launches one incarnation after another and supervises them. Refs send through it, and messages that no
  * incarnation got yet wait in it. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
- *   status      has                          when ready  when it crashes          after stop()
- *   starting    a life                       running     stopped                  stopping
- *   running     a life with its incarnation  -           restarting or stopped *  stopping
- *   restarting  a timer, then a life         running     restarting or stopped *  stopping
- *   stopping    the end of a life, if any    -           stopped                  -
- *   stopped     -                            -           -                        -
+ *   status      phase                  when ready  when it crashes          after stop()
+ *   starting    launch, life           running     stopped                  stopping
+ *   running     life                   -           restarting or stopped *  stopping
+ *   restarting  backoff, launch, life  running     restarting or stopped *  stopping
+ *   stopping    launch, life           -           stopped                  -
+ *   stopped     null                   -           -                        -
  *
  *   * as the supervision decides
  *
@@ -101,9 +87,8 @@ export class Cell implements Sender {
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
-  /** The newest life. Another takes its place when the actor is to start again. */
-  #life: Life = {};
-  #restartTimer: NodeJS.Timeout | undefined;
+  /** Null before the start, and once the cell has ended. */
+  #phase: Launch | Life | Backoff | null = null;
   #restarts = 0;
   /** Newest crash, an error around its reason. */
   #lastError: CxmindError | undefined;
@@ -125,8 +110,9 @@ export class Cell implements Sender {
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
         // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
-        this.#life.crashReason ??= error;
-        this.#life.incarnation?.terminate();
+        if (this.#phase?.kind !== 'life') return;
+        this.#phase.crashReason ??= error;
+        this.#phase.incarnation.terminate();
       },
     });
   }
@@ -188,20 +174,18 @@ export class Cell implements Sender {
   }
 
   async #launch(): Promise<void> {
-    const life = this.#life;
-    const launching = new AbortController();
-    life.launching = launching;
+    const cancel = new AbortController();
+    this.#phase = { kind: 'launch', cancel };
     let incarnation: Incarnation;
     try {
       const start = { restarts: this.#restarts, kept: this.#kept };
-      incarnation = await this.#options.launcher.launch(start, launching.signal);
+      incarnation = await this.#options.launcher.launch(start, cancel.signal);
     } catch (error) {
-      life.launching = undefined;
       this.#onEnded(asCxmindError(error));
       return;
     }
-    life.launching = undefined;
-    life.incarnation = incarnation;
+    const life: Life = { kind: 'life', incarnation };
+    this.#phase = life;
     const relay = new Relay(incarnation.channel, this.#options);
     receive(
       incarnation.channel,
@@ -211,11 +195,11 @@ export class Cell implements Sender {
     );
     void incarnation.ended.then((reason) => {
       relay.close();
-      life.incarnation = undefined;
-      this.#onEnded(life.crashReason ?? reason);
+      clearTimeout(life.graceTimer);
+      this.#onEnded(reason, life.crashReason);
     });
-    // `stop` was called during the launch, which was too far to be cancelled.
-    if (launching.signal.aborted) this.#endGracefully(life);
+    // `stop` was called during the launch, when it was too late to cancel it.
+    if (cancel.signal.aborted) this.#endGracefully(life);
   }
 
   #onMessage(envelope: Envelope, body: Body, relay: Relay, life: Life): void {
@@ -258,32 +242,44 @@ export class Cell implements Sender {
     }
   }
 
-  #onReady({ incarnation }: Life): void {
-    // It has ended meanwhile, or was told to stop while its actor was made, and will end.
-    if (incarnation === undefined || this.#status === 'stopping') return;
+  #onReady(life: Life): void {
+    // The incarnation may have ended meanwhile, or have been told to stop while it made its actor.
+    if (this.#phase !== life || this.#status === 'stopping') return;
     this.#status = 'running';
-    this.#pending.connect(incarnation);
+    this.#pending.connect(life.incarnation);
     this.#started.resolve(undefined);
     this.#notify(this.#restarts === 0 ? 'started' : 'restarted');
   }
 
   /** Ends the actor gracefully, or from outside when that takes longer than the grace. Resolves when it is gone. */
   async stop(): Promise<void> {
-    if (this.#status !== 'stopped' && this.#status !== 'stopping') {
-      this.#status = 'stopping';
-      const { launching, incarnation, crashReason } = this.#life;
-      this.#pending.close(crashReason);
-      clearTimeout(this.#restartTimer);
-      if (incarnation !== undefined) this.#endGracefully(this.#life);
-      else if (launching !== undefined) launching.abort(stoppedError(this.name));
-      else void this.#finish();
-    }
+    if (this.#status !== 'stopped' && this.#status !== 'stopping') this.#beginStop();
     await this.#stopped.promise;
+  }
+
+  #beginStop(): void {
+    this.#status = 'stopping';
+    const phase = this.#phase;
+    this.#pending.close(phase?.kind === 'life' ? phase.crashReason : undefined);
+    switch (phase?.kind) {
+      case 'launch':
+        phase.cancel.abort(stoppedError(this.name));
+        return;
+      case 'life':
+        this.#endGracefully(phase);
+        return;
+      case 'backoff':
+        clearTimeout(phase.timer);
+        void this.#finish();
+        return;
+      case undefined:
+        void this.#finish();
+    }
   }
 
   #endGracefully(life: Life): void {
     // The urgent channel's messages pass those that wait in the other.
-    if (life.incarnation !== undefined) new Outbox(life.incarnation.urgent).post({ kind: 'stop' });
+    new Outbox(life.incarnation.urgent).post({ kind: 'stop' });
     this.#terminateAfterGrace(life);
   }
 
@@ -294,18 +290,23 @@ export class Cell implements Sender {
   #terminateAfterGrace(life: Life): void {
     life.graceTimer ??= setTimeout(() => {
       this.#options.logger.warn({ actor: this.name }, 'actor did not end in time');
-      life.incarnation?.terminate();
+      life.incarnation.terminate();
     }, this.#options.graceMs);
   }
 
-  /** Decides what follows when an incarnation has ended, or could not be launched. */
-  #onEnded(reason: CxmindError): void {
-    clearTimeout(this.#life.graceTimer);
+  /**
+   * Decides what follows when an incarnation has ended, or could not be launched.
+   *
+   * @param end      what ended it
+   * @param reported the reason of a crash that was known before
+   */
+  #onEnded(end: CxmindError, reported?: CxmindError): void {
     // The actor was told to stop, so its end is no crash, whatever caused it.
     if (this.#status === 'stopping') {
-      void this.#finish();
+      void this.#finish(undefined, reported);
       return;
     }
+    const reason = reported ?? end;
     const crash = new CxmindError('ACTOR_CRASHED', `${this.name} crashed: ${reason.message}`, {
       detail: { actor: this.name },
       cause: reason,
@@ -314,7 +315,8 @@ export class Cell implements Sender {
     // Nobody knows how far the incarnation got with the messages it had, so they fail. Messages it did not have wait.
     this.#pending.disconnect(crash);
     // A first start is not retried: wrong props or a missing file would fail again, and the spawner waits for the error.
-    const verdict = this.#status === 'starting' ? FAILED_START : this.#crashes.add(reason);
+    const isFirstStart = this.#status === 'starting';
+    const verdict = isFirstStart ? ({ kind: 'stop' } as const) : this.#crashes.add(reason);
     if (verdict.kind === 'restart') this.#restartAfter(verdict.afterMs);
     else void this.#finish(crash);
     // A listener may stop the actor, so all is decided before it hears of the crash.
@@ -325,20 +327,25 @@ export class Cell implements Sender {
 
   #restartAfter(delayMs: number): void {
     this.#status = 'restarting';
-    this.#life = {};
-    this.#restartTimer = setTimeout(() => {
+    const timer = setTimeout(() => {
       this.#restarts++;
       void this.#launch();
     }, delayMs);
+    this.#phase = { kind: 'backoff', timer };
   }
 
   /**
    * Ends the cell: no incarnation runs or follows, and nobody waits for a reply any more.
    *
-   * @param crash the crash that ends it; left out where `stop` does
+   * @param crash  the crash that ends it; left out where `stop` does
+   * @param reason what whoever waits for the first start is told
    */
-  async #finish(crash?: CxmindError): Promise<void> {
+  async #finish(
+    crash?: CxmindError,
+    reason: unknown = crash?.cause ?? stoppedError(this.name),
+  ): Promise<void> {
     this.#status = 'stopped';
+    this.#phase = null;
     this.#pending.abandon(crash);
     // The event names the actor's node, which the launcher forgets when it gives the actor's place there back.
     const event = this.#event('stopped', crash);
@@ -350,9 +357,8 @@ export class Cell implements Sender {
       this.#options.logger.error({ actor: this.name, error: wire }, 'actor not released');
     }
     this.#options.onEvent(event);
-    // If the first start failed, whoever waits for it gets the reason itself; if it was stopped, the crash before, if any.
-    // Later this changes nothing.
-    this.#started.reject(crash?.cause ?? this.#life.crashReason ?? stoppedError(this.name));
+    // This changes nothing for an actor that has started.
+    this.#started.reject(reason);
     this.#stopped.resolve(undefined);
   }
 

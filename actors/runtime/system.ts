@@ -2,10 +2,17 @@ import { addAbortListener } from 'node:events';
 import { CxmindError, toWireError } from '../../src/errors.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.ts';
-import type { Actor, ActorEvent, ActorFactory, Environment, Logger } from './actor.ts';
+import type {
+  Actor,
+  ActorEvent,
+  ActorFactory,
+  Environment,
+  Logger,
+  ActorSnapshot,
+} from './actor.ts';
 import { addressOfModule, moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
-import { Cell, type ActorSnapshot } from './cell.ts';
+import { Cell } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './nodes/child-nodes.ts';
 import type { Launcher } from './incarnation.ts';
 import { localLauncher, makerAt, RemoteLauncher, threadLauncher, type Make } from './launchers.ts';
