@@ -18,39 +18,39 @@ export const BARRIER_WORDS = 2 * CACHE_LINE_WORDS;
 export class SharedBarrier {
   readonly #words: SharedWords;
   /** Indexes of the two words. */
-  readonly #arrivedAt: number;
-  readonly #openedAt: number;
+  readonly #arrivals: number;
+  readonly #openings: number;
   readonly #size: number;
   #failure: Error | undefined;
 
   /** @param at index of the first word, a multiple of 16; all `BARRIER_WORDS` were zero before the first arrival */
   constructor(words: SharedWords, at: number, size: number) {
     this.#words = words;
-    this.#arrivedAt = at;
-    this.#openedAt = at + CACHE_LINE_WORDS;
+    this.#arrivals = at;
+    this.#openings = at + CACHE_LINE_WORDS;
     this.#size = size;
   }
 
   /**
    * Resolves when all have arrived.
    *
-   * Rejects with the failure that is found. The arrival stays counted, because others may have seen it already. So the
-   * others may pass the barrier this one time, and find the failure when they arrive next. This object cannot arrive
-   * again: it rejects every later call with the same error.
+   * Rejects with the failure that is found, and this object with every later call: its owner drops it. The arrival stays
+   * counted, because others may have seen it already. So the others may pass the barrier this one time. They find the
+   * failure when they arrive next.
    */
   async arrive(findFailure: FindFailure): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     // Before the arrival: the last one to arrive may open the barrier right after it.
-    const before = this.#words.load(this.#openedAt);
-    if (this.#words.add(this.#arrivedAt, 1) + 1 === this.#size) {
+    const before = this.#words.load(this.#openings);
+    if (this.#words.add(this.#arrivals, 1) + 1 === this.#size) {
       // Before the barrier opens: whoever leaves may arrive again at once.
-      this.#words.store(this.#arrivedAt, 0);
-      this.#words.add(this.#openedAt, 1);
-      this.#words.notify(this.#openedAt);
+      this.#words.store(this.#arrivals, 0);
+      this.#words.add(this.#openings, 1);
+      this.#words.notify(this.#openings);
       return;
     }
     try {
-      await waitForChange(this.#words, this.#openedAt, before, findFailure);
+      await waitForChange(this.#words, this.#openings, before, findFailure);
     } catch (error) {
       this.#failure = error as Error;
       throw error;
@@ -59,6 +59,6 @@ export class SharedBarrier {
 
   /** Makes everybody who waits here look for a failure at once. */
   wake(): void {
-    this.#words.notify(this.#openedAt);
+    this.#words.notify(this.#openings);
   }
 }

@@ -1,7 +1,6 @@
 import { collectShared, sharedBuffer } from '../../src/tensor/memory.ts';
 import type { PayloadMemory } from './payload-memory.ts';
-import { unitBytes } from './layout.ts';
-import { SlabAllocator, slabMemory, type Slab } from './slab.ts';
+import { SlabAllocator, slabMemory, unitBytes, type Slab } from './slab.ts';
 
 /** Default size of a thread's slab: room for a tensor of 64 MiB, twice. */
 export const defaultSlabBytes = 128 * 2 ** 20;

@@ -1,24 +1,51 @@
 import { u32At } from '../bytes.ts';
-import {
-  packetBytes,
-  packetPrefixBytes,
-  packetPrefixWords,
-  ringDataAt,
-  ringWords,
-} from './layout.ts';
 
 /*
- * Ring of packets in shared memory, with one writer and one reader: Lamport's queue, drawn in `layout.ts`.
+ * Ring of packets in shared memory, from one thread to one other: Lamport's queue of bytes.
  *
- * Positions count bytes and run freely modulo 2^32. They are kept as i32 by `| 0`, which also makes the difference of two
- * positions right when one has wrapped. The capacity is a power of two, so `position & mask` is the place in the data.
+ *   offset   bytes     content                                               writer
+ *   0        4         i32 write position: where the next packet goes        writing end
+ *   64       4         i32 read position: all before it is free again        reading end
+ *   128      4         i32 asleep: 1 while the reader wants to be woken      both
+ *   192      capacity  packets, each at a multiple of 16; a packet that      writing end
+ *                      reaches the end goes on at the beginning
+ *
+ * A packet begins with a prefix of 16 bytes:
+ *
+ *   offset   bytes     content
+ *   0        4         i32 n, length of the header
+ *   4        4         i32 number of packets that were sent before, modulo 2^32
+ *   8        4         i32 m, length of the descriptors of the frames
+ *   12       4         unused
+ *   16       n         header
+ *   16+n     m         descriptors, and padding up to a multiple of 16
+ *
+ * Positions count all bytes that were ever written or read, modulo 2^32. They are kept as i32 by `| 0`, which also makes
+ * the difference of two positions right when one has wrapped. The capacity is a power of two, so `position & mask` is the
+ * place in the data. Each word that another thread writes has a cache line to itself.
  *
  * Two things differ from Lamport's queue. The reader copies out all packets at once, so that their room is free before
  * they are delivered. And neither end blocks: a reader that has nothing to do sets the word `asleep` and returns to its
  * event loop. After its next packet the writer clears the word, and wakes the reader by a message (`wake`).
+ *
+ * There is one writer and one reader, since a thread may be ended between any two instructions. With several writers,
+ * one that died between claiming its place and publishing it would hold up the others for ever. A thread that hears
+ * several others has a ring from each.
  */
 
-const { writePosition, readPosition, asleep } = ringWords;
+/** Indexes of a ring's words, in i32 elements. */
+const WRITE_POSITION = 0;
+const READ_POSITION = 16;
+const ASLEEP = 32;
+/** Offset of a ring's data, in bytes. */
+const DATA_AT = 192;
+
+/** Bytes of a packet's prefix. */
+const PREFIX_BYTES = 16;
+/** Indexes of the fields of a packet's prefix, in i32 elements. */
+const HEADER_BYTES = 0;
+const SEQUENCE = 1;
+const DESCRIPTOR_BYTES = 2;
 
 const NO_DESCRIPTORS = new Uint8Array(0);
 
@@ -28,6 +55,16 @@ const SMALL_BATCH_BYTES = 128;
 const MIN_RING_BYTES = 64;
 /** Largest ring, whose positions and their differences are i32. */
 const MAX_RING_BYTES = 2 ** 30;
+
+/** Bytes of a ring with that capacity, a power of two. */
+export function ringBytes(capacity: number): number {
+  return DATA_AT + capacity;
+}
+
+/** Bytes that a packet takes in a ring. */
+export function packetBytes(headerBytes: number, descriptorBytes: number): number {
+  return 16 * Math.ceil((PREFIX_BYTES + headerBytes + descriptorBytes) / 16);
+}
 
 /** Views of one ring's memory. */
 class RingMemory {
@@ -45,9 +82,9 @@ class RingMemory {
         `a ring of ${capacity} bytes; a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES} is expected`,
       );
     }
-    this.words = new Int32Array(memory, offset, ringDataAt / 4);
-    this.data = new Uint8Array(memory, offset + ringDataAt, capacity);
-    this.prefixes = new Int32Array(memory, offset + ringDataAt, capacity / 4);
+    this.words = new Int32Array(memory, offset, DATA_AT / 4);
+    this.data = new Uint8Array(memory, offset + DATA_AT, capacity);
+    this.prefixes = new Int32Array(memory, offset + DATA_AT, capacity / 4);
     this.mask = capacity - 1;
   }
 }
@@ -72,19 +109,19 @@ export class RingWriter {
   write(sequence: number, header: Uint8Array, descriptors: Uint8Array = NO_DESCRIPTORS): boolean {
     const { words, data, prefixes, mask } = this.#ring;
     const sizeBytes = packetBytes(header.length, descriptors.length);
-    const takenBytes = (this.#position - Atomics.load(words, readPosition)) | 0;
+    const takenBytes = (this.#position - Atomics.load(words, READ_POSITION)) | 0;
     if (sizeBytes > data.length - takenBytes) return false;
     const start = this.#position & mask;
-    const prefix = start >> 2;
-    prefixes[prefix + packetPrefixWords.headerBytes] = header.length;
-    prefixes[prefix + packetPrefixWords.sequence] = sequence;
-    prefixes[prefix + packetPrefixWords.descriptorBytes] = descriptors.length;
-    this.#put(header, start + packetPrefixBytes);
-    if (descriptors.length > 0) this.#put(descriptors, start + packetPrefixBytes + header.length);
+    const prefixAt = start >> 2;
+    prefixes[prefixAt + HEADER_BYTES] = header.length;
+    prefixes[prefixAt + SEQUENCE] = sequence;
+    prefixes[prefixAt + DESCRIPTOR_BYTES] = descriptors.length;
+    this.#put(header, start + PREFIX_BYTES);
+    if (descriptors.length > 0) this.#put(descriptors, start + PREFIX_BYTES + header.length);
     this.#position = (this.#position + sizeBytes) | 0;
     // The packet is published by this store: the reader sees all of it or nothing.
-    Atomics.store(words, writePosition, this.#position);
-    if (Atomics.exchange(words, asleep, 0) === 1) this.#wake();
+    Atomics.store(words, WRITE_POSITION, this.#position);
+    if (Atomics.exchange(words, ASLEEP, 0) === 1) this.#wake();
     return true;
   }
 
@@ -119,7 +156,7 @@ export class RingReader {
   refill(): void {
     if (this.hasNext) return;
     const { words, data, mask } = this.#ring;
-    const end = Atomics.load(words, writePosition);
+    const end = Atomics.load(words, WRITE_POSITION);
     const size = (end - this.#position) | 0;
     if (size === 0) return;
     const batch = Buffer.allocUnsafe(size);
@@ -132,7 +169,7 @@ export class RingReader {
       if (untilEnd < size) batch.set(data.subarray(0, size - untilEnd), untilEnd);
     }
     this.#position = end;
-    Atomics.store(words, readPosition, end);
+    Atomics.store(words, READ_POSITION, end);
     this.#batch = batch;
     this.#at = 0;
   }
@@ -144,7 +181,7 @@ export class RingReader {
 
   /** Number of packets that were sent before the next one, an i32 that wraps. Read only while `hasNext`. */
   get sequence(): number {
-    return this.#prefixWord(packetPrefixWords.sequence) | 0;
+    return this.#prefixWord(SEQUENCE) | 0;
   }
 
   /**
@@ -154,9 +191,9 @@ export class RingReader {
    */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
-    const headerBytes = this.#prefixWord(packetPrefixWords.headerBytes);
-    const descriptorBytes = this.#prefixWord(packetPrefixWords.descriptorBytes);
-    const start = batch.byteOffset + this.#at + packetPrefixBytes;
+    const headerBytes = this.#prefixWord(HEADER_BYTES);
+    const descriptorBytes = this.#prefixWord(DESCRIPTOR_BYTES);
+    const start = batch.byteOffset + this.#at + PREFIX_BYTES;
     this.#at += packetBytes(headerBytes, descriptorBytes);
     return [
       new Uint8Array(batch.buffer, start, headerBytes),
@@ -173,11 +210,11 @@ export class RingReader {
    */
   prepareToSleep(): boolean {
     const { words } = this.#ring;
-    Atomics.store(words, asleep, 1);
+    Atomics.store(words, ASLEEP, 1);
     // The word is set before the position is read. So a writer that publishes later finds the word set.
-    if (!this.hasNext && Atomics.load(words, writePosition) === this.#position) return true;
+    if (!this.hasNext && Atomics.load(words, WRITE_POSITION) === this.#position) return true;
     // If the writer has cleared the word by now, it wakes a reader that is awake, which does no harm.
-    Atomics.store(words, asleep, 0);
+    Atomics.store(words, ASLEEP, 0);
     return false;
   }
 

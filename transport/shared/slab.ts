@@ -1,6 +1,49 @@
 import { lastingBuffer } from '../../src/tensor/memory.ts';
 import { Extents } from './extents.ts';
-import { ownersHold, slabLayout, unitBytes, unitsOf, unitStep } from './layout.ts';
+
+/*
+ * A slab holds the payloads of the one thread that owns it. A block is a run of units. Other threads hold blocks by
+ * counted grants.
+ *
+ *   offset   bytes     content                                                     writer
+ *   0        4         i32 number of times that the owner found no room            owner
+ *   64       4u        i32 references to the block that begins at each unit        all who hold it
+ *                        bit 30      the owner holds it
+ *                        bits 0..29  number of open grants to other threads
+ *   64+4u    4u        i32 units of the block that begins at each unit             owner
+ *   64+8u    1024u     data
+ *
+ * A block without references is free. Only the owner takes free blocks, so nobody waits for anybody, and a thread that
+ * is ended in the middle of anything leaves at worst a block that stays taken.
+ */
+
+/** Bytes of a unit: a multiple of 64, so that every block is aligned as the data are. */
+export const unitBytes = 1024;
+/** Step of a slab's number of units. It makes the data begin at a multiple of 64 bytes, which kernels like. */
+const unitStep = 8;
+/** The owner's hold in a block's references. */
+const ownersHold = 1 << 30;
+
+/** Offsets of the parts of a slab with that many units, and its size, in bytes. */
+function slabLayout(units: number): {
+  readonly shortages: number;
+  readonly references: number;
+  readonly lengths: number;
+  readonly data: number;
+  readonly sizeBytes: number;
+} {
+  const references = 64;
+  const lengths = references + 4 * units;
+  const data = lengths + 4 * units;
+  return { shortages: 0, references, lengths, data, sizeBytes: data + unitBytes * units };
+}
+
+/** Units of a slab with that size. */
+function unitsOf(sizeBytes: number): number {
+  return (
+    (sizeBytes - slabLayout(0).sizeBytes) / (slabLayout(1).sizeBytes - slabLayout(0).sizeBytes)
+  );
+}
 
 /** Makes memory for a slab with at least so many bytes of data. Pages that nobody touched take up none. */
 export function slabMemory(dataBytes: number): SharedArrayBuffer {

@@ -17,9 +17,10 @@ export const VERSION_BYTES = 64;
  *     block.set(numbers);              const result = compute(block);   // may see a write that began meanwhile
  *     version.publish(7);              version.confirm(7);              // throws in that case: drop the result
  *
- * Accesses of the block must stay between these calls. A load keeps only later accesses behind it, and a store earlier ones
- * before it. So each call that has accesses on its other side reads and writes in one instruction, which keeps both in
- * their places (Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012).
+ * Accesses of the block must stay between these calls. Two of them need more than a load or a store for that, on
+ * processors that reorder: behind the store of `beginWrite`, writes of the block could move before it, and reads before the
+ * load of `confirm` could move behind it. An addition, which loads and stores in one, holds both in their places (Boehm,
+ * "Can seqlocks get along with programming language memory models?", MSPC 2012).
  *
  * | word | holds                                                                     |
  * | ---- | ------------------------------------------------------------------------- |
@@ -41,7 +42,7 @@ export class SharedVersion {
 
   /** Tells readers that the block may not be read. Called before the first write to the block. */
   beginWrite(): void {
-    // An addition rather than a store: writes to the block stay behind it.
+    // Gives 0, since nobody else writes the word.
     this.#words.add(0, -this.current);
     this.#words.notify(0);
   }
@@ -75,7 +76,6 @@ export class SharedVersion {
    * @throws RUNTIME_CANCELLED when the block has another version, or is being written
    */
   confirm(version: number): void {
-    // An addition rather than a load: reads of the block stay before it.
     const now = this.#words.add(0, 0);
     if (now !== version) throw notAt(version, now);
   }
@@ -83,6 +83,6 @@ export class SharedVersion {
 
 function notAt(wanted: number, now: number): CxmindError {
   const found = now === 0 ? 'it is being written, or never was' : `it is at version ${now}`;
-  // The code is that of cancelled work: a version that is gone is wanted only by work that nobody waits for any more.
+  // The code is that of cancelled work, since whoever still wants a version that is gone is too late.
   return new CxmindError('RUNTIME_CANCELLED', `the block is not at version ${wanted}: ${found}`);
 }

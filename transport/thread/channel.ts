@@ -9,9 +9,29 @@ import {
 } from '../../src/tensor/memory.ts';
 import type { Channel, Packet } from '../channel.ts';
 import type { PayloadHeap } from '../shared/heap.ts';
-import { channelBytes, channelCapacity, channelHalf } from '../shared/layout.ts';
-import { RingReader, RingWriter } from '../shared/ring.ts';
+import { accountBytes } from '../shared/account.ts';
+import { ringBytes, RingReader, RingWriter } from '../shared/ring.ts';
 import { descriptorsIn, descriptorsOf, GrantedFrames, type Descriptor } from './granted-frames.ts';
+
+/*
+ * The memory of a channel between threads has two halves. End 0 writes the first, end 1 the second.
+ *
+ *   offset   bytes      content of a half
+ *   0        ring       packets
+ *   ring     account    grants
+ */
+
+/** Capacity of a channel's ring. Packets that find no room go by the port; 1024 small messages fill half of it. */
+export const channelCapacity = 1 << 18;
+const halfBytes = ringBytes(channelCapacity) + accountBytes;
+
+/** Bytes of a channel's memory. */
+const channelBytes = 2 * halfBytes;
+
+/** Offsets of the ring and of the account that an end writes, in bytes. */
+function channelHalf(end: 0 | 1): { readonly ring: number; readonly account: number } {
+  return { ring: end * halfBytes, account: end * halfBytes + ringBytes(channelCapacity) };
+}
 
 /** Message that only wakes the other end. */
 const doorbell = 0;

@@ -4,8 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { collectShared } from '../../../src/tensor/memory.ts';
 import type { Packet } from '../../../transport/channel.ts';
 import { PayloadHeap } from '../../../transport/shared/heap.ts';
-import { accountSize, unitBytes } from '../../../transport/shared/layout.ts';
-import { Slab, slabMemory } from '../../../transport/shared/slab.ts';
+import { accountSize } from '../../../transport/shared/account.ts';
+import { Slab, slabMemory, unitBytes } from '../../../transport/shared/slab.ts';
 import { threadPair, type ThreadChannel } from '../../../transport/thread/channel.ts';
 import { holderDoes, type HolderStart } from '../../support/holder-thread.ts';
 

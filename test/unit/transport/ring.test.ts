@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import type { Packet } from '../../../transport/channel.ts';
-import { channelCapacity, packetBytes, ringBytes } from '../../../transport/shared/layout.ts';
-import { RingReader, RingWriter } from '../../../transport/shared/ring.ts';
-import { ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
+import { packetBytes, ringBytes, RingReader, RingWriter } from '../../../transport/shared/ring.ts';
+import { channelCapacity, ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
 import { packetOfFlood, type Flood } from '../../support/flood-thread.ts';
 
 const capacity = 256;

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Account, Holdings } from '../../../transport/shared/account.ts';
+import { Account, accountBytes, accountSize, Holdings } from '../../../transport/shared/account.ts';
 import { PayloadHeap } from '../../../transport/shared/heap.ts';
-import { accountBytes, accountSize, unitBytes } from '../../../transport/shared/layout.ts';
-import { Slab, SlabAllocator, slabMemory } from '../../../transport/shared/slab.ts';
+import { Slab, SlabAllocator, slabMemory, unitBytes } from '../../../transport/shared/slab.ts';
 import { collectShared } from '../../../src/tensor/memory.ts';
 
 const units = 16;
