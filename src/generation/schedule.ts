@@ -3,7 +3,7 @@ import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
 import type { GenerateControl, Job } from './request.ts';
-import type { Prefill } from './prefill.ts';
+import type { Prefill, PrefilledBatch } from './prefill.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
 import type { Draw } from './sampler.ts';
 import { Sequence } from './sequence.ts';
@@ -28,7 +28,10 @@ export interface Intake {
   readonly waiting: readonly Job[];
   /** Removes the first `count` of the waiting jobs, and returns them. */
   take(count: number): Job[];
-  /** Waits for a job while nothing runs; false once there will be none. The signal of `run` does not end this wait. */
+  /**
+   * Waits for a job while nothing runs; false once there will be none. The signal of `run` does not end this wait: whoever
+   * has jobs that come later says when there are no more.
+   */
   arrival(): Promise<boolean>;
   /**
    * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
@@ -60,22 +63,23 @@ interface QueuedResponse extends Entering {
  * Rules:
  * - A prefill pass overwrites the memory of the one before. So a pass runs only while the queue is empty, and all queued
  *   responses are of the same pass.
- * - Responses of an aborted job leave at the next iteration, and those that still wait when it is their turn. Nobody hears
- *   of them any more.
- * - A run that is cancelled ends between two iterations or passes (`#takeTurn`), where each response is in one list. Then
- *   the schedule may be renewed, with the same weights or others, and runs on.
+ * - Responses of an aborted job that are queued, running or interrupted leave at the next iteration, and waiting ones when
+ *   they are to be prefilled. Nobody hears of them any more.
+ * - Between iterations and passes, the event loop has a turn from time to time. There a run that is cancelled ends, since
+ *   each response is in one list. The schedule may be renewed then, with the same weights or others, and runs on.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
   readonly #intake: Intake;
   readonly #control: GenerateControl;
   #tools: ScheduleTools;
-  /** Version of the weights that decode; null where it is not asked for. */
+  /** Version of the weights that decode, by which tokens are marked; null where they are not. */
   #version: number | null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
-  /** Queued responses, all of the same prefill pass. */
+  /** Queued responses, and the prefill pass that they are all of. */
   #queue: QueuedResponse[] = [];
+  #pass: PrefilledBatch | null = null;
   /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
   #interrupted: Sequence[] = [];
   #responseCount = 0;
@@ -83,7 +87,7 @@ export class Schedule {
   /** The time of the last turn of the event loop, in ms. */
   #lastTurnAt = 0;
 
-  /** @param version version of the weights, by which each token is marked; left out where all have one */
+  /** @param version version of the weights, to mark each token by; null to mark none */
   constructor(
     intake: Intake,
     control: GenerateControl,
@@ -133,7 +137,7 @@ export class Schedule {
   /**
    * Goes on with other weights, or with another decoder.
    *
-   * To be called while nothing runs. Queued responses are prefilled again: between two runs others may have used the
+   * To be called between two calls of `run`. Queued responses are prefilled again: between two runs others may have used the
    * memory of the prefill pass.
    *
    * @param version version of the weights
@@ -152,6 +156,7 @@ export class Schedule {
   #dropAborted(): void {
     this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
     this.#queue = this.#queue.filter(({ sequence }) => !isAborted(sequence.job));
+    // From the last slot, as in `#step`.
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!.job)) this.#leave(slot);
     }
@@ -170,10 +175,10 @@ export class Schedule {
         row: prompt.index,
         ...sequence.nextDraw(),
       }));
-      // They are all of the same pass, so each of them leads to its outputs.
-      const draws = await sampler.draw(entering[0]!.prompt.batch.headOutputs, requests);
+      const draws = await sampler.draw(this.#pass!.headOutputs, requests);
       for (const [i, queued] of entering.entries()) {
-        if (this.#advance(queued.sequence, draws[i]!)) continue;
+        const isComplete = this.#extend(queued.sequence, draws[i]!);
+        if (isComplete) continue;
         decoder.enter(this.#running.length, queued);
         this.#running.push(queued.sequence);
       }
@@ -239,11 +244,12 @@ export class Schedule {
     if (groups.length === 0) return;
     const firsts = groups.map(([first]) => first!);
     const { prefill, logitBias } = this.#tools;
-    const { prompts } = await prefill.run(
-      packPrompts(firsts.map(({ context }) => context)),
+    this.#pass = await prefill.run(
+      packPrompts(firsts.map((sequence) => sequence.context())),
       firsts.map(({ job }) => job.request.sampling),
       logitBias,
     );
+    const { prompts } = this.#pass;
     this.#queue = groups.flatMap((group, i) =>
       group.map((sequence) => ({
         sequence,
@@ -259,12 +265,13 @@ export class Schedule {
     const draws = await this.#tools.decoder.step(rows);
     // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
     for (let slot = rows.length - 1; slot >= 0; slot--) {
-      if (this.#advance(this.#running[slot]!, draws[slot]!)) this.#leave(slot);
+      const isComplete = this.#extend(this.#running[slot]!, draws[slot]!);
+      if (isComplete) this.#leave(slot);
     }
   }
 
-  /** Appends a draw to a response. @returns true when the response is complete; its job has it then */
-  #advance(sequence: Sequence, draw: Draw): boolean {
+  /** Appends a draw to a response, and hands the response to its job once it is complete; true then. */
+  #extend(sequence: Sequence, draw: Draw): boolean {
     this.#tokenCount++;
     const finishReason = sequence.append(draw, this.#version);
     if (finishReason === null) return false;

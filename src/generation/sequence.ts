@@ -17,7 +17,7 @@ export class Sequence {
   readonly #history: LogitHistory | null;
   readonly #tokens: number[] = [];
   readonly #logProbs: number[] = [];
-  /** Version of the weights by each token; empty where the call has one version. */
+  /** Version of the weights that each token was drawn by; empty where tokens are not marked. */
   readonly #versions: number[] = [];
 
   constructor(job: Job, sample: number) {
@@ -39,20 +39,20 @@ export class Sequence {
     return this.job.request.maxTokens - this.#tokens.length;
   }
 
-  /** The prompt with the tokens so far behind it. */
-  get context(): PromptInput {
+  /** Makes the prompt with the tokens so far behind it. */
+  context(): PromptInput {
     const { prompt } = this.job.request;
     return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
   }
 
-  /** The request for the next draw. Each call moves the random stream on, unless the draw is greedy. */
+  /** Makes the request for the next draw. Each call moves the random stream on, unless the draw is greedy. */
   nextDraw(): Omit<DrawRequest, 'row'> {
     const { sampling } = this.job.request;
     const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** The row of the next decoding step: the last token, which the cache does not have yet, and the draw that follows it. */
+  /** Makes the row of the next decoding step: the last token, which the cache does not have yet, and the draw after it. */
   nextStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
@@ -62,7 +62,7 @@ export class Sequence {
   /**
    * Appends a draw.
    *
-   * @param version version of the weights that it was drawn by; null where the call has one
+   * @param version version of the weights that it was drawn by; null where tokens are not marked
    * @returns why the response ends with it; null where it goes on
    */
   append(draw: Draw, version: number | null): FinishReason | null {
@@ -72,7 +72,7 @@ export class Sequence {
     this.#history?.add(draw.token);
     if (version !== null) this.#versions.push(version);
     const isEndedByJob = job.onToken?.(sample, draw) === true;
-    // Bad words forbid all that the grammar allows next, so nothing may follow.
+    // The controls allow no token after this one (`logit-control.ts`).
     if (this.#history?.isDeadEnd === true) return 'content_filter';
     if (isEndedByJob || job.request.stopTokens.includes(draw.token)) return 'stop';
     return this.remainingTokens > 0 ? null : 'length';
