@@ -2,8 +2,8 @@
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
  * Names and numbers are those of EasyR1, whose configs this project reads, except where a function says otherwise;
- * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. `f32` stands where PyTorch's tensors round;
- * `primitives.ts` has the rule.
+ * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. `f32` rounds as PyTorch does after each operation on
+ * tensors. Where a `Float32Array` stores the result, it rounds instead.
  */
 import { CxmindError } from '../errors.ts';
 import {
@@ -261,7 +261,7 @@ function generalizedAdvantage(input: AdvantageInput): AdvantageEstimate {
   const values = required(input.values, 'gae', 'values');
   assertTokenLengths('gae', input, { rewards, values });
   const gamma = f32(input.gamma);
-  const decay = f32(input.gamma * input.lambda);
+  const decay = f32(input.gamma * input.lambda); // a product of options, rounded where it meets a tensor
   const advantages = new Float32Array(values.length);
   const returns = new Float32Array(values.length);
   for (let i = 0; i < rowCount(input); i++) {
@@ -269,8 +269,8 @@ function generalizedAdvantage(input: AdvantageInput): AdvantageEstimate {
     let nextValue = 0;
     for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) {
       if (isCounted(input, t)) {
-        const delta = f32(f32(rewards[t]! + f32(gamma * nextValue)) - values[t]!);
-        advantage = f32(delta + f32(decay * advantage));
+        const delta = f32(f32(rewards[t]! + f32(gamma * nextValue)) - values[t]!); // r + γV' - V
+        advantage = f32(delta + f32(decay * advantage)); // δ + γλA'
         nextValue = values[t]!;
         returns[t] = advantage + nextValue;
       } else {

@@ -3,8 +3,8 @@
  *
  * `default`, `gspo`, `gspo_token`, `cispo` and `sapo` give the numbers of EasyR1, the others those of verl or TRL.
  *
- * `f32` stands where PyTorch's tensors round; `primitives.ts` has the rule. Derivatives are written by hand and rounded
- * when they are stored; the tests check them by finite differences.
+ * `f32` rounds as PyTorch does after each operation on tensors. Where a `Float32Array` stores the result, it rounds instead.
+ * Derivatives are written by hand and rounded when they are stored; the tests check them by finite differences.
  */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import {
@@ -74,12 +74,7 @@ interface SampledToken {
 /** The loss at one token, its derivative, and what is measured of it. */
 interface TokenLoss {
   readonly loss: number;
-  /**
-   * Derivative by the log ratio, which the rule of the log ratios (`logRatiosOf`) turns into one by the log-probability.
-   *
-   * A loss that holds the ratio constant (`cispo`, `gpg`, `vespo`) gives the derivative by the log-probability itself. Its
-   * rule hands derivatives on as they are.
-   */
+  /** Derivative by the variable that the loss's kind names (`differentiatedBy`). */
   readonly derivative: number;
   /** Values of the loss's `measures`. */
   readonly measured: Readonly<Partial<Record<LossMeasure, number>>>;
@@ -90,23 +85,26 @@ type TokenLossFunction = (token: SampledToken) => TokenLoss;
 interface PolicyLossKind {
   readonly tokenLossOf: (options: TokenLossOptions) => TokenLossFunction;
   readonly logRatiosOf: LogRatioRule;
+  /** Variable of the loss's derivative: the log-probability where it holds the ratio constant. */
+  readonly differentiatedBy: 'logRatio' | 'logProb';
   /** Rule that singles tokens out, for the loss to leave out or to penalize; null where it takes all alike. */
   readonly singleOut: TokenChoice | null;
   readonly measures: readonly LossMeasure[];
   /** Levels of rollouts' importance weights that it takes. */
   readonly weightLevels: readonly ImportanceLevel[];
   /**
-   * Factor of the loss that the importance weights multiply. A ratio that they multiply, as in VESPO, compares with the
-   * policy that sampled rather than with `old`.
+   * Factor of the loss that the importance weights multiply. With the weight `w = π_old / π_rollout`, a ratio
+   * `π / π_old` becomes `π / π_rollout`.
    */
   readonly weightsMultiply: 'advantage' | 'ratio';
   /** The average that the loss is defined by; `loss_avg_mode` chooses where it is null. */
   readonly average: LossAverageMode | null;
 }
 
-/** Fields of a loss as PPO has them, for losses that say nothing else. */
-const usual = {
+/** Fields as PPO has them, for losses that say nothing else. */
+const ppoDefaults = {
   logRatiosOf: tokenLogRatios,
+  differentiatedBy: 'logRatio',
   singleOut: null,
   weightLevels: importanceLevels,
   weightsMultiply: 'advantage',
@@ -117,54 +115,60 @@ const clipFractions = ['pg_clipfrac_higher', 'pg_clipfrac_lower'] as const;
 
 /** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLosses = {
-  default: { ...usual, tokenLossOf: clippedSurrogate, measures: clipFractions },
+  default: { ...ppoDefaults, tokenLossOf: ppoLoss, measures: clipFractions },
   gspo: {
-    ...usual,
-    tokenLossOf: clippedSurrogate,
+    ...ppoDefaults,
+    tokenLossOf: ppoLoss,
     measures: clipFractions,
     logRatiosOf: meanLogRatios,
   },
   gspo_token: {
-    ...usual,
-    tokenLossOf: clippedSurrogate,
+    ...ppoDefaults,
+    tokenLossOf: ppoLoss,
     measures: clipFractions,
     logRatiosOf: meanLogRatiosByToken,
   },
-  cispo: { ...usual, tokenLossOf: clippedImportance, measures: [] },
-  sapo: { ...usual, tokenLossOf: softGate, measures: [] },
-  gpg: { ...usual, tokenLossOf: policyGradient, measures: [] },
+  cispo: {
+    ...ppoDefaults,
+    tokenLossOf: cispoLoss,
+    measures: [],
+    differentiatedBy: 'logProb',
+  },
+  sapo: { ...ppoDefaults, tokenLossOf: sapoLoss, measures: [] },
+  gpg: { ...ppoDefaults, tokenLossOf: gpgLoss, measures: [], differentiatedBy: 'logProb' },
   luspo: {
-    ...usual,
-    tokenLossOf: clippedSurrogate,
+    ...ppoDefaults,
+    tokenLossOf: ppoLoss,
     measures: clipFractions,
     logRatiosOf: meanLogRatios,
     average: 'seq-mean-token-sum',
   },
   geo_mean: {
-    ...usual,
-    tokenLossOf: geometricMean,
+    ...ppoDefaults,
+    tokenLossOf: gmpoLoss,
     measures: clipFractions,
     logRatiosOf: clippedMeanLogRatios,
     weightLevels: ['sequence'],
     average: 'seq-mean-token-mean',
   },
   vespo: {
-    ...usual,
-    tokenLossOf: gammaWeight,
+    ...ppoDefaults,
+    tokenLossOf: vespoLoss,
     measures: ['phi_seq_mean'],
     logRatiosOf: responseLogRatios,
+    differentiatedBy: 'logProb',
     weightLevels: ['token'],
     weightsMultiply: 'ratio',
   },
   clip_cov: {
-    ...usual,
-    tokenLossOf: withoutSingledOut,
+    ...ppoDefaults,
+    tokenLossOf: clipCovLoss,
     measures: ['pg_clipfrac_higher', 'pg_clipfrac'],
     singleOut: drawnBetweenBounds,
   },
   kl_cov: {
-    ...usual,
-    tokenLossOf: penalizedSingledOut,
+    ...ppoDefaults,
+    tokenLossOf: klCovLoss,
     measures: ['pg_clipfrac'],
     singleOut: highestCovariances,
   },
@@ -173,7 +177,7 @@ export const policyLosses = {
 export type PolicyLossType = keyof typeof policyLosses;
 
 /** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
-function clippedSurrogate(options: TokenLossOptions): TokenLossFunction {
+function ppoLoss(options: TokenLossOptions): TokenLossFunction {
   return surrogate(options, f32(options.clipRatioDual));
 }
 
@@ -195,14 +199,14 @@ function surrogate(
     const clipped = f32(-advantage * clippedRatio);
     const higher = Math.max(plain, clipped);
     const cap = dual !== null && advantage < 0 ? f32(-advantage * dual) : Infinity;
+    // The larger of the two decides the derivative; both do, half and half, where they are equal.
     const plainShare = maxDerivative(plain, clipped);
     const ratioDerivative =
       plainShare * ratioDerivativeOf(logRatio, ratio) +
       (1 - plainShare) * clippedRatio * clampDerivative(logRatio, low, high);
     return {
       loss: Math.min(higher, cap),
-      // The derivative of `min(higher, cap)` by `higher` is that of `max(-higher, -cap)` by `-higher`.
-      derivative: -advantage * ratioDerivative * maxDerivative(-higher, -cap),
+      derivative: -advantage * ratioDerivative * minDerivative(higher, cap),
       measured: {
         pg_clipfrac_higher: Number(plain < clipped),
         pg_clipfrac_lower: Number(higher > cap),
@@ -212,7 +216,7 @@ function surrogate(
 }
 
 /** CISPO: `-A · ρc · logProb` with the clipped ratio held constant. */
-function clippedImportance(options: TokenLossOptions): TokenLossFunction {
+function cispoLoss(options: TokenLossOptions): TokenLossFunction {
   const [low, high] = logBounds(options);
   return ({ advantage, logRatio, logProb }) => {
     const weight = f32(-advantage * f32(Math.exp(clamp(logRatio, low, high))));
@@ -221,7 +225,7 @@ function clippedImportance(options: TokenLossOptions): TokenLossFunction {
 }
 
 /** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is of options alone, so it is computed in f64 and rounded once. */
-function softGate({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
+function sapoLoss({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio }) => {
     const tau = advantage >= 0 ? tauPositive : tauNegative;
     const ratio = ratioOf(logRatio);
@@ -232,7 +236,7 @@ function softGate({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunc
 }
 
 /** The policy gradient itself, as in GPG: `-A · logProb`. There is no ratio, and no bound of an update. */
-function policyGradient(): TokenLossFunction {
+function gpgLoss(): TokenLossFunction {
   return ({ advantage, logProb }) => unmeasured(f32(-advantage * logProb), -advantage);
 }
 
@@ -240,7 +244,7 @@ function policyGradient(): TokenLossFunction {
  * GMPO: `-A · ρ`. Its clip is in the log ratios: `clippedMeanLogRatios` holds each between `-clipRatioLow` and
  * `clipRatioHigh`. A token is measured as clipped where its own log ratio is out of bounds, under an advantage of either sign.
  */
-function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
+function gmpoLoss({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
   const [low, high] = [f32(-clipRatioLow), f32(clipRatioHigh)];
   return ({ advantage, logRatio, ownLogRatio }) => {
     const ratio = ratioOf(logRatio);
@@ -262,7 +266,7 @@ function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): Token
  * So φ is 1 on-policy and falls off on both sides. `k` and `λ` go by the sign of the advantage. The rule of its log ratio
  * (`responseLogRatios`) bounds the ratio, so it is not clamped again.
  */
-function gammaWeight(options: TokenLossOptions): TokenLossFunction {
+function vespoLoss(options: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio, logProb }) => {
     const isPositive = advantage >= 0;
     const k = f32(isPositive ? options.vespoKPos : options.vespoKNeg);
@@ -276,7 +280,7 @@ function gammaWeight(options: TokenLossOptions): TokenLossFunction {
 }
 
 /** Clip-Cov: the clipped surrogate without dual clip, and nothing at the tokens that are singled out. */
-function withoutSingledOut(options: TokenLossOptions): TokenLossFunction {
+function clipCovLoss(options: TokenLossOptions): TokenLossFunction {
   const lossOf = surrogate(options, null);
   return (token) => {
     const { loss, derivative, measured } = lossOf(token);
@@ -293,7 +297,7 @@ function withoutSingledOut(options: TokenLossOptions): TokenLossFunction {
 }
 
 /** KL-Cov: `-A · ρ`, and at the tokens that are singled out a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
-function penalizedSingledOut({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
+function klCovLoss({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
   const coef = f32(ppoKlCoef);
   return ({ advantage, logRatio, isSingledOut }) => {
     const ratio = ratioOf(logRatio);
@@ -323,6 +327,11 @@ function ratioDerivativeOf(logRatio: number, ratio: number): number {
 
 function logBounds({ clipRatioLow, clipRatioHigh }: ClipRange): [number, number] {
   return [f32(Math.log(1 - clipRatioLow)), f32(Math.log(1 + clipRatioHigh))];
+}
+
+/** Derivative of `min(a, b)` by a: one half where both are equal. */
+function minDerivative(a: number, b: number): number {
+  return maxDerivative(-a, -b);
 }
 
 /** Derivative of `max(a, b)` by a: one half where both are equal. */
