@@ -5,7 +5,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 /**
  * A tensor in a device's memory.
  *
- * Views of a kind of device have further fields that say where the tensor lies, and only that device reads them.
+ * Views of a kind of device have further fields that say where the tensor lies, and only that device reads them. A view
+ * is of use to its own device alone.
  * `reshaped` (`tensor.ts`) gives a view of the same memory under another shape.
  */
 export interface View<D extends DType = DType> {
@@ -85,9 +86,11 @@ export interface Device extends Disposable {
   /**
    * Records work, to queue it again and again at little cost.
    *
+   * `record` may do the work several times before it returns, because the first runs of a program may take memory that has
+   * to be in place when work is recorded.
+   *
    * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor
-   *   downloads. It must be safe to repeat: `record` may call it several times before it returns, because the first runs
-   *   of a program may take memory that has to be in place when work is recorded
+   *   downloads, and may be repeated
    */
   record(work: () => void): Recording;
 

@@ -23,7 +23,7 @@ const severities = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as co
 const OPTIMIZE_ALL = 99;
 /** `OrtArenaAllocator` */
 const ARENA_ALLOCATOR = 1;
-/** First word of errors while a runtime opens. */
+/** Name that errors have while a runtime opens. */
 const OPENING = 'open';
 
 /** Options of ONNX Runtime. Threads are the process's: its first runtime decides on them for all (`Runtime.open`). */
@@ -43,7 +43,7 @@ export interface RuntimeOptions {
 }
 
 /** The custom ops of a model, and their domain in it. */
-interface ModelOps {
+export interface ModelOps {
   readonly domain: string;
   readonly ops: readonly CustomOp[];
 }
@@ -109,9 +109,10 @@ export class Runtime implements Disposable {
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name its name in errors
+   * @param options.provider runs it; the CPU's unless given
    * @param options.ordinal number of the card, where a card runs the session
    * @param options.settings further options of the provider
-   * @param options.customOps the custom ops that the model has; the provider runs them
+   * @param options.modelOps the custom ops that the model has; the provider runs them
    * @param options.waitForDevice waits for all that the device has queued. Called before the session is released, since
    *   queued runs use its memory, and after it, since the release queues work that frees the memory
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
@@ -123,17 +124,18 @@ export class Runtime implements Disposable {
       readonly provider?: Provider;
       readonly ordinal?: number;
       readonly settings?: ProviderSettings;
-      readonly customOps?: ModelOps;
+      readonly modelOps?: ModelOps;
       readonly waitForDevice?: () => void;
     } = {},
   ): Session {
-    const { name = 'graph', provider = 'cpu', ordinal = 0, customOps, waitForDevice } = options;
+    const { name = 'graph', provider = 'cpu', ordinal = 0, modelOps, waitForDevice } = options;
     const card = provider === 'cuda' ? { device_id: String(ordinal) } : {};
     const { native } = this.#context;
     const ort = native.functions;
     const environment = this.#environment.pointer;
     // Holds what the session needs as long as it lives. The session takes it over at the end.
     using made = new DisposableStack();
+    // The environment counts its sessions, and is released with the last of them at the earliest.
     this.#environment.hold();
     made.defer(() => {
       this.#environment.drop();
@@ -143,25 +145,22 @@ export class Runtime implements Disposable {
     const sessionOptions = native.out(name, (slot) => ort.CreateSessionOptions(slot));
     compiling.adopt(sessionOptions, ort.ReleaseSessionOptions);
     this.#configure(sessionOptions, name, provider);
-    if (customOps !== undefined && customOps.ops.length > 0) {
-      const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
+    if (modelOps !== undefined && modelOps.ops.length > 0) {
+      const domain = made.use(this.#customOps.domain(modelOps.domain, modelOps.ops, provider));
       native.check(ort.AddCustomOpDomain(sessionOptions, domain.pointer), name);
     }
     appendProvider(native, sessionOptions, provider, { ...card, ...options.settings });
     const pointer = native.out(name, (slot) =>
       ort.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
     );
-    const owned = made.move();
-    // The session owns all of it from here on, also where its constructor throws.
+    // The session owns the pointer and what it needs from here on, also where its constructor throws.
     return new Session(this.#context, pointer, {
       name,
       provider,
       isProfiled: this.#profilePrefix !== undefined,
       waitForDevice,
       ordinal,
-      onRelease: () => {
-        owned.dispose();
-      },
+      needs: made.move(),
     });
   }
 
@@ -232,7 +231,7 @@ function openEnvironment(
 function shareArena(native: Native, environment: bigint, memoryInfo: bigint): void {
   const status = native.functions.CreateAndRegisterAllocator(environment, memoryInfo, null);
   if (status === null) return;
-  // Another runtime of the process may have made the arena. ONNX Runtime has no error code for this, only a text.
+  // Another runtime of the process may have made the arena. ONNX Runtime (1.29) has no error code for this, only a text.
   const { text } = native.take(status);
   if (!/already (been )?registered|already exists/i.test(text)) {
     throw new CxmindError('RUNTIME_FAILED', `${OPENING}: ${text}`);

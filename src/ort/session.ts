@@ -21,7 +21,7 @@ export class Session implements Disposable {
    *
    * @param options.waitForDevice waits for all that the device has queued; called before the native session is released, and after it
    * @param options.ordinal number of the card, where a card runs the session
-   * @param options.onRelease called once, after the native session is gone
+   * @param options.needs what the session needs as long as it lives; disposed of once it is gone
    * @throws DTYPE_MISMATCH when an input or output is no tensor, or has a dtype that tensors here do not have
    */
   constructor(
@@ -33,14 +33,14 @@ export class Session implements Disposable {
       isProfiled: boolean;
       waitForDevice?: (() => void) | undefined;
       ordinal: number;
-      onRelease: () => void;
+      needs: Disposable;
     },
   ) {
     const { native, allocator } = context;
-    const { name, provider, isProfiled, waitForDevice, ordinal, onRelease } = options;
+    const { name, provider, isProfiled, waitForDevice, ordinal, needs } = options;
     const ort = native.functions;
     using made = new DisposableStack();
-    made.defer(onRelease);
+    made.use(needs);
     if (provider === 'cuda') holdPinned(native, pointer, ordinal, made);
     if (waitForDevice !== undefined) made.defer(waitForDevice);
     made.adopt(pointer, ort.ReleaseSession);

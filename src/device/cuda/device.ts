@@ -235,7 +235,7 @@ export class CudaDevice implements Device {
     const session = this.#runtime.compile(model, {
       name,
       provider: 'cuda',
-      customOps: { domain: kernelDomain, ops },
+      modelOps: { domain: kernelDomain, ops },
       ordinal: this.#ordinal,
       waitForDevice: () => {
         this.#cudart.synchronize();

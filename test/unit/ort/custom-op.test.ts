@@ -55,7 +55,7 @@ describe('custom ops', () => {
 
   it('are computed by functions, with the shapes of the run', () => {
     const ops = [op('First', addAndSum), op('Second', addAndSum)];
-    using session = runtime.compile(model('First', 'Second'), { customOps: { domain, ops } });
+    using session = runtime.compile(model('First', 'Second'), { modelOps: { domain, ops } });
     const { s, t } = session.run(inputs);
     assert.deepEqual([...s!.data], [21, 42, 63, 24, 45, 66]);
     assert.deepEqual([...t!.data], [126, 135]);
@@ -70,8 +70,8 @@ describe('custom ops', () => {
         throw new CxmindError('SHAPE_MISMATCH', 'rows are odd', { detail: { rows: 2 } });
       addAndSum(call);
     };
-    const customOps = { domain, ops: [op('Failing', compute)] };
-    using session = runtime.compile(model('Failing'), { name: 'odd', customOps });
+    const modelOps = { domain, ops: [op('Failing', compute)] };
+    using session = runtime.compile(model('Failing'), { name: 'odd', modelOps });
     assert.throws(
       () => session.run(inputs),
       (error: CxmindError) =>
