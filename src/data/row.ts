@@ -1,5 +1,7 @@
+import { dirname, resolve } from 'node:path';
 import { guarded } from '../check/scalars.ts';
 import { CxmindError } from '../errors.ts';
+import { exists } from '../files.ts';
 
 /** Columns of a data set that hold the parts of a row. */
 export interface RowKeys {
@@ -40,6 +42,22 @@ export function answerText(answer: Answer): string {
 
 /** Image of a row: the path or the bytes of a file. */
 export type ImageReference = string | { readonly bytes: Uint8Array };
+
+/**
+ * Path of a row's image.
+ *
+ * @param file     path of the row's file
+ * @param imageDir folder of relative paths; null looks in the working directory first, then beside the row's file
+ */
+export async function imagePath(
+  image: string,
+  file: string,
+  imageDir: string | null,
+): Promise<string> {
+  if (imageDir !== null) return resolve(imageDir, image);
+  const beside = resolve(dirname(file), image);
+  return (await exists(image)) || !(await exists(beside)) ? resolve(image) : beside;
+}
 
 /** Video of a row: the path or the bytes of a file, or the list of its frames. */
 export type VideoReference = ImageReference | readonly ImageReference[];

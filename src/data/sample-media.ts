@@ -1,11 +1,9 @@
-import { access } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { CxmindError } from '../errors.ts';
 import { frameGrids } from '../model/position-ids.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import { BitDepthChoice } from './bit-depth.ts';
+import { isDataInvalid } from './invalid-rows.ts';
 import type {
   FromFiles,
   LocalPixels,
@@ -14,6 +12,7 @@ import type {
   VideoOrFrames,
 } from './pixel-reader.ts';
 import {
+  imagePath,
   isFrames,
   picturesOf,
   rowError,
@@ -181,8 +180,7 @@ export class MediaReader {
         const source = await this.#sourceOf(row, entry);
         const field = `${media.key}[${index}]`;
         return work(vision, source, nameOf(row, entry)).catch((error: unknown) => {
-          const isInvalid = error instanceof CxmindError && error.code === 'DATA_INVALID';
-          throw isInvalid ? rowError(row, field, error.message, error) : error;
+          throw isDataInvalid(error) ? rowError(row, field, error.message, error) : error;
         });
       }),
     );
@@ -198,12 +196,9 @@ export class MediaReader {
   }
 
   async #fileOf(row: DatasetRow, reference: ImageReference): Promise<ImageSource> {
-    if (typeof reference !== 'string') return reference.bytes;
-    if (this.#imageDir !== null) return resolve(this.#imageDir, reference);
-    const besideFile = resolve(dirname(row.file), reference);
-    return (await isReadable(reference)) || !(await isReadable(besideFile))
-      ? resolve(reference)
-      : besideFile;
+    return typeof reference === 'string'
+      ? imagePath(reference, row.file, this.#imageDir)
+      : reference.bytes;
   }
 }
 
@@ -212,11 +207,4 @@ function nameOf({ file, line }: DatasetRow, entry: VideoReference): string {
   const reference = isFrames(entry) ? entry[0] : entry;
   const path = typeof reference === 'string' ? reference : 'an embedded picture';
   return `${file}:${line}: ${path}`;
-}
-
-async function isReadable(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

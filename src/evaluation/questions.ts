@@ -1,7 +1,7 @@
-import { access } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { basename } from 'node:path';
 import {
   answerText,
+  imagePath,
   type Answer,
   type Turn,
   type DatasetRow,
@@ -65,7 +65,9 @@ export async function questionsOf(
       gold: answerText(row.answer),
       answer: row.answer,
       images: await Promise.all(
-        (row.images ?? []).map((image) => located(image, row.file, options.imageDir)),
+        (row.images ?? []).map(async (image) =>
+          typeof image === 'string' ? imagePath(image, row.file, options.imageDir) : image,
+        ),
       ),
     });
   }
@@ -83,24 +85,4 @@ export function questionLine({ prompt, history, answer, images }: Question): str
       ? { prompt }
       : { messages: [...history, { role: 'user', content: prompt }] };
   return JSON.stringify({ ...asked, answer, ...(hasMarkers && { images: entries }) });
-}
-
-/** Path of an image by the rule of `data.image_dir`. */
-async function located(
-  image: ImageReference,
-  file: string,
-  imageDir: string | null,
-): Promise<ImageReference> {
-  if (typeof image !== 'string') return image;
-  if (imageDir !== null) return resolve(imageDir, image);
-  const beside = resolve(dirname(file), image);
-  const isHere = await access(image).then(
-    () => true,
-    () => false,
-  );
-  const isBeside = await access(beside).then(
-    () => true,
-    () => false,
-  );
-  return isHere || !isBeside ? resolve(image) : beside;
 }
