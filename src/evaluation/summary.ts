@@ -64,9 +64,9 @@ export function summarize(
 ): EvaluationSummary {
   const scores = answers.map(({ score }) => score);
   const mean = (valueOf: (score: AnswerScore) => number): number =>
-    scores.reduce((sum, score) => sum + valueOf(score), 0) / scores.length;
+    sumOf(scores, valueOf) / scores.length;
   const steps = sumOf(scores, ({ steps: count }) => count);
-  const questions = groupBy(answers, ({ question }) => String(question));
+  const questions = Map.groupBy(answers, ({ question }) => question);
   return {
     task,
     questions: questions.size,
@@ -146,17 +146,13 @@ function shares(
   answers: readonly ScoredAnswer[],
   keyOf: (answer: ScoredAnswer) => string,
 ): Record<string, Share> {
-  const groups = [...groupBy(answers, keyOf)].sort(([a], [b]) => (a < b ? -1 : 1));
+  const groups = [...Map.groupBy(answers, keyOf)].sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(
     groups.map(([key, group]) => {
       const right = sumOf(group, ({ score }) => score.right);
       return [key, { answers: group.length, right, accuracy: right / group.length }] as const;
     }),
   );
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  return Map.groupBy(items, keyOf);
 }
 
 function sumOf<T>(items: readonly T[], valueOf: (item: T) => number): number {

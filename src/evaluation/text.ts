@@ -1,4 +1,4 @@
-import { bleuTokens, rougeL, rougeTokens } from '../reward/text-metrics.ts';
+import { bleuTokens, rougeL, rougeTokens, sharedCount } from '../reward/text-metrics.ts';
 import { stripMarks } from '../reward/grammar.ts';
 
 /** Overlap of two texts by several measures, in [0, 1]. */
@@ -42,7 +42,7 @@ export function bleu(
 ): number {
   let logSum = 0;
   for (let n = 1; n <= order; n++) {
-    const matches = sharedGrams(hypothesis, reference, n);
+    const matches = sharedCount(grams(hypothesis, n), grams(reference, n));
     if (matches === 0) return 0;
     logSum += Math.log(matches / (hypothesis.length - n + 1));
   }
@@ -57,23 +57,9 @@ export function rougeN(
   target: readonly string[],
   n: number,
 ): number {
-  const shared = sharedGrams(prediction, target, n);
+  const shared = sharedCount(grams(prediction, n), grams(target, n));
   if (shared === 0) return 0;
   return (2 * shared) / (prediction.length + target.length - 2 * (n - 1));
-}
-
-/** Number of n-grams that both have, each counted as often as in the text with fewer of it. */
-function sharedGrams(a: readonly string[], b: readonly string[], n: number): number {
-  const left = new Map<string, number>();
-  for (const gram of grams(b, n)) left.set(gram, (left.get(gram) ?? 0) + 1);
-  let shared = 0;
-  for (const gram of grams(a, n)) {
-    const count = left.get(gram) ?? 0;
-    if (count === 0) continue;
-    left.set(gram, count - 1);
-    shared++;
-  }
-  return shared;
 }
 
 function grams(tokens: readonly string[], n: number): string[] {

@@ -14,20 +14,26 @@ export function bleuTokens(text: string, splitting: 'single' | 'runs'): string[]
  * @returns in [0, 1]; 0 when no token is shared
  */
 export function bleu1(hypothesis: readonly string[], reference: readonly string[]): number {
-  const left = new Map<string, number>();
-  for (const token of reference) left.set(token, (left.get(token) ?? 0) + 1);
-  let matches = 0;
-  for (const token of hypothesis) {
-    const count = left.get(token) ?? 0;
-    if (count === 0) continue;
-    left.set(token, count - 1);
-    matches++;
-  }
+  const matches = sharedCount(hypothesis, reference);
   if (matches === 0) return 0;
   const precision = matches / hypothesis.length;
   const brevity =
     hypothesis.length > reference.length ? 1 : Math.exp(1 - reference.length / hypothesis.length);
   return precision * brevity;
+}
+
+/** Number of tokens that both have, each counted as often as in the list with fewer of it. */
+export function sharedCount(a: readonly string[], b: readonly string[]): number {
+  const left = new Map<string, number>();
+  for (const token of b) left.set(token, (left.get(token) ?? 0) + 1);
+  let shared = 0;
+  for (const token of a) {
+    const count = left.get(token) ?? 0;
+    if (count === 0) continue;
+    left.set(token, count - 1);
+    shared++;
+  }
+  return shared;
 }
 
 /** Tokens of ROUGE: lower-case runs of a-z and 0-9, stemmed if they are longer than 3 characters. */
