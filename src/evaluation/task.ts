@@ -33,7 +33,7 @@ export function conclusionOf(text: string): string {
 
 /** The option from A to G that a text comes to; empty if none. */
 export function optionOf(text: string): string {
-  return leadingOptionLetter(conclusionOf(text), 'G');
+  return leadingOptionLetter(conclusionOf(text));
 }
 
 /** The findings that a text comes to, in lower case, without marks. */
@@ -56,7 +56,7 @@ export function stepsOf(task: Task, response: string, gold: string): Step[] {
     if (claim === null) return { think, answer, claim, isRight: null };
     const isTrue =
       task === 'closed'
-        ? leadingOptionLetter(answer, 'G') === option
+        ? leadingOptionLetter(answer) === option
         : diseaseList(stripMarks(answer)).every((finding) => truths.has(finding));
     return { think, answer, claim, isRight: claim === isTrue };
   });

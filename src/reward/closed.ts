@@ -35,9 +35,7 @@ function gradeAnswer({ response, groundTruth }: AnsweredText, form: Form): Answe
   const faithful = form === 'faithful';
   const check = faithful ? formatChecks.counted : formatChecks.strict;
   const read = (text: string): string =>
-    faithful
-      ? anyOptionLetter(finalAnswerOf(text), 'D')
-      : leadingOptionLetter(finalAnswerOf(text), 'G');
+    faithful ? anyOptionLetter(finalAnswerOf(text), 'D') : leadingOptionLetter(finalAnswerOf(text));
   const truth = read(groundTruth);
   const accuracy = Number(truth !== '' && read(response) === truth);
   return { format: check(response), accuracy };

@@ -105,30 +105,24 @@ export const formatChecks = {
   strict: (text: string): boolean => STRICT_CHAIN.test(text),
 } as const satisfies Record<string, (text: string) => boolean>;
 
-/** Last letter that may name an option. */
-export type LastOption = 'D' | 'G';
-
 /**
  * Option as the released scorer reads it: the first letter from A to `last` anywhere, upper-cased; empty if none.
  *
  * `The answer is B` therefore reads as E.
  */
-export function anyOptionLetter(answer: string, last: LastOption): string {
-  const pattern = last === 'D' ? /[a-d]/i : /[a-g]/i;
-  return pattern.exec(answer)?.[0].toUpperCase() ?? '';
+export function anyOptionLetter(answer: string, last: 'D' | 'G'): string {
+  return new RegExp(`[A-${last}]`, 'i').exec(answer)?.[0].toUpperCase() ?? '';
 }
 
+const LEADING_OPTION = /^(?:option\s*)?[(\uff08]?\s*([a-g])(?![a-z0-9])/i;
+
 /**
- * Option that an answer begins with, behind an optional `Option` or opening parenthesis; empty if none.
+ * Option from A to G that an answer begins with, behind an optional `Option` or opening parenthesis; empty if none.
  *
  * `B`, `(b) Effusion` and `Option B ✅` read as B; `The answer is B` and `Edema` as nothing.
  */
-export function leadingOptionLetter(answer: string, last: LastOption): string {
-  const pattern =
-    last === 'D'
-      ? /^(?:option\s*)?[(\uff08]?\s*([a-d])(?![a-z0-9])/i
-      : /^(?:option\s*)?[(\uff08]?\s*([a-g])(?![a-z0-9])/i;
-  return pattern.exec(trimSpace(stripMarks(answer)))?.[1]?.toUpperCase() ?? '';
+export function leadingOptionLetter(answer: string): string {
+  return LEADING_OPTION.exec(trimSpace(stripMarks(answer)))?.[1]?.toUpperCase() ?? '';
 }
 
 /** Removes ticks and crosses from a text. */
