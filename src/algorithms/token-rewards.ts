@@ -2,6 +2,7 @@ import { CxmindError } from '../errors.ts';
 import { estimateKl, type KlKind } from './kl.ts';
 import {
   assertTokenLengths,
+  f32,
   isCounted,
   rowCount,
   rowMeans,
@@ -9,8 +10,6 @@ import {
   tokenCount,
   type TokenRows,
 } from './primitives.ts';
-
-const f32 = Math.fround;
 
 /**
  * Each response's score at its last token that counts, 0 elsewhere.

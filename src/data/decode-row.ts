@@ -55,7 +55,7 @@ const VideoList = t.array(VideoEntry, 'a list of videos');
 export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
   if (raw.problem !== undefined) throw raw.problem;
   const { file, line, value } = raw;
-  if (!t.UnknownRecord.is(value) || Array.isArray(value)) {
+  if (!t.UnknownRecord.is(value)) {
     const reason = `expected an object, got ${shown(value)}`;
     throw new CxmindError('DATA_INVALID', `${file}:${line}: ${reason}`, { detail: { file, line } });
   }

@@ -5,7 +5,7 @@
  * `name` and `arguments`. A call that is broken is told to the policy, where verl drops it.
  */
 import * as t from 'io-ts';
-import { asMapping } from '../check/codec.ts';
+import { parsedJson } from '../check/json.ts';
 import type { MultiTurn } from '../config/multi-turn-schema.ts';
 
 /** A call of a tool. */
@@ -27,15 +27,9 @@ const NamedCall = t.type({ name: t.string, arguments: t.UnknownRecord });
 
 function hermesCalls(text: string): WrittenCall[] {
   return [...text.matchAll(HERMES_CALL)].map(([, json]) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(json!);
-    } catch {
-      return { problem: 'the call is not JSON' };
-    }
-    if (asMapping(value) === undefined || !NamedCall.is(value)) {
-      return { problem: 'the call is not {"name": …, "arguments": {…}}' };
-    }
+    const value = parsedJson(json!);
+    if (value === undefined) return { problem: 'the call is not JSON' };
+    if (!NamedCall.is(value)) return { problem: 'the call is not {"name": …, "arguments": {…}}' };
     return { name: value.name, arguments: value.arguments };
   });
 }

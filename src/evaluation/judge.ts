@@ -175,7 +175,7 @@ export class Judge {
  */
 function readVerdict(reply: string, prediction: string, gold: string): Verdict {
   const json: unknown = JSON.parse(trimSpace(reply).replace(/```(?:json)?/g, ''));
-  const given = t.UnknownRecord.is(json) && !Array.isArray(json) ? json : { correct: null };
+  const given = t.UnknownRecord.is(json) ? json : { correct: null };
   const words = wordVerdict(prediction, gold);
   const correct = Math.trunc(numberOf('correct' in given ? given['correct'] : 0, readInteger));
   const jaccard = numberOf('jaccard' in given ? given['jaccard'] : words.jaccard, readFloat);

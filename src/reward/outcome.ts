@@ -1,3 +1,4 @@
+import { asMapping } from '../check/codec.ts';
 import { CxmindError } from '../errors.ts';
 import type { RewardParts } from './reward.ts';
 
@@ -13,11 +14,10 @@ function describe(value: unknown): string {
 
 /** Checks the value that a function returned for one response: a map of finite numbers with `overall`. */
 export function outcomeOf(value: unknown): Outcome {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { problem: `expected a map of numbers, got ${describe(value)}` };
-  }
+  const map = asMapping(value);
+  if (map === undefined) return { problem: `expected a map of numbers, got ${describe(value)}` };
   const parts: Record<string, number> = {};
-  for (const [key, number] of Object.entries(value as Record<string, unknown>)) {
+  for (const [key, number] of Object.entries(map)) {
     if (typeof number !== 'number' || !Number.isFinite(number)) {
       return { problem: `'${key}' is not a finite number but ${describe(number)}` };
     }
@@ -32,7 +32,7 @@ export function outcomeOf(value: unknown): Outcome {
 /** Checks the value that a function returned for a batch. @throws SHAPE_MISMATCH if it is not an array of `count` */
 export function outcomesOf(values: unknown, count: number): Outcome[] {
   if (Array.isArray(values) && values.length === count) return values.map(outcomeOf);
-  const isMap = typeof values === 'object' && values !== null && !Array.isArray(values);
+  const isMap = asMapping(values) !== undefined;
   const hint = isMap ? "; a function of one response exports REWARD_TYPE = 'sequential'" : '';
   throw new CxmindError(
     'SHAPE_MISMATCH',

@@ -11,6 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { parsedJson } from '../../check/json.ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { Slots } from './slots.ts';
 
@@ -182,10 +183,8 @@ function authorization({ apiKey, azure }: ChatClientOptions): Record<string, str
 }
 
 function answerIn(text: string): ChatAnswer {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
+  const json = parsedJson(text);
+  if (json === undefined) {
     throw new Failure(`the answer is no JSON: ${text.slice(0, QUOTED)}`, true);
   }
   const decoded = Completion.decode(json);
