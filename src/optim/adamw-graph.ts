@@ -2,15 +2,12 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { nearestIn, type FloatDType } from '../tensor/dtype.ts';
 
-/** Dtypes that weights are rounded to. The arena itself is f32 in any case. */
-export type StorageDType = FloatDType;
-
 /** Constants of an update's graph. */
 interface UpdateConstants {
   readonly betas: readonly [number, number];
   readonly eps: number;
   /** Dtype that gradients and new parameters are rounded to. */
-  readonly storage: StorageDType;
+  readonly storage: FloatDType;
   /** Dtype of the parameters as input and output. */
   readonly parameters: 'f32' | 'bf16';
   /** Compute dtype of the output `working`, a copy of the new parameters; no such output when left out. */
@@ -49,7 +46,7 @@ const slice = (b: GraphBuilder, name: string, dtype: FloatDType = 'f32'): Value 
 const factor = (b: GraphBuilder, name: FactorName): Value => b.input(name, 'f32', []);
 
 /** The nearest value of a narrower dtype, as f32. */
-function rounded(b: GraphBuilder, x: Value, storage: StorageDType): Value {
+function rounded(b: GraphBuilder, x: Value, storage: FloatDType): Value {
   return b.cast(b.cast(x, storage), 'f32');
 }
 

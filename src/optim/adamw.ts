@@ -11,7 +11,6 @@ import {
   strategies,
   type FactorName,
   type StateName,
-  type StorageDType,
   type Strategy,
   type StrategyName,
 } from './adamw-graph.ts';
@@ -46,7 +45,7 @@ export interface AdamWOptions {
   /** `adamw` when left out. */
   readonly strategy?: StrategyName;
   /** Dtype that parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
-  readonly storage?: StorageDType;
+  readonly storage?: FloatDType;
   /** Copy of the parameters in another dtype, `[N]`, which every step writes too; none when left out. */
   readonly working?: Placed;
   /**

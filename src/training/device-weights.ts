@@ -2,7 +2,6 @@ import type { Device, View } from '../device/device.ts';
 import { downloadFloats, uploadFloats } from '../device/float-transfer.ts';
 import type { Arena } from '../model/weights/arena.ts';
 import type { DeviceArena } from '../model/weights/device-arena.ts';
-import type { StorageDType } from '../optim/adamw-graph.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { rows, type Tensor } from '../tensor/tensor.ts';
 import type { DeviceExchange, Sharing } from './exchange.ts';
@@ -35,7 +34,7 @@ export class DeviceWeights implements SteppedWeights {
     device: Device,
     weights: Arena,
     working: DeviceArena,
-    storage: StorageDType,
+    storage: FloatDType,
     sharing: Sharing,
     exchange: DeviceExchange,
   ) {
@@ -85,7 +84,7 @@ export class DeviceWeights implements SteppedWeights {
 /** Tells whether the working copy has the weights' full precision, given that a step rounds them to `storage`. */
 export function isSteppedItself<T extends { readonly dtype: FloatDType }>(
   working: T,
-  storage: StorageDType,
+  storage: FloatDType,
 ): working is T & { readonly dtype: 'f32' | 'bf16' } {
   const { dtype } = working;
   return dtype === 'f32' || (dtype === 'bf16' && dtype === storage);

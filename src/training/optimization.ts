@@ -3,7 +3,7 @@ import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/weights/arena.ts';
 import { contentLength } from '../model/weights/arena-layout.ts';
 import { DeviceArena, type AnyArena } from '../model/weights/device-arena.ts';
-import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
+import type { StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
@@ -25,19 +25,11 @@ export interface OptimizationOptions {
   /** `adamw` when left out. */
   readonly strategy?: StrategyName;
   /** Dtype that weights are rounded to after a step, and gradients before it; f32 when left out. */
-  readonly storage?: StorageDType;
+  readonly storage?: FloatDType;
   /** Dtype that gradients are rounded to before the learners sum them, and their sum; f32 when left out. */
   readonly reduction?: FloatDType;
   /** Keeps the optimizer's state in this process's memory, or in a file where the device computes in that memory. */
   readonly offloadsState?: boolean;
-}
-
-/** Outcome of one optimizer step. */
-export interface OptimizationStep {
-  /** Global L2 norm before clipping. */
-  readonly gradientNorm: number;
-  /** False when the norm was not finite and the weights were left alone. */
-  readonly applied: boolean;
 }
 
 /**
@@ -131,11 +123,6 @@ export class Optimization implements Disposable {
     return this.#sharing.group.rank;
   }
 
-  /** Optimizer steps taken. */
-  get steps(): number {
-    return this.#adamW.steps;
-  }
-
   clearGradients(): void {
     this.#device.operations.zero(this.gradients.flat);
   }
@@ -144,17 +131,19 @@ export class Optimization implements Disposable {
    * Sums the learners' gradients, clips them to the global norm and steps the weights in place.
    *
    * Every learner computes the same norm, and so decides alike whether to apply the step.
+   *
+   * @returns global L2 norm before clipping; where it is not finite, the weights were left alone
    */
-  async step(learningRate: number): Promise<OptimizationStep> {
+  async step(learningRate: number): Promise<number> {
     this.#rounding?.round(this.gradients.flat);
     await this.#exchange.reduceScatter(this.gradients.flat, this.#ownGradients);
     this.#rounding?.round(this.#ownGradients);
     const ownSum = await this.#device.operations.squaredSum(this.#ownGradients);
     const gradientNorm = Math.sqrt(await this.#sum(ownSum));
-    if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };
+    if (!Number.isFinite(gradientNorm)) return gradientNorm;
     await this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
     await this.#weights.spread();
-    return { gradientNorm, applied: true };
+    return gradientNorm;
   }
 
   /** Copies the weights to the memory of learner 0's process. */

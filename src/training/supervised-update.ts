@@ -48,6 +48,6 @@ export async function updateSupervised(
       optimization.gradients,
     );
   }
-  const { gradientNorm } = await optimization.step(learningRate);
+  const gradientNorm = await optimization.step(learningRate);
   return { loss, gradientNorm, tokens: totalLength(samples) };
 }

@@ -69,7 +69,7 @@ export async function updateByMiniBatches<S extends MaskedInput>(
         done += chosen.length;
         onProgress?.(done);
       }
-      gradientNorms.push((await optimization.step(learningRate)).gradientNorm);
+      gradientNorms.push(await optimization.step(learningRate));
     }
   }
   return { losses, gradientNorms };

@@ -130,7 +130,7 @@ describe('the model in half precision', () => {
             return logProbs.map(() => -1 / logProbs.length);
           };
           await policy.accumulateGradients(batch, 1, lossGradient, optimization.gradients);
-          assert.ok((await optimization.step(1e-3)).applied);
+          assert.ok(Number.isFinite(await optimization.step(1e-3)));
           assert.deepEqual(working.data, workingCopy(model, 'bf16').data);
         }
         for (const [i, loss] of losses.entries()) {

@@ -194,8 +194,7 @@ describe('the model against transformers', () => {
       const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
       const batch = packSequences(sequences);
       await own.accumulateGradients(batch, 1, () => weights, optimization.gradients);
-      const { gradientNorm, applied } = await optimization.step(lr);
-      assert.ok(applied);
+      const gradientNorm = await optimization.step(lr);
       assertClose([gradientNorm], [meta.grad_norm], { rtol: 1e-5 });
       for (const { name, offset } of arena.layout.entries) {
         const { delta_norm, first, at, values } = after.after_adamw[name]!;

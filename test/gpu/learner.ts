@@ -135,7 +135,7 @@ for (let step = 0; step < 6; step++) {
   }
   await device.idle();
   const middle = performance.now();
-  const { gradientNorm } = await optimization.step(1e-5);
+  const gradientNorm = await optimization.step(1e-5);
   await device.idle();
   const end = performance.now();
   losses.push(loss / (sequences * (length - prompt)));

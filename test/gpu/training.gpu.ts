@@ -102,7 +102,7 @@ describe('training on a card', () => {
               return logProbs.map(() => -1 / logProbs.length);
             };
             await policy.accumulateGradients(batch, 1, lossGradient, optimization.gradients);
-            assert.ok((await optimization.step(1e-3)).applied);
+            assert.ok(Number.isFinite(await optimization.step(1e-3)));
           }
           for (const [i, loss] of losses.entries()) {
             assert.ok(i === 0 || loss < losses[i - 1]!, losses.join(', '));
@@ -128,7 +128,7 @@ describe('training on a card', () => {
       for (let step = 0; step < 2; step++) {
         optimization.clearGradients();
         await policy.accumulateGradients(batch, 1, weights, optimization.gradients);
-        assert.ok((await optimization.step(1e-3)).applied);
+        assert.ok(Number.isFinite(await optimization.step(1e-3)));
       }
       await optimization.collectWeights();
       return arena;

@@ -87,8 +87,8 @@ export class SteppedLearner implements Disposable {
     this.optimization.clearGradients();
     const target = this.#device.part(flat, 0, [steppedLength]);
     this.#device.upload(tensorOf('f32', [steppedLength], own), target);
-    const { gradientNorm, applied } = await this.optimization.step(0.01);
-    assert.ok(applied);
+    const gradientNorm = await this.optimization.step(0.01);
+    assert.ok(Number.isFinite(gradientNorm));
     return gradientNorm;
   }
 

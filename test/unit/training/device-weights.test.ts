@@ -103,7 +103,7 @@ describe('weights in a device’s own memory', () => {
               (logProbs) => logProbs.map(() => -1 / logProbs.length),
               optimization.gradients,
             );
-            assert.ok((await optimization.step(1e-2)).applied);
+            assert.ok(Number.isFinite(await optimization.step(1e-2)));
           }
           await optimization.collectWeights();
           return arena.data;

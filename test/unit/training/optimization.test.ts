@@ -87,9 +87,9 @@ class Team implements AsyncDisposable {
         hostNumbers(this.members[0]!.gradients)[i]! -= value;
       }
     }
-    const done = await this.all((member) => member.step(0.01));
-    assert.ok(done.every(({ applied }) => applied));
-    return done.map(({ gradientNorm }) => gradientNorm);
+    const norms = await this.all((member) => member.step(0.01));
+    assert.ok(norms.every(Number.isFinite));
+    return norms;
   }
 
   async state(): Promise<AdamWState> {
@@ -206,11 +206,7 @@ describe('Optimization by several learners', () => {
     for (const [rank, value] of [1 + 2 ** -9, 2 ** -8].entries()) {
       hostNumbers(team.members[rank]!.gradients)[0] = value;
     }
-    const done = await team.all((member) => member.step(0.01));
-    assert.deepEqual(
-      done.map(({ gradientNorm }) => gradientNorm),
-      [1, 1],
-    );
+    assert.deepEqual(await team.all((member) => member.step(0.01)), [1, 1]);
   });
 
   for (const strategy of ['adamw', 'adamw_bf16'] as const) {
@@ -266,11 +262,8 @@ describe('Optimization by several learners', () => {
     for (const bad of [NaN, Infinity]) {
       for (const member of team.members) member.clearGradients();
       hostNumbers(team.members[2]!.gradients)[5] = bad;
-      const done = await team.all((member) => member.step(0.01));
-      assert.deepEqual(
-        done.map(({ applied }) => applied),
-        [false, false, false],
-      );
+      const norms = await team.all((member) => member.step(0.01));
+      assert.deepEqual(norms.map(Number.isFinite), [false, false, false]);
     }
     assert.deepEqual(team.weights(), Float32Array.from(draw('weights', content)));
   });
