@@ -6,7 +6,7 @@ import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/sa
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
 import { fileBuffer, letGo } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
-import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
+import { tensorOf, vector } from '../../src/tensor/tensor.ts';
 
 const stateFile = (directory: string): string => join(directory, 'optimizer.safetensors');
 
@@ -27,8 +27,9 @@ export async function writeState(
     const tensor = state[name];
     return tensor === undefined ? [] : [{ name, tensor }];
   });
+  const weights = trained.data.subarray(0, contentLength(trained.layout));
   await writeSafetensors(stateFile(directory), [
-    { name: 'weights', tensor: flat(trained.data.subarray(0, contentLength(trained.layout))) },
+    { name: 'weights', tensor: vector('f32', weights) },
     ...arrays,
     { name: 'step', tensor: tensorOf('i64', [1], [BigInt(state.step)]) },
   ]);
@@ -70,8 +71,4 @@ export async function readState(
   const c = arrayOf('c');
   const step = Number(tensors.get('step')?.data[0] ?? 0);
   return { m: required('m'), v: required('v'), ...(c && { c }), step };
-}
-
-function flat(data: Float32Array): Tensor<'f32'> {
-  return { dtype: 'f32', shape: [data.length], data };
 }

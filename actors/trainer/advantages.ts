@@ -3,7 +3,7 @@ import { updateKlController, type KlController } from '../../src/algorithms/kl.t
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
+import { vector, type Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Sequence } from '../messages.ts';
 import type { ScoredBatch, SampledResponse } from './batch.ts';
@@ -116,9 +116,6 @@ export function perResponse(
   values: Float32Array,
   sequences: readonly Pick<Sequence, 'response'>[],
 ): Tensor<'f32'>[] {
-  const parts = splitBy(
-    values,
-    sequences.map(({ response }) => response.data.length),
-  );
-  return parts.map((data) => ({ dtype: 'f32', shape: [data.length], data }));
+  const lengths = sequences.map(({ response }) => response.data.length);
+  return splitBy(values, lengths).map((part) => vector('f32', part));
 }

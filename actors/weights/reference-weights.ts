@@ -10,6 +10,7 @@ import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { fileBuffer, isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
+import { vector } from '../../src/tensor/tensor.ts';
 import { mixWeights } from '../../src/algorithms/reference-mix.ts';
 import { FROZEN_VERSION } from '../model-props.ts';
 import { pairedParts } from './paired-parts.ts';
@@ -67,8 +68,9 @@ export class ReferenceWeights implements AsyncDisposable {
     const { own } = this.#movable();
     await mkdir(directory, { recursive: true });
     const data = own.data.subarray(0, contentLength(own.layout));
-    const tensor = { dtype: 'f32', shape: [data.length], data } as const;
-    await writeSafetensors(join(directory, FILE), [{ name: 'weights', tensor }]);
+    await writeSafetensors(join(directory, FILE), [
+      { name: 'weights', tensor: vector('f32', data) },
+    ]);
     letGo(data);
   }
 

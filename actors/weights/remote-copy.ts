@@ -1,5 +1,6 @@
 import { asCxmindError, toWireError } from '../../src/errors.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
+import { vector } from '../../src/tensor/tensor.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 import type { RemoteNode } from '../runtime/nodes/remote-node.ts';
@@ -113,8 +114,8 @@ export class RemoteCopy {
       for (let offset = 0; offset < weights.length; offset += CHUNK) {
         if (chunks.length >= WINDOW) await chunks.shift();
         const data = weights.subarray(offset, offset + CHUNK);
-        const values = { dtype: 'f32', shape: [data.length], data } as const;
-        chunks.push(keeper.ask.write({ offset, values }, options).then(() => letGo(data)));
+        const chunk = { offset, values: vector('f32', data) };
+        chunks.push(keeper.ask.write(chunk, options).then(() => letGo(data)));
       }
       await Promise.all(chunks);
     } finally {

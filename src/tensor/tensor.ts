@@ -69,6 +69,11 @@ export function tensorOf<D extends DType>(
   return result;
 }
 
+/** An array as a tensor of one axis, without a copy. */
+export function vector<D extends DType>(dtype: D, data: TypedArrays[D]): Tensor<D> {
+  return { dtype, shape: [data.length], data };
+}
+
 /**
  * Copies all elements of a tensor into another of its dtype and size.
  *

@@ -5,7 +5,7 @@ import { decodeJson } from '../../../src/check/json.ts';
 import { whole } from '../../../src/check/scalars.ts';
 import { CxmindError, messageOf } from '../../../src/errors.ts';
 import { readSafetensors, writeSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
-import type { Tensor } from '../../../src/tensor/tensor.ts';
+import { vector } from '../../../src/tensor/tensor.ts';
 import { decodeBody, encodeBody } from '../../../transport/codec.ts';
 import { SampledCall } from './answers.ts';
 import type { KeptBatch } from './batch-source.ts';
@@ -23,8 +23,8 @@ export async function writeKept(directory: string, batches: readonly KeptBatch[]
   if (batches.length === 0) return;
   const { bytes, frames } = encodeBody(batches);
   await writeSafetensors(join(directory, FILE), [
-    { name: 'body', tensor: bytesTensor(bytes) },
-    ...frames.map((frame, i) => ({ name: String(i), tensor: bytesTensor(frame) })),
+    { name: 'body', tensor: vector('u8', bytes) },
+    ...frames.map((frame, i) => ({ name: String(i), tensor: vector('u8', frame) })),
   ]);
 }
 
@@ -50,8 +50,4 @@ export async function readKept(directory: string): Promise<readonly KeptBatch[]>
     throw new CxmindError('CHECKPOINT_INVALID', `${file}: ${messageOf(cause)}`, { cause });
   }
   return decodeJson(KeptBatches, batches, file);
-}
-
-function bytesTensor(data: Uint8Array): Tensor<'u8'> {
-  return { dtype: 'u8', shape: [data.length], data };
 }
