@@ -1,5 +1,8 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
+import type { SequenceInput } from '../../src/model/pack.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import type { MiniBatch } from '../../src/training/mini-batches.ts';
 import type { RankAddress } from '../../transport/collectives/open.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress } from '../messages.ts';
@@ -57,6 +60,13 @@ export const updateRequest = <S extends t.Mixed>(sample: S) =>
     /** Samples done so far. */
     progress: t.union([Progress, t.null]),
   });
+
+/** A rank's share of updates on samples of any kind, as `updateRequest` decodes it. */
+export interface RankUpdate<S extends SequenceInput> {
+  readonly miniBatches: MiniBatch<S>[];
+  readonly learningRate: number;
+  readonly progress: Tensor<'i32'> | null;
+}
 
 /** One value of each metric and one gradient norm per optimizer step. Losses are addends to those of the whole. */
 export const UpdateReply = t.type({ losses: MetricLists, gradientNorms: t.array(t.number) });

@@ -1,13 +1,7 @@
 import type { Device } from '../../src/device/device.ts';
-import { CxmindError } from '../../src/errors.ts';
 import type { Sharing } from '../../src/training/exchange.ts';
 import { alone } from '../../src/training/learner-group.ts';
-import {
-  openCommunicator,
-  openDeviceGroup,
-  type RankListener,
-  type RankAddress,
-} from '../../transport/collectives/open.ts';
+import { openCommunicator, openDeviceGroup } from '../../transport/collectives/open.ts';
 import type { ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 
 /** A rank's place in its group, as plain data: how it joins the others. */
@@ -31,31 +25,16 @@ export async function joinByRank(rank: RankInfo, device: Device): Promise<Joined
     case 'alone':
       return { group: alone, leave: () => Promise.resolve() };
     case 'threads':
-      return joined(rank, device);
+      return joinGroup(rank, device);
     case 'mpi':
-      return joined({ kind: 'mpi', place: rank }, device);
+      return joinGroup({ kind: 'mpi', place: rank }, device);
     case 'processes':
       return null;
   }
 }
 
-/**
- * Joins the ranks of other processes.
- *
- * @param listener  opened before; null is an error of the caller
- * @param addresses of all ranks, in their order
- */
-export function joinByAddresses(
-  listener: RankListener | null,
-  rank: number,
-  addresses: readonly RankAddress[],
-  device: Device,
-): Promise<JoinedGroup> {
-  if (listener === null) throw new CxmindError('INTERNAL', 'learner: it does not listen yet');
-  return joined({ kind: 'processes', listener, rank, addresses }, device);
-}
-
-async function joined(
+/** Joins a group, and opens the direct way between its devices. */
+export async function joinGroup(
   options: Parameters<typeof openCommunicator>[0],
   device: Device,
 ): Promise<JoinedGroup> {

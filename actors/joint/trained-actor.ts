@@ -5,8 +5,6 @@ import type { Network } from '../../src/model/network.ts';
 import type { SequenceInput } from '../../src/model/pack.ts';
 import type { Loss } from '../../src/training/losses.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import type { MiniBatch } from '../../src/training/mini-batches.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import {
   updateByMiniBatches,
@@ -20,8 +18,8 @@ import type { Actor, Context } from '../runtime/actor.ts';
 import { together } from '../runtime/together.ts';
 import { evaluate, type EvaluateReply, type EvaluateRequest } from './evaluate.ts';
 import { hostInfo, type HostInfo } from './host-info.ts';
-import type { JointProtocol, ListenRequest, StateRequest } from './protocol.ts';
-import { joinByAddresses, joinByRank, type JoinedGroup, type RankInfo } from './rank.ts';
+import type { JointProtocol, ListenRequest, RankUpdate, StateRequest } from './protocol.ts';
+import { joinByRank, joinGroup, type JoinedGroup, type RankInfo } from './rank.ts';
 import { readState, writeState } from './state-files.ts';
 
 /**
@@ -45,13 +43,6 @@ export interface TrainedProps {
   readonly rank: RankInfo;
   /** True where the other ranks step the same memory. */
   readonly sharesWeights: boolean;
-}
-
-/** A rank's share of a step's updates. */
-interface UpdateRequest<S extends SequenceInput> {
-  readonly miniBatches: readonly MiniBatch<S>[];
-  readonly learningRate: number;
-  readonly progress: Tensor<'i32'> | null;
 }
 
 /**
@@ -106,7 +97,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
 
   /** Updates the model by a loss on a step's samples. @param options of a policy */
   protected train<S extends SequenceInput>(
-    { miniBatches, learningRate, progress }: UpdateRequest<S>,
+    { miniBatches, learningRate, progress }: RankUpdate<S>,
     { signal }: Context,
     loss: Loss<S>,
     options: Pick<UpdateOptions<S>, 'temperature' | 'withEntropies'> = {},
@@ -134,7 +125,9 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
   async join(addresses: readonly RankAddress[]): Promise<void> {
     const { rank } = this.props;
     if (rank.kind !== 'processes') return;
-    this.#optimizeWith(await joinByAddresses(this.#listener, rank.rank, addresses, this.device));
+    const listener = this.#listener;
+    if (listener === null) throw new CxmindError('INTERNAL', 'learner: it does not listen yet');
+    this.#optimizeWith(await joinGroup({ ...rank, listener, addresses }, this.device));
   }
 
   collect(_: unknown, { signal }: Context): Promise<void> {

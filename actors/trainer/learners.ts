@@ -1,12 +1,12 @@
 import { addMetricLists } from '../../src/metrics.ts';
 import type { SequenceInput } from '../../src/model/pack.ts';
 import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
-import { learnerShares, miniBatches, type MiniBatch } from '../../src/training/mini-batches.ts';
+import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { MetricLists, UpdateReport } from '../../src/training/updates.ts';
 import type { criticProtocol, ValueExperienceMessage } from '../critic/protocol.ts';
 import type { EvaluateRequest } from '../joint/evaluate.ts';
-import type { JointProtocol, StateRequest } from '../joint/protocol.ts';
+import type { JointProtocol, RankUpdate, StateRequest } from '../joint/protocol.ts';
 import type {
   ExperienceMessage,
   learnerProtocol,
@@ -16,9 +16,7 @@ import type {
 import type { Sequence } from '../messages.ts';
 import type { ActorRef, AskOptions } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
-
-/** Long enough for any pass that comes before. The runtime notices a lost actor at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
+import { ANY_WORK_MS } from './patience.ts';
 
 /** Shared counters of the samples done, one for each rank. */
 export class LearnerProgress {
@@ -53,13 +51,6 @@ interface UpdateSettings {
   readonly learningRate: number;
 }
 
-/** A rank's share of those updates. */
-interface RankUpdate<S extends SequenceInput> {
-  readonly miniBatches: MiniBatch<S>[];
-  readonly learningRate: number;
-  readonly progress: Tensor<'i32'>;
-}
-
 /** The ranks that train one model, as one: a request is divided among them, and their replies are put together. */
 class Ranks<Ref extends ActorRef<JointProtocol>> {
   readonly refs: readonly Ref[];
@@ -82,7 +73,7 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
 
   /** Copies the trained weights to the memory of the first rank's process. */
   async collect(): Promise<void> {
-    await this.all((ref) => ref.ask.collect(undefined, { timeoutMs: TIMEOUT_MS }));
+    await this.all((ref) => ref.ask.collect(undefined, { timeoutMs: ANY_WORK_MS }));
   }
 
   protected all<T>(ask: (ref: Ref, rank: number) => Promise<T>): Promise<T[]> {

@@ -6,6 +6,7 @@ import { askAny } from '../runtime/pool.ts';
 import type { ModelOutputs } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress, type PolicyView } from './learners.ts';
+import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import { criticRates, isDue, policyRate, versionAfter, type StepNumber } from './schedule.ts';
 import type { Stopwatch } from './report/timeline.ts';
 
@@ -14,11 +15,6 @@ import type { Stopwatch } from './report/timeline.ts';
  *
  * Each has a phase of the clock and of the progress display. Updates are never retried.
  */
-
-/** Long enough for any pass of a model. The runtime notices a lost actor at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
-/** Retries of the reference. Its weights change between steps alone, so a call that failed is repeated elsewhere. */
-const RETRIES = 5;
 
 /** Evaluates every response token with the models as they are before the update, one model after the other. */
 export async function evaluateTokens(
@@ -50,7 +46,7 @@ export function policyView(
       version: weights.version,
       withEntropies: needsEntropies(plan.step.exploration),
     };
-    return await learners.logProbs(request, progress, { timeoutMs: TIMEOUT_MS, signal });
+    return await learners.logProbs(request, progress, { timeoutMs: ANY_WORK_MS, signal });
   });
 }
 
@@ -70,7 +66,8 @@ async function refLogProbs(
     const { ref, weights } = reference;
     const { version } = weights.sync;
     const request = { sequences: [...sequences], temperature, version, progress };
-    const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
+    // Its weights change between steps alone, so a call that failed may be repeated.
+    const options = { timeoutMs: ANY_WORK_MS, signal, retries: RETRIES };
     return (await askAny([ref], 'logProbs', request, options)).perToken;
   });
 }
@@ -103,7 +100,7 @@ async function criticValues(
     const progress = new LearnerProgress(critics.count);
     const total = sequences.length;
     using _ = reporter.phase({ name: 'values', total, done: () => progress.done });
-    return await critics.values(sequences, progress, { timeoutMs: TIMEOUT_MS, signal });
+    return await critics.values(sequences, progress, { timeoutMs: ANY_WORK_MS, signal });
   });
 }
 
@@ -138,7 +135,7 @@ export async function updateCritic(
     const progress = new LearnerProgress(critics.count);
     const total = sequences.length * epochs;
     using _ = reporter.phase({ name: 'critic', total, done: () => progress.done });
-    const options = { timeoutMs: TIMEOUT_MS, signal };
+    const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate: now };
     const metrics = await critics.update(experiences, request, progress, options);
     return { ...reduceMetrics(metrics), 'critic/lr': next };
@@ -188,7 +185,7 @@ export async function updatePolicy(
     using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
     // Readers let go of the weights before the learners step them.
     await weights.revise();
-    const options = { timeoutMs: TIMEOUT_MS, signal };
+    const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate, entropyCoeff };
     const update = await actors.learners.update(experiences, request, progress, options);
     weights.publish(versionAfter(plan.step, number.step));

@@ -5,6 +5,7 @@ import type { dataProtocol } from '../data/protocol.ts';
 import type { Prompt } from '../messages.ts';
 import type { rewardProtocol } from '../reward/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';
+import { ANY_WORK_MS } from './patience.ts';
 
 /** A reward of a task, and the actors that give it. */
 export interface TaskReward extends Weighted {
@@ -35,9 +36,6 @@ export interface TaskPrompts {
   readonly notes: readonly string[];
 }
 
-/** Long enough for any preparation of prompts. The runtime notices a lost actor at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
-
 /**
  * Prompts, round after round. A round is asked for as soon as the one before it is here, so the next step's prompts
  * are ready when a step ends. A checkpoint keeps the place of the prompts that were taken, not of those that wait.
@@ -58,7 +56,7 @@ export class PromptFeed {
 }
 
 async function nextPrompts(tasks: readonly Task[], signal: AbortSignal): Promise<TaskPrompts> {
-  const ask = { timeoutMs: TIMEOUT_MS, signal };
+  const ask = { timeoutMs: ANY_WORK_MS, signal };
   const batches = await Promise.all(tasks.map(({ data }) => data.ask.nextPrompts(undefined, ask)));
   return {
     prompts: batches.flatMap(({ prompts }) => prompts),

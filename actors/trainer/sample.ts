@@ -3,11 +3,13 @@ import { keyOf } from '../../src/rng.ts';
 import { zeros } from '../../src/tensor/tensor.ts';
 import type { Sampling, ValidationSampling } from '../../src/config/worker-schema.ts';
 import { likeliest } from '../../src/generation/n-best.ts';
+import { cutEvery } from '../../src/training/micro-batches.ts';
 import { isNeutral, type ResponseControls } from '../../src/generation/response-controls.ts';
 import type { Prompt } from '../messages.ts';
 import type { GenerateRequest, Group } from '../rollout/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { RunActors } from './context.ts';
+import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import type { Reporter } from './report/reporter.ts';
 
 /** A prompt with its responses. */
@@ -34,10 +36,6 @@ export interface RolloutRequest {
 /** Asks a rollout actor for responses to some prompts. */
 export type AskShare = (request: GenerateRequest) => Promise<{ readonly groups: Group[] }>;
 
-/** Long enough for any generation. The runtime notices a lost actor at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
-const RETRIES = 5;
-
 /**
  * Samples `n` responses to every prompt, or the best `n` of more, spread over the rollout actors.
  *
@@ -53,7 +51,7 @@ export async function generateGroups(
   { sampling, maxTokens, stream, policyVersion, signal }: RolloutRequest,
   reporter: Reporter,
   ask: AskShare = (request) =>
-    askAny(rollouts, 'generate', request, { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES }),
+    askAny(rollouts, 'generate', request, { timeoutMs: ANY_WORK_MS, signal, retries: RETRIES }),
 ): Promise<PromptGroup[]> {
   const { n, seed, temperature, topP, topK, ignoreEos } = sampling;
   const sampled = sampling.bestOf ?? n;
@@ -114,10 +112,5 @@ function controlsOf(sampling: Sampling): ResponseControls | null {
 
 /** Divides items into at most `count` consecutive shares of nearly equal size, none empty. */
 export function divide<T>(items: readonly T[], count: number): T[][] {
-  const size = Math.max(1, Math.ceil(items.length / count));
-  const shares: T[][] = [];
-  for (let start = 0; start < items.length; start += size) {
-    shares.push(items.slice(start, start + size));
-  }
-  return shares;
+  return cutEvery(items, Math.max(1, Math.ceil(items.length / count)));
 }

@@ -10,6 +10,7 @@ import type { ScoreReply, ScoreRequest } from '../reward/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
 import { concurrently } from './concurrently.ts';
 import { problemOf } from './episodes.ts';
+import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import type { Task, TaskReward } from './prompt-feed.ts';
 import { divide, type PromptGroup } from './sample.ts';
 
@@ -37,10 +38,6 @@ export interface Scoring {
   /** Costs of scoring, by the reward's name and the metric. */
   readonly counts: Metrics;
 }
-
-const RETRIES = 5;
-/** Long, since reward actors limit a user's function themselves. */
-const TIMEOUT_MS = 24 * 3600_000;
 
 /**
  * Scores all responses of some groups, in order, by all rewards at once. A gate decides here, as it needs the whole
@@ -73,20 +70,17 @@ export async function scoreGroups(
   const counts = sumMetrics(
     answers.map(({ counts }, i) => prefixed(rewards[i]!.name ?? 'scoring', counts)),
   );
-  const judged = all.map((one, i) => ({
-    ...one,
-    answers: answers.map(({ scored }) => scored[i]!),
-  }));
   const sound: (NamedResponse & { readonly text: string; readonly scores: Parts[] })[] = [];
   const invalid = responses.flatMap(({ response, name }): InvalidResponse[] => {
     const problem = problemOf(response);
     return problem === null ? [] : [{ name, problem }];
   });
-  for (const { answers, ...one } of judged) {
-    const scores = answers.map(({ parts }) => parts).filter((parts) => parts !== null);
-    const problem = answers.find(({ parts }) => parts === null)?.problem ?? 'it was not scored';
+  for (const [i, one] of all.entries()) {
+    const given = answers.map(({ scored }) => scored[i]!);
+    const scores = given.map(({ parts }) => parts).filter((parts) => parts !== null);
+    const problem = given.find(({ parts }) => parts === null)?.problem ?? 'it was not scored';
     if (scores.length < rewards.length) invalid.push({ name: one.name, problem });
-    else sound.push({ ...one, text: answers[0]!.text, scores });
+    else sound.push({ ...one, text: given[0]!.text, scores });
   }
   const gated = passGate(
     rewards,
@@ -108,7 +102,8 @@ async function askReward(
   all: readonly NamedResponse[],
   signal: AbortSignal,
 ): Promise<ScoreReply> {
-  const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
+  // Reward actors limit a user's function themselves.
+  const options = { timeoutMs: ANY_WORK_MS, signal, retries: RETRIES };
   const replies = await Promise.all(
     divide(all, actors.length).map((share) =>
       askAny(actors, 'score', requestOf(share, seesPictures), options),

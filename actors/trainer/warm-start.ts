@@ -16,6 +16,7 @@ import { type Pace, reportData, warnOfData } from './report/reporter.ts';
 import { imitationRate, isDue } from './schedule.ts';
 import type { Learners } from './learners.ts';
 import { loadPolicy } from './models.ts';
+import { ANY_WORK_MS } from './patience.ts';
 import { onThisMachine } from './this-machine.ts';
 import { placeLearners } from './placement.ts';
 import { planSupervised, type SupervisedPlan } from './plan.ts';
@@ -38,8 +39,6 @@ export interface SupervisedSummary {
   /** Hugging Face directory. */
   readonly checkpoint: string;
 }
-
-const TIMEOUT_MS = 24 * 3600_000;
 
 /**
  * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for reinforcement learning.
@@ -95,7 +94,7 @@ async function supervise(
   for (const note of policy.notes) reporter.note(note);
   await using weights = new PolicyWeights(system, policy, logger);
   const signal = AbortSignal.any([interrupted, system.signal]);
-  const ask = { timeoutMs: TIMEOUT_MS, signal };
+  const ask = { timeoutMs: ANY_WORK_MS, signal };
   const tools = await toolsFor(system, plan, logger);
   const data = await spawnData(system, plan.task, { model: policy.config, tools });
   const stations = placeLearners(plan.placement, [{ node: null, slots: 1 }]);

@@ -3,11 +3,8 @@ import type { BeginRequest, GenerateRequest, Group } from '../../rollout/protoco
 import { withAny } from '../../runtime/pool.ts';
 import type { Answer } from '../batch.ts';
 import type { RunActors, StepContext } from '../context.ts';
+import { ANY_WORK_MS, RETRIES } from '../patience.ts';
 import { generateGroups } from '../sample.ts';
-
-/** Long enough for any generation. The runtime notices a lost actor at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
-const RETRIES = 5;
 
 type Rollout = RunActors['rollouts'][number];
 
@@ -70,7 +67,7 @@ async function respondInParts(
   const { id } = request;
   for (let hasBegun = false; ;) {
     const { version: policyVersion, recalled } = loan;
-    const options = { timeoutMs: TIMEOUT_MS, signal: AbortSignal.any([signal, recalled]) };
+    const options = { timeoutMs: ANY_WORK_MS, signal: AbortSignal.any([signal, recalled]) };
     try {
       return hasBegun
         ? await rollout.ask.goOn({ id, policyVersion }, options)
@@ -79,7 +76,7 @@ async function respondInParts(
       if (signal.aborted || !recalled.aborted) throw error;
     }
     // The answer comes once the cancelled call has ended. It may have finished meanwhile, or not have begun.
-    hasBegun = await rollout.ask.hasBegun(id, { timeoutMs: TIMEOUT_MS, signal });
+    hasBegun = await rollout.ask.hasBegun(id, { timeoutMs: ANY_WORK_MS, signal });
     await loan.next(signal);
   }
 }
