@@ -1,5 +1,6 @@
 import { CxmindError } from './errors.ts';
-import { isCounted, rowMaskSums, rowSums, sum, type TokenRows } from './algorithms/primitives.ts';
+import { rowMaskSums, rowSums, type TokenRows } from './algorithms/primitives.ts';
+import { countedValues, meanOf } from './algorithms/token-statistics.ts';
 
 /** Metric values under the reference's names, one number each. */
 export type Metrics = Readonly<Record<string, number>>;
@@ -21,7 +22,7 @@ export interface MetricsBatch extends TokenRows {
 }
 
 /** Mean, largest and smallest under `prefix/mean`, `prefix/max` and `prefix/min`; all NaN for nothing. */
-function summary(prefix: string, values: ArrayLike<number>): Metrics {
+export function summary(prefix: string, values: ArrayLike<number>): Metrics {
   if (values.length === 0) {
     return { [`${prefix}/mean`]: NaN, [`${prefix}/max`]: NaN, [`${prefix}/min`]: NaN };
   }
@@ -31,7 +32,7 @@ function summary(prefix: string, values: ArrayLike<number>): Metrics {
     smallest = Math.min(smallest, values[i]!);
   }
   return {
-    [`${prefix}/mean`]: sum(values) / values.length,
+    [`${prefix}/mean`]: meanOf(values),
     [`${prefix}/max`]: largest,
     [`${prefix}/min`]: smallest,
   };
@@ -44,14 +45,12 @@ function summary(prefix: string, values: ArrayLike<number>): Metrics {
  * `critic/vf_explained_var`, and lengths in tokens with the share that hit the limit.
  */
 export function dataMetrics(batch: MetricsBatch): Metrics {
-  const counted = (values: Float32Array): Float32Array =>
-    values.filter((_, t) => isCounted(batch, t));
-  const returns = counted(batch.returns);
-  const values = batch.values === undefined ? undefined : counted(batch.values);
+  const returns = countedValues(batch.returns, batch);
+  const values = batch.values === undefined ? undefined : countedValues(batch.values, batch);
   return {
     ...summary('critic/score', rowSums(batch.tokenScores, batch)),
     ...summary('critic/rewards', rowSums(batch.tokenRewards, batch)),
-    ...summary('critic/advantages', counted(batch.advantages)),
+    ...summary('critic/advantages', countedValues(batch.advantages, batch)),
     ...summary('critic/returns', returns),
     ...(values !== undefined && {
       ...summary('critic/values', values),
@@ -102,7 +101,7 @@ export function mismatchMetrics(sampled: Float32Array, computed: Float32Array): 
   const distances = sampled.map((value, i) => Math.abs(value - computed[i]!));
   const name = 'actor/rollout_train_mismatch';
   return {
-    [`${name}/mean`]: distances.reduce((sum, distance) => sum + distance, 0) / distances.length,
+    [`${name}/mean`]: meanOf(distances),
     [`${name}/max`]: distances.reduce((most, distance) => Math.max(most, distance), 0),
   };
 }
@@ -198,7 +197,7 @@ export function performanceMetrics(step: {
  */
 export function reduceMetrics(lists: Readonly<Record<string, readonly number[]>>): Metrics {
   const present = Object.entries(lists).filter(([, values]) => values.length > 0);
-  return Object.fromEntries(present.map(([name, values]) => [name, sum(values) / values.length]));
+  return Object.fromEntries(present.map(([name, values]) => [name, meanOf(values)]));
 }
 
 /** Metric lists of several workers as one: entries at the same place are added. */
@@ -222,7 +221,7 @@ function explainedVariance(returns: Float32Array, values: Float32Array): number 
 }
 
 function varianceOf(values: Float32Array): number {
-  const mean = sum(values) / values.length;
+  const mean = meanOf(values);
   const squares = values.reduce((total, value) => total + (value - mean) ** 2, 0);
   return squares / (values.length - 1);
 }

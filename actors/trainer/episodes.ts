@@ -1,5 +1,5 @@
 import type { TokenRows } from '../../src/algorithms/primitives.ts';
-import type { Metrics } from '../../src/metrics.ts';
+import { summary, type Metrics } from '../../src/metrics.ts';
 import { responseRows } from '../../src/training/losses.ts';
 import type { Group } from '../rollout/protocol.ts';
 
@@ -29,10 +29,5 @@ export function problemOf({ episode }: Response): string | null {
 /** `num_turns/{mean,max,min}`: turns of the policy; nothing where no response has an environment. */
 export function episodeMetrics(scored: readonly Responded[]): Metrics {
   const turns = scored.flatMap(({ response }) => response.episode?.turns ?? []);
-  if (turns.length === 0) return {};
-  return {
-    'num_turns/mean': turns.reduce((sum, count) => sum + count, 0) / turns.length,
-    'num_turns/max': Math.max(...turns),
-    'num_turns/min': Math.min(...turns),
-  };
+  return turns.length === 0 ? {} : summary('num_turns', turns);
 }

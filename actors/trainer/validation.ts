@@ -1,3 +1,4 @@
+import { meanOf } from '../../src/algorithms/token-statistics.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';
 import {
@@ -112,10 +113,9 @@ async function validateWith(
     gate = result.gate;
   }
   if (scored.length === 0 && invalid.length > 0) throw noScores(invalid);
-  const total = scored.reduce((sum, { parts }) => sum + parts['overall']!, 0);
   return {
     metrics: {
-      'val/reward_score': total / scored.length,
+      'val/reward_score': meanOf(scored.map(({ parts }) => parts['overall']!)),
       ...meanParts(scored, (part) => `val/${part}_reward`),
       ...prefixed('val', counts),
       ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),

@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { rowsByGroup } from './groups.ts';
+import { meanOf } from './token-statistics.ts';
 
 /** Bounds on a group's mean, both exclusive. */
 export interface FilterBounds {
@@ -30,7 +31,7 @@ export function rowsToKeep(
   }
   const kept: number[] = [];
   for (const members of rowsByGroup(groupIds).values()) {
-    const mean = members.reduce((total, row) => total + values[row]!, 0) / members.length;
+    const mean = meanOf(members.map((row) => values[row]!));
     if (low < mean && mean < high) kept.push(...members);
   }
   return kept.sort((a, b) => a - b);

@@ -2,13 +2,7 @@ import { CxmindError } from '../errors.ts';
 
 /** The rows of every group, in order of first appearance; members need not be adjacent. */
 export function rowsByGroup(groupIds: readonly string[]): ReadonlyMap<string, readonly number[]> {
-  const groups = new Map<string, number[]>();
-  for (const [row, id] of groupIds.entries()) {
-    const members = groups.get(id);
-    if (members === undefined) groups.set(id, [row]);
-    else members.push(row);
-  }
-  return groups;
+  return Map.groupBy(groupIds.keys(), (row) => groupIds[row]!);
 }
 
 /**

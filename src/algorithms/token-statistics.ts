@@ -44,7 +44,7 @@ export function least(values: Float32Array): number {
 }
 
 /** Plain mean; NaN of none. */
-export function meanOf(values: Float32Array): number {
+export function meanOf(values: ArrayLike<number>): number {
   return sum(values) / values.length;
 }
 

@@ -1,3 +1,4 @@
+import { meanOf } from '../../../src/algorithms/token-statistics.ts';
 import { CxmindError } from '../../../src/errors.ts';
 import type { Metrics } from '../../../src/metrics.ts';
 import { together } from '../../runtime/together.ts';
@@ -202,8 +203,4 @@ function partialMetrics(scored: readonly SampledResponse[], version: number): Me
     'rollout/token_staleness': meanOf(versions.flat().map((one) => version - one)),
     'rollout/partial_ratio': meanOf(versions.map((of) => Number(of[0] !== of.at(-1)))),
   };
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, one) => sum + one, 0) / values.length;
 }

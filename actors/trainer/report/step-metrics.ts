@@ -1,5 +1,6 @@
 import { freemem, totalmem } from 'node:os';
 import { balanceMetrics } from '../../../src/algorithms/sequence-balance.ts';
+import { meanOf } from '../../../src/algorithms/token-statistics.ts';
 import {
   dataMetrics,
   mergeMetrics,
@@ -114,10 +115,7 @@ export function meanParts(
   const entries = scored.flatMap(({ parts }) => Object.entries(parts));
   const values = Map.groupBy(entries, ([part]) => part);
   return Object.fromEntries(
-    [...values].map(([part, of]) => [
-      nameOf(part),
-      of.reduce((sum, [, value]) => sum + value, 0) / of.length,
-    ]),
+    [...values].map(([part, of]) => [nameOf(part), meanOf(of.map(([, value]) => value))]),
   );
 }
 
@@ -132,7 +130,7 @@ export function invalidCount(
 
 /** The mean accuracy of responses; NaN for none. */
 export function meanAccuracy(scored: readonly Pick<ScoredResponse, 'parts'>[]): number {
-  return scored.reduce((sum, { parts }) => sum + accuracyOf(parts), 0) / scored.length;
+  return meanOf(scored.map(({ parts }) => accuracyOf(parts)));
 }
 
 /** The part of a score that says how often a response is right, by the names that rewards give it. */
