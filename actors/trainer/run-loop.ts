@@ -133,12 +133,7 @@ interface RunParts {
 class Run {
   readonly #context: StepContext;
   readonly #options: LoopOptions;
-  readonly #steps: number;
-  readonly #log: RunLog;
-  readonly #validations: Validations;
-  readonly #saving: Saving;
-  readonly #batches: BatchSource;
-  readonly #steering: Steering;
+  readonly #parts: RunParts;
   readonly #idle = new IdleWatch();
   readonly #gradients: GradientWatch;
   /** The place of the run, as a checkpoint would keep it now. */
@@ -150,12 +145,7 @@ class Run {
   constructor(context: StepContext, options: LoopOptions, parts: RunParts, point: ResumePoint) {
     this.#context = context;
     this.#options = options;
-    this.#steps = parts.steps;
-    this.#log = parts.log;
-    this.#validations = parts.validations;
-    this.#saving = parts.saving;
-    this.#batches = parts.batches;
-    this.#steering = parts.steering;
+    this.#parts = parts;
     this.#point = point;
     this.#gradients = new GradientWatch(context);
   }
@@ -163,12 +153,13 @@ class Run {
   /** Validates, takes the steps that are left, and writes the summary. @param isNew whether no step was taken yet */
   async toEnd(isNew: boolean): Promise<RunSummary> {
     const { valBeforeTrain, valOnly } = this.#context.plan.trainer;
+    const { saving, steering } = this.#parts;
     // What the start left behind would be part of the run's peak.
     shrinkHeap();
     if (valBeforeTrain || valOnly || this.#point.unfinished !== null) {
       await this.#validateBefore(isNew);
     }
-    const onSave = (): void => this.#saving.request(this.#isWhole ? this.#point : null);
+    const onSave = (): void => saving.request(this.#isWhole ? this.#point : null);
     this.#options.saveRequests?.addEventListener('save', onSave);
     let failure: unknown = null;
     try {
@@ -180,16 +171,17 @@ class Run {
       throw error;
     } finally {
       this.#options.saveRequests?.removeEventListener('save', onSave);
-      await this.#saving.settled();
-      await this.#steering.close(this.#point, failure);
+      await saving.settled();
+      await steering.close(this.#point, failure);
     }
   }
 
   /** Validates before the first step of this process. For a step that was cut off, that is its own validation. */
   async #validateBefore(isNewRun: boolean): Promise<void> {
+    const { log, validations, saving } = this.#parts;
     const { step, state, unfinished } = this.#point;
     const isNew = isNewRun || unfinished !== null;
-    const before = await this.#validations.take(step, state.validationGate, isNew);
+    const before = await validations.take(step, state.validationGate, isNew);
     if (before === null) return;
     this.#accuracyBefore = before.accuracy;
     // The gate of a resumed run has seen this validation already, like that of a run that never stopped.
@@ -197,49 +189,51 @@ class Run {
     if (isNewRun) this.#point = { ...this.#point, accuracyBefore: before.accuracy };
     if (unfinished === null) {
       const isFirst = isNewRun && !this.#context.plan.trainer.valOnly;
-      if (isFirst) await this.#log.step(step, before.metrics);
-      else this.#log.show(step, before.metrics);
+      if (isFirst) await log.step(step, before.metrics);
+      else log.show(step, before.metrics);
       return;
     }
     const metrics = { ...unfinished, ...before.metrics };
     this.#update({ advance: this.#observed(metrics) });
     this.#point = { ...this.#point, unfinished: null };
-    await this.#log.step(step, metrics);
-    await this.#saving.rescore(step);
+    await log.step(step, metrics);
+    await saving.rescore(step);
   }
 
   /** Takes steps until the last one, or until the run is preempted. */
   async #train(): Promise<void> {
-    const { plan, reporter } = this.#context;
+    const { plan, reporter, live } = this.#context;
+    const { steps, log, steering } = this.#parts;
     const { profile } = plan.trainer;
-    if (profile !== null && profile > this.#steps) {
-      reporter.note(`trainer.profile: there is no step ${profile}, the run has ${this.#steps}`);
+    if (profile !== null && profile > steps) {
+      reporter.note(`trainer.profile: there is no step ${profile}, the run has ${steps}`);
     }
     const [began, from] = [performance.now(), this.#point.step];
     while (!this.#isAtEnd()) {
-      await this.#steering.take(this.#point);
+      await steering.take(this.#point);
       if (this.#context.preemption.aborted) return;
       const stepBegan = performance.now();
       const place = { step: this.#point.step + 1, folder: plan.folder };
       const result = await profiled(this.#context, place, () => this.#step());
       if (result === null) return;
       const { step } = this.#point;
-      await this.#log.files.trained(step, result.trainedPromptIds);
-      await this.#log.rollouts(step, result.scored);
+      await log.files.trained(step, result.trainedPromptIds);
+      await log.rollouts(step, result.scored);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
-      const secondsLeft = secondsPerStep * (this.#steps - step);
-      this.#context.live.takes({ step, steps: this.#steps, secondsPerStep, secondsLeft });
+      const secondsLeft = secondsPerStep * (steps - step);
+      live.takes({ step, steps, secondsPerStep, secondsLeft });
       this.#report(result, secondsLeft);
       this.#gradients.observe(result.metrics, step);
       const isFinished = await this.#finishStep(result.metrics);
       if (!isFinished) return;
-      await this.#log.files.spans(this.#context.live.spansOf(step, stepBegan));
+      await log.files.spans(live.spansOf(step, stepBegan));
     }
   }
 
   /** Takes a training step; null when the run was preempted before the step changed anything. */
   async #step(): Promise<StepResult | null> {
     const { signal, preemption, timeline } = this.#context;
+    const { steps, saving, batches } = this.#parts;
     const step = this.#point.step + 1;
     const undo = new AbortController();
     using undoing = addAbortListener(preemption, () => undo.abort(preemption.reason));
@@ -249,14 +243,13 @@ class Run {
         ...this.#context,
         signal: AbortSignal.any([signal, undo.signal]),
         beginUpdate: async () => {
-          await this.#saving.settled();
+          await saving.settled();
           undo.signal.throwIfAborted();
           undoing[Symbol.dispose]();
           this.#isWhole = false;
         },
       };
-      const number = { step, steps: this.#steps };
-      const result = await trainingStep(context, this.#batches, this.#point.state, number);
+      const result = await trainingStep(context, batches, this.#point.state, { step, steps });
       const { state, metrics } = result;
       this.#point = { ...this.#point, step, state, unfinished: metrics };
       this.#isWhole = true;
@@ -270,34 +263,33 @@ class Run {
   /** Validates, saves and logs a step that was taken. @returns false when a preemption cut its validation off */
   async #finishStep(taken: Metrics): Promise<boolean> {
     const { trainer } = this.#context.plan;
+    const { steps, log, validations, saving } = this.#parts;
     const { step } = this.#point;
     const clock = new Stopwatch(this.#context.timeline);
     let metrics = taken;
     const validate = async (): Promise<void> => {
       const gate = this.#point.state.validationGate;
-      const validation = await clock.time('validation', () =>
-        this.#validations.take(step, gate, true),
-      );
+      const validation = await clock.time('validation', () => validations.take(step, gate, true));
       if (validation === null) return;
       metrics = { ...metrics, ...validation.metrics };
       this.#update({ validationGate: validation.gate });
     };
-    if (step === this.#steps || isDue(trainer.valFreq, step)) {
+    if (step === steps || isDue(trainer.valFreq, step)) {
       await validate();
-      if (this.#validations.wasCutOff(step)) return false;
+      if (validations.wasCutOff(step)) return false;
     }
     const advance = this.#observed(metrics);
-    const isLast = step === this.#steps || isPast(advance, step, this.#options.advance);
-    if (isLast && !this.#validations.isOf(step)) await validate();
+    const isLast = step === steps || isPast(advance, step, this.#options.advance);
+    if (isLast && !validations.isOf(step)) await validate();
     this.#update({ advance });
-    const write = async (saving: { readonly save_checkpoint?: number }): Promise<void> => {
-      await this.#log.step(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
+    const write = async (around: { readonly save_checkpoint?: number }): Promise<void> => {
+      await log.step(step, withTimeAround(metrics, { ...clock.seconds, ...around }));
       this.#point = { ...this.#point, unfinished: null };
     };
-    if (isLast || isDue(trainer.saveFreq, step) || this.#saving.isRequested) {
+    if (isLast || isDue(trainer.saveFreq, step) || saving.isRequested) {
       const point = { ...this.#point, unfinished: null };
       // The line is written before the checkpoint has its name: a resumed run can remove a line, but not add one.
-      await this.#saving.save(point, (seconds) => write({ save_checkpoint: seconds }));
+      await saving.save(point, (seconds) => write({ save_checkpoint: seconds }));
     } else {
       await write({});
     }
@@ -307,32 +299,30 @@ class Run {
   /** Saves what was preempted, or validates at the end; then writes the summary. */
   async #conclude(): Promise<RunSummary> {
     const { reporter, plan } = this.#context;
-    const { files } = this.#log;
+    const { steps, log, validations, saving } = this.#parts;
     const { step, state, unfinished, accuracyBefore } = this.#point;
     const isDone = unfinished === null && this.#isAtEnd();
     const isPreempted = this.#context.preemption.aborted && !isDone;
     if (isPreempted) {
-      if (this.#saving.newest.step < step) {
-        await this.#saving.save(this.#point);
-      }
-      const where = step === 0 ? 'before its first step' : `after step ${step} of ${this.#steps}`;
+      if (saving.newest.step < step) await saving.save(this.#point);
+      const where = step === 0 ? 'before its first step' : `after step ${step} of ${steps}`;
       const saved = step === 0 ? '' : `, saved in ${plan.folder}`;
       reporter.note(`stopped ${where}${saved}; the same command goes on from there`);
-    } else if (!this.#validations.isOf(step)) {
-      const validation = await this.#validations.take(step, state.validationGate, true);
-      if (validation !== null) this.#log.show(step, validation.metrics);
+    } else if (!validations.isOf(step)) {
+      const validation = await validations.take(step, state.validationGate, true);
+      if (validation !== null) log.show(step, validation.metrics);
     }
     const summary: RunSummary = {
       val_accuracy_before: accuracyBefore ?? this.#accuracyBefore,
-      val_accuracy_after: this.#validations.accuracy,
+      val_accuracy_after: validations.accuracy,
       steps: step,
       seconds: (performance.now() - this.#options.started) / 1000,
-      checkpoint: this.#saving.newest.checkpoint,
+      checkpoint: saving.newest.checkpoint,
       ...(isPreempted && { preempted: true }),
     };
-    const isKept = plan.trainer.valOnly && (await files.earlierSummary()) !== null;
-    if (!isKept) await files.summary(summary);
-    this.#log.finish();
+    const isKept = plan.trainer.valOnly && (await log.files.earlierSummary()) !== null;
+    if (!isKept) await log.files.summary(summary);
+    log.finish();
     return summary;
   }
 
@@ -340,18 +330,19 @@ class Run {
   async #rescue(failure: unknown): Promise<void> {
     const { step } = this.#point;
     const { reporter, plan } = this.#context;
-    const hasLearned = this.#gradients.lastFinite > this.#saving.newest.step;
+    const { steps, saving } = this.#parts;
+    const hasLearned = this.#gradients.lastFinite > saving.newest.step;
     try {
       if (this.#isWhole && hasLearned && !this.#options.lost.aborted) {
-        await this.#saving.save(this.#point);
+        await saving.save(this.#point);
       }
     } catch (error) {
       const { message } = asCxmindError(error);
       if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
     }
     if (plan.trainer.valOnly) return;
-    const { step: saved, checkpoint } = this.#saving.newest;
-    const where = step === 0 ? 'in the first step' : `after step ${step} of ${this.#steps}`;
+    const { step: saved, checkpoint } = saving.newest;
+    const where = step === 0 ? 'in the first step' : `after step ${step} of ${steps}`;
     reporter.note(
       checkpoint === null
         ? `stopped ${where}; there is no checkpoint in ${plan.folder} yet, the same command starts anew`
@@ -360,7 +351,7 @@ class Run {
   }
 
   #isAtEnd(): boolean {
-    return isAtEnd(this.#point, this.#steps, this.#options.advance);
+    return isAtEnd(this.#point, this.#parts.steps, this.#options.advance);
   }
 
   /** Nearness to the end of a stage after some metrics, those of a validation included. */
@@ -383,7 +374,7 @@ class Run {
     const warning = this.#idle.observe(metrics, accuracy);
     if (warning !== null) reporter.note(warning);
     if (!showsTable(plan.trainer)) return;
-    reporter.step(stepLine(metrics, { step, steps: this.#steps, accuracy, secondsLeft }));
+    reporter.step(stepLine(metrics, { step, steps: this.#parts.steps, accuracy, secondsLeft }));
   }
 }
 
