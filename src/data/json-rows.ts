@@ -73,10 +73,8 @@ function lineRow(source: DataFile, line: number, bytes: Uint8Array): RawRow | nu
 async function wholeValue(handle: FileHandle, file: string): Promise<unknown> {
   const head = Buffer.alloc(4096);
   const { bytesRead } = await handle.read(head, 0, head.length, 0);
-  const [begin] = head
-    .toString('utf8', 0, bytesRead)
-    .replace(/^\uFEFF/, '')
-    .trimStart();
+  // White space that is trimmed includes a byte order mark.
+  const [begin] = head.toString('utf8', 0, bytesRead).trimStart();
   if (begin === '[') return parseWhole(handle, file);
   if (begin !== '{') return undefined;
   const [first, second] = await firstLines(handle, file);
@@ -127,10 +125,7 @@ function textOf(bytes: Uint8Array): string {
 async function firstLines(handle: FileHandle, file: string): Promise<string[]> {
   const lines: string[] = [];
   for await (const bytes of linesOf(handle, file)) {
-    const text = Buffer.from(bytes)
-      .toString()
-      .replace(/^\uFEFF/, '')
-      .trim();
+    const text = Buffer.from(bytes).toString().trim();
     if (text !== '') lines.push(text);
     if (lines.length === 2) break;
   }

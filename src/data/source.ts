@@ -130,22 +130,15 @@ async function hubFiles(id: string, split: string, settings: HubSettings): Promi
   const named = repository.files.filter(
     (file) => !DESCRIPTIVE.test(file) && !/(^|\/)\./.test(file),
   );
-  const counts = new Map<DataFormat, number>();
-  for (const file of named) {
-    const format = formatOf(file);
-    if (format !== undefined) counts.set(format, (counts.get(format) ?? 0) + 1);
-  }
-  const [format] = [...counts].sort(([, a], [, b]) => b - a)[0] ?? [];
+  const byFormat = [...Map.groupBy(named, formatOf)].sort(([, a], [, b]) => b.length - a.length);
+  const [format, data = []] = byFormat.find(([one]) => one !== undefined) ?? [];
   if (format === undefined)
     throw invalidSource(id, `the data set on the hub has no ${known.slice(2)}`);
   await repository.fetch(['README.md']);
   const card = await readWhole(join(repository.directory, 'README.md')).catch(() => null);
   // Imported late, since only a data set of the hub has a card, whose YAML takes a parser of 70 modules.
   const { splitsOf } = await import('./hub-splits.ts');
-  const splits = splitsOf(
-    named.filter((file) => formatOf(file) === format),
-    card?.toString() ?? null,
-  );
+  const splits = splitsOf(data, card?.toString() ?? null);
   if (typeof splits === 'string') throw invalidSource(id, splits);
   const files = splits.get(split) ?? [];
   if (files.length === 0) {

@@ -176,18 +176,15 @@ function answerCard(
     return markup`<details class="wrong" open><summary>${title}<em>could not be asked</em></summary></details>`;
   }
   const steps = stepsOf(task, predict, gold);
+  const text = markup`<pre>${predict}</pre>`;
   const body =
     steps.length === 0
-      ? markup`<pre>${predict}</pre>`
-      : markup`${steps.map(stepItem)}${steps.length > 0 ? rawText(predict) : ''}`;
+      ? text
+      : markup`${steps.map(stepItem)}<details class="raw"><summary>as written</summary>${text}</details>`;
   const said = score.answer.join(', ');
   return markup`<details class="${score.right === 1 ? 'right' : 'wrong'}"${i === 0 ? ' open' : ''}>
 <summary>${title}<b>${said === '' ? 'comes to nothing' : said}</b><em>${facts(task, score, tokens)}</em></summary>
 ${body}</details>`;
-}
-
-function rawText(predict: string): Html {
-  return markup`<details class="raw"><summary>as written</summary><pre>${predict}</pre></details>`;
 }
 
 /** Facts about an answer in few words. */
