@@ -60,14 +60,11 @@ export async function resume(
 
 /** The place of a run that begins. */
 export function newRun({ actors, plan }: ResumeContext): ResumePoint {
+  const begin = { cursor: { epoch: 0, position: 0 }, gate: initialGateState };
   const state = {
-    cursor: { epoch: 0, position: 0 },
-    replay: actors.replays.map(() => ({
-      cursor: { epoch: 0, position: 0 },
-      gate: initialGateState,
-    })),
+    ...begin,
+    replay: actors.replays.map(() => begin),
     advance: initialAdvanceState,
-    gate: initialGateState,
     validationGate: initialGateState,
     klController: initialKlController(plan.step.algorithm),
     entropyCoeff: undefined,

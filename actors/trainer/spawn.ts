@@ -211,13 +211,15 @@ function spawnRewards(
       const { module, create } = rewardModules[kind];
       const role = nameIn(plan, ['reward', reward.name ?? []].flat().join('/'));
       // One judge bounds the requests of a run, and the key does not leave this host. One copy of a model is enough.
-      const actors = await spawnAt(kind === 'function' ? places : ['thread'], (placed, index) =>
+      const own = kind === 'function' ? places : ['thread' as const];
+      const spawned = own.map((place, index) =>
         system.spawn({
           ...{ name: `${role}/${index}`, protocol: rewardProtocol, module, create, props },
           graceMs: REWARD_GRACE_MS,
-          ...placed,
+          ...placedAt(place),
         }),
       );
+      const actors = await Promise.all(spawned);
       return { ...reward, actors, seesPictures: kind === 'model' };
     }),
   );
@@ -329,18 +331,19 @@ export async function spawnRollouts(
     tokenizerPath,
     episodes,
   };
-  const places = stations.map(({ place }) => place);
   const read = { frozen: weights.frozen, trained: weights.sampled };
-  const refs = await spawnAt(places, (placed, index) =>
-    system.spawn({
-      name: `rollout/${index}`,
-      protocol: rolloutProtocol,
-      module: new URL('../rollout/actor.ts', import.meta.url),
-      create: 'rolloutActor',
-      graceMs: ROLLOUT_GRACE_MS,
-      props: { ...props, model: policyProps(policy, read, stations[index]!.device) },
-      ...placed,
-    }),
+  const refs = await Promise.all(
+    stations.map(({ place, device }, index) =>
+      system.spawn({
+        name: `rollout/${index}`,
+        protocol: rolloutProtocol,
+        module: new URL('../rollout/actor.ts', import.meta.url),
+        create: 'rolloutActor',
+        graceMs: ROLLOUT_GRACE_MS,
+        props: { ...props, model: policyProps(policy, read, device) },
+        ...placedAt(place),
+      }),
+    ),
   );
   for (const ref of refs) weights.followRollout(ref);
   return refs;
@@ -358,30 +361,20 @@ async function spawnReference(
     model: modelProps(policy, weights, device),
     ...settings,
   };
-  const [ref] = await spawnAt([place], (placed) =>
-    system.spawn({
-      name: 'reference',
-      protocol: referenceProtocol,
-      module: new URL('../reference/actor.ts', import.meta.url),
-      create: 'referenceActor',
-      props,
-      ...placed,
-    }),
-  );
-  weights.follow(ref!);
-  return ref!;
+  const ref = await system.spawn({
+    name: 'reference',
+    protocol: referenceProtocol,
+    module: new URL('../reference/actor.ts', import.meta.url),
+    create: 'referenceActor',
+    props,
+    ...placedAt(place),
+  });
+  weights.follow(ref);
+  return ref;
 }
 
 type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;
 
-/** Starts an actor at each place. */
-function spawnAt<T>(
-  places: readonly Place[],
-  spawn: (placed: Placed, index: number) => Promise<T>,
-): Promise<T[]> {
-  return Promise.all(
-    places.map((place, index) =>
-      spawn(place === 'thread' ? { place } : { place, supervision: replaceable }, index),
-    ),
-  );
+function placedAt(place: Place): Placed {
+  return place === 'thread' ? { place } : { place, supervision: replaceable };
 }

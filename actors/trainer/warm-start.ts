@@ -18,7 +18,7 @@ import type { Learners } from './learners.ts';
 import { loadPolicy } from './models.ts';
 import { ANY_WORK_MS } from './patience.ts';
 import { onThisMachine } from './this-machine.ts';
-import { placeLearners } from './placement.ts';
+import { placeLearners, type Station } from './placement.ts';
 import { planSupervised, type SupervisedPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
 import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
@@ -54,15 +54,13 @@ export async function trainSupervised(
   const plan = planSupervised(await onThisMachine(given, options.reporter));
   await using _ = await RunLock.take(plan.folder);
   await using system = openSystem(given, options);
-  const devices = placeLearners(plan.placement, [{ node: null, slots: 1 }]).map(
-    ({ device }, i) => [`learner/${i}`, device] as const,
-  );
-  const deviceOf = new Map<string, string>(devices);
+  const stations = placeLearners(plan.placement, [{ node: null, slots: 1 }]);
+  const devices = new Map(stations.map(({ device }, i) => [`learner/${i}`, device]));
   await using owned = new AsyncDisposableStack();
   const liveOptions = {
     ...{ system, timeline: new Timeline(), device: plan.trainer.device },
-    deviceOf: (actor: string) => deviceOf.get(actor) ?? null,
-    gauge: openMemoryGauge(devices.map(([, device]) => device)),
+    deviceOf: (actor: string) => devices.get(actor) ?? null,
+    gauge: openMemoryGauge([...devices.values()]),
     samples: { rollout: null, validation: null },
   };
   const live = owned.use(new LiveRun(liveOptions));
@@ -71,7 +69,8 @@ export async function trainSupervised(
   try {
     const write = (text: string): void => options.reporter.note(text);
     const reporter = live.listening(options.reporter, options.logger);
-    const summary = await supervise(system, plan, live, { ...options, reporter, write });
+    const parts = { ...options, reporter, write, stations };
+    const summary = await supervise(system, plan, live, parts);
     const { step, steps } = live.status();
     live.ends(step === steps ? 'done' : 'stopped');
     return summary;
@@ -86,9 +85,12 @@ async function supervise(
   system: ActorSystem,
   plan: SupervisedPlan,
   live: LiveRun,
-  options: TrainingOptions & { readonly write: (text: string) => void },
+  options: TrainingOptions & {
+    readonly write: (text: string) => void;
+    readonly stations: readonly Station[];
+  },
 ): Promise<SupervisedSummary> {
-  const { reporter, logger, signal: interrupted, write } = options;
+  const { reporter, logger, signal: interrupted, write, stations } = options;
   const { folder, sft } = plan;
   const policy = await loadPolicy(system, plan.policy.model);
   for (const note of policy.notes) reporter.note(note);
@@ -97,7 +99,6 @@ async function supervise(
   const ask = { timeoutMs: ANY_WORK_MS, signal };
   const tools = await toolsFor(system, plan, logger);
   const data = await spawnData(system, plan.task, { model: policy.config, tools });
-  const stations = placeLearners(plan.placement, [{ node: null, slots: 1 }]);
   const learners = await spawnLearners(system, plan.policy, policy, weights, stations, []);
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
