@@ -85,7 +85,6 @@ interface Keepers {
   readonly reference: { readonly weights: ModelKeeper & { readonly hasMoved: boolean } } | null;
 }
 
-/** A checkpoint to save. */
 export interface SaveRequest extends ResumePoint {
   /** The score of the newest validation. */
   readonly score: number;
@@ -201,7 +200,6 @@ export class Checkpoints {
     );
   }
 
-  /** Names of the checkpoints after a step. */
   async namesAfter(step: number): Promise<string[]> {
     if (!existsSync(this.#folder)) return [];
     return (await this.#steps()).filter((saved) => saved > step).map(nameOf);

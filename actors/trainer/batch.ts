@@ -21,7 +21,6 @@ import {
 } from './score.ts';
 import type { Stopwatch } from './report/timeline.ts';
 
-/** A response that was sampled. */
 export type SampledResponse = Pick<ScoredResponse, 'group' | 'response'>;
 
 /** A response with its prompt, as models read them. */
@@ -70,7 +69,6 @@ export type Answer = (
   request: Omit<RolloutRequest, 'policyVersion'>,
 ) => Promise<PromptGroup[]>;
 
-/** A group with the index of its task. */
 interface TaskGroup extends PromptGroup {
   readonly task: number;
 }

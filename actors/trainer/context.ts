@@ -14,7 +14,6 @@ import type { LiveRun } from './report/live-run.ts';
 import type { Reporter } from './report/reporter.ts';
 import type { Timeline } from './report/timeline.ts';
 
-/** Refs to the actors of a run. */
 export interface RunActors {
   /** The run's own prompts and rewards. */
   readonly task: Task;

@@ -12,7 +12,6 @@ import type { RunActors } from './context.ts';
 import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import type { Reporter } from './report/reporter.ts';
 
-/** A prompt with its responses. */
 export interface PromptGroup {
   /** Id of the group: that of the prompt, which another may share; a step makes it unique in its batch. */
   readonly id: string;

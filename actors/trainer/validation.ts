@@ -16,7 +16,6 @@ import { generationOf, type RunLog } from './report/tracking.ts';
 import type { RunActors, StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 
-/** The result of one validation. */
 export interface Validation {
   readonly metrics: Metrics;
   /** Mean over all responses that could be scored; NaN without validation prompts. */
@@ -134,7 +133,6 @@ async function validateWith(
  */
 export class Validations {
   readonly #context: StepContext;
-  /** Validation prompts. */
   readonly #prompts: number;
   readonly #log: RunLog;
   #newest: { readonly step: number; readonly validation: Validation } | null = null;

@@ -3,7 +3,6 @@
  */
 import { isCounted, rowMaskSums, sum, type TokenRows } from './primitives.ts';
 
-/** Statistics by name. */
 export type Statistics = Readonly<Record<string, number>>;
 
 /** The squares of values. */

@@ -13,7 +13,6 @@ export interface FilteredRows {
   readonly skipped: readonly CxmindError[];
 }
 
-/** Options of the filter. */
 export interface OverlongOptions extends EachRowOptions {
   /** Longest prompt in tokens, placeholders of images and videos expanded. */
   readonly maxPromptLength: number;

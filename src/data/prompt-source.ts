@@ -6,11 +6,9 @@ import { EpochOrder } from './shuffle.ts';
 export const PromptCursor = t.readonly(t.type({ epoch: t.number, position: t.number }));
 export interface PromptCursor extends t.TypeOf<typeof PromptCursor> {}
 
-/** Options of a prompt source. */
 export interface PromptSourceOptions {
   /** Number of rows of the data set. */
   readonly rowCount: number;
-  /** Prompts in a batch. */
   readonly batchSize: number;
   /** Shuffle each epoch, or keep the file's order. */
   readonly shuffle: boolean;

@@ -32,7 +32,6 @@ function isAnswer(value: unknown): value is Answer {
   return ['string', 'number', 'boolean'].includes(typeof value);
 }
 
-/** Codec of an answer. */
 export const Answer = guarded<Answer>('text, a number, a list or a mapping', isAnswer);
 
 /** Text of an answer: the answer itself if it is text, its JSON otherwise. */

@@ -6,10 +6,8 @@ import { readWhole } from '../files.ts';
 import { hubSettings, type HubSettings } from '../hub/settings.ts';
 import { savedShards } from './saved-dataset.ts';
 
-/** Format of a data file. */
 export type DataFormat = 'json' | 'csv' | 'parquet' | 'arrow';
 
-/** File of a data set. */
 export interface DataFile {
   readonly path: string;
   /** Name of the file, unique in its data set. The name does not depend on where the data set lies. */

@@ -77,13 +77,11 @@ export type EnvironmentFunction = (kwargs: Readonly<Record<string, unknown>>) =>
 
 /** One request to whoever runs a user's environment. */
 export interface TurnRequest {
-  /** The episode. */
   readonly id: string;
   /** Begin of the episode, where it is played from there; null for the turn that follows those before. */
   readonly start: EpisodeStart | null;
   /** The messages of every step to take; the answer is that of the last. */
   readonly steps: readonly (readonly EpisodeMessage[])[];
-  /** Episodes that are over. */
   readonly over: readonly string[];
 }
 

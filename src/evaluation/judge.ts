@@ -51,7 +51,6 @@ export interface JudgeOptions {
   readonly form: Pick<ChatRequest, 'model' | 'temperature' | 'max_tokens'>;
 }
 
-/** Options of opening a judge. */
 export interface OpenJudgeOptions {
   readonly environment: Environment;
   /** File that keeps replies, where the config names none. */

@@ -5,7 +5,6 @@ import type { EvaluationSummary, Share } from './summary.ts';
 import { conclusionOf, stepsOf, type Step, type Task } from './task.ts';
 import { reportStyle } from './report-style.ts';
 
-/** An answer as the report shows it. */
 interface ReportAnswer {
   /** Null when the question could not be asked. */
   readonly predict: string | null;
@@ -26,12 +25,10 @@ export interface ReportQuestion {
   readonly answers: readonly ReportAnswer[];
 }
 
-/** Content of a report. */
 export interface Report {
   readonly summary: EvaluationSummary;
   readonly model: string;
   readonly data: string;
-  /** Questions in the order of the report. */
   readonly questions: readonly ReportQuestion[];
 }
 

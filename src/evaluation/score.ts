@@ -12,7 +12,6 @@ export interface Verdict {
   readonly jaccard: number;
 }
 
-/** Scores of one answer. */
 export interface AnswerScore {
   /** The released scripts' rule: a closed answer equals the reference as a whole; an open one has the verdict. */
   readonly correct: 0 | 1;
@@ -29,7 +28,6 @@ export interface AnswerScore {
   readonly format: 0 | 1;
   /** Number of steps that claim something. */
   readonly steps: number;
-  /** Number of those steps that are right. */
   readonly rightSteps: number;
   readonly overlap: TextOverlap;
 }

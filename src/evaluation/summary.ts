@@ -1,7 +1,6 @@
 import type { AnswerScore } from './score.ts';
 import type { Task } from './task.ts';
 
-/** A scored answer with its question. */
 export interface ScoredAnswer {
   /** Place of the question, from 0. */
   readonly question: number;

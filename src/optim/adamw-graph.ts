@@ -2,7 +2,6 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { nearestIn, type FloatDType } from '../tensor/dtype.ts';
 
-/** Constants of an update's graph. */
 interface UpdateConstants {
   readonly betas: readonly [number, number];
   readonly eps: number;

@@ -16,7 +16,6 @@ export type Expression =
       readonly right: Expression;
     };
 
-/** Names of functions. */
 export const FUNCTIONS: ReadonlySet<string> = new Set([
   ...['sqrt', 'root', 'ln', 'log', 'exp', 'sin', 'cos', 'tan', 'cot', 'sec', 'csc'],
 ]);

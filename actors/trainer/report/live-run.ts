@@ -98,7 +98,6 @@ export class LiveRun implements Disposable {
     this.#checkpoint = { step, path };
   }
 
-  /** Notes the end of the run. */
   ends(state: 'done' | 'stopped'): void {
     this.#state = state;
   }

@@ -75,7 +75,6 @@ interface SpanPlace {
   readonly lane: string;
 }
 
-/** A phase in its place. */
 type PlacedSpan = Span & SpanPlace;
 
 /** The phases of a run over time, each with its step. Those of earlier steps are forgotten unless they are to be kept. */

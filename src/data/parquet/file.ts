@@ -21,7 +21,6 @@ export interface PartPlace {
   readonly end: number;
 }
 
-/** Row group of a file. */
 interface Group {
   /** Number of its first row in the file. */
   readonly first: number;

@@ -19,7 +19,6 @@ const PART_BYTES = 2 ** 20;
 /** Files whose footers are kept. */
 const KEPT_FILES = 256;
 
-/** A part in memory. */
 interface Part extends PartPlace {
   readonly path: string;
   readonly rows: readonly RawRow[];

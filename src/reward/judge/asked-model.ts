@@ -24,7 +24,6 @@ export type AskingCounts = Record<
 /** The environment variables that keys are in. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Options of opening the model of a judge. */
 export interface OpenModelOptions {
   /** Name of the reward, for errors. */
   readonly name: string;

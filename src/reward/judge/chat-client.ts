@@ -15,7 +15,6 @@ import { parsedJson } from '../../check/json.ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { Slots } from './slots.ts';
 
-/** Options of a client. */
 export interface ChatClientOptions {
   /** Address that `/chat/completions` follows; of Azure OpenAI the resource's endpoint. */
   readonly baseUrl: string;
@@ -87,7 +86,6 @@ class Failure extends Error {
   }
 }
 
-/** A client of one endpoint. */
 export class ChatClient {
   /** Address of the endpoint, without a slash at its end. */
   readonly baseUrl: string;

@@ -32,7 +32,6 @@ Score: <number>`;
 /** Pattern of the grade in an answer of a judge whose config has none. */
 export const usualPattern = String.raw`score"?\s*[:=]\s*\**\s*(-?\d+(?:\.\d+)?)`;
 
-/** Options of a judge. */
 export interface JudgeOptions {
   readonly model: string;
   /** System turn of every request; null is none. */
