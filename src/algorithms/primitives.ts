@@ -50,11 +50,7 @@ export function maskSum(rows: TokenRows): number {
 
 /** Number of tokens that count in each row, `[B]`. */
 export function rowMaskSums(rows: TokenRows): number[] {
-  const sums: number[] = [];
-  for (let i = 0; i < rowCount(rows); i++) {
-    sums.push(maskSumBetween(rows, rows.offsets[i]!, rows.offsets[i + 1]!));
-  }
-  return sums;
+  return ofRows(rows, (start, end) => maskSumBetween(rows, start, end));
 }
 
 /**
@@ -80,11 +76,7 @@ export function assertTokenLengths(
 
 /** Sum over the tokens that count of each row, f32 `[B]`. */
 export function rowSums(values: Float32Array, rows: TokenRows): Float32Array {
-  const sums = new Float32Array(rowCount(rows));
-  for (let i = 0; i < sums.length; i++) {
-    sums[i] = maskedSumBetween(values, rows, rows.offsets[i]!, rows.offsets[i + 1]!);
-  }
-  return sums;
+  return new Float32Array(ofRows(rows, (start, end) => maskedSumBetween(values, rows, start, end)));
 }
 
 /** `Σ(x·M) / (ΣM + 1e-8)` over all tokens; f32 with a float64 sum. */
@@ -94,11 +86,9 @@ export function maskedMean(values: Float32Array, rows: TokenRows): number {
 
 /** The masked mean of each row, f32 `[B]`; 0 for a row without a token that counts. */
 export function rowMeans(values: Float32Array, rows: TokenRows): Float32Array {
-  const means = new Float32Array(rowCount(rows));
-  for (let i = 0; i < means.length; i++) {
-    means[i] = maskedMeanBetween(values, rows, rows.offsets[i]!, rows.offsets[i + 1]!);
-  }
-  return means;
+  return new Float32Array(
+    ofRows(rows, (start, end) => maskedMeanBetween(values, rows, start, end)),
+  );
 }
 
 /** One value of each row, f32 `[B]`, at every token of the row, f32 `[T]`. */
@@ -145,6 +135,11 @@ export function sum(values: ArrayLike<number>): number {
   let total = 0;
   for (let i = 0; i < values.length; i++) total += values[i]!;
   return total;
+}
+
+/** A number of each row, from where its tokens begin and end, `[B]`. */
+function ofRows({ offsets }: TokenRows, valueOf: (start: number, end: number) => number): number[] {
+  return Array.from(offsets.subarray(1), (end, i) => valueOf(offsets[i]!, end));
 }
 
 function maskSumBetween({ mask }: TokenRows, start: number, end: number): number {
