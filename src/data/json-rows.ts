@@ -80,7 +80,7 @@ async function wholeValue(handle: FileHandle, file: string): Promise<unknown> {
   const [first, second] = await firstLines(handle, file);
   if (!isJson(first!)) return parseWhole(handle, file).catch(() => undefined);
   const value = second === undefined ? parseJson(first!) : undefined;
-  return isList(asMapping(value)?.['data']) ? value : undefined;
+  return Array.isArray(asMapping(value)?.['data']) ? value : undefined;
 }
 
 async function parseWhole(handle: FileHandle, file: string): Promise<unknown> {
@@ -94,17 +94,13 @@ async function parseWhole(handle: FileHandle, file: string): Promise<unknown> {
 
 function rowsIn(whole: unknown, file: string): readonly unknown[] {
   const data = asMapping(whole)?.['data'] ?? whole;
-  if (isList(data)) return data;
+  if (Array.isArray(data)) return data;
   const keys = Object.keys(whole as object).join(', ');
   throw new CxmindError(
     'DATA_INVALID',
     `${file}: one JSON object (${keys}), expected an array of rows, {"data": [rows]}, or a row a line`,
     { detail: { file } },
   );
-}
-
-function isList(value: unknown): value is readonly unknown[] {
-  return Array.isArray(value);
 }
 
 function isJson(text: string): boolean {

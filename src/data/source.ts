@@ -3,7 +3,7 @@ import { basename, extname, join } from 'node:path';
 import { readSource, type DataSources } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { readWhole } from '../files.ts';
-import { hubSettings, type HubSettings } from '../hub/settings.ts';
+import { hubSettings } from '../hub/settings.ts';
 import { savedShards } from './saved-dataset.ts';
 
 export type DataFormat = 'json' | 'csv' | 'parquet' | 'arrow';
@@ -38,12 +38,9 @@ const HIDDEN = /(^|\/)\.[^/]*$/;
  * @throws DATA_INVALID if there is no such source or split, or it holds no data
  * @see spec/data.md, 1
  */
-export async function dataFilesOf(
-  sources: DataSources,
-  settings: HubSettings = hubSettings(),
-): Promise<readonly DataFile[]> {
+export async function dataFilesOf(sources: DataSources): Promise<readonly DataFile[]> {
   const files: DataFile[] = [];
-  for (const source of [sources].flat()) files.push(...(await filesOf(source, settings)));
+  for (const source of [sources].flat()) files.push(...(await filesOf(source)));
   return withOwnNames(files);
 }
 
@@ -57,7 +54,7 @@ function withOwnNames(files: readonly DataFile[]): DataFile[] {
   });
 }
 
-async function filesOf(source: string, settings: HubSettings): Promise<readonly DataFile[]> {
+async function filesOf(source: string): Promise<readonly DataFile[]> {
   const found = readSource(source);
   switch (found.kind) {
     case 'path':
@@ -65,7 +62,7 @@ async function filesOf(source: string, settings: HubSettings): Promise<readonly 
     case 'pattern':
       return matchingFiles(found.name, found.split);
     case 'hub':
-      return hubFiles(found.name, found.split, settings);
+      return hubFiles(found.name, found.split);
     case 'none':
       throw invalidSource(found.name, found.problem);
   }
@@ -122,9 +119,9 @@ function ofOneFormat(files: DataFile[], source: string, what: string): DataFile[
 }
 
 /** Downloads the files of a split. The most frequent format of a repository is the format of its data. */
-async function hubFiles(id: string, split: string, settings: HubSettings): Promise<DataFile[]> {
+async function hubFiles(id: string, split: string): Promise<DataFile[]> {
   const { openRepository } = await import('../hub/repository.ts');
-  const repository = await openRepository('dataset', id, settings);
+  const repository = await openRepository('dataset', id, hubSettings());
   const named = repository.files.filter(
     (file) => !DESCRIPTIVE.test(file) && !/(^|\/)\./.test(file),
   );

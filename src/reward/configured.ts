@@ -129,7 +129,6 @@ function runningMean(given: {
   readonly ema_alpha: unknown;
   readonly ema_margin: unknown;
 }): Pick<GateSpec, 'emaAlpha' | 'emaMargin'> {
-  const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  const { values } = scorerOptions(Object.fromEntries(set), gateOptions);
+  const { values } = scorerOptions({ ...given }, gateOptions);
   return { emaAlpha: values.ema_alpha, emaMargin: values.ema_margin };
 }
