@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
-import { contentLength } from '../../src/model/weights/arena-layout.ts';
 import {
   loadValueCheckpoint,
   saveValueCheckpoint,
@@ -46,8 +45,7 @@ export class CriticActor
 
   protected async readModel(directory: string): Promise<void> {
     const saved = await loadValueCheckpoint(join(directory, 'huggingface'), { seed: 0 });
-    const { arena } = this.weights;
-    arena.data.set(saved.arena.data.subarray(0, contentLength(arena.layout)));
+    this.weights.arena.data.set(saved.arena.content.data);
   }
 }
 

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/weights/arena.ts';
-import { contentLength } from '../../src/model/weights/arena-layout.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
 import { fileBuffer, letGo } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
-import { tensorOf, vector } from '../../src/tensor/tensor.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
 
 const stateFile = (directory: string): string => join(directory, 'optimizer.safetensors');
 
@@ -27,9 +26,8 @@ export async function writeState(
     const tensor = state[name];
     return tensor === undefined ? [] : [{ name, tensor }];
   });
-  const weights = trained.data.subarray(0, contentLength(trained.layout));
   await writeSafetensors(stateFile(directory), [
-    { name: 'weights', tensor: vector('f32', weights) },
+    { name: 'weights', tensor: trained.content },
     ...arrays,
     { name: 'step', tensor: tensorOf('i64', [1], [BigInt(state.step)]) },
   ]);
@@ -52,7 +50,7 @@ export async function readState(
     const tensor = tensors.get(name);
     if (tensor === undefined) return undefined;
     const isFloat = tensor.dtype === 'f32' || tensor.dtype === 'bf16';
-    if (isFloat && tensor.data.length === contentLength(trained.layout)) {
+    if (isFloat && tensor.data.length === trained.content.data.length) {
       return tensor as StateTensor;
     }
     throw new CxmindError(

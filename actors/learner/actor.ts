@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 import { loadAdapter, saveAdapter } from '../../src/model/checkpoint/adapter-files.ts';
-import { contentLength } from '../../src/model/weights/arena-layout.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
@@ -108,10 +107,9 @@ export class LearnerActor
     const { config } = this.props.model;
     const saved =
       adapter === null
-        ? (await loadCheckpoint(join(directory, 'huggingface'))).arena
-        : (await loadAdapter(join(directory, ADAPTER_FOLDER), config)).arena;
-    const whole = adapter === null ? arena : trained;
-    whole.data.set(saved.data.subarray(0, contentLength(whole.layout)));
+        ? await loadCheckpoint(join(directory, 'huggingface'))
+        : await loadAdapter(join(directory, ADAPTER_FOLDER), config);
+    (adapter === null ? arena : trained).data.set(saved.arena.content.data);
   }
 
   #imitationMicroBatch({ samples }: ImitateRequest['miniBatch']): MicroBatchOptions {

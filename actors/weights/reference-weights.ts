@@ -4,13 +4,11 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/weights/arena.ts';
-import { contentLength } from '../../src/model/weights/arena-layout.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { fileBuffer, isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
-import { vector } from '../../src/tensor/tensor.ts';
 import { mixWeights } from '../../src/algorithms/reference-mix.ts';
 import { FROZEN_VERSION } from '../model-props.ts';
 import { pairedParts } from './paired-parts.ts';
@@ -67,11 +65,8 @@ export class ReferenceWeights implements AsyncDisposable {
     if (modelOnly) return;
     const { own } = this.#movable();
     await mkdir(directory, { recursive: true });
-    const data = own.data.subarray(0, contentLength(own.layout));
-    await writeSafetensors(join(directory, FILE), [
-      { name: 'weights', tensor: vector('f32', data) },
-    ]);
-    letGo(data);
+    await writeSafetensors(join(directory, FILE), [{ name: 'weights', tensor: own.content }]);
+    letGo(own.content.data);
   }
 
   /** Restores saved ones. @throws CHECKPOINT_INVALID when they do not fit the model */
@@ -82,7 +77,7 @@ export class ReferenceWeights implements AsyncDisposable {
     const weights = existsSync(file)
       ? (await readSafetensors(file, memory)).get('weights')
       : undefined;
-    if (weights?.dtype !== 'f32' || weights.data.length !== contentLength(own.layout)) {
+    if (weights?.dtype !== 'f32' || weights.data.length !== own.content.data.length) {
       throw new CxmindError(
         'CHECKPOINT_INVALID',
         `${file}: there are no weights that fit the reference; the model, and what is trained of it, have to be as ` +

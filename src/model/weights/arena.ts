@@ -2,7 +2,13 @@ import { CxmindError } from '../../errors.ts';
 import { sharedBuffer, type SharedMemory } from '../../tensor/memory.ts';
 import { bytesPerElement, viewOf, type FloatDType, type TypedArrays } from '../../tensor/dtype.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { ArenaIndex, layoutFrom, type ArenaEntry, type ArenaLayout } from './arena-layout.ts';
+import {
+  ArenaIndex,
+  contentLength,
+  layoutFrom,
+  type ArenaEntry,
+  type ArenaLayout,
+} from './arena-layout.ts';
 
 /**
  * All parameters of a model, or their gradients or moments, as one block of shared memory: in f32, or a copy in the
@@ -45,6 +51,12 @@ export class Arena<D extends FloatDType = 'f32'> {
   /** Every element as one tensor, padding included; a view. */
   get flat(): Tensor<D> {
     return { dtype: this.dtype, shape: [this.layout.length], data: this.data };
+  }
+
+  /** All parameters as one tensor, without the padding behind them; a view. */
+  get content(): Tensor<D> {
+    const length = contentLength(this.layout);
+    return this.#part([length], 0, length);
   }
 
   has(name: string): boolean {
