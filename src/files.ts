@@ -312,3 +312,8 @@ export async function writeFileAtomically(
   };
   await writing(target, write, Buffer.byteLength(content));
 }
+
+/** Writes a value as JSON for people to read, as `writeFileAtomically` writes. */
+export function writeJson(target: string, value: unknown, mode?: number): Promise<void> {
+  return writeFileAtomically(target, `${JSON.stringify(value, null, 2)}\n`, mode);
+}

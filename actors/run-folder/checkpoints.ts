@@ -5,11 +5,7 @@ import * as t from 'io-ts';
 import { readJson } from '../../src/check/json.ts';
 import { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
-import {
-  putDirectoriesRight,
-  writeDirectoryAtomically,
-  writeFileAtomically,
-} from '../../src/files.ts';
+import { putDirectoriesRight, writeDirectoryAtomically, writeJson } from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { SafetensorsReader } from '../../src/model/checkpoint/safetensors.ts';
 import type { StateRequest } from '../joint/protocol.ts';
@@ -147,8 +143,7 @@ export class Checkpoints {
       }
       await writeMore(directory);
       const file = { step, ...state, unfinished, accuracyBefore };
-      const json = `${JSON.stringify(file, null, 2)}\n`;
-      await writeFileAtomically(join(directory, 'trainer.json'), json);
+      await writeJson(join(directory, 'trainer.json'), file);
       await beforeNaming((performance.now() - started) / 1000);
     });
     await this.score(step, score);
@@ -170,7 +165,7 @@ export class Checkpoints {
       last_global_step: step,
       last_actor_path: resolve(this.#pathOf(step), 'actor'),
     };
-    await writeFileAtomically(join(this.#folder, TRACKER), `${JSON.stringify(tracker, null, 2)}\n`);
+    await writeJson(join(this.#folder, TRACKER), tracker);
   }
 
   /**
@@ -193,8 +188,7 @@ export class Checkpoints {
     }
     if (steps.length === 0 && !existsSync(join(this.#folder, TRACKER))) return null;
     const found = problems.length === 0 ? `${TRACKER} is there, and no checkpoint` : problems[0]!;
-    throw new CxmindError(
-      'CHECKPOINT_INVALID',
+    throw invalid(
       `${this.#folder}: there is a run, and nothing to go on from: ${found}; put a checkpoint back, or start afresh by ` +
         'trainer.find_last_checkpoint=false, which keeps what is there in a folder beside it',
     );
@@ -293,8 +287,7 @@ export function obsoleteSteps(
  */
 export async function restore(folder: string, keepers: Keepers): Promise<ResumePoint> {
   if (!basename(folder).includes('global_step_')) {
-    throw new CxmindError(
-      'CHECKPOINT_INVALID',
+    throw invalid(
       `${folder}: expected a folder called global_step_N, with actor/ and trainer.json in it`,
     );
   }
@@ -303,14 +296,9 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
   for (const [name, model] of modelsOf(keepers)) {
     const directory = resolve(folder, name);
     if (!existsSync(directory)) {
-      throw new CxmindError(
-        'CHECKPOINT_INVALID',
-        `${folder} has no ${name}: it was saved by a run without one`,
-      );
+      throw invalid(`${folder} has no ${name}: it was saved by a run without one`);
     }
-    if (!existsSync(join(directory, STATE))) {
-      throw new CxmindError('CHECKPOINT_INVALID', weightsOnly(folder));
-    }
+    if (!existsSync(join(directory, STATE))) throw invalid(weightsOnly(folder));
     await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   }
   for (const [name, model] of referenceOf(keepers)) {
@@ -319,6 +307,10 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
     await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   }
   return { step, state, unfinished: unfinished && withNaN(unfinished), accuracyBefore };
+}
+
+function invalid(message: string): CxmindError {
+  return new CxmindError('CHECKPOINT_INVALID', message);
 }
 
 /** Metrics with NaN again where JSON wrote null. */

@@ -3,7 +3,7 @@ import { join, relative, resolve } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { writeFileAtomically } from '../../src/files.ts';
+import { writeJson } from '../../src/files.ts';
 import { RunSummary } from './files.ts';
 
 /** Result of a stage, measured on its own validation set. */
@@ -46,7 +46,7 @@ export async function endedStages(
 /** Writes the stages that have ended, with paths relative to the folder. */
 export async function noteEnded(folder: string, stages: readonly StageSummary[]): Promise<void> {
   const noted = stages.map((stage) => withCheckpoint(stage, (path) => relative(folder, path)));
-  await writeFileAtomically(join(folder, FILE), `${JSON.stringify(noted, null, 2)}\n`);
+  await writeJson(join(folder, FILE), noted);
 }
 
 function withCheckpoint(stage: StageSummary, place: (path: string) => string): StageSummary {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
 import type { SpanLine } from '../../src/dashboard/readers/timeline.ts';
-import { writeFileAtomically, writing } from '../../src/files.ts';
+import { writeFileAtomically, writeJson, writing } from '../../src/files.ts';
 import { linesUntil } from '../../src/loggers/file.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -68,7 +68,7 @@ export class RunFiles {
 
   /** Writes `config.json`, readable by its owner alone: it may hold a secret. */
   async config(config: unknown): Promise<void> {
-    await this.#write('config.json', config, 0o600);
+    await writeJson(join(this.folder, 'config.json'), config, 0o600);
   }
 
   /**
@@ -115,7 +115,7 @@ export class RunFiles {
   }
 
   async summary(summary: RunSummary): Promise<void> {
-    await this.#write('summary.json', summary);
+    await writeJson(join(this.folder, 'summary.json'), summary);
   }
 
   /** Reads the summary of an earlier run; null where there is none. */
@@ -127,11 +127,6 @@ export class RunFiles {
     const file = join(this.folder, name);
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
     await writing(file, () => appendFile(file, text), Buffer.byteLength(text));
-  }
-
-  async #write(name: string, content: unknown, mode?: number): Promise<void> {
-    const text = `${JSON.stringify(content, null, 2)}\n`;
-    await writeFileAtomically(join(this.folder, name), text, mode);
   }
 }
 

@@ -7,7 +7,7 @@ import * as t from 'io-ts';
 import { parsedJson } from '../../src/check/json.ts';
 import type { Holder as HolderState } from '../../src/dashboard/run-control.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
-import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
+import { readWhole, writeJson, writing } from '../../src/files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
 
 /** Content of `run.lock`: the run that writes the folder. */
@@ -57,7 +57,7 @@ export class RunLock implements AsyncDisposable {
       id: randomUUID(),
       since: new Date().toISOString(),
     };
-    await writeFileAtomically(file, `${JSON.stringify(holder, null, 2)}\n`);
+    await writeJson(file, holder);
     return new RunLock(file, holder.id);
   }
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
-import { writeFileAtomically } from '../../src/files.ts';
+import { writeJson } from '../../src/files.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import { endedStages, noteEnded, type StageSummary } from '../run-folder/ended-stages.ts';
 import { joinNodes, openSystem, trainOn, type RunOptions } from './run.ts';
@@ -92,9 +92,7 @@ export async function trainCurriculum(
     stages: begun,
   };
   const file = join(folder, 'summary.json');
-  if (!isLook || !existsSync(file)) {
-    await writeFileAtomically(file, `${JSON.stringify(summary, null, 2)}\n`);
-  }
+  if (!isLook || !existsSync(file)) await writeJson(file, summary);
   return summary;
 }
 

@@ -18,7 +18,7 @@ import { scoreAnswer, type AnswerScore } from '../evaluation/score.ts';
 import { summarize, type EvaluationSummary } from '../evaluation/summary.ts';
 import { taskOf, tasks, type Task } from '../evaluation/task.ts';
 import { CxmindError } from '../errors.ts';
-import { writeFileAtomically } from '../files.ts';
+import { writeFileAtomically, writeJson } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { thumbnail } from '../vision/encode.ts';
 import type { Output } from './output/output.ts';
@@ -103,7 +103,7 @@ export async function evaluate(
     ...(judge !== null && { judge: { ...judge.counts, failed: judge.failures.count } }),
   };
   const files = [predictions, fileOf('summary.json')];
-  await writeFileAtomically(fileOf('summary.json'), `${JSON.stringify(content, null, 2)}\n`);
+  await writeJson(fileOf('summary.json'), content);
   if (flags.report) {
     const shown = await reportQuestions(task, questions, answers, flags['report-rows']);
     const sources = sourceList(data.valFiles).join(', ');

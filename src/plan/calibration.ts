@@ -3,7 +3,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../check/json.ts';
-import { userCacheFolder, writeFileAtomically } from '../files.ts';
+import { userCacheFolder, writeJson } from '../files.ts';
 import { workOf, type Work } from './counted/work.ts';
 
 const Calibration = t.type({
@@ -50,7 +50,7 @@ export async function keepCalibration({ seconds, threads, baseBytes }: Measured)
     seconds,
     base_bytes: baseBytes,
   };
-  await writeFileAtomically(calibrationFile(), `${JSON.stringify(kept, null, 2)}\n`);
+  await writeJson(calibrationFile(), kept);
 }
 
 function processor(): string {
