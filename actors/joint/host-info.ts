@@ -22,11 +22,15 @@ export function hostInfo(): HostInfo {
   const addresses = usable
     .sort((a, b) => order(a) - order(b))
     .flatMap(({ cidr }) => (cidr === null ? [] : [cidr]));
+  return { kernel: bootId() ?? hostname(), addresses };
+}
+
+/** Id of the running kernel, new with every boot; null where it has none. */
+export function bootId(): string | null {
   try {
-    const kernel = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return { kernel, addresses };
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   } catch {
-    return { kernel: hostname(), addresses };
+    return null;
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import * as t from 'io-ts';
+import { bootId } from '../joint/host-info.ts';
 
 const textOrNull = t.union([t.string, t.null]);
 
@@ -43,10 +44,6 @@ export function stateOf(identity: ProcessIdentity): 'runs' | 'gone' | 'unseen' {
   const stat = statOf(identity.pid);
   const isSame = stat?.startTicks === identity.startTicks;
   return isSame && !stat.isDead ? 'runs' : 'gone';
-}
-
-function bootId(): string | null {
-  return orNull(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
 function pidNamespace(): string | null {

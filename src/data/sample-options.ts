@@ -61,16 +61,13 @@ export type ChatSettings = Pick<
  * @throws CHECKPOINT_INVALID if the directory lacks a file or one does not parse
  */
 export function sampleOptions(settings: SampleSettings, reader?: PixelReader): SampleOptions {
-  const { formatPrompt } = settings;
+  const { formatPrompt, imageDir, limitImages, bitDepth = 'auto' } = settings;
+  const { maxPromptLength, maxResponseLength } = settings;
   return {
     ...chatTools(settings, reader),
     promptFormat: formatPrompt === null ? null : PromptFormat.load(formatPrompt),
     keys: settings,
-    imageDir: settings.imageDir,
-    limitImages: settings.limitImages,
-    bitDepth: settings.bitDepth ?? 'auto',
-    maxPromptLength: settings.maxPromptLength,
-    maxResponseLength: settings.maxResponseLength,
+    ...{ imageDir, limitImages, bitDepth, maxPromptLength, maxResponseLength },
   };
 }
 

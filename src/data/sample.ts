@@ -119,12 +119,7 @@ export class SampleBuilder {
     return this.#tokens.encode(row, messages, media, places).length;
   }
 
-  /**
-   * Token ids that teach a row's answer, the end of turn last.
-   *
-   * @throws DATA_INVALID naming file, line and field if there are more than `maxResponseLength`, or one of them is a
-   *   placeholder
-   */
+  /** Token ids that teach a row's answer, the end of turn last. @throws as `PromptTokens.encodeAnswer` */
   encodeAnswer(row: DatasetRow): Int32Array {
     return this.#tokens.encodeAnswer(row);
   }
