@@ -1,7 +1,6 @@
 import type { Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/weights/arena.ts';
-import { contentLength } from '../model/weights/arena-layout.ts';
 import { DeviceArena, type AnyArena } from '../model/weights/device-arena.ts';
 import type { StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
@@ -54,7 +53,10 @@ export class Optimization implements Disposable {
   /** Gradients of the whole layout, in f32. */
   readonly gradients: DeviceArena<'f32'>;
   readonly #device: Device;
-  readonly #layout: Arena['layout'];
+  /** Shape of all weights, padding included. */
+  readonly #shape: readonly number[];
+  /** Number of weights without the padding. */
+  readonly #contentLength: number;
   readonly #sharing: Sharing;
   readonly #exchange: DeviceExchange;
   readonly #weights: SteppedWeights;
@@ -92,7 +94,8 @@ export class Optimization implements Disposable {
     const allocate = (count: number): View<'f32'> =>
       this.#owned.use(device.allocate('f32', [count]));
     this.#device = device;
-    this.#layout = weights.layout;
+    this.#shape = weights.flat.shape;
+    this.#contentLength = weights.content.data.length;
     this.#sharing = sharing;
     this.#exchange = exchangeOf(device, sharing);
     this.#maxGradNorm = options.maxGradNorm;
@@ -218,7 +221,7 @@ export class Optimization implements Disposable {
           'what is trained, and optim.strategy, have to be as they were',
       );
     }
-    if (length === this.#layout.length) return saved;
+    if (length === this.#shape[0]) return saved;
     const padded = this.#zeros(saved.dtype, this.#shape);
     padded.data.set(saved.data);
     return padded;
@@ -227,14 +230,6 @@ export class Optimization implements Disposable {
   /** Zeros in the memory of the optimizer's state. */
   #zeros(dtype: StateTensor['dtype'], shape: readonly number[]): StateTensor {
     return zeros(dtype, shape, this.#stateMemory);
-  }
-
-  get #shape(): readonly number[] {
-    return [this.#layout.length];
-  }
-
-  get #contentLength(): number {
-    return contentLength(this.#layout);
   }
 
   [Symbol.dispose](): void {
