@@ -43,18 +43,12 @@ export function selectedRows(rows: RowStore, indices: Uint32Array): RowStore {
 
 /** Rows of one store, then those of another. */
 export function joinedRows(first: RowStore, second: RowStore): RowStore {
-  const of = (index: number): [RowStore, number] =>
-    index < first.length ? [first, index] : [second, index - first.length];
+  const { length } = first;
   return {
-    length: first.length + second.length,
-    at: (index) => {
-      const [rows, own] = of(index);
-      return rows.at(own);
-    },
-    pictureCount: (index) => {
-      const [rows, own] = of(index);
-      return rows.pictureCount(own);
-    },
+    length: length + second.length,
+    at: (index) => (index < length ? first.at(index) : second.at(index - length)),
+    pictureCount: (index) =>
+      index < length ? first.pictureCount(index) : second.pictureCount(index - length),
   };
 }
 
