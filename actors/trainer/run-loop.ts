@@ -218,7 +218,7 @@ class Run {
       if (result === null) return;
       const { step } = this.#point;
       await log.files.trained(step, result.trainedPromptIds);
-      await log.rollouts(step, result.scored);
+      await log.rollouts?.write(step, result.scored);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
       const secondsLeft = secondsPerStep * (steps - step);
       live.takes({ step, steps, secondsPerStep, secondsLeft });

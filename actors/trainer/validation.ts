@@ -175,7 +175,7 @@ export class Validations {
       plan.trainer.valGenerationsToLog,
     );
     await this.#log.generations(step, shown, isNew);
-    if (isNew) await this.#log.answers(step, validation.scored);
+    if (isNew) await this.#log.answers?.write(step, validation.scored);
     logger.info({ step, ...validation.metrics }, 'validation');
     reporter.note(`validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`);
     return validation;

@@ -12,9 +12,11 @@ import { SampleLog } from './sample-log.ts';
 /** The metrics and answers of a run, as its files and its loggers keep them. The reporter draws the table of steps. */
 export class RunLog implements AsyncDisposable {
   readonly files: RunFiles;
+  /** Keeps the responses of steps; null where the run does not. */
+  readonly rollouts: SampleLog | null;
+  /** Keeps all answers of validations; null where the run does not. */
+  readonly answers: SampleLog | null;
   readonly #loggers: Loggers;
-  readonly #rollouts: SampleLog | null;
-  readonly #answers: SampleLog | null;
   #end: RunEnd = 'failed';
 
   private constructor(
@@ -26,8 +28,8 @@ export class RunLog implements AsyncDisposable {
       name === null ? null : new SampleLog(resolve(files.folder, name));
     this.files = files;
     this.#loggers = loggers;
-    this.#rollouts = samplesIn(rolloutDataDir);
-    this.#answers = samplesIn(validationDataDir);
+    this.rollouts = samplesIn(rolloutDataDir);
+    this.answers = samplesIn(validationDataDir);
   }
 
   /**
@@ -63,18 +65,8 @@ export class RunLog implements AsyncDisposable {
    * @param finished the last step whose metrics are complete
    */
   async keepSamplesUntil(step: number, finished: number): Promise<void> {
-    await this.#rollouts?.keepUntil(step);
-    await this.#answers?.keepUntil(finished);
-  }
-
-  /** Keeps the responses of a step, where the run keeps them. */
-  async rollouts(step: number, scored: readonly ScoredResponse[]): Promise<void> {
-    await this.#rollouts?.write(step, scored);
-  }
-
-  /** Keeps all answers of a validation, where the run keeps them. */
-  async answers(step: number, scored: readonly ScoredResponse[]): Promise<void> {
-    await this.#answers?.write(step, scored);
+    await this.rollouts?.keepUntil(step);
+    await this.answers?.keepUntil(finished);
   }
 
   /** Writes the metrics of a step. */
