@@ -2,7 +2,7 @@ import { isAbsolute, join, relative } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { flattened } from '../../src/loggers/nesting.ts';
+import { byKey } from '../../src/loggers/nesting.ts';
 
 /** A key of the config whose value differs from the one that the run was started with last. */
 export interface ConfigChange {
@@ -44,7 +44,7 @@ const ofTheCritic: readonly RegExp[] = [
  * compared relative to it, as the folder may have moved.
  */
 export function configChanges(before: Tree, now: Tree): ConfigChange[] {
-  const [old, own] = [keysOf(before), keysOf(now)];
+  const [old, own] = [byKey(before), byKey(now)];
   return Object.entries(own).flatMap(([key, value]): ConfigChange[] => {
     if (!(key in old) || repeating.some((pattern) => pattern.test(key))) return [];
     if (withinRun(old, old[key]) === withinRun(own, value)) return [];
@@ -89,11 +89,6 @@ export function refuseMisfits(
 /** Reads the config that a run was started with last; null where there is none that can be read. */
 export async function configOfRun(folder: string): Promise<Tree | null> {
   return (await jsonIn(t.UnknownRecord, join(folder, 'config.json'))) ?? null;
-}
-
-function keysOf(config: Tree): Record<string, unknown> {
-  const flat = Object.entries(flattened(config));
-  return Object.fromEntries(flat.map(([name, value]) => [name.replaceAll('/', '.'), value]));
 }
 
 /** A value as text; a path inside the run's folder is relative to it. */

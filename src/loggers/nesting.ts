@@ -31,6 +31,12 @@ export function flattened(
   return flat;
 }
 
+/** The values of a config by key, as in `trainer.seed`. */
+export function byKey(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const flat = Object.entries(flattened(config));
+  return Object.fromEntries(flat.map(([name, value]) => [name.replaceAll('/', '.'), value]));
+}
+
 /** A scalar or a list of a config as text; null as `None`, the way the reference's trackers show it. */
 export function configText(value: unknown): string {
   if (value === null || value === undefined) return 'None';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as t from 'io-ts';
 import { asMapping } from '../../check/codec.ts';
 import { jsonIn } from '../../check/json.ts';
-import { flattened } from '../../loggers/nesting.ts';
+import { byKey } from '../../loggers/nesting.ts';
 import type { ConfigRow, ConfigTable } from '../api.ts';
 
 /** Last keys whose values are for nobody's eyes, if they were written out in a config. */
@@ -16,9 +16,7 @@ const reference = /^\$\{[\w.:]+\}$/;
 
 /** The config of a run by key, as in `trainer.seed`; empty where there is none that can be read. */
 async function keysOf(folder: string): Promise<Readonly<Record<string, unknown>>> {
-  const config = (await jsonIn(t.UnknownRecord, join(folder, 'config.json'))) ?? {};
-  const flat = Object.entries(flattened(config));
-  return Object.fromEntries(flat.map(([name, value]) => [name.replaceAll('/', '.'), value]));
+  return byKey((await jsonIn(t.UnknownRecord, join(folder, 'config.json'))) ?? {});
 }
 
 /** Every key that one of the runs has, with the values of all of them. */
