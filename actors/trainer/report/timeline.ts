@@ -1,6 +1,6 @@
 import type { OpenPhase } from '../../../src/dashboard/api.ts';
 import { writeFileAtomically } from '../../../src/files.ts';
-import type { Phase, PhaseSeconds } from '../../../src/metrics.ts';
+import { sumMetrics, type Phase, type PhaseSeconds } from '../../../src/metrics.ts';
 
 /** A clock of phases, started when it is made. */
 export class Stopwatch {
@@ -43,7 +43,7 @@ export class Stopwatch {
 
   /** Seconds of the phases so far. */
   get seconds(): PhaseSeconds {
-    return addPhases([this.#seconds, ...this.#others.map((other) => other.seconds)]);
+    return sumMetrics([this.#seconds, ...this.#others.map((other) => other.seconds)]);
   }
 
   /** Ends the step; returns the seconds of its phases and of the whole. */
@@ -58,15 +58,6 @@ export class Stopwatch {
     this.#timeline?.add(phase, started, ended, this.#place);
     return (this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (ended - started) / 1000);
   }
-}
-
-/** The sums of seconds, phase by phase. */
-function addPhases(clocks: readonly PhaseSeconds[]): PhaseSeconds {
-  const sums: Partial<Record<Phase, number>> = {};
-  for (const [phase, seconds] of clocks.flatMap((clock) => Object.entries(clock))) {
-    sums[phase as Phase] = (sums[phase as Phase] ?? 0) + seconds;
-  }
-  return sums;
 }
 
 /** The place of a phase in a drawing: its step, and the lane of what runs beside other phases. */
