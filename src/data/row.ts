@@ -27,12 +27,10 @@ export type Answer =
   | readonly unknown[]
   | { readonly [key: string]: unknown };
 
-function isAnswer(value: unknown): value is Answer {
+export const Answer = guarded('text, a number, a list or a mapping', (value): value is Answer => {
   if (typeof value === 'object') return value !== null && !ArrayBuffer.isView(value);
   return ['string', 'number', 'boolean'].includes(typeof value);
-}
-
-export const Answer = guarded<Answer>('text, a number, a list or a mapping', isAnswer);
+});
 
 /** Text of an answer: the answer itself if it is text, its JSON otherwise. */
 export function answerText(answer: Answer): string {

@@ -1,5 +1,6 @@
 import type { AnswerScore } from './score.ts';
 import type { Task } from './task.ts';
+import type { TextOverlap } from './text.ts';
 
 export interface ScoredAnswer {
   /** Place of the question, from 0. */
@@ -17,7 +18,7 @@ export interface Share {
 }
 
 /** An evaluation in numbers; shares are in [0, 1]. */
-export interface EvaluationSummary {
+export interface EvaluationSummary extends TextOverlap {
   readonly task: Task;
   readonly questions: number;
   readonly answers: number;
@@ -39,11 +40,6 @@ export interface EvaluationSummary {
   readonly process_accuracy: number | null;
   /** Share of answers with marked steps of which all are right. */
   readonly process_whole: number;
-  readonly bleu_1: number;
-  readonly bleu_4: number;
-  readonly rouge_1: number;
-  readonly rouge_2: number;
-  readonly rouge_l: number;
   /** Chance that one of k answers to a question is right, by k. */
   readonly pass_at: Readonly<Record<string, number>>;
   /** Shares by the reference's option; empty for open questions. */

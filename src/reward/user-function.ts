@@ -36,13 +36,8 @@ export interface UserFunction {
   score(batch: readonly RewardInput<Answer>[]): Promise<Outcome[]>;
 }
 
-function invalid(
-  message: string,
-  detail: Readonly<Record<string, unknown>>,
-  cause?: unknown,
-): CxmindError {
-  return new CxmindError('REWARD_INVALID', message, { detail, cause });
-}
+const invalid: RefuseFile = (message, detail, cause) =>
+  new CxmindError('REWARD_INVALID', message, { detail, cause });
 
 const refuse: RefuseFile = (message, detail, cause) =>
   invalid(`reward function: ${message}`, detail, cause);
