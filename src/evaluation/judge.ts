@@ -6,6 +6,7 @@
  * Azure OpenAI.
  */
 import * as t from 'io-ts';
+import type { Environment } from '../config/interpolate.ts';
 import type { JudgeSettings } from '../config/judge-schema.ts';
 import { CxmindError, messageOf } from '../errors.ts';
 import { AnswerCache } from '../reward/judge/answer-cache.ts';
@@ -14,7 +15,6 @@ import {
   openAskedModel,
   type AskedModel,
   type AskingCounts,
-  type Environment,
 } from '../reward/judge/asked-model.ts';
 import {
   ChatClient,

@@ -1,5 +1,6 @@
 /** A model behind an endpoint that is asked the same things again and again, and is heard once about each. */
 import { createHash } from 'node:crypto';
+import type { Environment } from '../../config/interpolate.ts';
 import type { JudgeSettings } from '../../config/judge-schema.ts';
 import { CxmindError } from '../../errors.ts';
 import { AnswerCache } from './answer-cache.ts';
@@ -20,9 +21,6 @@ export type AskingCounts = Record<
   'requests' | 'retries' | 'cached' | 'prompt_tokens' | 'completion_tokens' | 'cost',
   number
 >;
-
-/** The environment variables that keys are in. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface OpenModelOptions {
   /** Name of the reward, for errors. */
