@@ -131,8 +131,7 @@ async function wholeBatch(batch: BatchParts): Promise<SampledBatch> {
     const next = await clock.time('data', () => tasks.next());
     rounds.push(await clock.time('gen', () => answer(batch, next, round)));
     size += rounds.at(-1)!.groups.length;
-    if (size < wanted)
-      checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
+    checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
   }
   const groups = rounds
     .flatMap(({ groups }) => groups)
@@ -172,8 +171,7 @@ async function filteredBatch(parts: BatchParts): Promise<SampledBatch> {
     });
     const size = kept.length;
     checkScores(context.plan.step, { round, generated, invalid: tasks.invalid });
-    if (size < wanted)
-      checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
+    checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
   }
   const scored = kept.slice(0, wanted).flat();
   const batch = { scored, generated, baselines, ...(await tasks.outcome()) };
@@ -272,7 +270,7 @@ function checkScores(
   if (!isScored && invalid.length > 0 && round >= maxRounds) throw noScores(invalid);
 }
 
-/** Throws once a step has taken as many rounds as it may. */
+/** Throws once a step has taken as many rounds as it may, and lacks groups. */
 function checkRounds(
   { algorithm, prompts: wanted, maxRounds }: StepPlan,
   at: {
@@ -285,7 +283,7 @@ function checkRounds(
   },
 ): void {
   const { step, round, size, prompts } = at;
-  if (maxRounds <= 0 || round < maxRounds) return;
+  if (size >= wanted || maxRounds <= 0 || round < maxRounds) return;
   const { onlineFiltering, filterLow, filterHigh } = algorithm;
   throw new CxmindError(
     'DATA_INVALID',
