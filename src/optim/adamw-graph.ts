@@ -65,11 +65,8 @@ function outputParameters(
  * A single operator reads each of p, m and v, and the new value depends on it. So old and new may share memory.
  */
 function adamWGraph(constants: UpdateConstants): Graph {
-  const {
-    betas: [beta1, beta2],
-    eps,
-    storage,
-  } = constants;
+  const { eps, storage } = constants;
+  const [beta1, beta2] = constants.betas;
   const b = new GraphBuilder('adamw');
   const given = rounded(b, slice(b, 'g'), storage);
   const gradient = rounded(b, b.mul(given, factor(b, 'gradientScale')), storage);
@@ -93,11 +90,8 @@ function adamWGraph(constants: UpdateConstants): Graph {
  * Every result that the reference writes to a bf16 tensor is rounded here.
  */
 function adamWBf16Graph(constants: UpdateConstants): Graph {
-  const {
-    betas: [beta1, beta2],
-    eps,
-    storage,
-  } = constants;
+  const { eps, storage } = constants;
+  const [beta1, beta2] = constants.betas;
   const b = new GraphBuilder('adamw-bf16');
   const stored = (x: Value): Value => rounded(b, x, storage);
   const bf16 = (x: Value): Value => rounded(b, x, 'bf16');

@@ -1,6 +1,6 @@
 import type { LossTotals } from '../algorithms/loss-average.ts';
 import { policyLoss, type PolicyLossOptions } from '../algorithms/policy-loss.ts';
-import { tokenRows, type TokenRows } from '../algorithms/primitives.ts';
+import { sum, tokenRows, type TokenRows } from '../algorithms/primitives.ts';
 import { valueLoss, type ValueLossOptions } from '../algorithms/value-loss.ts';
 import { prefixed } from '../metrics.ts';
 import type { SequenceInput } from '../model/pack.ts';
@@ -71,13 +71,11 @@ export function responseRows(
 ): TokenRows {
   const lengths = samples.map(({ response }) => response.data.length);
   if (samples.every(({ mask }) => !mask)) return tokenRows(lengths);
-  const counted = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+  const counted = new Uint8Array(sum(lengths)).fill(1);
   let at = 0;
   for (const [i, { mask }] of samples.entries()) {
-    const end = at + lengths[i]!;
     if (mask) counted.set(mask.data, at);
-    else counted.fill(1, at, end);
-    at = end;
+    at += lengths[i]!;
   }
   return tokenRows(lengths, counted);
 }
