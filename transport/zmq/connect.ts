@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Dealer } from 'zeromq';
 import { CxmindError } from '../../src/errors.ts';
-import type { Logger } from '../../src/log.ts';
 import type { Link } from '../link.ts';
 import { decodeControl, encodeTerms, type Terms } from './control-message.ts';
 import type { JoinKeys, Unprotected } from './keys.ts';
@@ -29,7 +28,6 @@ export interface LinkOptions {
   readonly heartbeat?: Heartbeat;
   /** Bulk bytes that a channel holds for a receiver that does not take them; 64 MiB by default. */
   readonly creditBytes?: number;
-  readonly log?: Logger;
 }
 
 export interface ConnectOptions extends LinkOptions {
@@ -66,7 +64,7 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
     wire.abort();
     throw new CxmindError('PEER_LOST', `link: no answer from ${options.endpoint}`);
   }
-  const link = new ZmqLink({ wire, own, peer, isConnector: true, log: options.log });
+  const link = new ZmqLink({ wire, own, peer, isConnector: true });
   wire.onControl = (message) => link.takeControl(message);
   wire.onBulk = (frames) => link.takeBulk(frames);
   link.greet();

@@ -1,5 +1,4 @@
 import { Reply, type Context } from 'zeromq';
-import type { Logger } from '../../src/log.ts';
 import { keyBytes } from './keys.ts';
 
 const address = 'inproc://zeromq.zap.01';
@@ -15,24 +14,18 @@ const version = '1.0';
 export class Gatekeeper implements Disposable {
   readonly #socket: Reply;
   readonly #clientKey: Buffer;
-  readonly #log: Logger | undefined;
   #refused = 0;
 
-  private constructor(socket: Reply, clientPublicKey: string, log: Logger | undefined) {
+  private constructor(socket: Reply, clientPublicKey: string) {
     this.#socket = socket;
     this.#clientKey = keyBytes(clientPublicKey);
-    this.#log = log;
   }
 
   /** Opens a gatekeeper. Other sockets of the context may be bound when this resolves, not before. */
-  static async open(
-    context: Context,
-    clientPublicKey: string,
-    log: Logger | undefined,
-  ): Promise<Gatekeeper> {
+  static async open(context: Context, clientPublicKey: string): Promise<Gatekeeper> {
     const socket = new Reply({ context, linger: 0 });
     await socket.bind(address);
-    const gatekeeper = new Gatekeeper(socket, clientPublicKey, log);
+    const gatekeeper = new Gatekeeper(socket, clientPublicKey);
     void gatekeeper.#answer();
     return gatekeeper;
   }
@@ -47,15 +40,12 @@ export class Gatekeeper implements Disposable {
   }
 
   async #answer(): Promise<void> {
-    for await (const [spoken, request, , from, , mechanism, key] of this.#socket) {
+    for await (const [spoken, request, , , , mechanism, key] of this.#socket) {
       const isKnown =
         spoken?.toString() === version &&
         mechanism?.toString() === 'CURVE' &&
         key?.equals(this.#clientKey) === true;
-      if (!isKnown) {
-        this.#refused++;
-        this.#log?.warn({ address: from?.toString(), refused: this.#refused }, 'peer refused');
-      }
+      if (!isKnown) this.#refused++;
       const [code, text] = isKnown ? ['200', 'OK'] : ['400', 'no'];
       try {
         await this.#socket.send([version, request ?? '', code, text, '', '']);

@@ -1,5 +1,4 @@
 import { CxmindError } from '../../src/errors.ts';
-import type { Logger } from '../../src/log.ts';
 import type { Channel } from '../channel.ts';
 import type { Link } from '../link.ts';
 import { BatchLane } from './batch-lane.ts';
@@ -49,7 +48,6 @@ export interface LinkParts {
   readonly peer: Terms;
   /** True when this end connected. Channels that it opens have odd numbers, the others even ones. */
   readonly isConnector: boolean;
-  readonly log: Logger | undefined;
 }
 
 /** A link over one pair of sockets for small messages and one for bulk. The class knows no socket. */
@@ -59,7 +57,6 @@ export class ZmqLink implements Link {
   readonly #wire: Wire;
   readonly #own: Terms;
   readonly #peerTerms: Terms;
-  readonly #log: Logger | undefined;
   readonly #liveness: Liveness;
   readonly #resolveEnded: (error: CxmindError | undefined) => void;
   readonly #batches: BatchLane;
@@ -73,12 +70,11 @@ export class ZmqLink implements Link {
   #nextPeerChannel: number;
   #renewedAtMs = 0;
 
-  constructor({ wire, own, peer, isConnector, log }: LinkParts) {
+  constructor({ wire, own, peer, isConnector }: LinkParts) {
     this.peer = peer.name;
     this.#wire = wire;
     this.#own = own;
     this.#peerTerms = peer;
-    this.#log = log?.child({ peer: peer.name });
     [this.#nextChannel, this.#nextPeerChannel] = isConnector ? [1, 2] : [2, 1];
     const { promise, resolve } = Promise.withResolvers<CxmindError | undefined>();
     this.ended = promise;
@@ -372,8 +368,6 @@ export class ZmqLink implements Link {
     this.#channels.clear();
     this.#batches.clear();
     this.#bulk.clear();
-    if (error !== undefined) this.#log?.warn({ error }, 'link ended');
-    else this.#log?.debug({}, 'link ended');
     this.#resolveEnded(error);
   }
 }

@@ -1,6 +1,5 @@
 import { Context, Router } from 'zeromq';
 import { CxmindError } from '../../src/errors.ts';
-import type { Logger } from '../../src/log.ts';
 import type { Link } from '../link.ts';
 import { termsOf, type LinkOptions } from './connect.ts';
 import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-message.ts';
@@ -41,7 +40,6 @@ export class LinkListener implements AsyncDisposable {
   readonly #bulk: Router;
   readonly #gatekeeper: Gatekeeper | undefined;
   readonly #own: Terms;
-  readonly #log: Logger | undefined;
   readonly #sessions = new Map<string, Session>();
   readonly #unannounced: Link[] = [];
   #onLink: ((link: Link) => void) | undefined;
@@ -54,14 +52,12 @@ export class LinkListener implements AsyncDisposable {
     gatekeeper: Gatekeeper | undefined,
     endpoint: string,
     own: Terms,
-    log: Logger | undefined,
   ) {
     this.endpoint = endpoint;
     this.#control = control;
     this.#bulk = bulk;
     this.#gatekeeper = gatekeeper;
     this.#own = own;
-    this.#log = log;
     void pump(control, ([from, message, ...more]) => {
       this.#takeControl(from!, message === undefined || more.length > 0 ? empty : message);
     });
@@ -76,13 +72,11 @@ export class LinkListener implements AsyncDisposable {
   static async bind(options: ListenOptions): Promise<LinkListener> {
     const own = termsOf({ name: 'head', ...options });
     const wanted = parseEndpoint(options.address);
-    const { keys, log } = options;
+    const { keys } = options;
     // libzmq asks one gatekeeper for each context.
     const context = new Context();
     const gatekeeper =
-      keys === 'unprotected'
-        ? undefined
-        : await Gatekeeper.open(context, keys.client.publicKey, log);
+      keys === 'unprotected' ? undefined : await Gatekeeper.open(context, keys.client.publicKey);
     const router = {
       context,
       handover: true,
@@ -103,7 +97,7 @@ export class LinkListener implements AsyncDisposable {
     }
     const ports = { control: portOf(control), bulk: portOf(bulk) };
     const endpoint = formatEndpoint({ host: wanted.host, ...ports });
-    return new LinkListener([control, bulk], gatekeeper, endpoint, own, log);
+    return new LinkListener([control, bulk], gatekeeper, endpoint, own);
   }
 
   /** Number of messages that belonged to no link and were dropped. */
@@ -148,8 +142,8 @@ export class LinkListener implements AsyncDisposable {
     let decoded;
     try {
       decoded = decodeControl(message);
-    } catch (error) {
-      this.#drop(error);
+    } catch {
+      this.#dropped++;
       return;
     }
     if (decoded.kind === 'hello') {
@@ -160,14 +154,14 @@ export class LinkListener implements AsyncDisposable {
       session.link.takeControl(message);
     } else if (decoded.kind !== 'end') {
       // The peer was declared lost and does not know it.
-      this.#drop(undefined);
+      this.#dropped++;
       post(this.#control, [from, encodeEnd(atStart, 'lost')]);
     }
   }
 
   #takeBulk(from: Buffer, frames: Buffer[]): void {
     const session = this.#sessions.get(from.toString('latin1'));
-    if (session === undefined) this.#drop(undefined);
+    if (session === undefined) this.#dropped++;
     else session.link.takeBulk(frames);
   }
 
@@ -175,7 +169,7 @@ export class LinkListener implements AsyncDisposable {
   #admit(from: Buffer, name: string, peer: Terms): boolean {
     // A hello that came late or twice must not make a link that outlives the sockets.
     if (this.#isClosing || this.#guests >= maxGuests) {
-      this.#drop(undefined);
+      this.#dropped++;
       return false;
     }
     const wire: Wire = {
@@ -186,7 +180,7 @@ export class LinkListener implements AsyncDisposable {
       renew: () => undefined,
       close: () => this.#sessions.delete(name),
     };
-    const link = new ZmqLink({ wire, own: this.#own, peer, isConnector: false, log: this.#log });
+    const link = new ZmqLink({ wire, own: this.#own, peer, isConnector: false });
     const session = { link, isGuest: true };
     this.#sessions.set(name, session);
     this.#guests++;
@@ -201,13 +195,6 @@ export class LinkListener implements AsyncDisposable {
     this.#guests--;
     if (this.#onLink === undefined) this.#unannounced.push(session.link);
     else this.#onLink(session.link);
-  }
-
-  #drop(error: unknown): void {
-    this.#dropped++;
-    // A flood must not become a flood of lines: the 1st, 2nd, 4th, 8th … is logged.
-    if ((this.#dropped & (this.#dropped - 1)) !== 0) return;
-    this.#log?.warn({ dropped: this.#dropped, error }, 'message dropped');
   }
 }
 
