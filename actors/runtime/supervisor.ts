@@ -34,35 +34,6 @@ export const defaultSupervision: Supervision = {
   givenUp: 'escalate',
 };
 
-/**
- * Decides on a crash.
- *
- * @param crashTimes times of the actor's crashes, in milliseconds, this one last
- * @param reason     cause of this crash
- */
-export function verdictOn(
-  supervision: Supervision,
-  crashTimes: readonly number[],
-  reason?: CxmindError,
-): Verdict {
-  if (supervision.onCrash !== 'restart') return { kind: supervision.onCrash };
-  const { maxRestarts, minBackoffMs, maxBackoffMs, givenUp } = supervision;
-  // The launcher has already waited a whole window for room.
-  if (reason?.code === 'PLACEMENT_FAILED') return { kind: givenUp };
-  const recent = recentCrashes(supervision, crashTimes).length;
-  if (recent > maxRestarts) return { kind: givenUp };
-  // 60 keeps the power finite; the maximum is reached long before.
-  const doublings = Math.min(recent - 1, 60);
-  return { kind: 'restart', afterMs: Math.min(maxBackoffMs, minBackoffMs * 2 ** doublings) };
-}
-
-/** The times of crashes in the window that ends with the last one. Earlier ones decide on nothing. */
-function recentCrashes(supervision: Supervision, times: readonly number[]): number[] {
-  const windowMs = supervision.onCrash === 'restart' ? supervision.windowMs : 0;
-  const now = times.at(-1) ?? 0;
-  return times.filter((time) => now - time < windowMs);
-}
-
 /** The crashes of an actor or a node that its supervision still counts. */
 export class CrashRecord {
   readonly #supervision: Supervision;
@@ -72,9 +43,23 @@ export class CrashRecord {
     this.#supervision = supervision;
   }
 
-  /** Notes a crash at this moment, and decides on it. @param reason its cause */
-  add(reason?: CxmindError): Verdict {
-    this.#times = recentCrashes(this.#supervision, [...this.#times, performance.now()]);
-    return verdictOn(this.#supervision, this.#times, reason);
+  /**
+   * Notes a crash, and decides on it.
+   *
+   * @param reason its cause
+   * @param now    milliseconds on the clock of `performance.now`
+   */
+  add(reason?: CxmindError, now = performance.now()): Verdict {
+    const supervision = this.#supervision;
+    if (supervision.onCrash !== 'restart') return { kind: supervision.onCrash };
+    const { maxRestarts, windowMs, minBackoffMs, maxBackoffMs, givenUp } = supervision;
+    // Earlier crashes than those of the window that ends now decide on nothing.
+    this.#times = [...this.#times, now].filter((time) => now - time < windowMs);
+    const recent = this.#times.length;
+    // Without room, the launcher has already waited a whole window for some.
+    if (reason?.code === 'PLACEMENT_FAILED' || recent > maxRestarts) return { kind: givenUp };
+    // 60 keeps the power finite; the maximum is reached long before.
+    const doublings = Math.min(recent - 1, 60);
+    return { kind: 'restart', afterMs: Math.min(maxBackoffMs, minBackoffMs * 2 ** doublings) };
   }
 }

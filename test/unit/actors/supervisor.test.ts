@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { verdictOn, type Supervision } from '../../../actors/runtime/supervisor.ts';
+import { CrashRecord, type Supervision } from '../../../actors/runtime/supervisor.ts';
 
 const supervision: Supervision = {
   onCrash: 'restart',
@@ -10,7 +10,13 @@ const supervision: Supervision = {
   givenUp: 'escalate',
 };
 
-describe('verdictOn', () => {
+/** The decision on the last of crashes at some times. */
+function verdictOn(rules: Supervision, times: readonly number[]) {
+  const record = new CrashRecord(rules);
+  return times.map((time) => record.add(undefined, time)).at(-1);
+}
+
+describe('CrashRecord', () => {
   it('doubles the wait with each crash of a window, up to its maximum', () => {
     assert.deepEqual(verdictOn(supervision, [0]), { kind: 'restart', afterMs: 10 });
     assert.deepEqual(verdictOn(supervision, [0, 100]), { kind: 'restart', afterMs: 20 });
