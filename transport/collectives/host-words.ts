@@ -1,5 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
-import { ThreadWords } from '../shared/words.ts';
+import { SharedWords } from '../shared/words.ts';
 import type { HostMemory } from './native/host-memory.ts';
 import { rankWords, type SharedLayout } from './shared-layout.ts';
 
@@ -17,7 +17,7 @@ interface Waiter {
  * A rank that waits on any number of words sleeps on one, its bell. A notification of any word rings the bells of all
  * other ranks, and each of them looks which of its words have changed.
  */
-export class HostWords extends ThreadWords {
+export class HostWords extends SharedWords {
   readonly #memory: HostMemory;
   readonly #layout: SharedLayout;
   readonly #rank: number;

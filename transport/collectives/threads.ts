@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { CxmindError } from '../../src/errors.ts';
 import { noteSharedBytes, sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
-import { ThreadWords } from '../shared/words.ts';
+import { SharedWords } from '../shared/words.ts';
 import type { Communicator } from './communicator.ts';
 import { Group } from './group.ts';
 import { BufferLeases } from './leases.ts';
@@ -38,7 +38,7 @@ export function joinThreadGroup(
   noteSharedBytes(memory.byteLength);
   const region = {
     buffer: memory,
-    words: new ThreadWords(new Int32Array(memory)),
+    words: new SharedWords(new Int32Array(memory)),
     layout: new SharedLayout(size),
   };
   const leases = new BufferLeases(id, rank);

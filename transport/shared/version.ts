@@ -1,7 +1,7 @@
 import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
 import { waitForChange } from './wait.ts';
-import { ThreadWords, type SharedWords } from './words.ts';
+import { SharedWords } from './words.ts';
 
 /** Bytes of a version's memory: one word, with a cache line to itself. */
 export const VERSION_BYTES = 64;
@@ -32,7 +32,7 @@ export class SharedVersion {
 
   /** @param memory `VERSION_BYTES`, all zero before the first write */
   constructor(memory: SharedArrayBuffer) {
-    this.#words = new ThreadWords(new Int32Array(memory));
+    this.#words = new SharedWords(new Int32Array(memory));
   }
 
   /** The version now; 0 while the block may not be read. */

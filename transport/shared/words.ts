@@ -1,20 +1,8 @@
-/** 32-bit words that several threads or processes share. They are read and written atomically, and waited on. */
-export interface SharedWords {
-  load(index: number): number;
-  store(index: number, value: number): void;
-  /** Adds, wrapping at 32 bits, and returns the value before. */
-  add(index: number, value: number): number;
-  /** Resolves when the word was notified or differs from `value`, at the latest after `timeoutMs`. Does not poll. */
-  wait(index: number, value: number, timeoutMs: number): Promise<void>;
-  /** Wakes everybody who waits on the word. */
-  notify(index: number): void;
-}
-
-/** Words that threads of one process share. */
-export class ThreadWords implements SharedWords {
+/** 32-bit words that threads of one process share. They are read and written atomically, and waited on. */
+export class SharedWords {
   protected readonly words: Int32Array;
 
-  /** @param words on a SharedArrayBuffer */
+  /** @param words on memory that all of them have mapped */
   constructor(words: Int32Array) {
     this.words = words;
   }
@@ -27,10 +15,12 @@ export class ThreadWords implements SharedWords {
     Atomics.store(this.words, index, value);
   }
 
+  /** Adds, wrapping at 32 bits, and returns the value before. */
   add(index: number, value: number): number {
     return Atomics.add(this.words, index, value);
   }
 
+  /** Resolves when the word was notified or differs from `value`, at the latest after `timeoutMs`. Does not poll. */
   async wait(index: number, value: number, timeoutMs: number): Promise<void> {
     const waiting = Atomics.waitAsync(this.words, index, value, timeoutMs);
     if (!waiting.async) return;
@@ -43,6 +33,7 @@ export class ThreadWords implements SharedWords {
     }
   }
 
+  /** Wakes everybody who waits on the word. */
   notify(index: number): void {
     Atomics.notify(this.words, index);
   }

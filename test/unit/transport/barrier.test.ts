@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { BARRIER_WORDS, SharedBarrier } from '../../../transport/shared/barrier.ts';
-import { ThreadWords } from '../../../transport/shared/words.ts';
+import { SharedWords } from '../../../transport/shared/words.ts';
 
 describe('SharedBarrier', () => {
   /** The ends of all parties, over one memory. */
   function ends(size: number): SharedBarrier[] {
     const memory = new Int32Array(new SharedArrayBuffer(4 * BARRIER_WORDS));
-    return Array.from({ length: size }, () => new SharedBarrier(new ThreadWords(memory), 0, size));
+    return Array.from({ length: size }, () => new SharedBarrier(new SharedWords(memory), 0, size));
   }
   const nothing = (): undefined => undefined;
 
