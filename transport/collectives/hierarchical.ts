@@ -1,8 +1,7 @@
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Call, Element } from './call.ts';
-import type { Communicator } from './communicator.ts';
 import { copy, scratch, slice, type Elements } from './elements.ts';
-import { Group, type Engine } from './group.ts';
+import { Communicator, type Engine } from './communicator.ts';
 import type { RingEngine } from './ring.ts';
 
 /** Group of the ranks that share memory, and group of the first ranks of all nodes. */
@@ -48,7 +47,7 @@ export class HierarchicalEngine implements Engine {
     const { rank } = network;
     const inner = await joinNode(network.among(nodes.find((ranks) => ranks.includes(rank))!));
     const firsts = nodes.map(([first]) => first!);
-    const outer = firsts.includes(rank) ? new Group(network.among(firsts)) : null;
+    const outer = firsts.includes(rank) ? new Communicator(network.among(firsts)) : null;
     return new HierarchicalEngine(network, { inner, outer, nodes });
   }
 

@@ -1,6 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
-import type { Communicator } from './communicator.ts';
-import { Group } from './group.ts';
+import { Communicator } from './communicator.ts';
 import { HostWords } from './host-words.ts';
 import { createHostMemory, HostMemory, unlinkHostMemory } from './native/host-memory.ts';
 import { SharedEngine } from './shared-engine.ts';
@@ -43,5 +42,5 @@ export function joinHostGroup({ size, path }: HostGroupHandle, rank: number): Co
   const words = new HostWords(memory, layout, rank);
   const region = { buffer: memory.buffer, words, layout };
   if (words.add(layout.joinedAt, 1) + 1 === size) unlinkHostMemory(path);
-  return new Group(new SharedEngine(region, rank, { close: () => words.close() }));
+  return new Communicator(new SharedEngine(region, rank, { close: () => words.close() }));
 }

@@ -1,9 +1,8 @@
 import { CxmindError } from '../../src/errors.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
-import type { Communicator } from './communicator.ts';
 import { copy, slice, type Elements } from './elements.ts';
-import { Group, type Engine } from './group.ts';
+import { Communicator, type Engine } from './communicator.ts';
 import { IN_PLACE, MpiLibrary } from './native/mpi-library.ts';
 
 /**
@@ -22,8 +21,8 @@ export async function openMpi(place?: {
   const library = new MpiLibrary();
   library.start();
   const world = new MpiEngine(library, library.handles.world);
-  if (place === undefined) return new Group(world);
-  if (world.size === place.size) return new Group(await world.inOrder(place.rank));
+  if (place === undefined) return new Communicator(world);
+  if (world.size === place.size) return new Communicator(await world.inOrder(place.rank));
   // MPI wants to be ended by every process that began with it.
   await world.close();
   throw new CxmindError(

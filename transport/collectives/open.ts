@@ -3,8 +3,7 @@ import { userInfo } from 'node:os';
 import { CudaDevice } from '../../src/device/cuda/device.ts';
 import type { Device } from '../../src/device/device.ts';
 import { LinkListener } from '../zmq/listener.ts';
-import type { Communicator } from './communicator.ts';
-import { Group } from './group.ts';
+import { Communicator } from './communicator.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
 import { discardHostGroup, hostGroup, joinHostGroup } from './host.ts';
 import { openMpi } from './mpi.ts';
@@ -54,8 +53,9 @@ export class RankListener implements AsyncDisposable {
     const ring = new RingEngine(mesh);
     const hosts = addresses.map(({ host }, at) => (host === '' ? String(at) : host));
     const nodes = [...Map.groupBy(hosts.keys(), (at) => hosts[at]!).values()];
-    if (nodes.length === hosts.length) return new Group(ring);
-    if (nodes.length > 1) return new Group(await HierarchicalEngine.over(ring, nodes, joinHost));
+    if (nodes.length === hosts.length) return new Communicator(ring);
+    if (nodes.length > 1)
+      return new Communicator(await HierarchicalEngine.over(ring, nodes, joinHost));
     try {
       return await joinHost(ring);
     } finally {
@@ -123,7 +123,7 @@ async function joinHost(members: RingEngine): Promise<Communicator> {
   const made = rank === 0 ? hostGroup(size) : undefined;
   new TextEncoder().encodeInto(made?.path ?? '', text);
   try {
-    await new Group(members).broadcast({ dtype: 'i32', shape: [PATH_WORDS], data: path }, 0);
+    await new Communicator(members).broadcast({ dtype: 'i32', shape: [PATH_WORDS], data: path }, 0);
     const handle = { size, path: new TextDecoder().decode(text.subarray(0, text.indexOf(0))) };
     const host = joinHostGroup(handle, rank);
     await host.barrier();

@@ -2,7 +2,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { bytesOf } from '../shared/payload-memory.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call } from './call.ts';
 import { copy, slice, type Elements } from './elements.ts';
-import type { Engine } from './group.ts';
+import type { Engine } from './communicator.ts';
 import type { Peer } from './peer.ts';
 import { sumInto } from './sum.ts';
 

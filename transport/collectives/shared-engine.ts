@@ -6,7 +6,7 @@ import { SharedBarrier } from '../shared/barrier.ts';
 import type { FindFailure } from '../shared/wait.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import { doDirectly, inputParts } from './direct.ts';
-import type { Engine } from './group.ts';
+import type { Engine } from './communicator.ts';
 import type { Elements } from './elements.ts';
 import { leaseNumbers, refused, type BufferLease, type BufferLeases } from './leases.ts';
 import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CxmindError } from '../../src/errors.ts';
 import { noteSharedBytes, sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 import { SharedWords } from '../shared/words.ts';
-import type { Communicator } from './communicator.ts';
-import { Group } from './group.ts';
+import { Communicator } from './communicator.ts';
 import { BufferLeases } from './leases.ts';
 import { SharedEngine } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
@@ -43,5 +42,5 @@ export function joinThreadGroup(
   };
   const leases = new BufferLeases(id, rank);
   // The memory goes with the last thread that knows of it.
-  return new Group(new SharedEngine(region, rank, { leases, close: () => leases.close() }));
+  return new Communicator(new SharedEngine(region, rank, { leases, close: () => leases.close() }));
 }
