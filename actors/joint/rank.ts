@@ -1,8 +1,10 @@
 import type { Device } from '../../src/device/device.ts';
 import type { Sharing } from '../../src/training/exchange.ts';
 import { alone } from '../../src/training/learner-group.ts';
-import { openCommunicator, openDeviceGroup } from '../../transport/collectives/open.ts';
-import type { ThreadGroupHandle } from '../../transport/collectives/threads.ts';
+import type { Communicator } from '../../transport/collectives/communicator.ts';
+import { openMpi } from '../../transport/collectives/mpi.ts';
+import { openDeviceGroup } from '../../transport/collectives/open.ts';
+import { joinThreadGroup, type ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 
 /** A rank's place in its group, as plain data: how it joins the others. */
 export type RankInfo =
@@ -25,20 +27,16 @@ export async function joinByRank(rank: RankInfo, device: Device): Promise<Joined
     case 'alone':
       return { group: alone, leave: () => Promise.resolve() };
     case 'threads':
-      return joinGroup(rank, device);
+      return joinDevices(joinThreadGroup(rank.group, rank.rank), device);
     case 'mpi':
-      return joinGroup({ kind: 'mpi', place: rank }, device);
+      return joinDevices(await openMpi(rank), device);
     case 'processes':
       return null;
   }
 }
 
-/** Joins a group, and opens the direct way between its devices. */
-export async function joinGroup(
-  options: Parameters<typeof openCommunicator>[0],
-  device: Device,
-): Promise<JoinedGroup> {
-  const group = await openCommunicator(options);
+/** Opens the direct way between the devices of a group, and makes one of both. */
+export async function joinDevices(group: Communicator, device: Device): Promise<JoinedGroup> {
   let exchange: Awaited<ReturnType<typeof openDeviceGroup>> = null;
   // The group is left first, which ends what is in progress between the devices.
   const leave = async (): Promise<void> => {

@@ -19,7 +19,7 @@ import { together } from '../runtime/together.ts';
 import { evaluate, type EvaluateReply, type EvaluateRequest } from './evaluate.ts';
 import { hostInfo, type HostInfo } from './host-info.ts';
 import type { JointProtocol, ListenRequest, RankUpdate, StateRequest } from './protocol.ts';
-import { joinByRank, joinGroup, type JoinedGroup, type RankInfo } from './rank.ts';
+import { joinByRank, joinDevices, type JoinedGroup, type RankInfo } from './rank.ts';
 import { readState, writeState } from './state-files.ts';
 
 /**
@@ -127,7 +127,8 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     if (rank.kind !== 'processes') return;
     const listener = this.#listener;
     if (listener === null) throw new CxmindError('INTERNAL', 'learner: it does not listen yet');
-    this.#optimizeWith(await joinGroup({ ...rank, listener, addresses }, this.device));
+    const group = await listener.join(rank.rank, addresses);
+    this.#optimizeWith(await joinDevices(group, this.device));
   }
 
   collect(_: unknown, { signal }: Context): Promise<void> {

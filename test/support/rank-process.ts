@@ -3,11 +3,8 @@ import { toWireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
 import { joinHostGroup, type HostGroupHandle } from '../../transport/collectives/host.ts';
 import type { NetworkOptions } from '../../transport/collectives/network.ts';
-import {
-  openCommunicator,
-  RankListener,
-  type RankAddress,
-} from '../../transport/collectives/open.ts';
+import { openMpi } from '../../transport/collectives/mpi.ts';
+import { RankListener, type RankAddress } from '../../transport/collectives/open.ts';
 import { doAsAsked, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
@@ -31,7 +28,7 @@ export type SessionRequest = RankRequest & { readonly session: number };
 
 const [path, rankText] = process.argv.slice(2);
 // MPI tells its ranks itself who they are.
-const world = rankText === undefined ? await openCommunicator({ kind: 'mpi' }) : undefined;
+const world = rankText === undefined ? await openMpi() : undefined;
 const rank = world?.rank ?? Number(rankText);
 const socket = connect(path!);
 const listeners = new Map<number, RankListener>();
@@ -52,15 +49,13 @@ async function communicatorOf(
   how: Exclude<RankJoin, { kind: 'listener' }>,
 ): Promise<Communicator> {
   switch (how.kind) {
-    case 'processes': {
-      const listener = listeners.get(session)!;
-      return openCommunicator({ kind: 'processes', listener, rank, addresses: how.addresses });
-    }
+    case 'processes':
+      return listeners.get(session)!.join(rank, how.addresses);
     case 'host':
       return joinHostGroup(how.handle, rank);
     case 'mpi':
       // The same ranks once more, which know nothing of what failed before.
-      return openCommunicator({ kind: 'mpi' });
+      return openMpi();
   }
 }
 

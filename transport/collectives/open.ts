@@ -6,13 +6,11 @@ import { LinkListener } from '../zmq/listener.ts';
 import { Communicator } from './communicator.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
 import { discardHostGroup, hostGroup, joinHostGroup } from './host.ts';
-import { openMpi } from './mpi.ts';
 import { hasHostMemory } from './native/host-memory.ts';
 import { NcclLibrary } from './native/nccl-library.ts';
 import { NcclGroup } from './nccl.ts';
 import { joinMesh, type NetworkOptions } from './network.ts';
 import { RingEngine } from './ring.ts';
-import { joinThreadGroup, type ThreadGroupHandle } from './threads.ts';
 
 /** Address of a rank for the others, before they form a group. */
 export interface RankAddress {
@@ -65,37 +63,6 @@ export class RankListener implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#listener[Symbol.asyncDispose]();
-  }
-}
-
-/** Way for a rank to join its group. */
-export type CommunicatorOptions =
-  /** All ranks are threads of one process. */
-  | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
-  /** Each rank is a process that `mpirun` or a scheduler started, by default in MPI's own order. */
-  | { readonly kind: 'mpi'; readonly place?: { readonly rank: number; readonly size: number } }
-  /** Ranks are in several processes, here or on other hosts, and have exchanged their addresses. */
-  | {
-      readonly kind: 'processes';
-      readonly listener: RankListener;
-      readonly rank: number;
-      readonly addresses: readonly RankAddress[];
-    };
-
-/**
- * Joins a group as one of its ranks. This is the one way to every engine.
- *
- * @throws CONFIG_INVALID for a rank that the group does not have; DEVICE_MISSING where there is no MPI; PEER_LOST when
- *   another process does not join in time
- */
-export async function openCommunicator(options: CommunicatorOptions): Promise<Communicator> {
-  switch (options.kind) {
-    case 'threads':
-      return joinThreadGroup(options.group, options.rank);
-    case 'mpi':
-      return openMpi(options.place);
-    case 'processes':
-      return options.listener.join(options.rank, options.addresses);
   }
 }
 

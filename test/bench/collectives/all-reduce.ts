@@ -8,13 +8,13 @@ import { once } from 'node:events';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
+import { openMpi } from '../../../transport/collectives/mpi.ts';
+import { RankListener, type RankAddress } from '../../../transport/collectives/open.ts';
 import {
-  openCommunicator,
-  RankListener,
-  type CommunicatorOptions,
-  type RankAddress,
-} from '../../../transport/collectives/open.ts';
-import { threadGroup } from '../../../transport/collectives/threads.ts';
+  joinThreadGroup,
+  threadGroup,
+  type ThreadGroupHandle,
+} from '../../../transport/collectives/threads.ts';
 import { makeRunKeys, type RunKeys } from '../../../transport/zmq/keys.ts';
 
 const WARMUPS = 2;
@@ -23,8 +23,8 @@ const ROUNDS = 7;
 const [kind = '', rankCount = '1', sizesText = '64'] = process.argv.slice(2);
 const sizes = sizesText.split(',').map(Number);
 
-async function measure(options: CommunicatorOptions): Promise<void> {
-  await using communicator = await openCommunicator(options);
+async function measure(group: Communicator): Promise<void> {
+  await using communicator = group;
   const { rank, size } = communicator;
   const medians: Record<string, number> = {};
   for (const sizeMiB of sizes) {
@@ -63,7 +63,7 @@ async function measureSeated(): Promise<void> {
   const listener = await RankListener.open({ address: 'tcp://127.0.0.1:*', keys });
   process.send!(listener.address);
   const [addresses] = (await once(process, 'message')) as [RankAddress[]];
-  await measure({ kind: 'processes', listener, rank, addresses });
+  await measure(await listener.join(rank, addresses));
   process.disconnect();
 }
 
@@ -87,20 +87,27 @@ async function startProcesses(
   await Promise.all(ended);
 }
 
+/** Place of a thread in its group. */
+interface Seat {
+  readonly group: ThreadGroupHandle;
+  readonly rank: number;
+}
+
 async function startThreads(): Promise<void> {
   const group = threadGroup(ranks.length);
   const threads = ranks.map((rank) => {
-    const options: CommunicatorOptions = { kind: 'threads', group, rank };
-    const argv = process.argv.slice(2);
-    return once(new Worker(import.meta.filename, { workerData: options, argv }), 'exit');
+    const options = { workerData: { group, rank } satisfies Seat, argv: process.argv.slice(2) };
+    return once(new Worker(import.meta.filename, options), 'exit');
   });
   await Promise.all(threads);
 }
 
 const ranks = Array.from({ length: Number(rankCount) }, (_, rank) => rank);
-if (!isMainThread) await measure(workerData as CommunicatorOptions);
-else if (kind === 'seated') await measureSeated();
+if (!isMainThread) {
+  const { group, rank } = workerData as Seat;
+  await measure(joinThreadGroup(group, rank));
+} else if (kind === 'seated') await measureSeated();
 else if (kind === 'threads') await startThreads();
-else if (kind === 'mpi') await measure({ kind: 'mpi' });
+else if (kind === 'mpi') await measure(await openMpi());
 else if (kind === 'hosts') await startProcesses((_, rank) => (2 * rank < ranks.length ? 'a' : 'b'));
 else await startProcesses(({ host }) => host);
