@@ -84,6 +84,12 @@ function textOf(call: Int32Array): string {
   return `${nameOf(call)}(${count} x ${dtypes[call[1]!]}${root})`;
 }
 
+/** The error of a rank that is gone, for the others. */
+export function lostError(rank: number, cause?: CxmindError): CxmindError {
+  const detail = { rank };
+  return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail, cause });
+}
+
 /** Terms of a call. The larger tensor has `parts` times the elements of the smaller one. */
 interface Terms {
   readonly operation: Operation;

@@ -21,11 +21,6 @@ export function hostGroup(size: number): HostGroupHandle {
   return { size, path: createHostMemory(new SharedLayout(size).byteLength) };
 }
 
-/** Discards a group that not every rank joins. */
-export function discardHostGroup({ path }: HostGroupHandle): void {
-  unlinkHostMemory(path);
-}
-
 /**
  * Joins a group as one of its ranks.
  *

@@ -4,7 +4,8 @@ import { connectLink } from '../zmq/connect.ts';
 import { ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { LinkListener } from '../zmq/listener.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
-import { ChannelPeer } from './peer.ts';
+import { lostError } from './call.ts';
+import { Peer } from './peer.ts';
 import type { Mesh } from './ring.ts';
 
 export interface NetworkOptions {
@@ -35,8 +36,8 @@ export async function joinMesh(
     const rest = { name: String(rank), timeoutMs, ...(heartbeat && { heartbeat }) };
     await Promise.all(
       endpoints.slice(0, rank).map(async (endpoint, other) => {
-        const { endpoint: _, ...client } = ticketFor(endpoint, keys);
-        links.add(other, await connectLink({ endpoint, keys: client, ...rest }));
+        const ticket = ticketFor(endpoint, keys);
+        links.add(other, await connectLink({ endpoint, keys: ticket, ...rest }));
       }),
     );
     return await links.mesh(endpoints.length);
@@ -54,8 +55,8 @@ class NetworkLinks implements AsyncDisposable {
   readonly #listener: LinkListener;
   readonly #links = new Map<number, Link>();
   /** Lines that have come or are awaited, by rank. */
-  readonly #lines = new Map<number, PromiseWithResolvers<ChannelPeer>>();
-  readonly #peers: ChannelPeer[] = [];
+  readonly #lines = new Map<number, PromiseWithResolvers<Peer>>();
+  readonly #peers: Peer[] = [];
   #failure: CxmindError | undefined;
 
   constructor(rank: number, listener: LinkListener) {
@@ -67,7 +68,7 @@ class NetworkLinks implements AsyncDisposable {
   add(rank: number, link: Link): void {
     this.#links.set(rank, link);
     link.onChannel((channel) => {
-      this.#awaited(rank).resolve(this.#keep(new ChannelPeer(channel, rank)));
+      this.#awaited(rank).resolve(this.#keep(new Peer(channel, rank)));
     });
     void link.ended.then((error) => {
       if (error !== undefined) this.#fail(lostError(rank, error));
@@ -99,21 +100,21 @@ class NetworkLinks implements AsyncDisposable {
     await this.#listener[Symbol.asyncDispose]();
   }
 
-  #line(rank: number): Promise<ChannelPeer | null> {
+  #line(rank: number): Promise<Peer | null> {
     if (rank === this.#rank) return Promise.resolve(null);
     if (rank > this.#rank) return this.#awaited(rank).promise;
-    return Promise.resolve(this.#keep(new ChannelPeer(this.#links.get(rank)!.open(), rank)));
+    return Promise.resolve(this.#keep(new Peer(this.#links.get(rank)!.open(), rank)));
   }
 
-  #awaited(rank: number): PromiseWithResolvers<ChannelPeer> {
-    const line = this.#lines.get(rank) ?? Promise.withResolvers<ChannelPeer>();
+  #awaited(rank: number): PromiseWithResolvers<Peer> {
+    const line = this.#lines.get(rank) ?? Promise.withResolvers<Peer>();
     this.#lines.set(rank, line);
     line.promise.catch(() => undefined);
     if (this.#failure !== undefined) line.reject(this.#failure);
     return line;
   }
 
-  #keep(peer: ChannelPeer): ChannelPeer {
+  #keep(peer: Peer): Peer {
     this.#peers.push(peer);
     if (this.#failure !== undefined) peer.fail(this.#failure);
     return peer;
@@ -125,9 +126,4 @@ class NetworkLinks implements AsyncDisposable {
     for (const peer of this.#peers) peer.fail(error);
     for (const line of this.#lines.values()) line.reject(error);
   }
-}
-
-function lostError(rank: number, cause: CxmindError): CxmindError {
-  const detail = { rank };
-  return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail, cause });
 }

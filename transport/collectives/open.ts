@@ -5,8 +5,8 @@ import type { Device } from '../../src/device/device.ts';
 import { LinkListener } from '../zmq/listener.ts';
 import { Communicator } from './communicator.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
-import { discardHostGroup, hostGroup, joinHostGroup } from './host.ts';
-import { hasHostMemory } from './native/host-memory.ts';
+import { hostGroup, joinHostGroup } from './host.ts';
+import { hasHostMemory, unlinkHostMemory } from './native/host-memory.ts';
 import { NcclLibrary } from './native/nccl-library.ts';
 import { NcclGroup } from './nccl.ts';
 import { joinMesh, type NetworkOptions } from './network.ts';
@@ -96,7 +96,8 @@ async function joinHost(members: RingEngine): Promise<Communicator> {
     await host.barrier();
     return host;
   } finally {
-    if (made !== undefined) discardHostGroup(made);
+    // It still has its name if not every rank has joined.
+    if (made !== undefined) unlinkHostMemory(made.path);
   }
 }
 

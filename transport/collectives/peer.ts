@@ -1,30 +1,17 @@
 import Denque from 'denque';
-import { CxmindError } from '../../src/errors.ts';
+import type { CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../channel.ts';
-
-/** Another rank, as a two-way line of blocks of bytes. */
-export interface Peer {
-  /** Sends a block. It may be changed when this returns. */
-  send(block: Uint8Array): void;
-  /** Receives the next block, in the order of sending. */
-  receive(): Promise<Uint8Array>;
-  close(): void;
-}
-
-interface Waiting {
-  readonly resolve: (block: Uint8Array) => void;
-  readonly reject: (error: CxmindError) => void;
-}
+import { lostError } from './call.ts';
 
 /** Longest block that travels in the header of a packet. */
 const HEADER_BYTES = 1024;
 
-/** Peer at the other end of a channel. */
-export class ChannelPeer implements Peer {
+/** Another rank, at the other end of a channel: a two-way line of blocks of bytes. */
+export class Peer {
   readonly #channel: Channel;
   readonly #rank: number;
   readonly #blocks = new Denque<Uint8Array>();
-  readonly #waiting = new Denque<Waiting>();
+  readonly #waiting = new Denque<PromiseWithResolvers<Uint8Array>>();
   #failure: CxmindError | undefined;
 
   /** @param rank of the peer, for errors */
@@ -37,21 +24,25 @@ export class ChannelPeer implements Peer {
       if (next === undefined) this.#blocks.push(block);
       else next.resolve(block);
     });
-    void channel.closed.then(() => this.fail(this.#lost()));
+    void channel.closed.then(() => this.fail(lostError(rank)));
   }
 
+  /** Sends a block. It may be changed when this returns. */
   send(block: Uint8Array): void {
     const copy = block.slice();
     const isSmall = copy.length <= HEADER_BYTES;
     const packet = isSmall ? { header: copy, frames: [] } : { header: empty, frames: [copy] };
-    if (!this.#channel.send(packet)) throw this.#failure ?? this.#lost();
+    if (!this.#channel.send(packet)) throw this.#failure ?? lostError(this.#rank);
   }
 
+  /** Receives the next block, in the order of sending. */
   receive(): Promise<Uint8Array> {
     const block = this.#blocks.shift();
     if (block !== undefined) return Promise.resolve(block);
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    const waiting = Promise.withResolvers<Uint8Array>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
   }
 
   /** Rejects all blocks that are awaited, now or later, and have not come. */
@@ -63,11 +54,6 @@ export class ChannelPeer implements Peer {
 
   close(): void {
     this.#channel.close();
-  }
-
-  #lost(): CxmindError {
-    const detail = { rank: this.#rank };
-    return new CxmindError('PEER_LOST', `rank ${this.#rank} of the group is gone`, { detail });
   }
 }
 

@@ -97,8 +97,8 @@ export class RingEngine implements Engine {
       return;
     }
     const part = (step: number): Float32Array[] =>
-      strided(row((this.rank + 2 * this.size - step - 1) % this.size));
-    const results = strided(result);
+      chunksOf(row((this.rank + 2 * this.size - step - 1) % this.size));
+    const results = chunksOf(result);
     for (const chunk of part(0)) this.#right.send(bytesOf(chunk));
     for (let step = 1; step < this.size; step++) {
       const isLast = step === this.size - 1;
@@ -173,17 +173,10 @@ export class RingEngine implements Engine {
 type Row<E extends Elements = Elements> = (rank: number) => E;
 
 /** Views of one chunk each. The last may be shorter. */
-function strided(elements: Float32Array): Float32Array[] {
-  const stride = CHUNK_BYTES / elements.BYTES_PER_ELEMENT;
-  const count = Math.ceil(elements.length / stride);
-  return Array.from({ length: count }, (_, k) => elements.subarray(k * stride, (k + 1) * stride));
-}
-
-function chunksOf(bytes: Uint8Array): Uint8Array[] {
-  const count = Math.ceil(bytes.length / CHUNK_BYTES);
-  return Array.from({ length: count }, (_, k) =>
-    bytes.subarray(k * CHUNK_BYTES, (k + 1) * CHUNK_BYTES),
-  );
+function chunksOf<A extends Float32Array | Uint8Array>(all: A): A[] {
+  const stride = CHUNK_BYTES / all.BYTES_PER_ELEMENT;
+  const count = Math.ceil(all.length / stride);
+  return Array.from({ length: count }, (_, k) => all.subarray(k * stride, (k + 1) * stride) as A);
 }
 
 /** Copies a received block. @throws WIRE_INVALID unless it has the length of `into` */

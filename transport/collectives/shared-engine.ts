@@ -1,10 +1,10 @@
-import { CxmindError } from '../../src/errors.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
 import type { SharedMemory } from '../../src/tensor/memory.ts';
 import { u53Of, upperWord } from '../bytes.ts';
 import { SharedBarrier } from '../shared/barrier.ts';
 import type { FindFailure } from '../shared/wait.ts';
-import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
+import { CALL_WORDS, disagreement, encodeCall, lostError } from './call.ts';
+import type { Call, Element } from './call.ts';
 import { doDirectly, inputParts } from './direct.ts';
 import type { Engine } from './communicator.ts';
 import type { Elements } from './elements.ts';
@@ -185,8 +185,4 @@ export class SharedEngine implements Engine {
     }
     return undefined;
   };
-}
-
-function lostError(rank: number): CxmindError {
-  return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail: { rank } });
 }

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
-import {
-  discardHostGroup,
-  hostGroup,
-  joinHostGroup,
-} from '../../../../transport/collectives/host.ts';
+import { hostGroup, joinHostGroup } from '../../../../transport/collectives/host.ts';
+import { unlinkHostMemory } from '../../../../transport/collectives/native/host-memory.ts';
 
 describe('the memory of processes of a host', () => {
   it('is open to its user alone, and has no name once every rank has joined', async () => {
@@ -19,7 +16,7 @@ describe('the memory of processes of a host', () => {
 
   it('goes when a group is discarded that not every rank has joined', () => {
     const handle = hostGroup(2);
-    discardHostGroup(handle);
+    unlinkHostMemory(handle.path);
     assert.ok(!existsSync(handle.path));
   });
 });
