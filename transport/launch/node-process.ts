@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
-import { LastLines, PrefixedLines } from './prefixed-lines.ts';
+import { PrefixedLines } from './prefixed-lines.ts';
 
 /** Number of lines of a process that are kept for the report on its failure. */
 const keptLines = 20;
@@ -46,12 +46,16 @@ export class NodeProcess {
 
   constructor({ command, order, prefix, output }: NodeProcessOptions) {
     const [program, ...args] = command;
-    const last = new LastLines(keptLines);
+    const last: string[] = [];
+    const keep = (line: string): void => {
+      last.push(line);
+      if (last.length > keptLines) last.shift();
+    };
     const child = spawn(program!, args, { stdio: 'pipe', detached: true });
     this.#child = child;
     const streams = [
-      [child.stdout, new PrefixedLines(prefix, output.stdout, last)],
-      [child.stderr, new PrefixedLines(prefix, output.stderr, last)],
+      [child.stdout, new PrefixedLines(prefix, output.stdout, keep)],
+      [child.stderr, new PrefixedLines(prefix, output.stderr, keep)],
     ] as const;
     for (const [stream, lines] of streams) {
       stream.on('data', (bytes: Uint8Array) => lines.push(bytes));
@@ -65,7 +69,7 @@ export class NodeProcess {
         stream.destroy();
         lines.end();
       }
-      return { code, lines: last.lines };
+      return { code, lines: last };
     });
   }
 

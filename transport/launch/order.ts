@@ -66,8 +66,9 @@ export async function readOrder(input: Readable): Promise<NodeOrder> {
  */
 export function join(order: NodeOrder, sshConnection: string | undefined): Promise<Link> {
   const { ticket, joinTimeoutMs, heartbeat } = order;
-  const { endpoint, ...keys } = ticket;
-  const reachable = endpoint.replace('*', () => bracketed(sshConnection?.split(' ')[0] ?? ''));
+  const endpoint = ticket.endpoint.replace('*', () =>
+    bracketed(sshConnection?.split(' ')[0] ?? ''),
+  );
   const name = nameOf(order);
-  return connectLink({ endpoint: reachable, keys, name, heartbeat, timeoutMs: joinTimeoutMs });
+  return connectLink({ endpoint, keys: ticket, name, heartbeat, timeoutMs: joinTimeoutMs });
 }

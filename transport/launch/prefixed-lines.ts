@@ -3,37 +3,19 @@ import { readable } from '../../src/printable.ts';
 /** Longest line that waits for its end, in characters. A longer one is cut. */
 const longest = 1 << 16;
 
-/** Last lines of some output, for the report on a failure. */
-export class LastLines {
-  readonly #limit: number;
-  readonly #lines: string[] = [];
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  add(line: string): void {
-    this.#lines.push(line);
-    if (this.#lines.length > this.#limit) this.#lines.shift();
-  }
-
-  get lines(): readonly string[] {
-    return this.#lines;
-  }
-}
-
 /** Output of a process, which is written in whole lines with a prefix, so that lines of several never mix. */
 export class PrefixedLines {
   readonly #prefix: string;
   readonly #write: (text: string) => void;
-  readonly #last: LastLines;
+  readonly #onLine: (line: string) => void;
   readonly #decoder = new TextDecoder();
   #rest = '';
 
-  constructor(prefix: string, write: (text: string) => void, last: LastLines) {
+  /** @param onLine hears of each line, without the prefix */
+  constructor(prefix: string, write: (text: string) => void, onLine: (line: string) => void) {
     this.#prefix = prefix;
     this.#write = write;
-    this.#last = last;
+    this.#onLine = onLine;
   }
 
   /** Takes output as it comes. An unfinished line waits. */
@@ -52,7 +34,7 @@ export class PrefixedLines {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop()!;
     if (lines.length === 0) return;
-    for (const line of lines) this.#last.add(line);
+    for (const line of lines) this.#onLine(line);
     this.#write(lines.map((line) => `${this.#prefix}${readable(line)}\n`).join(''));
   }
 }

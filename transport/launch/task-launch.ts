@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
-import { makeRunKeys, ticketFor, type RunKeys, type RunTicket } from '../zmq/keys.ts';
+import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
 import { anyAddress, bracketed, reachableAddresses } from './addresses.ts';
 import { nameOf, type Cluster, type ClusterNode } from './cluster.ts';
@@ -137,15 +137,13 @@ async function answerTo(
   { task, slots, heartbeat }: TaskLaunchOptions,
   deadline: number,
 ): Promise<Link | undefined> {
-  const { host, rank } = task;
   for (const address of addresses) {
     const timeoutMs = Math.min(addressTimeoutMs, Math.max(1, deadline - performance.now()));
-    const { endpoint, ...keys }: RunTicket = ticket;
     try {
       return await connectLink({
-        endpoint: endpoint.replace('*', bracketed(address)),
-        keys,
-        name: nameOf({ host, rank, slots }),
+        endpoint: ticket.endpoint.replace('*', bracketed(address)),
+        keys: ticket,
+        name: nameOf({ ...task, slots }),
         heartbeat,
         timeoutMs,
       });

@@ -34,8 +34,7 @@ function parseNodeOrder(text: string): NodeOrder {
  * @throws PEER_LOST when the parent does not answer, or did not end in order
  */
 async function hostActors({ name, ticket, heartbeat }: NodeOrder): Promise<void> {
-  const { endpoint, ...keys } = ticket;
-  const link = await connectLink({ endpoint, keys, name, heartbeat });
+  const link = await connectLink({ endpoint: ticket.endpoint, keys: ticket, name, heartbeat });
   const error = await new NodeHost(link).ended;
   if (error !== undefined) throw error;
 }
