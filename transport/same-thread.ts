@@ -2,19 +2,13 @@ import type { Channel, Packet } from './channel.ts';
 
 /** One end of a pair of queues on one thread. Packets are delivered in the next turn of the event loop. */
 class QueueEnd implements Channel {
-  readonly closed: Promise<void>;
-  readonly #resolveClosed: () => void;
+  readonly #closed = Promise.withResolvers<undefined>();
+  readonly closed: Promise<void> = this.#closed.promise;
   readonly #inbox: Packet[] = [];
   #receiver: ((packet: Packet) => void) | undefined;
   #peer: QueueEnd | undefined;
   #isScheduled = false;
   #isClosed = false;
-
-  constructor() {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    this.closed = promise;
-    this.#resolveClosed = () => resolve(undefined);
-  }
 
   static pair(): [QueueEnd, QueueEnd] {
     const [a, b] = [new QueueEnd(), new QueueEnd()];
@@ -37,8 +31,7 @@ class QueueEnd implements Channel {
   close(): void {
     if (this.#isClosed) return;
     this.#end();
-    const peer = this.#peer;
-    if (peer !== undefined) peer.#schedule();
+    this.#peer!.#schedule();
   }
 
   [Symbol.dispose](): void {
@@ -47,7 +40,7 @@ class QueueEnd implements Channel {
 
   #end(): void {
     this.#isClosed = true;
-    this.#resolveClosed();
+    this.#closed.resolve(undefined);
   }
 
   #accept(packet: Packet): void {
@@ -66,13 +59,11 @@ class QueueEnd implements Channel {
   }
 
   #deliver(): void {
-    const receiver = this.#receiver;
-    if (receiver !== undefined && !this.#isClosed) {
-      for (const packet of this.#inbox.splice(0)) receiver(packet);
+    if (this.#receiver !== undefined && !this.#isClosed) {
+      for (const packet of this.#inbox.splice(0)) this.#receiver(packet);
     }
-    const peer = this.#peer;
-    if (peer === undefined || this.#isClosed) return;
-    if (peer.#isClosed && this.#inbox.length === 0) this.#end();
+    if (this.#isClosed || this.#inbox.length > 0) return;
+    if (this.#peer!.#isClosed) this.#end();
   }
 }
 

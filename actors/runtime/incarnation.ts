@@ -105,19 +105,16 @@ export class IncarnationChannels {
 
 /** Channel of one incarnation over the channel of its thread. */
 class IncarnationChannel implements Channel {
-  readonly closed: Promise<void>;
   readonly #below: Channel;
   readonly #onClose: () => void;
-  readonly #resolveClosed: () => void;
+  readonly #closed = Promise.withResolvers<undefined>();
+  readonly closed: Promise<void> = this.#closed.promise;
   /** Packets that came before there was a receiver. */
   readonly #early: Packet[] = [];
   #receiver: ((packet: Packet) => void) | undefined;
   #isClosed = false;
 
   constructor(below: Channel, onClose: () => void) {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    this.closed = promise;
-    this.#resolveClosed = () => resolve(undefined);
     this.#below = below;
     this.#onClose = onClose;
   }
@@ -142,7 +139,7 @@ class IncarnationChannel implements Channel {
 
   end(): void {
     this.#isClosed = true;
-    this.#resolveClosed();
+    this.#closed.resolve(undefined);
   }
 
   [Symbol.dispose](): void {

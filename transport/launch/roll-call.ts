@@ -13,19 +13,15 @@ type OnLeave = (node: Identity, error: CxmindError | undefined) => void;
 
 /** Roll call of the processes of a launch: waits until each of them has joined, and tells when one leaves. */
 export class RollCall implements AsyncDisposable {
-  readonly #complete: Promise<readonly ClusterNode[]>;
+  readonly #complete = Promise.withResolvers<readonly ClusterNode[]>();
   readonly #listener: LinkListener;
   readonly #missing: Set<number>;
   readonly #joined: Omit<ClusterNode, 'name'>[] = [];
-  readonly #resolve: (nodes: readonly ClusterNode[]) => void;
   #onLeave: OnLeave = () => undefined;
 
   private constructor(listener: LinkListener, ranks: readonly number[]) {
     this.#listener = listener;
     this.#missing = new Set(ranks);
-    const { promise, resolve } = Promise.withResolvers<readonly ClusterNode[]>();
-    this.#complete = promise;
-    this.#resolve = resolve;
     listener.onLink((link) => this.#admit(link));
     this.#check();
   }
@@ -70,7 +66,7 @@ export class RollCall implements AsyncDisposable {
     using _ = addAbortListener(signal, () => reject(signal.reason as Error));
     const timer = setTimeout(() => reject(late()), timeoutMs);
     try {
-      return await Promise.race([this.#complete, given]);
+      return await Promise.race([this.#complete.promise, given]);
     } finally {
       clearTimeout(timer);
     }
@@ -94,7 +90,7 @@ export class RollCall implements AsyncDisposable {
 
   #check(): void {
     if (this.#missing.size > 0) return;
-    this.#resolve(named(this.#joined.toSorted((a, b) => a.rank - b.rank)));
+    this.#complete.resolve(named(this.#joined.toSorted((a, b) => a.rank - b.rank)));
   }
 }
 

@@ -15,10 +15,10 @@ export interface ChannelLink {
 /** One end of a channel over a link. The transport keeps what it sends until the peer has it. */
 export class ZmqChannel implements Channel {
   readonly id: number;
-  readonly closed: Promise<void>;
   /** Bulk on its way out, which the link fills and empties. */
   readonly outbox: Outbox;
-  readonly #resolveClosed: () => void;
+  readonly #closed = Promise.withResolvers<undefined>();
+  readonly closed: Promise<void> = this.#closed.promise;
   readonly #link: ChannelLink;
   readonly #assembly: Assembly;
   #receiver: ((packet: Packet) => void) | undefined;
@@ -34,9 +34,6 @@ export class ZmqChannel implements Channel {
     this.#link = link;
     this.outbox = new Outbox(id, grantedBytes);
     this.#assembly = new Assembly(creditBytes);
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    this.closed = promise;
-    this.#resolveClosed = () => resolve(undefined);
   }
 
   /** True when the peer closed, so that it throws away what is still sent. */
@@ -121,7 +118,7 @@ export class ZmqChannel implements Channel {
   /** Closes this end and tells the peer. A peer that closed first waits for that, and until then sends what it had. */
   #end(): void {
     this.#isClosed = true;
-    this.#resolveClosed();
+    this.#closed.resolve(undefined);
     this.#link.enqueue({ kind: 'close', channel: this.id });
     if (this.#isClosedByPeer) this.#link.forget(this);
   }

@@ -53,12 +53,12 @@ export interface LinkParts {
 /** A link over one pair of sockets for small messages and one for bulk. The class knows no socket. */
 export class ZmqLink implements Link {
   readonly peer: string;
-  readonly ended: Promise<CxmindError | undefined>;
   readonly #wire: Wire;
   readonly #own: Terms;
   readonly #peerTerms: Terms;
   readonly #liveness: Liveness;
-  readonly #resolveEnded: (error: CxmindError | undefined) => void;
+  readonly #ended = Promise.withResolvers<CxmindError | undefined>();
+  readonly ended = this.#ended.promise;
   readonly #batches: BatchLane;
   readonly #bulk: BulkLane;
   readonly #channels = new Map<number, ZmqChannel>();
@@ -76,9 +76,6 @@ export class ZmqLink implements Link {
     this.#own = own;
     this.#peerTerms = peer;
     [this.#nextChannel, this.#nextPeerChannel] = isConnector ? [1, 2] : [2, 1];
-    const { promise, resolve } = Promise.withResolvers<CxmindError | undefined>();
-    this.ended = promise;
-    this.#resolveEnded = resolve;
     this.#channelLink = {
       enqueue: (record) => this.#enqueue(record),
       forget: (channel) => this.#channels.delete(channel.id),
@@ -368,7 +365,7 @@ export class ZmqLink implements Link {
     this.#channels.clear();
     this.#batches.clear();
     this.#bulk.clear();
-    this.#resolveEnded(error);
+    this.#ended.resolve(error);
   }
 }
 
