@@ -15,7 +15,7 @@ const creditBatch = 128;
 const sliceMs = 5;
 
 /** A message that an actor is to work on. */
-type Message = EnvelopeOf<'ask'> | EnvelopeOf<'stream'> | EnvelopeOf<'tell'>;
+type Message = EnvelopeOf<'ask' | 'stream' | 'tell'>;
 
 type Handler = (message: unknown, context: Context) => unknown;
 

@@ -108,8 +108,11 @@ const envelopes = {
 
 type Kind = keyof typeof envelopes;
 type Fields<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
-export type EnvelopeOf<K extends Kind> = { readonly kind: K } & Fields<(typeof envelopes)[K]>;
-export type Envelope = { [K in Kind]: EnvelopeOf<K> }[Kind];
+/** An envelope of one of some kinds. */
+export type EnvelopeOf<K extends Kind> = {
+  [One in K]: { readonly kind: One } & Fields<(typeof envelopes)[One]>;
+}[K];
+export type Envelope = EnvelopeOf<Kind>;
 export type LogLevel = t.TypeOf<typeof Logged>['level'];
 
 /** The table by number, and the number of each kind. */

@@ -14,7 +14,7 @@ interface Connection {
   readonly urgent: Outbox;
 }
 
-type Answer = EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>;
+type Answer = EnvelopeOf<'item' | 'reply' | 'refusal' | 'done'>;
 
 interface PendingAsksOptions {
   /** Name of the actor. */

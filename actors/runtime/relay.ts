@@ -25,21 +25,10 @@ import { defaultWindow, StreamInbox, StreamOutlet } from './stream.ts';
  */
 
 /** An envelope that an actor sends to its relay. */
-type Upward =
-  | EnvelopeOf<'ask'>
-  | EnvelopeOf<'stream'>
-  | EnvelopeOf<'tell'>
-  | EnvelopeOf<'watch'>
-  | EnvelopeOf<'unwatch'>
-  | EnvelopeOf<'credit'>
-  | EnvelopeOf<'cancel'>;
+type Upward = EnvelopeOf<'ask' | 'stream' | 'tell' | 'watch' | 'unwatch' | 'credit' | 'cancel'>;
 
 /** An envelope that the relay sends to its actor. */
-type Downward =
-  | EnvelopeOf<'event'>
-  | EnvelopeOf<'item'>
-  | EnvelopeOf<'reply'>
-  | EnvelopeOf<'refusal'>;
+type Downward = EnvelopeOf<'event' | 'item' | 'reply' | 'refusal'>;
 
 /** A message whose answer has not come. */
 interface Unanswered {
@@ -143,7 +132,7 @@ export class Uplink {
   }
 
   async #send(
-    envelope: EnvelopeOf<'ask'> | EnvelopeOf<'stream'> | EnvelopeOf<'tell'>,
+    envelope: EnvelopeOf<'ask' | 'stream' | 'tell'>,
     body: Body,
     items?: StreamInbox,
   ): Promise<Body> {

@@ -63,7 +63,7 @@ const orders = {
 
 type Kind = keyof typeof orders;
 export type OrderOf<K extends Kind> = t.TypeOf<(typeof orders)[K]>;
-export type Order = { [K in Kind]: OrderOf<K> }[Kind];
+export type Order = OrderOf<Kind>;
 
 const Kinded = t.type({ kind: t.keyof(orders) });
 
