@@ -39,21 +39,34 @@ interface Unanswered {
 
 /** The actor's end: it sends messages to the system and takes the answers. */
 export class Uplink {
-  readonly payloads: PayloadMemory;
+  readonly #payloads: PayloadMemory;
   readonly #outbox: Outbox;
   readonly #unanswered = new Map<number, Unanswered>();
+  /** Number of unanswered messages to each actor. */
+  readonly #pending = new Map<string, number>();
   readonly #watches = new Map<number, (event: ActorEvent) => void>();
   #nextId = 0;
 
   /** @param payloads memory for the tensors of messages */
   constructor(outbox: Outbox, payloads: PayloadMemory) {
     this.#outbox = outbox;
-    this.payloads = payloads;
+    this.#payloads = payloads;
   }
 
   /** Makes a ref to the actor of that name. The ref's `pending` counts this actor's own messages. */
   refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P> {
-    return refOver(protocol, name, new UplinkSender(this, name));
+    const pending = (): number => this.#pending.get(name) ?? 0;
+    return refOver(protocol, name, {
+      address: name,
+      status: 'running',
+      payloads: this.#payloads,
+      get pending() {
+        return pending();
+      },
+      ask: (method, body, options) => this.#ask(name, method, body, options),
+      tell: (method, body) => this.#tell(name, method, body),
+      stream: (method, body, options) => this.#stream(name, method, body, options),
+    });
   }
 
   /** Calls `listener` with each event of the actor of that name until disposed of. */
@@ -95,14 +108,14 @@ export class Uplink {
     this.#watches.clear();
   }
 
-  async ask(to: string, method: string, body: Body, options: AskOptions): Promise<Body> {
+  async #ask(to: string, method: string, body: Body, options: AskOptions): Promise<Body> {
     const { timeoutMs, signal } = options;
     const id = this.#nextId++;
     using _ = this.#cancelOn(signal, id, `${to}.${method}`);
     return await this.#send({ kind: 'ask', id, to, method, timeoutMs }, body);
   }
 
-  async *stream(
+  async *#stream(
     to: string,
     method: string,
     body: Body,
@@ -127,7 +140,7 @@ export class Uplink {
   }
 
   /** Resolves when the mailbox of the other actor took the message. */
-  async tell(to: string, method: string, body: Body): Promise<void> {
+  async #tell(to: string, method: string, body: Body): Promise<void> {
     await this.#send({ kind: 'tell', id: this.#nextId++, to, method }, body);
   }
 
@@ -136,13 +149,16 @@ export class Uplink {
     body: Body,
     items?: StreamInbox,
   ): Promise<Body> {
+    const { id, to } = envelope;
     const { promise, resolve, reject } = Promise.withResolvers<Body>();
-    this.#unanswered.set(envelope.id, { resolve, reject, ...(items && { items }) });
-    if (!this.#outbox.post(envelope, body)) reject(stoppedError(envelope.to));
+    this.#unanswered.set(id, { resolve, reject, ...(items && { items }) });
+    this.#pending.set(to, 1 + (this.#pending.get(to) ?? 0));
+    if (!this.#outbox.post(envelope, body)) reject(stoppedError(to));
     try {
       return await promise;
     } finally {
-      this.#unanswered.delete(envelope.id);
+      this.#unanswered.delete(id);
+      this.#pending.set(to, this.#pending.get(to)! - 1);
     }
   }
 
@@ -160,55 +176,6 @@ export class Uplink {
     this.#outbox.post({ kind: 'cancel', id, reason: toWireError(error) });
     this.#unanswered.delete(id);
     asked.reject(error);
-  }
-}
-
-/** Sender of one actor's messages to one other actor. */
-class UplinkSender implements Sender {
-  readonly address: string;
-  readonly status = 'running';
-  readonly payloads: PayloadMemory;
-  readonly #uplink: Uplink;
-  #pending = 0;
-
-  constructor(uplink: Uplink, to: string) {
-    this.#uplink = uplink;
-    this.payloads = uplink.payloads;
-    this.address = to;
-  }
-
-  get pending(): number {
-    return this.#pending;
-  }
-
-  ask(method: string, body: Body, options: AskOptions): Promise<Body> {
-    return this.#counted(this.#uplink.ask(this.address, method, body, options));
-  }
-
-  tell(method: string, body: Body): Promise<void> {
-    return this.#counted(this.#uplink.tell(this.address, method, body));
-  }
-
-  async *stream(
-    method: string,
-    body: Body,
-    options: StreamOptions,
-  ): AsyncGenerator<Body, void, undefined> {
-    this.#pending++;
-    try {
-      yield* this.#uplink.stream(this.address, method, body, options);
-    } finally {
-      this.#pending--;
-    }
-  }
-
-  async #counted<T>(work: Promise<T>): Promise<T> {
-    this.#pending++;
-    try {
-      return await work;
-    } finally {
-      this.#pending--;
-    }
   }
 }
 
