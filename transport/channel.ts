@@ -13,7 +13,7 @@ export interface Packet {
  * see the same memory. A channel does not bound what is sent. Senders of messages hold credits, which an actor's mailbox
  * gives, so that the limit reaches from end to end. Control packets need none.
  */
-export interface Channel extends Disposable {
+export interface Channel {
   /** Hands a packet to the peer. False when the channel is closed and the packet went nowhere. */
   send(packet: Packet): boolean;
   /** Sets the one receiver. Packets that came earlier are delivered to it first. */

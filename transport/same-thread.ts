@@ -34,10 +34,6 @@ class QueueEnd implements Channel {
     this.#peer!.#schedule();
   }
 
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
   #end(): void {
     this.#isClosed = true;
     this.#closed.resolve(undefined);

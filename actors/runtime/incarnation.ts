@@ -141,8 +141,4 @@ class IncarnationChannel implements Channel {
     this.#isClosed = true;
     this.#closed.resolve(undefined);
   }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
 }

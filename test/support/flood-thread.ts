@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads';
 import type { Packet } from '../../transport/channel.ts';
+import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
 
 /** Parameters of a flood of packets; both ends compute the same packets. */
@@ -23,7 +24,7 @@ export function packetOfFlood({ salt, lengths, framesEvery }: Flood, i: number):
 
 const { end, flood } = (workerData ?? {}) as { end?: ThreadEnd; flood?: Flood };
 if (end !== undefined && flood !== undefined) {
-  const channel = new ThreadChannel(end);
+  const channel = new ThreadChannel(end, new PayloadHeap());
   for (let i = 0; i < flood.count; i++) channel.send(packetOfFlood(flood, i));
   channel.close();
 }

@@ -68,7 +68,7 @@ export class ThreadChannel implements Channel {
   readonly #port: MessagePort;
   readonly #outbox: RingWriter;
   readonly #inbox: RingReader;
-  readonly #granted: GrantedFrames | undefined;
+  readonly #granted: GrantedFrames;
   readonly #parcels = new Denque<Parcel>();
   #receiver: ((packet: Packet) => void) | undefined;
   #sent = 0;
@@ -76,15 +76,15 @@ export class ThreadChannel implements Channel {
   #isClosed = false;
   #isDeaf = false;
 
-  /** @param heap the payloads of this thread, without which frames on slabs cannot be sent or received */
-  constructor({ port, memory, end }: ThreadEnd, heap?: PayloadHeap) {
+  /** @param heap the payloads of this thread */
+  constructor({ port, memory, end }: ThreadEnd, heap: PayloadHeap) {
     const [ours, theirs] = [channelHalf(end), channelHalf(end === 0 ? 1 : 0)];
     this.#port = port;
     this.#outbox = new RingWriter(memory, ours.ring, channelCapacity, () => {
       this.#port.postMessage(doorbell);
     });
     this.#inbox = new RingReader(memory, theirs.ring, channelCapacity);
-    if (heap !== undefined) this.#granted = new GrantedFrames(heap, memory, ours, theirs);
+    this.#granted = new GrantedFrames(heap, memory, ours, theirs);
     this.closed = new Promise((resolve) => {
       port.once('close', () => {
         this.#isClosed = true;
@@ -120,7 +120,7 @@ export class ThreadChannel implements Channel {
 
   /** Takes back the blocks that the peer holds. Its thread must have ended. */
   reclaim(): void {
-    this.#granted?.reclaim();
+    this.#granted.reclaim();
   }
 
   close(): void {
@@ -130,14 +130,9 @@ export class ThreadChannel implements Channel {
     this.#port.close();
   }
 
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
   #sendFrames(sequence: number, header: Uint8Array, frames: readonly Uint8Array[]): void {
-    const sent = frames.map((frame) => {
-      return this.#granted?.grant(frame, (slab) => this.#port.postMessage(slab)) ?? frame;
-    });
+    const introduce = (slab: SharedMemory): void => this.#port.postMessage(slab);
+    const sent = frames.map((frame) => this.#granted.grant(frame, introduce) ?? frame);
     const areGranted = sent.every((frame) => !(frame instanceof Uint8Array));
     const isWritten = areGranted && this.#outbox.write(sequence, header, descriptorsOf(sent));
     if (!isWritten) this.#sendParcel(sequence, header, sent);
@@ -184,7 +179,7 @@ export class ThreadChannel implements Channel {
 
   #sort(message: PortMessage): void {
     if (message === doorbell) return;
-    if (isShared(message)) this.#granted?.introduce(message);
+    if (isShared(message)) this.#granted.introduce(message);
     else this.#parcels.push(message);
   }
 
@@ -224,22 +219,19 @@ export class ThreadChannel implements Channel {
   }
 
   #adopt(descriptor: Descriptor): Uint8Array {
-    if (this.#granted === undefined) {
-      throw new CxmindError('INTERNAL', 'channel: a descriptor for a thread without payloads');
-    }
     while (!this.#granted.knows(descriptor)) this.#sortNext();
     return this.#granted.adopt(descriptor);
   }
 
   #deliver(packet: Packet): void {
-    if (packet.frames.length > 0) this.#granted?.heed();
+    if (packet.frames.length > 0) this.#granted.heed();
     this.#taken = (this.#taken + 1) | 0;
     if (!this.#isDeaf) this.#receiver!(packet);
   }
 }
 
 /** Makes a channel, and the other end for a worker, which makes a `ThreadChannel` of it. */
-export function threadPair(heap?: PayloadHeap): [ThreadChannel, ThreadEnd] {
+export function threadPair(heap: PayloadHeap): [ThreadChannel, ThreadEnd] {
   const { port1, port2 } = new MessageChannel();
   const memory = lastingBuffer(channelBytes);
   return [

@@ -68,10 +68,6 @@ export class ZmqChannel implements Channel {
     this.#end();
   }
 
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
   /** Takes a packet that the peer sent. Some of its bytes may be still to come. */
   announce(record: PacketRecord): void {
     if (this.#isClosed) return;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { sameThreadPair } from '../../../transport/same-thread.ts';
+import { PayloadHeap } from '../../../transport/shared/heap.ts';
 import { ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
 import { channelConformance, echo } from '../../conformance/channel.ts';
 
@@ -14,8 +15,8 @@ channelConformance('same thread', {
 
 channelConformance('two ends on one thread over rings', {
   open() {
-    const [channel, farEnd] = threadPair();
-    const far = new ThreadChannel(farEnd);
+    const [channel, farEnd] = threadPair(new PayloadHeap());
+    const far = new ThreadChannel(farEnd, new PayloadHeap());
     echo(far);
     return { channel, end: () => far.closed };
   },
@@ -23,7 +24,7 @@ channelConformance('two ends on one thread over rings', {
 
 channelConformance('worker thread', {
   open() {
-    const [channel, farEnd] = threadPair();
+    const [channel, farEnd] = threadPair(new PayloadHeap());
     const worker = new Worker(new URL('../../support/echo-thread.ts', import.meta.url), {
       workerData: farEnd,
       transferList: [farEnd.port],

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import type { Packet } from '../../../transport/channel.ts';
+import { PayloadHeap } from '../../../transport/shared/heap.ts';
 import { packetBytes, ringBytes, RingReader, RingWriter } from '../../../transport/shared/ring.ts';
 import { channelCapacity, ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
 import { packetOfFlood, type Flood } from '../../support/flood-thread.ts';
@@ -116,7 +117,7 @@ describe('ring', () => {
 describe('rings of several threads', () => {
   /** Everything one thread sent, until it closed. */
   async function flooded(flood: Flood): Promise<Packet[]> {
-    const [channel, end] = threadPair();
+    const [channel, end] = threadPair(new PayloadHeap());
     const worker = new Worker(new URL('../../support/flood-thread.ts', import.meta.url), {
       workerData: { end, flood },
       transferList: [end.port],
@@ -151,8 +152,8 @@ describe('rings of several threads', () => {
   });
 
   it('are passed by packets that are longer than they are, in order', async () => {
-    const [channel, end] = threadPair();
-    using far = new ThreadChannel(end);
+    const [channel, end] = threadPair(new PayloadHeap());
+    const far = new ThreadChannel(end, new PayloadHeap());
     const received: number[] = [];
     const all = new Promise<void>((resolve) => {
       channel.receive(({ header }) => {
@@ -167,8 +168,8 @@ describe('rings of several threads', () => {
   });
 
   it('go on after a receiver threw, with the packet after the one it threw at', async () => {
-    const [channel, end] = threadPair();
-    using far = new ThreadChannel(end);
+    const [channel, end] = threadPair(new PayloadHeap());
+    const far = new ThreadChannel(end, new PayloadHeap());
     const thrown = once(process, 'uncaughtException');
     const mochas = process.rawListeners('uncaughtException').slice(0, -1) as (() => void)[];
     for (const listener of mochas) process.off('uncaughtException', listener);
@@ -184,5 +185,6 @@ describe('rings of several threads', () => {
     assert.match(String(await thrown), /at the second/);
     for (const listener of mochas) process.on('uncaughtException', listener);
     assert.deepEqual(received, [0, 2, 3]);
+    far.close();
   });
 });
