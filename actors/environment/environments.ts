@@ -22,8 +22,7 @@ import type { Tool } from '../../src/text/chat-template.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ToolServer } from './tool-server.ts';
 import { UserEnvironment, type UserEpisode } from './user-environment.ts';
-import { pythonWorker } from './python-worker.ts';
-import { threadWorker, type EnvironmentProps } from './worker.ts';
+import { environmentWorker, type EnvironmentProps } from './worker.ts';
 
 /** Settings of environments, as plain data. */
 export interface EnvironmentSettings extends Pick<
@@ -54,7 +53,7 @@ export interface Conversation {
 /** Environments of the episodes of a run. */
 export class Environments implements AsyncDisposable {
   readonly #settings: EnvironmentSettings;
-  readonly #user: UserEnvironment | null;
+  readonly #user: UserEnvironment | null = null;
   readonly #logger: Logger;
   #servers: Promise<readonly ToolServer[]> | undefined;
   /** The server of each tool. */
@@ -64,8 +63,11 @@ export class Environments implements AsyncDisposable {
   constructor(settings: EnvironmentSettings, logger: Logger) {
     const { user } = settings;
     this.#settings = settings;
-    this.#user = user && userEnvironment(user, logger);
     this.#logger = logger;
+    if (user === null) return;
+    const { workers, limitMs, ...props } = user;
+    const made = Array.from({ length: workers }, () => environmentWorker(props, logger));
+    this.#user = new UserEnvironment(made, limitMs);
   }
 
   /**
@@ -188,15 +190,4 @@ export async function environmentTools(
   const user = settings.user && { ...settings.user, workers: 1 };
   await using environments = new Environments({ ...settings, user }, logger);
   return await environments.tools(signal);
-}
-
-function userEnvironment(
-  { workers, limitMs, ...props }: UserSettings,
-  logger: Logger,
-): UserEnvironment {
-  const make = props.source.file.endsWith('.py') ? pythonWorker : threadWorker;
-  return new UserEnvironment(
-    Array.from({ length: workers }, () => make(props, logger)),
-    limitMs,
-  );
 }

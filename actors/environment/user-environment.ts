@@ -50,7 +50,7 @@ export class UserEnvironment implements AsyncDisposable {
   /** Loads the environment, and gives its tools. @throws ENVIRONMENT_INVALID */
   async tools(signal: AbortSignal): Promise<Tool[]> {
     const [{ worker, turns }] = this.#slots as [Slot];
-    return toolsOf(await turns.run(() => worker.ask(null, LOAD_LIMIT_MS, signal)));
+    return toolsOf(await turns.run(() => worker.call(null, LOAD_LIMIT_MS, signal)));
   }
 
   begin(start: EpisodeStart): UserEpisode {
@@ -74,7 +74,7 @@ export class UserEnvironment implements AsyncDisposable {
       // Steps that are taken again have the time that they had.
       const limitMs = this.#limitMs * request.steps.length;
       const whole = { ...request, id, over: over.splice(0) };
-      return (await worker.ask(whole, limitMs, signal)) as TurnReply;
+      return (await worker.call(whole, limitMs, signal)) as TurnReply;
     };
     steps.push(messages);
     const fromStart = { start, steps: [...steps] };

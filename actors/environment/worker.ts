@@ -1,8 +1,9 @@
 import type { RewardFile } from '../../src/config/names.ts';
-import type { TurnRequest } from '../../src/environment/environment.ts';
+import type { EpisodeMessage, TurnRequest } from '../../src/environment/environment.ts';
+import { checkEnvironmentFile } from '../../src/environment/load.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { Sandbox } from '../runtime/sandbox.ts';
-import { EXIT_LIMIT_MS, LOAD_LIMIT_MS, logPrinted, titleOf } from '../user-code/user-code.ts';
+import { PythonCode } from '../user-code/python-code.ts';
+import { threadCode, titleOf, type UserCode } from '../user-code/user-code.ts';
 
 /** A user's environment, and how it is loaded. */
 export interface EnvironmentProps {
@@ -12,30 +13,49 @@ export interface EnvironmentProps {
   readonly python: string;
 }
 
-/** Whoever runs a user's environment where it can take nobody down with it. One call runs at a time. */
-export interface EnvironmentWorker extends AsyncDisposable {
-  /**
-   * Asks for the tools where the request is null, else plays a turn; starts what was lost.
-   *
-   * @throws ENVIRONMENT_INVALID, ACTOR_TIMEOUT, ACTOR_CRASHED; the signal's reason
-   */
-  ask(request: TurnRequest | null, limitMs: number, signal: AbortSignal): Promise<unknown>;
+/** CPUs that libraries of a Python environment may use. */
+const CPUS = 1;
+
+/** A worker of an environment: a call plays a turn, or asks for the tools where the request is null. */
+export type EnvironmentWorker = UserCode<TurnRequest | null>;
+
+/** Makes a worker of an environment: a process for a Python file, else a thread. */
+export function environmentWorker(props: EnvironmentProps, logger: Logger): EnvironmentWorker {
+  const { source, kwargs, python } = props;
+  const names = {
+    kind: 'environment',
+    title: titleOf(source),
+    code: 'ENVIRONMENT_INVALID',
+  } as const;
+  if (source.file.endsWith('.py')) {
+    const interpreter = { python, cpus: CPUS, pythonKey: 'worker.rollout.multi_turn.python' };
+    const loading = { source, kwargs, type: 'environment', check: checkEnvironmentFile };
+    return new PythonCode({ ...names, ...interpreter, ...loading, spelt }, logger);
+  }
+  const module = new URL('./environment-thread.ts', import.meta.url);
+  return threadCode(names, { module, create: 'createEnvironment', props }, logger);
 }
 
-/** A JavaScript or TypeScript environment on a thread that is ended where it hangs. */
-export function threadWorker(props: EnvironmentProps, logger: Logger): EnvironmentWorker {
-  const sandbox = new Sandbox({
-    name: titleOf(props.source),
-    module: new URL('./environment-thread.ts', import.meta.url),
-    create: 'createEnvironment',
-    props,
-    startLimitMs: LOAD_LIMIT_MS,
-    exitLimitMs: EXIT_LIMIT_MS,
-    onOutput: (stream) => logPrinted(stream, logger, 'environment'),
-    onLoss: ({ message }) => logger.warn({ why: message }, 'environment lost'),
-  });
+/** A request in Python's spelling. */
+function spelt(request: TurnRequest | null): object | null {
+  if (request === null) return null;
+  const { start, steps, ...rest } = request;
   return {
-    ask: (request, limitMs, signal) => sandbox.call(request, limitMs, signal),
-    [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
+    ...rest,
+    start: start && renamed(start, 'groundTruth', 'ground_truth'),
+    steps: steps.map((messages) => messages.map(messageInPython)),
   };
+}
+
+function messageInPython(message: EpisodeMessage): object {
+  return 'toolCalls' in message ? renamed(message, 'toolCalls', 'tool_calls') : message;
+}
+
+function renamed<K extends string>(
+  value: Readonly<Record<K, unknown>>,
+  from: K,
+  to: string,
+): object {
+  const { [from]: field, ...rest } = value;
+  return { ...rest, [to]: field };
 }

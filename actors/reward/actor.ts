@@ -10,9 +10,7 @@ import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rewardProtocol, type ScoreReply, type ScoreRequest } from './protocol.ts';
 import { rewardInputs } from './inputs.ts';
-import { PythonScorer } from './python-scorer.ts';
-import type { Scorer } from './scorer.ts';
-import { ThreadScorer } from './thread-scorer.ts';
+import { Scorer } from './scorer.ts';
 
 /** Props of a reward actor. */
 export interface RewardProps {
@@ -108,9 +106,7 @@ export const rewardActor = actorFactory(
       return new RewardActor(tokenizer, score, props);
     }
     const { rewardType, limitMs, skipsInvalid, python, cpus } = props.file ?? usualFile;
-    const scorer = source.file.endsWith('.py')
-      ? new PythonScorer({ source, kwargs, rewardType, python, cpus }, logger)
-      : new ThreadScorer({ source, kwargs, rewardType }, logger);
+    const scorer = new Scorer({ source, kwargs, rewardType, python, cpus }, logger);
     await scorer.start(new AbortController().signal);
     const score: Score = (batch, signal) =>
       scoreWithFaults((some, timeMs) => scorer.score(some, timeMs, signal), batch, {

@@ -1,10 +1,13 @@
 import type { RewardFile } from '../../src/config/names.ts';
 import type { Answer } from '../../src/data/row.ts';
-import { asCxmindError, CxmindError } from '../../src/errors.ts';
-import type { Outcome } from '../../src/reward/outcome.ts';
+import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import type { RewardType } from '../../src/reward/user-function.ts';
-import { LOAD_LIMIT_MS, titleOf } from '../user-code/user-code.ts';
+import { checkRewardFile, type RewardType } from '../../src/reward/user-function.ts';
+import type { Logger } from '../runtime/actor.ts';
+import { PythonCode } from '../user-code/python-code.ts';
+import { threadCode, titleOf, type UserCode } from '../user-code/user-code.ts';
+
+type Batch = readonly RewardInput<Answer>[];
 
 /** A user's function, and how it is loaded. */
 export interface FunctionProps {
@@ -14,10 +17,42 @@ export interface FunctionProps {
   readonly rewardType: RewardType;
 }
 
+/** Props of a function in any language. */
+export interface ScorerProps extends FunctionProps {
+  /** Interpreter of a Python file. */
+  readonly python: string;
+  /** CPUs that its libraries may use. */
+  readonly cpus: number;
+}
+
 /** A user's function, run where it cannot take the actor down with it. */
-export interface Scorer extends AsyncDisposable {
+export class Scorer implements AsyncDisposable {
+  readonly #code: UserCode<Batch>;
+  readonly #isPython: boolean;
+
+  constructor({ python, cpus, ...props }: ScorerProps, logger: Logger) {
+    const { source, kwargs, rewardType: type } = props;
+    const names = {
+      kind: 'reward function',
+      title: titleOf(source),
+      code: 'REWARD_INVALID',
+    } as const;
+    this.#isPython = source.file.endsWith('.py');
+    if (this.#isPython) {
+      const interpreter = { python, cpus, pythonKey: 'worker.reward.python' };
+      const loading = { source, kwargs, type, check: checkRewardFile };
+      this.#code = new PythonCode({ ...names, ...interpreter, ...loading, spelt }, logger);
+    } else {
+      const module = new URL('./function-thread.ts', import.meta.url);
+      this.#code = threadCode(names, { module, create: 'createScorer', props }, logger);
+    }
+  }
+
   /** Loads the function. @throws REWARD_INVALID when that fails */
-  start(signal: AbortSignal): Promise<void>;
+  start(signal: AbortSignal): Promise<void> {
+    return this.#code.start(signal);
+  }
+
   /**
    * Scores a batch; one call at a time.
    *
@@ -25,17 +60,33 @@ export interface Scorer extends AsyncDisposable {
    *   than `limitMs` and was ended; REWARD_INVALID when it threw or died, with a message that continues the function's
    *   name; the signal's reason
    */
-  score(
-    batch: readonly RewardInput<Answer>[],
-    limitMs: number,
-    signal: AbortSignal,
-  ): Promise<Outcome[]>;
+  async score(batch: Batch, limitMs: number, signal: AbortSignal): Promise<Outcome[]> {
+    const scores = await this.#code.call(batch, limitMs, signal);
+    return this.#isPython ? (scores as PythonScore[]).map(outcomeIn) : (scores as Outcome[]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#code[Symbol.asyncDispose]();
+  }
 }
 
-/** The error of a function that does not load. */
-export function loadError(source: RewardFile, thrown: unknown): CxmindError {
-  const { code, message } = asCxmindError(thrown);
-  const why = code === 'ACTOR_TIMEOUT' ? `took longer than ${LOAD_LIMIT_MS / 1000} s` : message;
-  const whole = `reward function: ${titleOf(source)} does not load: ${why}`;
-  return new CxmindError('REWARD_INVALID', whole, { cause: thrown });
+/** Reply of `host.py` for one response. */
+type PythonScore = { readonly score: unknown } | { readonly problem: string };
+
+function outcomeIn(reply: PythonScore): Outcome {
+  return 'score' in reply ? outcomeOf(reply.score) : { problem: reply.problem };
+}
+
+/** A batch in Python's spelling. */
+function spelt(batch: Batch): object[] {
+  return batch.map((input) => ({
+    response: input.response,
+    response_length: input.responseLength,
+    ground_truth: input.groundTruth,
+    prompt: input.prompt,
+    messages: input.messages,
+    columns: input.columns,
+    response_ids: input.responseIds,
+    finish_reason: input.finishReason,
+  }));
 }

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
 import { addressOfModule, entryModule, moduleAt } from './actor-module.ts';
 
-interface SandboxOptions {
+export interface SandboxOptions {
   /** Name of the thread, for debuggers and error messages. */
   readonly name: string;
   /** Module that exports, under `create`, an async function from props to the function that is called. */
@@ -14,6 +14,8 @@ interface SandboxOptions {
   readonly props: unknown;
   /** Time that making the function may take. */
   readonly startLimitMs: number;
+  /** Makes the error of a function that could not be made. */
+  readonly startError: (thrown: unknown) => CxmindError;
   /** Time that the exit handlers of an idle thread may take. */
   readonly exitLimitMs: number;
   /** Takes the standard output and the standard error of every thread. */
@@ -42,12 +44,16 @@ export class Sandbox implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Makes the function, unless it is there. @throws the error of making it; ACTOR_TIMEOUT, ACTOR_CRASHED */
+  /** Makes the function, unless it is there. @throws what `startError` makes; the signal's reason */
   async start(signal: AbortSignal): Promise<void> {
     if (this.#thread?.isAlive === true) return;
     const thread = new Thread(this.#options);
     this.#thread = thread;
-    await thread.reply(this.#options.startLimitMs, signal);
+    try {
+      await thread.reply(this.#options.startLimitMs, signal);
+    } catch (thrown) {
+      throw signal.aborted ? thrown : this.#options.startError(thrown);
+    }
   }
 
   /**

@@ -5,22 +5,16 @@ import { fileURLToPath } from 'node:url';
 import { asCxmindError, CxmindError, type ErrorCode } from '../../src/errors.ts';
 import { decodeValue, encodeValue } from '../../transport/codec.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { EXIT_LIMIT_MS, logPrinted } from './user-code.ts';
+import { EXIT_LIMIT_MS, logPrinted, type CodeNames } from './user-code.ts';
 
 /** Options of a process of Python. */
-export interface PythonOptions {
+export interface PythonOptions extends CodeNames {
   /** The interpreter. */
   readonly python: string;
   /** The config key that names it. */
   readonly pythonKey: string;
   /** CPUs that libraries may use. */
   readonly cpus: number;
-  /** Name of the kind of code, for messages: `reward function`. */
-  readonly kind: string;
-  /** Name of that, for messages: file and function. */
-  readonly title: string;
-  /** Code of the errors that user code makes. */
-  readonly code: ErrorCode;
 }
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;

@@ -1,11 +1,36 @@
 import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import type { RewardFile } from '../../src/config/names.ts';
+import { asCxmindError, CxmindError, type ErrorCode } from '../../src/errors.ts';
 import type { Logger } from '../runtime/actor.ts';
+import { Sandbox, type SandboxOptions } from '../runtime/sandbox.ts';
 
 /*
- * What user code has in common, whatever it is for: its name, its limits, and what it prints.
+ * What user code has in common, whatever it is for: how it is called, its names, its limits, and what it prints.
  */
+
+/** A user's code, run where it can take nobody down with it. What was lost is started again by the next call. */
+export interface UserCode<Request> extends AsyncDisposable {
+  /** Loads it, unless it is there. @throws the code of its names when that fails; the signal's reason */
+  start(signal: AbortSignal): Promise<void>;
+  /**
+   * Calls it; one call at a time.
+   *
+   * @throws what the code throws, with a message that continues its name; ACTOR_TIMEOUT when it took longer than
+   *   `limitMs` and was ended; ACTOR_CRASHED or the code of its names when it died; the signal's reason
+   */
+  call(request: Request, limitMs: number, signal: AbortSignal): Promise<unknown>;
+}
+
+/** Names of some user code in logs and errors. */
+export interface CodeNames {
+  /** Name of the kind of code: `reward function`. */
+  readonly kind: string;
+  /** File and function. */
+  readonly title: string;
+  /** Code of the errors that it makes. */
+  readonly code: ErrorCode;
+}
 
 /** Time for loading user code, which may mean heavy libraries. */
 export const LOAD_LIMIT_MS = 120_000;
@@ -16,6 +41,32 @@ export const EXIT_LIMIT_MS = 2_000;
 /** Name of a user's function in logs and errors. */
 export function titleOf({ file, name }: RewardFile): string {
   return `${file}:${name}`;
+}
+
+/** The error of code that does not load. */
+export function loadError({ kind, title, code }: CodeNames, cause: unknown): CxmindError {
+  const thrown = asCxmindError(cause);
+  const isLate = thrown.code === 'ACTOR_TIMEOUT';
+  const why = isLate ? `took longer than ${LOAD_LIMIT_MS / 1000} s` : thrown.message;
+  return new CxmindError(code, `${kind}: ${title} does not load: ${why}`, { cause });
+}
+
+/** Code in JavaScript or TypeScript, on a thread. @param made the function that is called, and how it is made */
+export function threadCode<Request>(
+  names: CodeNames,
+  made: Pick<SandboxOptions, 'module' | 'create' | 'props'>,
+  logger: Logger,
+): UserCode<Request> {
+  const { kind, title: name, code } = names;
+  return new Sandbox({
+    ...{ ...made, name, startLimitMs: LOAD_LIMIT_MS, exitLimitMs: EXIT_LIMIT_MS },
+    startError(thrown) {
+      const error = asCxmindError(thrown);
+      return error.code === code ? error : loadError(names, error);
+    },
+    onOutput: (stream) => logPrinted(stream, logger, kind),
+    onLoss: ({ message }) => logger.warn({ why: message }, `${kind} lost`),
+  });
 }
 
 /** Characters of a printed line that are kept. */

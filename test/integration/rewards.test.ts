@@ -269,7 +269,7 @@ describe('reward functions of users', () => {
       const actor = await actorOf(`${python}:compute_score`, {}, { system: warned });
       const pids = (): number[] =>
         events.flatMap(({ event, fields }) =>
-          event === 'python reward loaded' ? [Number(fields['pid'])] : [],
+          event === 'python reward function loaded' ? [Number(fields['pid'])] : [],
         );
       const before = pids();
       process.kill(before[0]!, 'SIGUSR1');
@@ -282,7 +282,9 @@ describe('reward functions of users', () => {
       const { logger, events } = keepingLogger();
       await using doomed = new ActorSystem({ logger });
       const actor = await actorOf(`${python}:compute_score`, {}, { system: doomed });
-      const pid = events.find(({ event }) => event === 'python reward loaded')!.fields['pid'];
+      const pid = events.find(({ event }) => event === 'python reward function loaded')!.fields[
+        'pid'
+      ];
       assert.ok(isRunning(Number(pid)));
       const asked = assert.rejects(score(actor, 'hang'), { code: 'ACTOR_CRASHED' });
       await workers.find(actor.name)!.terminate();

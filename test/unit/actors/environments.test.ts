@@ -129,6 +129,17 @@ describe("a user's environment", () => {
     assert.equal(await said(good, ''), 'done');
   });
 
+  it('is told that it does not load in Python', async function () {
+    if (python === '') this.skip();
+    using folder = new TemporaryDirectory();
+    const source = { file: folder.write('broken.py', 'import nothing_of_that_name'), name: 'Dice' };
+    await using environments = environmentsOf({}, { source });
+    await assert.rejects(environments.tools(signal), {
+      code: 'ENVIRONMENT_INVALID',
+      message: /^environment: .*broken\.py:Dice does not load: raised\n[^]*nothing_of_that_name/,
+    });
+  });
+
   it('runs as its guide has it in Python', async function () {
     if (python === '') this.skip();
     using folder = new TemporaryDirectory();

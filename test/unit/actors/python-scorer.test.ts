@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
-import { PythonScorer, type PythonProps } from '../../../actors/reward/python-scorer.ts';
+import { Scorer, type ScorerProps } from '../../../actors/reward/scorer.ts';
 import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { ended } from '../../support/is-running.ts';
@@ -25,12 +25,12 @@ describe('a Python reward', () => {
   });
   after(() => folder[Symbol.dispose]());
 
-  function scorerOf(program: string, options: Partial<PythonProps> = {}) {
+  function scorerOf(program: string, options: Partial<ScorerProps> = {}) {
     const file = folder.write(`${String(Math.random()).slice(2)}.py`, program);
     const { logger, events } = keepingLogger();
     const usual = { kwargs: {}, rewardType: 'batch', python: interpreter, cpus: 1 } as const;
     const source = { file, name: 'score' };
-    const scorer = new PythonScorer({ ...usual, source, ...options }, logger);
+    const scorer = new Scorer({ ...usual, source, ...options }, logger);
     const score = (...answers: readonly Answer[]): Promise<Outcome[]> =>
       scorer.score(
         answers.map((groundTruth) =>

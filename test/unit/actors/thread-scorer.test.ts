@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
-import { ThreadScorer } from '../../../actors/reward/thread-scorer.ts';
+import { Scorer } from '../../../actors/reward/scorer.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -14,11 +14,12 @@ describe('a JavaScript reward', () => {
   before(() => (folder = new TemporaryDirectory()));
   after(() => folder[Symbol.dispose]());
 
-  function scorerOf(source: string) {
-    const file = folder.write(`${String(Math.random()).slice(2)}.mjs`, source);
+  function scorerOf(program: string) {
+    const file = folder.write(`${String(Math.random()).slice(2)}.mjs`, program);
     const { logger, events } = keepingLogger();
-    const props = { source: { file, name: 'score' }, kwargs: {}, rewardType: 'batch' } as const;
-    const scorer = new ThreadScorer(props, logger);
+    const source = { file, name: 'score' };
+    const usual = { kwargs: {}, rewardType: 'batch', python: '', cpus: 1 } as const;
+    const scorer = new Scorer({ ...usual, source }, logger);
     const score = (limitMs = 20_000): Promise<Outcome[]> => scorer.score([input], limitMs, never);
     const told = (): unknown[] => events.map(({ fields }) => fields);
     return { scorer, score, told };
