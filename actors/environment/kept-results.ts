@@ -2,33 +2,24 @@
 import { LRUCache } from 'lru-cache';
 import type { ShownMessage } from '../../src/environment/environment.ts';
 
-/** Results by the content of their calls. */
+/** Results by the content of their calls. A call under way has no size yet, and is made once. */
 export class KeptResults {
-  readonly #kept: LRUCache<string, ShownMessage>;
-  /** Calls under way. Their results have no size yet. */
-  readonly #asked = new Map<string, Promise<ShownMessage>>();
+  readonly #kept: LRUCache<string, ShownMessage, () => Promise<ShownMessage>>;
 
   /** @param mostBytes bound on all results and their keys; a longer result is not kept */
   constructor(mostBytes: number) {
     this.#kept = new LRUCache({
       maxSize: mostBytes,
       sizeCalculation: (message, key) => 2 * key.length + sizeBytesOf(message),
+      fetchMethod: (_key, _stale, { context: ask }) => ask(),
+      // Whoever waits gets the result, also of a call that had to make room for others.
+      ignoreFetchAbort: true,
     });
   }
 
   /** The result that is kept or under way, else that of `ask`. A call that fails leaves nothing. */
-  async of(key: string, ask: () => Promise<ShownMessage>): Promise<ShownMessage> {
-    const known = this.#kept.get(key) ?? this.#asked.get(key);
-    if (known !== undefined) return await known;
-    const asked = ask();
-    this.#asked.set(key, asked);
-    try {
-      const result = await asked;
-      this.#kept.set(key, result);
-      return result;
-    } finally {
-      this.#asked.delete(key);
-    }
+  of(key: string, ask: () => Promise<ShownMessage>): Promise<ShownMessage> {
+    return this.#kept.forceFetch(key, { context: ask });
   }
 }
 
