@@ -64,9 +64,7 @@ interface DataSets {
   readonly notes: DataNotes;
 }
 
-const none = (): Rows => ({
-  ...{ rows: heldRows([]), overlong: 0, rowCount: 0, skipped: new Map() },
-});
+const none = (): Rows => ({ rows: heldRows([]), overlong: 0, rowCount: 0, skipped: new Map() });
 
 /** Bytes of pixels to prepare ahead. A whole batch of small pictures fits. */
 const AHEAD_BYTES = 2 ** 30;
@@ -105,7 +103,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     this.#notes = notes;
     for (const { skipped } of [train, validation]) skipped.forEach((error) => this.#tell(error));
     this.#ahead = new Lookahead(async (row) => this.#sample(await train.rows.at(row)));
-    this.#source = train.rows.length === 0 ? null : this.#sourceAt({ epoch: 0, position: 0 });
+    this.#source = train.rows.length === 0 ? null : this.#sourceAt();
     this.#lookAhead();
   }
 
@@ -161,17 +159,13 @@ export class DataActor implements Actor<typeof dataProtocol> {
   }
 
   async validation(range: Range): Promise<{ prompts: Prompt[] }> {
-    return {
-      prompts: await this.#ofValidation(range, async (row) =>
-        this.#prompt(await this.#sample(row)),
-      ),
-    };
+    const make = async (row: DatasetRow): Promise<Prompt> => this.#prompt(await this.#sample(row));
+    return { prompts: await this.#ofValidation(range, make) };
   }
 
   async validationSolutions(range: Range): Promise<{ samples: Sequence[] }> {
-    return {
-      samples: await this.#ofValidation(range, (row) => this.#solution(this.#sample(row))),
-    };
+    const make = (row: DatasetRow): Promise<Sequence> => this.#solution(this.#sample(row));
+    return { samples: await this.#ofValidation(range, make) };
   }
 
   seek(cursor: PromptCursor): void {
@@ -179,11 +173,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     this.#lookAhead();
   }
 
-  #training(): PromptSource {
-    return (this.#source ??= this.#sourceAt({ epoch: 0, position: 0 }));
-  }
-
-  #sourceAt(cursor: PromptCursor): PromptSource {
+  #sourceAt(cursor?: PromptCursor): PromptSource {
     const { batchSize, shuffle, seed } = this.#props;
     const rowCount = this.#train.rows.length;
     return new PromptSource({ rowCount, batchSize, shuffle, seed }, cursor);
@@ -193,7 +183,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
   async #take<T>(
     make: (row: number) => Promise<T | null>,
   ): Promise<{ taken: T[]; cursor: PromptCursor }> {
-    const source = this.#training();
+    const source = (this.#source ??= this.#sourceAt());
     this.#lookAhead();
     const taken = await source.take(make);
     this.#lookAhead();
