@@ -29,7 +29,7 @@ export async function startHead(options: Partial<LinkOptions> = {}): Promise<Hea
       if (link !== undefined) return Promise.resolve(link);
       return new Promise((resolve) => waiting.push(resolve));
     },
-    [Symbol.asyncDispose]: () => listener.close(),
+    [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   };
 }
 

@@ -74,7 +74,7 @@ export class RollCall implements AsyncDisposable {
 
   /** Ends all links in order. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#listener.close();
+    return this.#listener[Symbol.asyncDispose]();
   }
 
   #admit(link: Link): void {

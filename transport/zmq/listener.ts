@@ -10,7 +10,6 @@ import {
   addressOf,
   bulkOptions,
   controlOptions,
-  formatEndpoint,
   isIpv6,
   parseEndpoint,
   post,
@@ -95,8 +94,7 @@ export class LinkListener implements AsyncDisposable {
       const message = `link: cannot listen at ${options.address}`;
       throw new CxmindError('CONFIG_INVALID', message, { cause });
     }
-    const ports = { control: portOf(control), bulk: portOf(bulk) };
-    const endpoint = formatEndpoint({ host: wanted.host, ...ports });
+    const endpoint = `tcp://${wanted.host}:${portOf(control)},${portOf(bulk)}`;
     return new LinkListener([control, bulk], gatekeeper, endpoint, own);
   }
 
@@ -117,7 +115,7 @@ export class LinkListener implements AsyncDisposable {
   }
 
   /** Closes every link in order, then the sockets. A guest is turned away. */
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true;
     const sessions = [...this.#sessions.values()];
     for (const { link, isGuest } of sessions) if (isGuest) link.lose(closing());
@@ -125,10 +123,6 @@ export class LinkListener implements AsyncDisposable {
     this.#control.close();
     this.#bulk.close();
     this.#gatekeeper?.[Symbol.dispose]();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   /** Takes a control message: a link's own, a guest's, or a stranger's. */

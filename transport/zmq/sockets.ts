@@ -36,7 +36,7 @@ export const connectOptions = {
 } as const;
 
 /** Address of a listener: two ports of a host, one for control and one for bulk. */
-export interface Endpoint {
+interface Endpoint {
   readonly host: string;
   /** Ports, or `*` for any that is free. */
   readonly control: string;
@@ -58,10 +58,6 @@ export function parseEndpoint(text: string): Endpoint {
   }
   const [, host = '', any, control = '', bulk = ''] = match;
   return any === undefined ? { host, control, bulk } : { host, control: any, bulk: any };
-}
-
-export function formatEndpoint({ host, control, bulk }: Endpoint): string {
-  return `tcp://${host}:${control},${bulk}`;
 }
 
 /** ZeroMQ's address of one of the ports. */

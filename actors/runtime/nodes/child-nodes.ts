@@ -76,7 +76,7 @@ export class ChildNodes implements AsyncDisposable {
     this.#closing.abort();
     await Promise.all([...this.#processes].map((child) => child.stop(graceMs)));
     await Promise.all(this.#supervised);
-    await (await this.#listening)?.close();
+    await (await this.#listening)?.[Symbol.asyncDispose]();
   }
 
   /** @returns the node, and the reason for the end of its process, once it has ended */

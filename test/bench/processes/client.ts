@@ -103,7 +103,7 @@ export async function startClients(isProtected: boolean): Promise<Clients> {
     link: new Client(link),
     raw: new Client(rawPort),
     async [Symbol.asyncDispose]() {
-      await listener.close();
+      await listener[Symbol.asyncDispose]();
       rawPort.close();
       await exit;
     },

@@ -245,6 +245,6 @@ describe('a peer that speaks garbage', () => {
     using shy = new CrazyPeer(head, 'shy');
     await shy.control.send(hello);
     await shy.control.receive();
-    await head.listener.close();
+    await head[Symbol.asyncDispose]();
   });
 });
