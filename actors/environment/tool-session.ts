@@ -77,9 +77,6 @@ export class ToolSession {
   }
 
   async #withinGrace(work: Promise<unknown>): Promise<void> {
-    const over = new AbortController();
-    const limit = delay(this.#graceMs, undefined, { signal: over.signal }).catch(() => undefined);
-    await Promise.race([work, limit]);
-    over.abort();
+    await Promise.race([work, delay(this.#graceMs, undefined, { ref: false })]);
   }
 }

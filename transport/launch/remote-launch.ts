@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
@@ -134,10 +135,8 @@ class RemoteLaunch implements Cluster {
   /** Notes that a link ended. If the process ended too, its exit says more, and is waited for. */
   async #onLeave({ host, rank }: Identity, error: CxmindError | undefined): Promise<void> {
     if (error === undefined || this.#isEnding) return;
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => resolve(undefined), exitCodeMs);
-    await Promise.race([this.#started[rank]!.process.ended, promise]);
-    clearTimeout(timer);
+    const late = delay(exitCodeMs, undefined, { ref: false });
+    await Promise.race([this.#started[rank]!.process.ended, late]);
     const message = `${host} (rank ${rank}) is lost: ${error.message}`;
     this.#lose(new CxmindError('PEER_LOST', message, { detail: { host, rank }, cause: error }));
   }
