@@ -1,11 +1,11 @@
 import { Packr } from 'msgpackr';
 import { CxmindError, messageOf } from '../src/errors.ts';
-import { bytesPerElement, viewOf } from '../src/tensor/dtype.ts';
+import { bytesPerElement, isDType, viewOf } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 import type { Body } from './frame.ts';
 import { scanMsgpack } from './msgpack-scan.ts';
 import { bytesOf, ownMemory, sharedBytes, type PayloadMemory } from './shared/payload-memory.ts';
-import { dtypes, isTensor } from './tensor-codec.ts';
+import { isTensor } from './tensor-codec.ts';
 
 /** Encoder without records, which would need a dialogue of both ends, and whose reader is generated code. */
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
@@ -91,12 +91,7 @@ function isBodyForm(unpacked: unknown): unpacked is BodyForm {
 function isTableRow(row: unknown): boolean {
   if (!Array.isArray(row) || row.length !== 2) return false;
   const [dtype, shape] = row as unknown[];
-  return (
-    typeof dtype === 'string' &&
-    Object.hasOwn(dtypes, dtype) &&
-    Array.isArray(shape) &&
-    shape.every(Number.isInteger)
-  );
+  return isDType(dtype) && Array.isArray(shape) && shape.every(Number.isInteger);
 }
 
 /** Encoder of one message: a walk that takes the tensors out, and copies only the parts that hold some. */

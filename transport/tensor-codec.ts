@@ -1,25 +1,13 @@
 import type * as t from 'io-ts';
 import { guarded } from '../src/check/scalars.ts';
-import type { DType } from '../src/tensor/dtype.ts';
+import { isDType, type DType } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
-
-/** Every dtype as a key, which is the form that `t.keyof` takes. */
-export const dtypes: { readonly [D in DType]: null } = {
-  f32: null,
-  f16: null,
-  bf16: null,
-  i32: null,
-  i64: null,
-  u8: null,
-  bool: null,
-};
 
 /** True when a value has exactly the three fields of a tensor, each of its kind. */
 export function isTensor(value: object): value is Tensor {
   const { dtype, shape, data } = value as Partial<Record<keyof Tensor, unknown>>;
   return (
-    typeof dtype === 'string' &&
-    Object.hasOwn(dtypes, dtype) &&
+    isDType(dtype) &&
     Array.isArray(shape) &&
     ArrayBuffer.isView(data) &&
     Object.keys(value).length === 3

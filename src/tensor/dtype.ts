@@ -32,6 +32,11 @@ const constructors: { readonly [D in DType]: ViewConstructor<D> } = {
   bool: Uint8Array,
 };
 
+/** True for the name of a dtype. */
+export function isDType(value: unknown): value is DType {
+  return typeof value === 'string' && Object.hasOwn(constructors, value);
+}
+
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
   return constructors[dtype].BYTES_PER_ELEMENT;
