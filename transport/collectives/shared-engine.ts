@@ -10,7 +10,7 @@ import type { Engine } from './communicator.ts';
 import type { Elements } from './elements.ts';
 import { leaseNumbers, refused, type BufferLease, type BufferLeases } from './leases.ts';
 import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';
-import { planOf } from './shared-plan.ts';
+import { Plan } from './shared-plan.ts';
 import { isAlive, thisThread } from './thread-id.ts';
 
 /** Owner of the memory, by which threads and processes differ. */
@@ -90,7 +90,7 @@ export class SharedEngine implements Engine {
     input: Elements | null,
     output: Elements | null,
   ): { readonly phases: number; phase(phase: number): void } {
-    const { chunks, steps } = planOf(this.#region, this.rank, call, input, output);
+    const { chunks, steps } = new Plan(this.#region, this.rank, call, input, output);
     const first = this.#chunks;
     this.#chunks += chunks;
     return {

@@ -1,5 +1,5 @@
 import { bytesPerElement, viewOf } from '../../src/tensor/dtype.ts';
-import type { Call, Element, Operation } from './call.ts';
+import type { Call, Element } from './call.ts';
 import { copy, slice, type Elements } from './elements.ts';
 import { STAGES, type SharedRegion } from './shared-layout.ts';
 import { sumInto } from './sum.ts';
@@ -7,30 +7,16 @@ import { sumInto } from './sum.ts';
 /** Work of one rank on chunk `k` of an operation, in one stage of the shared memory. */
 type Step = (k: number, stage: number) => void;
 
-/** Work of one rank in an operation. In each phase a step works on the chunk before that of the step ahead of it. */
-export interface Plan {
-  readonly chunks: number;
-  readonly steps: readonly Step[];
-}
-
 /**
- * Plans a call for one rank: what it stages for the others, adds up and collects.
+ * Plan of a call for one rank: what it stages for the others, adds up and collects.
  *
  * A tensor has a row for each rank, or is a row itself. Each row is cut into chunks as large as a part of a stage. A rank
  * adds up its own row of every chunk, from its own memory and the stages of the others.
  */
-export function planOf(
-  region: SharedRegion,
-  rank: number,
-  call: Call,
-  input: Elements | null,
-  output: Elements | null,
-): Plan {
-  if (call.fault !== 'none') return { chunks: 0, steps: [] };
-  return new Planner(region, rank, call, input, output).plan();
-}
-
-class Planner {
+export class Plan {
+  readonly chunks: number;
+  /** Steps, each of which works in a phase on the chunk before that of the step ahead of it. */
+  readonly steps: readonly Step[];
   readonly #region: SharedRegion;
   readonly #rank: number;
   readonly #call: Call;
@@ -57,14 +43,12 @@ class Planner {
     this.#others = Array.from({ length: size }, (_, r) => r).filter((r) => r !== rank);
     const isWhole = call.operation === 'broadcast';
     this.#stride = (isWhole ? stageBytes : partBytes) / bytesPerElement(call.dtype);
+    const isSound = call.fault === 'none';
+    this.chunks = isSound ? Math.ceil(call.count / this.#stride) : 0;
+    this.steps = isSound ? this.#stepsOf(call) : [];
   }
 
-  plan(): Plan {
-    const { operation, root, count } = this.#call;
-    return { chunks: Math.ceil(count / this.#stride), steps: this.#steps(operation, root) };
-  }
-
-  #steps(operation: Operation, root: number): readonly Step[] {
+  #stepsOf({ operation, root }: Call): readonly Step[] {
     const isRoot = this.#rank === root;
     switch (operation) {
       case 'barrier':
