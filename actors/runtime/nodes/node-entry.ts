@@ -8,8 +8,8 @@ import { RunTicket } from '../../../transport/zmq/keys.ts';
 import { NodeHost } from './node.ts';
 
 /*
- * The program of a child process that hosts actors. The first line of its stdin is its order. Its stdin stays open as
- * long as the parent lives.
+ * The program of a child process that hosts actors until the link to its parent ends. The first line of its stdin is its
+ * order. Its stdin stays open as long as the parent lives.
  */
 
 const NodeOrder = t.type({
@@ -21,24 +21,6 @@ const NodeOrder = t.type({
 /** Facts that a process needs to become a node. They hold a secret, so they go over stdin. */
 export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
 
-/** Parses an order. @throws CONFIG_INVALID, which does not repeat the text */
-function parseNodeOrder(text: string): NodeOrder {
-  const order = parsedJson(text);
-  if (NodeOrder.is(order)) return order;
-  throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
-}
-
-/**
- * Hosts actors until the link to the parent ends.
- *
- * @throws PEER_LOST when the parent does not answer, or did not end in order
- */
-async function hostActors({ name, ticket, heartbeat }: NodeOrder): Promise<void> {
-  const link = await connectLink({ endpoint: ticket.endpoint, keys: ticket, name, heartbeat });
-  const error = await new NodeHost(link).ended;
-  if (error !== undefined) throw error;
-}
-
 // A scheduler warns every process of a job with this signal. The parent decides what is saved then.
 process.on('SIGUSR1', () => undefined);
 process.on('uncaughtException', (thrown) => {
@@ -48,6 +30,14 @@ process.on('uncaughtException', (thrown) => {
 const lines = createInterface({ input: process.stdin });
 // An exit would wait for threads that are in the middle of native code.
 lines.once('close', () => process.kill(process.pid, 'SIGKILL'));
-const [order] = (await once(lines, 'line')) as [string];
-await hostActors(parseNodeOrder(order));
+const [line] = (await once(lines, 'line')) as [string];
+const order = parsedJson(line);
+// The text is not repeated, since it may hold keys.
+if (!NodeOrder.is(order)) {
+  throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
+}
+const { name, ticket, heartbeat } = order;
+const link = await connectLink({ endpoint: ticket.endpoint, keys: ticket, name, heartbeat });
+const error = await new NodeHost(link).ended;
+if (error !== undefined) throw error;
 process.exit(0);
