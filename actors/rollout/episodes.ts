@@ -84,7 +84,8 @@ export async function playEpisodes(
     prompt.seeds.map((seed) => begin(environments, prompt, seed)),
   );
   const all = groups.flat();
-  const tokensMade = (): number => all.reduce((sum, { mask }) => sum + countOf(mask), 0);
+  const tokensMade = (): number =>
+    all.reduce((sum, { mask }) => sum + mask.filter(Boolean).length, 0);
   try {
     // The first turns to a prompt are one request, so that it is prefilled once, as without an environment.
     const common = { sampling, stopTokens, ...(controls && { controls }) };
@@ -213,8 +214,4 @@ function responseOf({ config, observation }: EpisodeTools, play: Play): Group['r
 function turnsIn(tokens: readonly number[], mask: readonly number[]): number[][] {
   const begins = mask.flatMap((one, i) => (one === mask[i - 1] ? [] : [i]));
   return begins.map((begin, i) => tokens.slice(begin, begins[i + 1]));
-}
-
-function countOf(mask: readonly number[]): number {
-  return mask.reduce((sum, one) => sum + one, 0);
 }
