@@ -1,10 +1,11 @@
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { CxmindError } from '../../../src/errors.ts';
+import { asCxmindError, type CxmindError } from '../../../src/errors.ts';
 import type { Channel, Packet } from '../../../transport/channel.ts';
 import { decodeValue, encodeValue } from '../../../transport/codec.ts';
 import { join, split, type Body } from '../../../transport/frame.ts';
 import { emptyBody, Logged, WireErrorForm } from '../envelope.ts';
+import { decodeAs } from '../protocol.ts';
 
 /*
  * Orders between a system and one of its nodes, over one link. The system opens every channel:
@@ -76,17 +77,10 @@ export function postOrder(channel: Channel, order: Order, body: Body = emptyBody
 export function openOrder(
   packet: Packet,
 ): E.Either<CxmindError, { readonly order: Order; readonly body: Body }> {
-  try {
+  return E.tryCatch(() => {
     const { envelope, body } = split(packet);
     const value = decodeValue(envelope);
-    const kinded = Kinded.decode(value);
-    const order = E.isRight(kinded) ? orders[kinded.right.kind].decode(value) : kinded;
-    if (E.isLeft(order)) {
-      return E.left(new CxmindError('WIRE_INVALID', 'an order that no node knows'));
-    }
-    return E.right({ order: order.right, body });
-  } catch (error) {
-    if (error instanceof CxmindError) return E.left(error);
-    throw error;
-  }
+    const { kind } = decodeAs(Kinded, value, 'order');
+    return { order: decodeAs<Order>(orders[kind] as t.Mixed, value, `order ${kind}`), body };
+  }, asCxmindError);
 }
