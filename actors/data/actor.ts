@@ -13,7 +13,7 @@ import { patchBytes } from '../../src/tensor/patch-levels.ts';
 import type { Tool } from '../../src/text/chat-template.ts';
 import type { Prompt, Sequence } from '../messages.ts';
 import { actorFactory, type Actor, type Environment, type Logger } from '../runtime/actor.ts';
-import { PixelPool, pixelProtocol } from './pixels.ts';
+import { pixelPool, pixelProtocol } from './pixels.ts';
 import { DataNotes } from './notes.ts';
 import { dataProtocol, type DataSummary } from './protocol.ts';
 
@@ -113,7 +113,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     { logger, refTo }: Pick<Environment, 'logger' | 'refTo'>,
   ): Promise<DataActor> {
     const readers = props.pixelReaders.map((name) => refTo(name, pixelProtocol));
-    const reader = readers.length === 0 ? undefined : new PixelPool(readers);
+    const reader = readers.length === 0 ? undefined : pixelPool(readers);
     const notes = new DataNotes(props.maxPromptLength);
     const warn = (note: string): void => {
       notes.add(note);

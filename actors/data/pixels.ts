@@ -1,15 +1,6 @@
 import * as t from 'io-ts';
 import { bytes, whole } from '../../src/check/scalars.ts';
-import {
-  LocalPixels,
-  type FromFiles,
-  type PixelReader,
-  type PixelSettings,
-  type ProcessedVideo,
-  type VideoOrFrames,
-} from '../../src/data/pixel-reader.ts';
-import type { ImageSource } from '../../src/vision/decode.ts';
-import type { ProcessedPixels } from '../../src/vision/processor.ts';
+import { LocalPixels, type PixelReader, type PixelSettings } from '../../src/data/pixel-reader.ts';
 import { ReusedMemory } from '../../src/vision/reused-memory.ts';
 import { BitDepth, WideSamples } from '../../src/vision/sample-depth.ts';
 import { PatchLevels } from '../messages.ts';
@@ -30,15 +21,12 @@ const Video = t.intersection([
   t.type({ secondsPerGrid: t.number, times: t.readonlyArray(t.number) }),
 ]);
 
-const readingOf = <S extends t.Mixed>(
-  source: S,
-): t.TypeC<{ source: S; bitDepth: t.UnionC<[typeof BitDepth, t.UndefinedC]> }> =>
-  t.type({ source, bitDepth: t.union([BitDepth, t.undefined]) });
+const Depth = t.union([BitDepth, t.undefined]);
 
 /** Calls of a reader of pixels. */
 export const pixelProtocol = protocol('pixels', {
-  image: call(readingOf(Source), Pixels),
-  video: call(readingOf(VideoSource), Video),
+  image: call(t.type({ source: Source, bitDepth: Depth }), Pixels),
+  video: call(t.type({ source: VideoSource, bitDepth: Depth }), Video),
 });
 
 /** Makes a reader of pixels on its thread: it decodes, resizes and cuts images and videos. */
@@ -61,20 +49,10 @@ const ASKING = {
   retries: 1,
 } as const;
 
-/** Readers of pixels as one: each call goes to the least busy. */
-export class PixelPool implements PixelReader {
-  readonly #actors: readonly ActorRef<typeof pixelProtocol>[];
-
-  /** @param actors at least one */
-  constructor(actors: readonly ActorRef<typeof pixelProtocol>[]) {
-    this.#actors = actors;
-  }
-
-  image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles> {
-    return askAny(this.#actors, 'image', { source, bitDepth }, ASKING);
-  }
-
-  video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles> {
-    return askAny(this.#actors, 'video', { source, bitDepth }, ASKING);
-  }
+/** Readers of pixels as one: each call goes to the least busy. @param actors at least one */
+export function pixelPool(actors: readonly ActorRef<typeof pixelProtocol>[]): PixelReader {
+  return {
+    image: (source, bitDepth) => askAny(actors, 'image', { source, bitDepth }, ASKING),
+    video: (source, bitDepth) => askAny(actors, 'video', { source, bitDepth }, ASKING),
+  };
 }

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { PixelPool, pixelProtocol } from '../../actors/data/pixels.ts';
+import { pixelPool, pixelProtocol } from '../../actors/data/pixels.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { drawChest } from '../../src/demo/draw.ts';
-import type { PixelSettings } from '../../src/data/pixel-reader.ts';
+import type { PixelReader, PixelSettings } from '../../src/data/pixel-reader.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
@@ -84,7 +84,7 @@ export async function benchData(): Promise<void> {
         }),
       ),
     );
-    const pool = new PixelPool(actors);
+    const pool = pixelPool(actors);
     for (const [kind, draw] of Object.entries(kinds)) {
       const paths: string[] = [];
       for (let i = 0; i < PICTURES; i++) {
@@ -113,7 +113,7 @@ export async function benchData(): Promise<void> {
  * clock, and by the processor time of all threads, as if no other program wanted the cores.
  */
 async function readAll(
-  pool: PixelPool,
+  pool: PixelReader,
   paths: readonly string[],
 ): Promise<{ png: number; pngByProcessorTime: number }> {
   const memory = sharedBuffer(4 * 1296 * 1176);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
-import { PixelPool, pixelProtocol } from '../../../actors/data/pixels.ts';
+import { pixelPool, pixelProtocol } from '../../../actors/data/pixels.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import {
   LocalPixels,
@@ -53,7 +53,7 @@ describe('readers of pixels on threads', () => {
           }),
         ),
       );
-      assert.deepEqual(await read(new PixelPool(readers)), expected);
+      assert.deepEqual(await read(pixelPool(readers)), expected);
     }
   });
 });
