@@ -29,7 +29,7 @@ export class Account {
   #fresh = 0;
 
   constructor(memory: SharedArrayBuffer, offset: number) {
-    this.#words = new Int32Array(memory, offset, accountSize);
+    this.#words = accountWords(memory, offset);
   }
 
   /** Grants a block that the caller holds, and returns the grant's place; undefined when too many are open. */
@@ -64,20 +64,12 @@ export class Account {
   }
 }
 
-/** The same grants for their holder, who gives them back. */
-export class Holdings {
-  readonly #words: Int32Array;
-
-  constructor(memory: SharedArrayBuffer, offset: number) {
-    this.#words = new Int32Array(memory, offset, accountSize);
-  }
-
-  /** Gives a grant back, unless the granter took it back. */
-  release(place: number, slab: Slab, block: number): void {
-    endGrant(this.#words, place, { slab, block });
-  }
+/** The words of an account, which its granter and its holder share. */
+export function accountWords(memory: SharedArrayBuffer, offset: number): Int32Array {
+  return new Int32Array(memory, offset, accountSize);
 }
 
-function endGrant(words: Int32Array, place: number, { slab, block }: Grant): void {
+/** Ends a grant, unless the granter or the holder has. */
+export function endGrant(words: Int32Array, place: number, { slab, block }: Grant): void {
   if (Atomics.compareExchange(words, place, open, closed) === open) slab.release(block);
 }

@@ -70,7 +70,7 @@ export class PayloadHeap implements PayloadMemory {
       this.#spill(byteLength);
       return new Uint8Array(sharedBuffer(byteLength));
     }
-    const buffer = this.#hold({ slab, block }, () => slab.drop(block));
+    const buffer = this.adopt({ slab, block }, () => slab.drop(block));
     return new Uint8Array(buffer, slab.offsetOf(block), byteLength);
   }
 
@@ -86,11 +86,6 @@ export class PayloadHeap implements PayloadMemory {
     return this.#places.get(buffer);
   }
 
-  /** Takes a block that another thread granted. `release` is called when nothing of it can be reached any more. */
-  adopt(place: Place, release: () => void): SharedArrayBuffer {
-    return this.#hold(place, release);
-  }
-
   /** Counts bytes without room, and asks for blocks back: this thread collects its garbage, and so do the others. */
   #spill(byteLength: number): void {
     if (this.#spilledBytes >= this.#askBackAtBytes) {
@@ -101,7 +96,8 @@ export class PayloadHeap implements PayloadMemory {
     this.#spilledBytes += byteLength;
   }
 
-  #hold(place: Place, release: () => void): SharedArrayBuffer {
+  /** Holds a block, as one that another thread granted. `release` is called when nothing of it can be reached any more. */
+  adopt(place: Place, release: () => void): SharedArrayBuffer {
     const buffer = structuredClone(place.slab.memory);
     // The size is looked up now: once released, the block may become part of another.
     const sizeBytes = place.slab.lengthOf(place.block) * unitBytes;

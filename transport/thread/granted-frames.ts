@@ -1,6 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 import { collectShared, type SharedMemory } from '../../src/tensor/memory.ts';
-import { Account, Holdings } from '../shared/account.ts';
+import { Account, accountWords, endGrant } from '../shared/account.ts';
 import { sharedCopy } from '../shared/payload-memory.ts';
 import type { PayloadHeap } from '../shared/heap.ts';
 import { Slab } from '../shared/slab.ts';
@@ -42,7 +42,8 @@ export function descriptorsIn(bytes: Uint8Array): Descriptor[] {
 export class GrantedFrames {
   readonly #heap: PayloadHeap;
   readonly #account: Account;
-  readonly #holdings: Holdings;
+  /** Words of the grants that this end holds. */
+  readonly #holdings: Int32Array;
   /** Slabs that the peer knows, with their numbers. */
   readonly #known = new Map<Slab, number>();
   /** Slabs that the peer introduced, by their numbers. */
@@ -58,7 +59,7 @@ export class GrantedFrames {
   ) {
     this.#heap = heap;
     this.#account = new Account(memory, ours.account);
-    this.#holdings = new Holdings(memory, theirs.account);
+    this.#holdings = accountWords(memory, theirs.account);
   }
 
   /**
@@ -114,7 +115,7 @@ export class GrantedFrames {
     const slab = this.#introduced[number];
     if (slab === undefined) throw new CxmindError('INTERNAL', 'channel: an unknown slab');
     const holdings = this.#holdings;
-    const release = (): void => holdings.release(place, slab, block);
+    const release = (): void => endGrant(holdings, place, { slab, block });
     return new Uint8Array(this.#heap.adopt({ slab, block }, release), offset, byteLength);
   }
 

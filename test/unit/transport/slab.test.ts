@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Account, accountBytes, accountSize, Holdings } from '../../../transport/shared/account.ts';
+import {
+  Account,
+  accountBytes,
+  accountSize,
+  accountWords,
+  endGrant,
+} from '../../../transport/shared/account.ts';
 import { PayloadHeap } from '../../../transport/shared/heap.ts';
 import { Slab, SlabAllocator, slabMemory, unitBytes } from '../../../transport/shared/slab.ts';
 import { collectShared } from '../../../src/tensor/memory.ts';
@@ -100,36 +106,36 @@ describe('slab memory', () => {
 });
 
 describe('account', () => {
-  function granted(): { slab: Slab; allocator: SlabAllocator; account: Account; holder: Holdings } {
+  function granted(): { slab: Slab; allocator: SlabAllocator; account: Account; held: Int32Array } {
     const allocator = new SlabAllocator(someSlab());
     const memory = new SharedArrayBuffer(accountBytes);
-    const [account, holder] = [new Account(memory, 0), new Holdings(memory, 0)];
-    return { slab: allocator.slab, allocator, account, holder };
+    const [account, held] = [new Account(memory, 0), accountWords(memory, 0)];
+    return { slab: allocator.slab, allocator, account, held };
   }
 
   it('takes a reference off once, whoever ends a grant and however often', () => {
-    const { slab, allocator, account, holder } = granted();
+    const { slab, allocator, account, held } = granted();
     const block = allocator.take(1)!;
     const [first, second] = [account.grant(slab, block)!, account.grant(slab, block)!];
     slab.drop(block);
-    holder.release(first, slab, block);
-    holder.release(first, slab, block);
+    endGrant(held, first, { slab, block });
+    endGrant(held, first, { slab, block });
     account.revoke(first);
     assert.equal(slab.isFree(block), false);
     account.reclaim();
     assert.equal(slab.isFree(block), true);
-    holder.release(second, slab, block);
+    endGrant(held, second, { slab, block });
     account.reclaim();
     assert.equal(slab.isFree(block), true, 'not below zero');
   });
 
   it('grants no more than it has places for, and uses them again', () => {
-    const { slab, allocator, account, holder } = granted();
+    const { slab, allocator, account, held } = granted();
     const block = allocator.take(1)!;
     const places = Array.from({ length: accountSize }, () => account.grant(slab, block));
     assert.equal(new Set(places).size, accountSize);
     assert.equal(account.grant(slab, block), undefined);
-    holder.release(places[7]!, slab, block);
+    endGrant(held, places[7]!, { slab, block });
     assert.equal(account.grant(slab, block), 7);
   });
 });
