@@ -1,3 +1,4 @@
+import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 
 /** Identity of a process of a launch. */
@@ -39,4 +40,10 @@ export function nameOf({ host, rank, slots }: Identity): string {
 export function identityOf(name: string): Identity | undefined {
   const [, rank, slots, host] = /^(\d{1,9}) (\d{1,9}) ([^\s@]{1,200})$/.exec(name) ?? [];
   return host === undefined ? undefined : { host, rank: Number(rank), slots: Number(slots) };
+}
+
+/** The error of a process that was lost. */
+export function lossOf({ host, rank }: Identity, cause: CxmindError): CxmindError {
+  const message = `${host} (rank ${rank}) is lost: ${cause.message}`;
+  return new CxmindError('PEER_LOST', message, { detail: { host, rank }, cause });
 }

@@ -49,7 +49,7 @@ export interface EmptyHosts extends Place, Sized {
 const MAX_BYTES = 1 << 24;
 
 const slotKeys = ['slots', 'cpu', 'count'];
-const maxSlotKeys = ['slots', 'cpu', 'count'].flatMap((key) => [
+const maxSlotKeys = slotKeys.flatMap((key) => [
   `max_${key}`,
   `max-${key}`,
   `${key}_max`,

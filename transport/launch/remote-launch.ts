@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
-import type { Cluster, ClusterNode, Identity } from './cluster.ts';
+import { lossOf, type Cluster, type ClusterNode, type Identity } from './cluster.ts';
 import type { Share } from './mapping.ts';
 import { anyAddress, bracketed } from './addresses.ts';
 import { NodeProcess, type Output, type ProcessEnd } from './node-process.ts';
@@ -133,12 +133,11 @@ class RemoteLaunch implements Cluster {
   }
 
   /** Notes that a link ended. If the process ended too, its exit says more, and is waited for. */
-  async #onLeave({ host, rank }: Identity, error: CxmindError | undefined): Promise<void> {
+  async #onLeave(node: Identity, error: CxmindError | undefined): Promise<void> {
     if (error === undefined || this.#isEnding) return;
     const late = delay(exitCodeMs, undefined, { ref: false });
-    await Promise.race([this.#started[rank]!.process.ended, late]);
-    const message = `${host} (rank ${rank}) is lost: ${error.message}`;
-    this.#lose(new CxmindError('PEER_LOST', message, { detail: { host, rank }, cause: error }));
+    await Promise.race([this.#started[node.rank]!.process.ended, late]);
+    this.#lose(lossOf(node, error));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

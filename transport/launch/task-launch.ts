@@ -5,7 +5,7 @@ import { connectLink } from '../zmq/connect.ts';
 import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
 import { anyAddress, bracketed, reachableAddresses } from './addresses.ts';
-import { nameOf, type Cluster, type ClusterNode } from './cluster.ts';
+import { lossOf, nameOf, type Cluster } from './cluster.ts';
 import { Rendezvous, type Invitation } from './rendezvous.ts';
 import { RollCall } from './roll-call.ts';
 import type { Task } from './scheduler.ts';
@@ -41,7 +41,7 @@ export async function gatherTasks(
   options: TaskLaunchOptions,
   signal: AbortSignal,
 ): Promise<Cluster> {
-  const { task, port, heartbeat, joinTimeoutMs } = options;
+  const { task, slots, port, heartbeat, joinTimeoutMs } = options;
   const keys = options.keys ?? makeRunKeys();
   const rollCall = await RollCall.open({
     address: `tcp://${anyAddress()}:${port === undefined ? '*' : `${port},${port + 1}`}`,
@@ -49,16 +49,20 @@ export async function gatherTasks(
     heartbeat,
     ranks: Array.from({ length: task.size - 1 }, (_, i) => i + 1),
   });
-  const launch = new TaskLaunch(options, rollCall);
+  const failure = new AbortController();
+  rollCall.onLeave((node, error) => {
+    if (error !== undefined && !options.toleratesLoss) failure.abort(lossOf(node, error));
+  });
+  const end = (): Promise<void> => rollCall[Symbol.asyncDispose]();
   const rendezvous = new Rendezvous(options.folder, task.job);
   try {
     if (options.keys === undefined) {
       await rendezvous.invite(await invitationTo(options, rollCall, keys));
     }
-    launch.nodes = await rollCall.all(signal, joinTimeoutMs, () => late(rollCall, options));
-    return launch;
+    const nodes = await rollCall.all(signal, joinTimeoutMs, () => late(rollCall, options));
+    return { nodes, slots, signal: failure.signal, [Symbol.asyncDispose]: end };
   } catch (error) {
-    await launch[Symbol.asyncDispose]();
+    await end();
     throw error;
   } finally {
     await rendezvous.close();
@@ -82,32 +86,6 @@ export async function joinTask(options: TaskLaunchOptions): Promise<Link> {
     // The invitation may be left from an earlier run, and the right one still to come.
   } while (performance.now() < deadline);
   throw new CxmindError('PEER_LOST', missed(found, options), { detail: { rank: task.rank } });
-}
-
-class TaskLaunch implements Cluster {
-  nodes: readonly ClusterNode[] = [];
-  readonly slots: number;
-  readonly #failure = new AbortController();
-  readonly #rollCall: RollCall;
-
-  constructor({ slots, toleratesLoss }: TaskLaunchOptions, rollCall: RollCall) {
-    this.slots = slots;
-    this.#rollCall = rollCall;
-    rollCall.onLeave(({ host, rank }, error) => {
-      if (error === undefined || toleratesLoss) return;
-      const message = `${host} (rank ${rank}) is lost: ${error.message}`;
-      const detail = { host, rank };
-      this.#failure.abort(new CxmindError('PEER_LOST', message, { detail, cause: error }));
-    });
-  }
-
-  get signal(): AbortSignal {
-    return this.#failure.signal;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#rollCall[Symbol.asyncDispose]();
-  }
 }
 
 async function invitationTo(
