@@ -31,10 +31,8 @@ type Upward = EnvelopeOf<'ask' | 'stream' | 'tell' | 'watch' | 'unwatch' | 'cred
 type Downward = EnvelopeOf<'event' | 'item' | 'reply' | 'refusal'>;
 
 /** A message whose answer has not come. */
-interface Unanswered {
-  readonly resolve: (body: Body) => void;
-  readonly reject: (error: CxmindError) => void;
-  readonly items?: StreamInbox;
+interface Unanswered extends PromiseWithResolvers<Body> {
+  readonly items: StreamInbox | undefined;
 }
 
 /** The actor's end: it sends messages to the system and takes the answers. */
@@ -150,12 +148,12 @@ export class Uplink {
     items?: StreamInbox,
   ): Promise<Body> {
     const { id, to } = envelope;
-    const { promise, resolve, reject } = Promise.withResolvers<Body>();
-    this.#unanswered.set(id, { resolve, reject, ...(items && { items }) });
+    const asked = { ...Promise.withResolvers<Body>(), items };
+    this.#unanswered.set(id, asked);
     this.#pending.set(to, 1 + (this.#pending.get(to) ?? 0));
-    if (!this.#outbox.post(envelope, body)) reject(stoppedError(to));
+    if (!this.#outbox.post(envelope, body)) asked.reject(stoppedError(to));
     try {
-      return await promise;
+      return await asked.promise;
     } finally {
       this.#unanswered.delete(id);
       this.#pending.set(to, this.#pending.get(to)! - 1);

@@ -15,7 +15,7 @@ const operations = [
   'scatter',
 ] as const;
 /** Operation in which every rank takes part. */
-export type Operation = (typeof operations)[number];
+type Operation = (typeof operations)[number];
 
 const faults = ['none', 'SHAPE_MISMATCH', 'DTYPE_MISMATCH'] as const;
 
