@@ -1,4 +1,4 @@
-/** The steps that a node takes on a device with kernels: CUDA C, products by the device's library, copies. */
+/** The steps that a node takes on a device with kernels: CUDA C and its launches, products by the device's library, copies. */
 
 /** Sizes of the axes of several tensors. */
 export type Shapes = readonly (readonly number[])[];
@@ -25,6 +25,26 @@ export interface Launch {
 export interface Scalar {
   readonly type: 'i32' | 'i64' | 'f32';
   readonly value: number;
+}
+
+/** Scalar arguments of one type. */
+export function scalarsOf(type: Scalar['type'], values: readonly number[]): Scalar[] {
+  return values.map((value) => ({ type, value }));
+}
+
+/** A launch of blocks of so many threads, which stand in a row. */
+export function launchOf(
+  grid: Launch['grid'],
+  threads: number,
+  scalars: Launch['scalars'],
+  sharedBytes = 0,
+): Launch {
+  return { grid, block: [threads, 1, 1], sharedBytes, scalars };
+}
+
+/** A launch of as many threads as there are items, in blocks of so many threads. */
+export function launchByItem(items: number, threads: number, scalars: Launch['scalars']): Launch {
+  return launchOf([Math.ceil(items / threads), 1, 1], threads, scalars);
 }
 
 /** Matrix products by the device's library: output 0 is `alpha` times the product of inputs 0 and 1, plus input 2. */

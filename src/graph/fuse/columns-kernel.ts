@@ -1,7 +1,7 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { Node } from '../ir.ts';
 import { cTypes } from '../kernel-prelude.ts';
-import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
+import { scalarsOf, type Kernel, type Launch, type Shapes } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
 import type { Region } from './region.ts';
@@ -51,7 +51,7 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
       sharedBytes: 0,
       scalars: [
         ...source.sizeScalars(inputs),
-        ...[isJoining ? used : rows, width].map((value): Scalar => ({ type: 'i64', value })),
+        ...scalarsOf('i64', [isJoining ? used : rows, width]),
       ],
     };
   };

@@ -2,7 +2,7 @@ import { sizeOf } from '../../tensor/tensor.ts';
 import { bytesPerElement } from '../../tensor/dtype.ts';
 import { isFloat, type Dim, type Value } from '../ir.ts';
 import { cNumber, cTypes } from '../kernel-prelude.ts';
-import type { Scalar, Shapes } from '../kernel.ts';
+import { scalarsOf, type Scalar, type Shapes } from '../kernel.ts';
 import { opOf } from '../ops/table.ts';
 import { shapesOf } from '../shape.ts';
 import { dimsOf, type Region } from './region.ts';
@@ -73,7 +73,7 @@ export class ElementSource {
   sizeScalars(shapes: Shapes): Scalar[] {
     const { inputs, sizes } = this.region;
     const dims = shapesOf(this.#sizeNodes().map(dimsOf), [...inputs, ...sizes], shapes);
-    return dims.map((some) => ({ type: 'i64', value: sizeOf(some) }));
+    return scalarsOf('i64', dims.map(sizeOf));
   }
 
   #sizeNodes(): Region['nodes'] {

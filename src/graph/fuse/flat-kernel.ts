@@ -1,5 +1,5 @@
 import { cTypes } from '../kernel-prelude.ts';
-import type { Kernel } from '../kernel.ts';
+import { launchOf, scalarsOf, type Kernel } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
 import { mannerOf, type Region } from './region.ts';
@@ -69,12 +69,8 @@ extern "C" __global__ void ${entry}(${parameters}, i64 n) {
       const { rows, width } = sizesIn(region, shapes);
       const n = rows * width;
       const blocks = Math.min(MOST_BLOCKS, Math.ceil(n / (BLOCK_THREADS * pack)));
-      return {
-        grid: [blocks, 1, 1],
-        block: [BLOCK_THREADS, 1, 1],
-        sharedBytes: 0,
-        scalars: [...source.sizeScalars(shapes), { type: 'i64', value: n }],
-      };
+      const scalars = [...source.sizeScalars(shapes), ...scalarsOf('i64', [n])];
+      return launchOf([blocks, 1, 1], BLOCK_THREADS, scalars);
     },
   };
 }

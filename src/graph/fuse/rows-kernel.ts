@@ -1,7 +1,7 @@
 import { stridesOf } from '../ops/array.ts';
 import type { Node, Value } from '../ir.ts';
 import { cTypes } from '../kernel-prelude.ts';
-import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
+import { scalarsOf, type Kernel, type Launch, type Shapes } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
 import { mannerOf, type Region } from './region.ts';
@@ -81,10 +81,7 @@ class RowsWriter {
       grid: [Math.ceil(rows / y), 1, 1],
       block: [x, y, 1],
       sharedBytes: 0,
-      scalars: [
-        ...this.#source.sizeScalars(inputs),
-        ...numbers.map((value): Scalar => ({ type: 'i64', value })),
-      ],
+      scalars: [...this.#source.sizeScalars(inputs), ...scalarsOf('i64', numbers)],
     };
   }
 

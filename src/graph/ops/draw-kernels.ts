@@ -1,6 +1,6 @@
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
-import type { Kernel } from '../kernel.ts';
+import { launchOf, scalarsOf, type Kernel } from '../kernel.ts';
 
 /** Tokens whose weights are summed by one warp at once. */
 const TILE = 128;
@@ -28,12 +28,8 @@ extern "C" __global__ void __launch_bounds__(1024) ${entry}(
     drawn + 2 * row);
 }
 }`,
-    launch: ([, rows, banned]) => ({
-      grid: [rows![0]!, 1, 1],
-      block: [1024, 1, 1],
-      sharedBytes: 0,
-      scalars: [{ type: 'i32', value: banned![0]! }],
-    }),
+    launch: ([, rows, banned]) =>
+      launchOf([rows![0]!, 1, 1], 1024, scalarsOf('i32', [banned![0]!])),
   };
 }
 

@@ -1,6 +1,7 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
-import type { InPlace, Kernel, Launch, Scalar } from '../kernel.ts';
+import { launchByItem, launchOf, scalarsOf } from '../kernel.ts';
+import type { InPlace, Kernel, Launch } from '../kernel.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
 const THREADS = 256;
@@ -128,7 +129,8 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
 `,
     launch: ([x, named]) => {
       const size = sizeOf(named!);
-      return byItem(size, [size, x!.at(-1)!, named!.at(-1)!]);
+      const scalars = scalarsOf('i64', [size, x!.at(-1)!, named!.at(-1)!]);
+      return launchByItem(size, THREADS, scalars);
     },
   };
 }
@@ -155,15 +157,11 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
 `,
       launch: ([data, named]) => {
         const rows = sizeOf(data!.slice(0, -1));
-        return byItem(rows, [rows, data!.at(-1)!, named!.at(-1)!]);
+        const scalars = scalarsOf('i64', [rows, data!.at(-1)!, named!.at(-1)!]);
+        return launchByItem(rows, THREADS, scalars);
       },
     },
   ];
-}
-
-/** A launch of as many threads as there are items. */
-function byItem(items: number, scalars: readonly number[]): Launch {
-  return launchOf([Math.ceil(items / THREADS), 1, 1], scalars);
 }
 
 /**
@@ -172,14 +170,5 @@ function byItem(items: number, scalars: readonly number[]): Launch {
  */
 function byRow(rows: number, width: number, scalars: readonly number[]): Launch {
   const perBlock = width % PACK === 0 ? THREADS * PACK : THREADS;
-  return launchOf([rows, Math.ceil(width / perBlock), 1], scalars);
-}
-
-function launchOf(grid: Launch['grid'], scalars: readonly number[]): Launch {
-  return {
-    grid,
-    block: [THREADS, 1, 1],
-    sharedBytes: 0,
-    scalars: scalars.map((value): Scalar => ({ type: 'i64', value })),
-  };
+  return launchOf([rows, Math.ceil(width / perBlock), 1], THREADS, scalarsOf('i64', scalars));
 }

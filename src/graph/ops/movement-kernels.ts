@@ -1,7 +1,7 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
-import type { Kernel, Shapes } from '../kernel.ts';
+import { launchByItem, scalarsOf, type Kernel, type Shapes } from '../kernel.ts';
 
 /**
  * The kernel of `split` and `concat`: copies a tensor to its parts along an axis, or parts to their whole.
@@ -43,12 +43,7 @@ ${copies.join('\n')}
       const widthOf = (shape: readonly number[]): number => sizeOf(shape.slice(axis));
       const size = sizeOf(joined!);
       const widths = [widthOf(joined!), ...pieces.map(widthOf)];
-      return {
-        grid: [Math.ceil(size / THREADS), 1, 1],
-        block: [THREADS, 1, 1],
-        sharedBytes: 0,
-        scalars: [size, ...widths].map((value) => ({ type: 'i64', value })),
-      };
+      return launchByItem(size, THREADS, scalarsOf('i64', [size, ...widths]));
     },
   };
 }

@@ -1,4 +1,5 @@
-import type { Kernel, Scalar } from '../kernel.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
+import { launchByItem, scalarsOf, type Kernel } from '../kernel.ts';
 
 /** Threads of a block, a warp for each row. */
 const THREADS = 256;
@@ -46,13 +47,8 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(const float* x
 }
 `,
     launch: ([x]) => {
-      const rows = x!.slice(0, -1).reduce((product, size) => product * size, 1);
-      return {
-        grid: [Math.ceil(rows / (THREADS / 32)), 1, 1],
-        block: [THREADS, 1, 1],
-        sharedBytes: 0,
-        scalars: [{ type: 'i64', value: rows } satisfies Scalar],
-      };
+      const rows = sizeOf(x!.slice(0, -1));
+      return launchByItem(rows * 32, THREADS, scalarsOf('i64', [rows]));
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Geometry of kernels over rows of logits, `[R, V]`. */
-import type { Kernel } from '../kernel.ts';
+import { launchOf, type Kernel } from '../kernel.ts';
 import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** Threads of a block that takes a whole row. */
@@ -25,20 +25,11 @@ export function logitOf({ banned }: VocabularyAttributes): string {
 }
 
 /** A block for each row. */
-export const blockPerRow: Kernel['launch'] = ([logits]) => ({
-  grid: [logits![0]!, 1, 1],
-  block: [ROW_THREADS, 1, 1],
-  sharedBytes: 0,
-  scalars: [],
-});
+export const blockPerRow: Kernel['launch'] = ([logits]) =>
+  launchOf([logits![0]!, 1, 1], ROW_THREADS, []);
 
 /** A thread for each pack of logits of each row. */
 export function threadPerPack(vocabulary: number): Kernel['launch'] {
   const parts = Math.ceil(vocabulary / packOf(vocabulary) / PART_THREADS);
-  return ([logits]) => ({
-    grid: [logits![0]!, parts, 1],
-    block: [PART_THREADS, 1, 1],
-    sharedBytes: 0,
-    scalars: [],
-  });
+  return ([logits]) => launchOf([logits![0]!, parts, 1], PART_THREADS, []);
 }

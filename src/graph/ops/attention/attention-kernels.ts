@@ -1,5 +1,5 @@
 import type { DType } from '../../../tensor/dtype.ts';
-import type { Kernel } from '../../kernel.ts';
+import { launchByItem, scalarsOf, type Kernel } from '../../kernel.ts';
 import { cTypes } from '../../kernel-prelude.ts';
 
 const THREADS = 256;
@@ -50,12 +50,7 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
     source,
     launch: ([x]) => {
       const count = (x![0]! * heads * half) / pairs;
-      return {
-        grid: [Math.ceil(count / THREADS), 1, 1],
-        block: [THREADS, 1, 1],
-        sharedBytes: 0,
-        scalars: [{ type: 'i64', value: count }],
-      };
+      return launchByItem(count, THREADS, scalarsOf('i64', [count]));
     },
   };
 }

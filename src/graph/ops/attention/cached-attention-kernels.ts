@@ -1,6 +1,6 @@
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
-import type { Kernel, Shapes } from '../../kernel.ts';
+import { launchOf, scalarsOf, type Kernel, type Shapes } from '../../kernel.ts';
 import { warpProduct } from '../tensor-cores.ts';
 
 /** Sizes of a pair of kernels. */
@@ -72,17 +72,12 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
     mixed, norms, mostPages, splits, scale});
 }
 }`,
-      launch: (inputs) => ({
-        grid: grid(inputs),
-        block: [threads, 1, 1],
-        sharedBytes,
-        scalars: [
-          { type: 'i32', value: inputs[5]![1]! },
-          { type: 'i32', value: splitsOf(inputs) },
-          // The kernels take powers of 2, not of e.
-          { type: 'f32', value: scale * Math.LOG2E },
-        ],
-      }),
+      launch: (inputs) => {
+        const sizes = scalarsOf('i32', [inputs[5]![1]!, splitsOf(inputs)]);
+        // The kernels take powers of 2, not of e.
+        const factor = scalarsOf('f32', [scale * Math.LOG2E]);
+        return launchOf(grid(inputs), threads, [...sizes, ...factor], sharedBytes);
+      },
     };
   };
   return [

@@ -1,5 +1,5 @@
 import { cTypes } from '../../kernel-prelude.ts';
-import type { Kernel } from '../../kernel.ts';
+import { launchByItem, scalarsOf, type Kernel } from '../../kernel.ts';
 import {
   constants,
   entryOf,
@@ -245,11 +245,7 @@ extern "C" __global__ void __launch_bounds__(256) ${entry}(
   return {
     entry,
     source,
-    launch: ([qkv]) => ({
-      grid: [Math.ceil((qkv![0]! * size) / 512), 1, 1],
-      block: [256, 1, 1],
-      sharedBytes: 0,
-      scalars: [{ type: 'i32', value: qkv![0]! }],
-    }),
+    // A thread adds up two elements.
+    launch: ([qkv]) => launchByItem((qkv![0]! * size) / 2, 256, scalarsOf('i32', [qkv![0]!])),
   };
 }

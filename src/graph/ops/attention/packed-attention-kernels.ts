@@ -1,5 +1,5 @@
 import type { FloatDType } from '../../../tensor/dtype.ts';
-import type { Kernel, Launch, Shapes } from '../../kernel.ts';
+import { launchOf, scalarsOf, type Kernel, type Launch, type Shapes } from '../../kernel.ts';
 import { tileShape, tileSource } from './tile-kernels.ts';
 
 /** Sizes and dtype of an attention's kernels. */
@@ -54,12 +54,12 @@ export function kernelOf(
   const { dtype, headDim } = form;
   const entry = entryOf(form, name);
   const shape = tileShape(dtype, headDim);
-  const launch = ([qkv]: Shapes): Launch => ({
-    grid: [blocks, Math.ceil(qkv![0]! / shape.rows), 1],
-    block: [shape.threads, 1, 1],
-    sharedBytes: tiles * shape.bytes + shape.scratchBytes + rowBytes * shape.rows,
-    scalars: [{ type: 'i32', value: qkv![0]! }],
-  });
+  const sharedBytes = tiles * shape.bytes + shape.scratchBytes + rowBytes * shape.rows;
+  const launch = ([qkv]: Shapes): Launch => {
+    const tokens = qkv![0]!;
+    const grid = [blocks, Math.ceil(tokens / shape.rows), 1] as const;
+    return launchOf(grid, shape.threads, scalarsOf('i32', [tokens]), sharedBytes);
+  };
   const head = `extern "C" __global__ void __launch_bounds__(THREADS, ${minBlocks}) ${entry}`;
   return {
     entry,

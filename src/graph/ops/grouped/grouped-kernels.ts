@@ -1,5 +1,5 @@
 import type { FloatDType } from '../../../tensor/dtype.ts';
-import type { Kernel, Scalar } from '../../kernel.ts';
+import { launchOf, scalarsOf, type Kernel } from '../../kernel.ts';
 import { TILE_COLUMNS, TILE_ROWS, TILE_THREADS, tileBytes, tileProduct } from './tile-product.ts';
 
 /**
@@ -41,16 +41,10 @@ extern "C" __global__ void __launch_bounds__(${TILE_THREADS}, 2) ${entry}(
       const [rows, inner] = x as [number, number];
       const [, out] = y as [number, number];
       const tileRows = TILE_ROWS.find((size) => rows <= size * groups) ?? TILE_ROWS[2];
-      return {
-        grid: [
-          Math.ceil(out / TILE_COLUMNS),
-          Math.min(rows, Math.floor(rows / tileRows) + groups),
-          1,
-        ],
-        block: [TILE_THREADS, 1, 1],
-        sharedBytes: tileBytes(tileRows),
-        scalars: [inner, out, tileRows].map((value): Scalar => ({ type: 'i32', value })),
-      };
+      const tiles = Math.min(rows, Math.floor(rows / tileRows) + groups);
+      const scalars = scalarsOf('i32', [inner, out, tileRows]);
+      const grid = [Math.ceil(out / TILE_COLUMNS), tiles, 1] as const;
+      return launchOf(grid, TILE_THREADS, scalars, tileBytes(tileRows));
     },
   };
 }
@@ -92,12 +86,8 @@ extern "C" __global__ void __launch_bounds__(${TILE_THREADS}, 2) ${entry}(
 }`,
     launch: (_inputs, [y]) => {
       const [m, n] = y as [number, number];
-      return {
-        grid: [Math.ceil(n / TILE_COLUMNS), Math.ceil(m / tileRows), groups],
-        block: [TILE_THREADS, 1, 1],
-        sharedBytes: tileBytes(tileRows),
-        scalars: [m, n].map((value): Scalar => ({ type: 'i32', value })),
-      };
+      const grid = [Math.ceil(n / TILE_COLUMNS), Math.ceil(m / tileRows), groups] as const;
+      return launchOf(grid, TILE_THREADS, scalarsOf('i32', [m, n]), tileBytes(tileRows));
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { DType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
-import type { Kernel } from '../../kernel.ts';
+import { launchOf, scalarsOf, type Kernel } from '../../kernel.ts';
 import { rowsKernel } from '../indexing-kernels.ts';
 
 /** Threads of a block that orders rows: those of a whole multiprocessor. */
@@ -55,12 +55,7 @@ extern "C" __global__ void __launch_bounds__(${ORDER_THREADS}) ${entry}(
   }
 }
 `,
-    launch: ([groups]) => ({
-      grid: [count, 1, 1],
-      block: [ORDER_THREADS, 1, 1],
-      sharedBytes: 0,
-      scalars: [{ type: 'i32', value: groups![0]! }],
-    }),
+    launch: ([groups]) => launchOf([count, 1, 1], ORDER_THREADS, scalarsOf('i32', [groups![0]!])),
   };
 }
 
