@@ -1,12 +1,10 @@
 import { CxmindError } from '../errors.ts';
-import { viewOf } from '../tensor/dtype.ts';
-import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
 import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
-import { checkFits, describeTensor, type IoInfo } from './io-info.ts';
-import { bytesAt, pointersAt } from './native.ts';
+import { checkFits, type IoInfo } from './io-info.ts';
 
 /** Memory that can be bound: the host's or a device's. */
 export type Source = Tensor | DeviceTensor;
@@ -100,35 +98,6 @@ export class Binding implements Disposable {
     this.#finish(status);
   }
 
-  /**
-   * Runs, and returns every output as a new tensor, bound or not. It allocates and copies, so it is for tests.
-   *
-   * @throws as `run`
-   */
-  runToTensors(): Record<string, Tensor> {
-    const { native, memoryInfo, allocator } = this.#context;
-    const { name, outputs } = this.#graph;
-    const ort = native.functions;
-    this.#outputs.clear();
-    for (const end of outputs.values()) {
-      native.check(ort.BindOutputToDevice(this.#handle.pointer, end.name, memoryInfo), name);
-      this.#memory.delete(end);
-    }
-    this.run();
-    const [array, count] = native.outPair(name, (values, counter) =>
-      ort.GetBoundOutputValues(this.#handle.pointer, allocator, values, counter),
-    );
-    const values = pointersAt(array, Number(count));
-    try {
-      return Object.fromEntries(
-        [...outputs.keys()].map((key, i) => [key, this.#copyOf(values[i]!, `${name}: ${key}`)]),
-      );
-    } finally {
-      for (const value of values) ort.ReleaseValue(value);
-      native.check(ort.AllocatorFree(allocator, array), name);
-    }
-  }
-
   /** Releases the native binding. */
   [Symbol.dispose](): void {
     this.#handle[Symbol.dispose]();
@@ -183,22 +152,5 @@ export class Binding implements Disposable {
       return `${end} ${source.dtype} [${source.shape.join(', ')}]`;
     });
     this.#context.native.check(status, `${name} (${bound.join(', ')})`);
-  }
-
-  #copyOf(value: bigint, where: string): Tensor {
-    const { native } = this.#context;
-    const ort = native.functions;
-    const info = native.out(where, (slot) => ort.GetTensorTypeAndShape(value, slot));
-    try {
-      const { dtype, shape } = describeTensor(native, info, where);
-      const tensor = zeros(dtype, shape as number[]);
-      const length = tensor.data.byteLength;
-      if (sizeOf(tensor.shape) === 0) return tensor;
-      const data = native.out(where, (slot) => ort.GetTensorMutableData(value, slot));
-      viewOf('u8', tensor.data.buffer, 0, length).set(bytesAt(data, length));
-      return tensor;
-    } finally {
-      ort.ReleaseTensorTypeAndShapeInfo(info);
-    }
   }
 }

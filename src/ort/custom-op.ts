@@ -20,8 +20,6 @@ export interface CustomOp {
 /** The tensors of one call of a custom op, by their addresses on its device. */
 export interface CustomCall {
   address(input: number): bigint;
-  /** The shape of an input. This takes longer than all other calls together, so avoid it where shapes are known. */
-  shape(input: number): readonly number[];
   /** The address of an output with this shape. */
   output(index: number, shape: readonly number[]): bigint;
 }
@@ -191,11 +189,11 @@ class Call implements CustomCall {
   }
 
   address(input: number): bigint {
-    return this.#address(this.#input(input));
-  }
-
-  shape(input: number): number[] {
-    return this.#shape(this.#input(input));
+    const { functions } = this.#native;
+    const value = this.#native.out(this.#type, (slot) =>
+      functions.KernelContext_GetInput(this.#context, input, slot),
+    );
+    return this.#address(value);
   }
 
   output(index: number, shape: readonly number[]): bigint {
@@ -215,28 +213,8 @@ class Call implements CustomCall {
     return this.#address(value);
   }
 
-  #input(index: number): bigint {
-    const { functions } = this.#native;
-    return this.#native.out(this.#type, (slot) =>
-      functions.KernelContext_GetInput(this.#context, index, slot),
-    );
-  }
-
   #address(value: bigint): bigint {
     const { functions } = this.#native;
     return this.#native.out(this.#type, (slot) => functions.GetTensorMutableData(value, slot));
-  }
-
-  #shape(value: bigint): number[] {
-    const native = this.#native;
-    const ort = native.functions;
-    const info = native.out(this.#type, (slot) => ort.GetTensorTypeAndShape(value, slot));
-    try {
-      const axes = Number(native.out(this.#type, (slot) => ort.GetDimensionsCount(info, slot)));
-      native.check(ort.GetDimensions(info, this.#dims, axes), this.#type);
-      return Array.from({ length: axes }, (_, axis) => Number(this.#dims[axis]));
-    } finally {
-      ort.ReleaseTensorTypeAndShapeInfo(info);
-    }
   }
 }

@@ -17,7 +17,7 @@ const dtypes = new Map(
 );
 
 /** Reads dtype and shape from native type info. A free dimension without a name is `?`. */
-export function describeTensor(
+function describeTensor(
   native: Native,
   info: bigint,
   where: string,

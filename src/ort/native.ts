@@ -11,7 +11,7 @@ export class Native {
   readonly version: string;
   /** Reference that keeps koffi from unloading the library. */
   readonly #abi: Abi;
-  readonly #slots = new BigUint64Array(lastingBuffer(16));
+  readonly #slot = new BigUint64Array(lastingBuffer(8));
   #raised: CxmindError | undefined;
 
   constructor(abi: Abi) {
@@ -53,25 +53,10 @@ export class Native {
 
   /** Calls a function with a slot for one pointer or size; returns the value written there. */
   out(where: string, call: (slot: BigUint64Array) => Pointer): bigint {
-    this.#slots[0] = 0n;
-    this.check(call(this.#slots), where);
-    return this.#slots[0];
+    this.#slot[0] = 0n;
+    this.check(call(this.#slot), where);
+    return this.#slot[0];
   }
-
-  /** Calls a function with two slots; returns both values. */
-  outPair(
-    where: string,
-    call: (first: BigUint64Array, second: BigUint64Array) => Pointer,
-  ): [bigint, bigint] {
-    this.#slots.fill(0n);
-    this.check(call(this.#slots, this.#slots.subarray(1)), where);
-    return [this.#slots[0]!, this.#slots[1]!];
-  }
-}
-
-/** Reads `count` adjacent addresses at `at`. */
-export function pointersAt(at: bigint, count: number): Pointer[] {
-  return koffi.decode(at, 'void *', count) as Pointer[];
 }
 
 /** The bytes at an address, in place. They are valid only as long as the native side keeps them. */

@@ -1,4 +1,3 @@
-import type { Tensor } from '../tensor/tensor.ts';
 import { Binding, type Compiled, type End } from './binding.ts';
 import type { Context } from './context.ts';
 import { DeviceMemory, memoryInfo, type MemoryName } from './device-memory.ts';
@@ -87,17 +86,6 @@ export class Session implements Disposable {
   /** A new binding with nothing bound. */
   bind(): Binding {
     return new Binding(this.#context, this.#graph);
-  }
-
-  /**
-   * Runs once, from tensors to new tensors. It binds, allocates and copies, so it is for tests and rare paths.
-   *
-   * @throws as `Binding.input` and `Binding.run`
-   */
-  run(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
-    using binding = this.bind();
-    for (const [name, tensor] of Object.entries(inputs)) binding.input(name, tensor);
-    return binding.runToTensors();
   }
 
   /** Releases the session, once its bindings are disposed too. */

@@ -3,6 +3,7 @@ import { loadLibrary } from '../../src/native.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
 import { zeros } from '../../src/tensor/tensor.ts';
 import { onnxModel } from './onnx-model.ts';
+import { runSession } from './run-session.ts';
 
 /**
  * A program that makes, uses and releases native objects again and again, and prints how many bytes
@@ -82,10 +83,10 @@ const left = {
   rebind: await bytesLeftBy(1000, 4000, () => {
     binding.input('x', turn++ % 2 === 0 ? y : x).run();
   }),
-  run: await bytesLeftBy(1000, 4000, () => session.run({ x })),
+  run: await bytesLeftBy(1000, 4000, () => runSession(session, { x })),
   compile: await bytesLeftBy(50, 200, () => {
     using other = runtime.compile(model);
-    other.run({ x });
+    runSession(other, { x });
   }),
   refuse: await bytesLeftBy(50, 200, () => {
     if (!isRefused()) throw new Error('a graph of f64 is compiled');

@@ -9,6 +9,7 @@ import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { tensorOf, zeros, type Tensor } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { runSession } from '../../support/run-session.ts';
 
 const [width, heads, headDim, inner] = [16, 4, 4, 24];
 
@@ -99,9 +100,9 @@ describe('differentiate', () => {
       const reference = pairs[1]!.backward;
       const expected = interpret(reference, pick(reference, { ...inputs, 'grad.y': seed }));
       pairs.forEach(({ forward, backward }, i) => {
-        const outputs = sessions[i]!.forward.run(pick(forward, inputs));
+        const outputs = runSession(sessions[i]!.forward, pick(forward, inputs));
         const given = { ...inputs, ...outputs, 'grad.y': seed };
-        const gradients = sessions[i]!.backward.run(pick(backward, given));
+        const gradients = runSession(sessions[i]!.backward, pick(backward, given));
         for (const name of wrt) {
           const [actual, wanted] = [gradients, expected].map((all) => all[`grad.${name}`]!.data);
           // f32 through two layers against double precision.

@@ -7,6 +7,7 @@ import { optimize, prune } from '../../../src/graph/passes.ts';
 import { print } from '../../../src/graph/print.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { runSession } from '../../support/run-session.ts';
 
 function assertFails(code: ErrorCode, message: RegExp, act: () => unknown): void {
   assert.throws(act, (error: unknown) => {
@@ -187,7 +188,7 @@ describe('encode', () => {
       tensorOf('f32', [2, 4], [0, 1, 2, 3, 4, 5, 6, 7]),
       tensorOf('i64', [2], [1, 1]),
     ];
-    const outputs = session.run({ x: data, i: picked });
+    const outputs = runSession(session, { x: data, i: picked });
     assert.deepEqual([...outputs['same']!.data], [...data.data]);
     assert.deepEqual([...outputs['again']!.data], [...data.data]);
     assert.deepEqual([...outputs['constant']!.data], [5, 6]);
@@ -208,7 +209,7 @@ describe('encode', () => {
     g.output('y', g.neg(g.exp(x)));
     using runtime = Runtime.open();
     using session = runtime.compile(encode(g.build()));
-    assert.equal(session.run({ exp_1: tensorOf('f32', [1], [0]) })['y']!.data[0], -1);
+    assert.equal(runSession(session, { exp_1: tensorOf('f32', [1], [0]) })['y']!.data[0], -1);
   });
 
   it('keeps 0 and -0 apart, by whose sides a quotient is told', () => {
@@ -222,7 +223,7 @@ describe('encode', () => {
     }
     using runtime = Runtime.open();
     using session = runtime.compile(encode(g.build()));
-    const { above, below } = session.run({ x: tensorOf('f32', [1], [-1]) });
+    const { above, below } = runSession(session, { x: tensorOf('f32', [1], [-1]) });
     assert.deepEqual([above!.data[0], below!.data[0]], [Infinity, -Infinity]);
     assert.match(print(g.build()), /"low":0,.*"low":"-0",/s);
   });

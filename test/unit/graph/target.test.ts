@@ -12,6 +12,7 @@ import { Runtime } from '../../../src/ort/runtime.ts';
 import type { FloatDType } from '../../../src/tensor/dtype.ts';
 import { numbersOf } from '../../../src/tensor/numbers.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { runSession } from '../../support/run-session.ts';
 
 const floatDTypes = ['f32', 'f16', 'bf16'] as const satisfies FloatDType[];
 
@@ -69,7 +70,10 @@ describe('half precision', () => {
     using session = runtime.compile(encode(graph), { name: graph.name });
     const numbers = (outputs: Record<string, Tensor>): number[] =>
       graph.outputs.flatMap(({ name }) => [...numbersOf(outputs[name]!)]);
-    return { oracle: numbers(interpret(graph, inputs)), provider: numbers(session.run(inputs)) };
+    return {
+      oracle: numbers(interpret(graph, inputs)),
+      provider: numbers(runSession(session, inputs)),
+    };
   };
 
   it('is the same to the bit on the provider as in the interpreter, whatever is cast to what', () => {

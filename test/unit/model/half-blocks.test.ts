@@ -27,6 +27,7 @@ import { keyOf, Rng } from '../../../src/rng.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { sizeOf, tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { unitRoundoff } from '../../support/rounding-error.ts';
+import { runSession } from '../../support/run-session.ts';
 
 type Arrays = Record<string, NdArray>;
 
@@ -223,7 +224,7 @@ describe('blocks in half precision', () => {
     const tensors = Object.entries(under(graph, arrays)).map(
       ([name, { dtype, shape, data }]) => [name, tensorOf(dtype, shape, data)] as const,
     );
-    const outputs = Object.entries(session.run(Object.fromEntries(tensors)));
+    const outputs = Object.entries(runSession(session, Object.fromEntries(tensors)));
     return Object.fromEntries(outputs.map(([name, tensor]) => [name, arrayOf(tensor)]));
   };
   const plain = (graph: Graph, arrays: Arrays): Arrays =>

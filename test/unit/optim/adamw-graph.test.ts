@@ -6,6 +6,7 @@ import { Runtime } from '../../../src/ort/runtime.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { numbersOf } from '../../../src/tensor/numbers.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { runSession } from '../../support/run-session.ts';
 
 const constants = { betas: [0.9, 0.999], eps: 1e-8 } as const;
 const given: Readonly<Record<string, number | number[]>> = {
@@ -34,7 +35,7 @@ describe('the update of an optimizer', () => {
           const [shape, values] = Array.isArray(numbers) ? [[4], numbers] : [[], [numbers]];
           return [input, tensorOf(dtype, shape, values)];
         });
-        const outputs = session.run(Object.fromEntries(inputs));
+        const outputs = runSession(session, Object.fromEntries(inputs));
         const next = numbersOf(outputs['nextP']!);
         assert.notDeepEqual(next, Float64Array.from(given['p'] as number[]));
         assert.equal(outputs['working']!.dtype, working);

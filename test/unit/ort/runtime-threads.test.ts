@@ -5,6 +5,7 @@ import { Runtime } from '../../../src/ort/runtime.ts';
 import { tensorOf, zeros, type Tensor } from '../../../src/tensor/tensor.ts';
 import { onnxModel } from '../../support/onnx-model.ts';
 import type { OrtWork } from '../../support/ort-worker.ts';
+import { runSession } from '../../support/run-session.ts';
 
 const model = onnxModel({ x: ['f32', ['T', 2]] }, { y: ['f32', ['T', 2]] }, [
   { op: 'Neg', inputs: ['x'], outputs: ['y'] },
@@ -30,23 +31,23 @@ describe('Runtime in several threads', () => {
     using runtime = Runtime.open({ threads: 2 });
     using session = runtime.compile(model);
     const workers = [true, false, true].map((isTidy) => negateInWorker(x, isTidy));
-    assert.deepEqual(session.run({ x })['y'], negated);
+    assert.deepEqual(runSession(session, { x })['y'], negated);
     for (const y of await Promise.all(workers)) assert.deepEqual(y, negated);
-    assert.deepEqual(session.run({ x })['y'], negated);
+    assert.deepEqual(runSession(session, { x })['y'], negated);
   });
 
   it('works after the only worker that had it open ended without disposing it', async () => {
     assert.deepEqual(await negateInWorker(x, false), negated);
     using runtime = Runtime.open();
     using session = runtime.compile(model);
-    assert.deepEqual(session.run({ x })['y'], negated);
+    assert.deepEqual(runSession(session, { x })['y'], negated);
   });
 
   it('opens again after it was closed', () => {
     for (let i = 0; i < 5; i++) {
       using runtime = Runtime.open({ threads: 1 + (i % 2), isSpinning: i % 2 === 0 });
       using session = runtime.compile(model);
-      assert.deepEqual(session.run({ x })['y'], negated);
+      assert.deepEqual(runSession(session, { x })['y'], negated);
     }
   });
 });
