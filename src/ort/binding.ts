@@ -4,7 +4,7 @@ import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
 import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
-import { checkFits, type IoInfo } from './io-info.ts';
+import { checkFits, endNamed, type IoInfo } from './io-info.ts';
 
 /** Memory that can be bound: the host's or a device's. */
 export type Source = Tensor | DeviceTensor;
@@ -64,7 +64,8 @@ export class Binding implements Disposable {
    */
   input(name: string, source: Source): this {
     if (this.#inputs.get(name) === source && !this.#handle.isDisposed) return this;
-    this.#bind(this.#end('inputs', name), source, this.#context.native.functions.BindInput);
+    const end = endNamed(this.#graph.inputs, name, 'input', this.#graph.name);
+    this.#bind(end, source, this.#context.native.functions.BindInput);
     this.#inputs.set(name, source);
     return this;
   }
@@ -76,7 +77,8 @@ export class Binding implements Disposable {
    */
   output(name: string, target: Source): this {
     if (this.#outputs.get(name) === target && !this.#handle.isDisposed) return this;
-    this.#bind(this.#end('outputs', name), target, this.#context.native.functions.BindOutput);
+    const end = endNamed(this.#graph.outputs, name, 'output', this.#graph.name);
+    this.#bind(end, target, this.#context.native.functions.BindOutput);
     this.#outputs.set(name, target);
     return this;
   }
@@ -101,16 +103,6 @@ export class Binding implements Disposable {
   /** Releases the native binding. */
   [Symbol.dispose](): void {
     this.#handle[Symbol.dispose]();
-  }
-
-  #end(side: 'inputs' | 'outputs', name: string): End {
-    const end = this.#graph[side].get(name);
-    if (end !== undefined) return end;
-    const known = [...this.#graph[side].keys()].join(', ');
-    throw new CxmindError(
-      'GRAPH_INVALID',
-      `${this.#graph.name}: no ${side.slice(0, -1)} ${name}; it has ${known}`,
-    );
   }
 
   #bind(

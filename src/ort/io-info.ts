@@ -73,6 +73,23 @@ export function describeEnds(
 }
 
 /**
+ * The end of a graph that a name stands for.
+ *
+ * @throws GRAPH_INVALID for an unknown name, with those that there are
+ */
+export function endNamed<End>(
+  ends: ReadonlyMap<string, End>,
+  name: string,
+  side: 'input' | 'output',
+  graph: string,
+): End {
+  const end = ends.get(name);
+  if (end !== undefined) return end;
+  const known = [...ends.keys()].join(', ');
+  throw new CxmindError('GRAPH_INVALID', `${graph}: no ${side} ${name}; it has ${known}`);
+}
+
+/**
  * Checks a tensor against the input or output that it is bound to.
  *
  * @throws DTYPE_MISMATCH or SHAPE_MISMATCH naming the graph, the end, the expected and the actual type

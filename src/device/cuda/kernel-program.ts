@@ -4,10 +4,10 @@ import { planMemory } from '../../graph/memory-plan.ts';
 import type { KernelGraph, KernelNode } from '../../graph/schedule.ts';
 import { areEqualShapes, shapesOf } from '../../graph/shape.ts';
 import { CxmindError } from '../../errors.ts';
+import { checkFits, endNamed, type IoInfo } from '../../ort/io-info.ts';
 import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
 import { runOnce } from '../run-once.ts';
-import { GraphEnds } from './graph-ends.ts';
 import { planOf, type KernelSteps, type NodePlan } from './kernel-steps.ts';
 import { addressOf, type CudaView } from './view.ts';
 
@@ -51,8 +51,9 @@ interface Plan {
 export class KernelProgram implements Program {
   readonly graph: Graph;
   readonly #kernels: KernelGraph;
-  readonly #inputs: GraphEnds;
-  readonly #outputs: GraphEnds;
+  /** Inputs and outputs by name. A mixture's layer has some eight hundred. */
+  readonly #inputs: ReadonlyMap<string, IoInfo>;
+  readonly #outputs: ReadonlyMap<string, IoInfo>;
   readonly #stage: KernelStage;
   readonly #constants: ReadonlyMap<number, CudaView & Disposable>;
   /** Layer after layer has the same shapes, so only the last plan is worth keeping. */
@@ -62,8 +63,8 @@ export class KernelProgram implements Program {
   constructor(graph: Graph, kernels: KernelGraph, stage: KernelStage) {
     this.graph = graph;
     this.#kernels = kernels;
-    this.#inputs = new GraphEnds(graph, 'input');
-    this.#outputs = new GraphEnds(graph, 'output');
+    this.#inputs = new Map(graph.inputs.map((input) => [input.name, input]));
+    this.#outputs = new Map(graph.outputs.map(({ name, value }) => [name, { ...value, name }]));
     this.#stage = stage;
     stage.steps.prepare(kernels.nodes);
     const { sourceOf } = kernels;
@@ -85,12 +86,12 @@ export class KernelProgram implements Program {
     const [inputs, outputs] = [new Map<string, View>(), new Map<string, View>()];
     const bound: BoundProgram = {
       input: (name, view) => {
-        this.#inputs.check(name, view);
+        checkFits(endNamed(this.#inputs, name, 'input', this.graph.name), view, this.graph.name);
         inputs.set(name, view);
         return bound;
       },
       output: (name, view) => {
-        this.#outputs.check(name, view);
+        checkFits(endNamed(this.#outputs, name, 'output', this.graph.name), view, this.graph.name);
         outputs.set(name, view);
         return bound;
       },
