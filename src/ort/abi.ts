@@ -1,4 +1,4 @@
-import koffi, { type LibraryHandle } from 'koffi';
+import koffi from 'koffi';
 import { CxmindError } from '../errors.ts';
 import { loadForGood, loadLibrary } from '../native.ts';
 import { libraryPath } from './library.ts';
@@ -120,15 +120,9 @@ type Table = typeof table;
 type Returns = { status: Pointer; text: string; int: number; nothing: undefined };
 type Takes<Ks extends readonly Kind[]> = { -readonly [I in keyof Ks]: Kinds[Ks[I]] };
 
-/** A native function, with the form that runs it on a thread of libuv's pool. */
-interface NativeFunction<Args extends readonly unknown[], Result> {
-  (...args: Args): Result;
-  async(...args: [...Args, (error: Error | null, result: Result) => void]): void;
-}
-
 /** ONNX Runtime's C functions by name. */
 export type Functions = {
-  readonly [K in keyof Table]: NativeFunction<Takes<Table[K][3]>, Returns[Table[K][2]]>;
+  readonly [K in keyof Table]: (...args: Takes<Table[K][3]>) => Returns[Table[K][2]];
 };
 
 /** The ONNX Runtime library as loaded into this thread. */
@@ -136,8 +130,6 @@ export interface Abi {
   readonly functions: Functions;
   /** Version of the library, such as `1.29.0`. */
   readonly version: string;
-  /** Reference that keeps koffi from unloading the library. */
-  readonly library: LibraryHandle;
 }
 
 /**
@@ -148,8 +140,7 @@ export interface Abi {
 export function loadAbi(): Abi {
   const path = libraryPath();
   keepSilent();
-  const library = loadForGood(path);
-  const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
+  const base = loadForGood(path).func('OrtGetApiBase', 'void *', [])() as bigint;
   const [getApi, getVersion] = addresses(base, 2);
   const version = koffi.call(getVersion, koffi.proto('const char *', [])) as string;
   const api = koffi.call(getApi, koffi.proto('void *', ['uint32_t']), API_VERSION) as Pointer;
@@ -168,7 +159,7 @@ export function loadAbi(): Abi {
     ]),
   );
   // The cast is right because `Functions` derives from the same table.
-  return { functions: functions as Functions, version, library };
+  return { functions: functions as Functions, version };
 }
 
 const returned: Readonly<Record<keyof Returns, string>> = {

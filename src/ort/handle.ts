@@ -14,12 +14,10 @@ export class Handle implements Disposable {
   #isDisposed = false;
 
   /** @param what its name in errors, such as `session policy.forward` */
-  constructor(what: string, pointer: bigint, release: (pointer: bigint) => void) {
+  constructor(what: string, pointer: bigint, release: () => void) {
     this.#what = what;
     this.#pointer = pointer;
-    this.#release = () => {
-      release(pointer);
-    };
+    this.#release = release;
   }
 
   get isDisposed(): boolean {
@@ -32,14 +30,8 @@ export class Handle implements Disposable {
    * @throws RUNTIME_FAILED after disposal
    */
   get pointer(): bigint {
-    this.assertLive();
+    this.#assertLive();
     return this.#pointer;
-  }
-
-  /** @throws RUNTIME_FAILED after disposal */
-  assertLive(): void {
-    if (!this.#isDisposed) return;
-    throw new CxmindError('RUNTIME_FAILED', `${this.#what}: used after dispose`);
   }
 
   /**
@@ -47,10 +39,9 @@ export class Handle implements Disposable {
    *
    * @throws RUNTIME_FAILED after disposal
    */
-  hold(): this {
-    this.assertLive();
+  hold(): void {
+    this.#assertLive();
     this.#holders++;
-    return this;
   }
 
   /** Ends a `hold`. */
@@ -63,5 +54,10 @@ export class Handle implements Disposable {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.drop();
+  }
+
+  #assertLive(): void {
+    if (!this.#isDisposed) return;
+    throw new CxmindError('RUNTIME_FAILED', `${this.#what}: used after dispose`);
   }
 }

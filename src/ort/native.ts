@@ -9,15 +9,12 @@ const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|available memo
 export class Native {
   readonly functions: Functions;
   readonly version: string;
-  /** Reference that keeps koffi from unloading the library. */
-  readonly #abi: Abi;
   readonly #slot = new BigUint64Array(lastingBuffer(8));
   #raised: CxmindError | undefined;
 
-  constructor(abi: Abi) {
-    this.#abi = abi;
-    this.functions = abi.functions;
-    this.version = this.#abi.version;
+  constructor({ functions, version }: Abi) {
+    this.functions = functions;
+    this.version = version;
   }
 
   /**
