@@ -172,6 +172,11 @@ export class GraphBuilder extends ElementwiseBuilder {
   ): Value {
     return this.one('permuteRows', [x, index, inverse], { isZeroFilled, isGradientZeroFilled });
   }
+  /** Rows of x in the order of `index`, of which `inverse` is the inverse: every row has one place. */
+  reorderRows(x: Value, index: Value, inverse: Value): Value {
+    const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
+    return this.permuteRows(x, index, inverse, unfilled);
+  }
   /** One element of x per element of `index`, at the same place on all axes but `axis`. */
   gatherElements(x: Value, index: Value, axis: number): Value {
     return this.one('gatherElements', [x, index], {

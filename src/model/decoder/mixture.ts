@@ -67,9 +67,7 @@ function routing(
   const ofToken = isRenormed ? g.div(kept, g.reduceSum(kept, [1], true)) : kept;
   const rows = productDim(chosen.shape);
   const [counts, order, inverse] = g.rowOrder(g.reshape(chosen, [rows]), count);
-  // Every row has a place, there and back.
-  const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
-  const weights = g.permuteRows(g.reshape(ofToken, [rows, 1]), order, inverse, unfilled);
+  const weights = g.reorderRows(g.reshape(ofToken, [rows, 1]), order, inverse);
   return { counts, order, inverse, weights };
 }
 

@@ -36,9 +36,6 @@ function places(g: GraphBuilder, numbers: Value): Value {
   return g.topK(g.neg(g.cast(numbers, 'f32')), numbers.shape[0]!)[1];
 }
 
-// Every row has a place, there and back.
-const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
-
 /** Rows of tokens and rows of groups. */
 export const routing: OpFamily<RoutingAttributes> = {
   rowOrder: {
@@ -85,7 +82,7 @@ export const routing: OpFamily<RoutingAttributes> = {
     expand({ inputs: [x, order, inverse], outputs: [y], attributes: { perToken } }, g) {
       const [tokens, ...rest] = x!.shape;
       const repeated = g.expand(g.unsqueeze(x!, [1]), [tokens!, perToken, ...rest]);
-      return [g.permuteRows(g.reshape(repeated, y!.shape), order!, inverse!, unfilled)];
+      return [g.reorderRows(g.reshape(repeated, y!.shape), order!, inverse!)];
     },
     steps: ({ inputs: [x], attributes: { perToken } }) => [spreadRowsKernel(x!.dtype, perToken)],
     vjp: ({ inputs: [, order, inverse], attributes: { perToken } }, [dy], g) => [
@@ -113,7 +110,7 @@ export const routing: OpFamily<RoutingAttributes> = {
     },
     expand({ inputs: [x, order, inverse], outputs: [y], attributes: { perToken } }, g) {
       const [tokens, ...rest] = y!.shape;
-      const rows = g.permuteRows(x!, inverse!, order!, unfilled);
+      const rows = g.reorderRows(x!, inverse!, order!);
       return [g.reduceSum(g.reshape(rows, [tokens!, perToken, ...rest]), [1])];
     },
     steps: ({ inputs: [x], attributes: { perToken } }) => [joinRowsKernel(x!.dtype, perToken)],
