@@ -184,9 +184,7 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
   cast: {
     cost: 'cheap',
     infer: ([x], { to }) => [{ dtype: to, shape: x!.shape }],
-    emit({ inputs: [x], outputs: [y], attributes: { to } }, onnx) {
-      onnx.node('Cast', [onnx.name(x!)], [onnx.name(y!)], { to: { dtype: to } });
-    },
+    emit: asNode('Cast', ({ to }) => ({ to: { dtype: to } })),
     expression([x], { attributes: { to } }) {
       if (to === 'bool') return `${x} != 0`;
       return to === 'f16' || to === 'bf16' ? `rounded<${to}>(${x})` : `(${cTypes[to]})${x}`;

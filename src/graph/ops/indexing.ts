@@ -11,7 +11,7 @@ import {
   permuteRowsKernel,
   scatterElementsSteps,
 } from './indexing-kernels.ts';
-import { asNode, type None, type OpFamily } from './op.ts';
+import { asNode, intermediate, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
 export interface IndexingAttributes {
@@ -138,11 +138,9 @@ export const indexing: OpFamily<IndexingAttributes> = {
       const rows = isZeroFilled ? onnx.temporary() : to;
       onnx.node('Gather', [onnx.name(x!), from], [rows], { axis: { int: 0 } });
       if (!isZeroFilled) return;
-      const [isRow, flat, factor] = [onnx.temporary(), onnx.temporary(), onnx.temporary()];
-      onnx.node('GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)], [isRow]);
-      onnx.node('Cast', [isRow], [flat], { to: { dtype: x!.dtype } });
+      const isRow = intermediate(onnx, 'GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)]);
       const column = onnx.ints([-1, ...x!.shape.slice(1).map(() => 1)]);
-      onnx.node('Reshape', [flat, column], [factor]);
+      const factor = intermediate(onnx, 'Reshape', [onnx.cast(isRow, x!.dtype), column]);
       onnx.node('Mul', [rows, factor], [to]);
     },
     steps: ({ inputs: [x, index], attributes: { isZeroFilled } }) => [

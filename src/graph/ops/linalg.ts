@@ -1,9 +1,8 @@
-import type { Dim } from '../ir.ts';
-import { isFloat } from '../ir.ts';
+import { isFloat, type Dim } from '../ir.ts';
 import { productDim } from '../dim.ts';
 import { broadcastShapes, dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank, broadcastStrides, mapArrays, walk, type NdArray } from './array.ts';
-import { microsoft, type OpFamily } from './op.ts';
+import { asNode, microsoft, type OpFamily } from './op.ts';
 import { libraryProduct } from './product-batches.ts';
 
 /** A product's scale and result, and whether it reads its operands transposed in their last two axes. */
@@ -24,6 +23,14 @@ export interface LinalgAttributes {
 function lastTwo(shape: readonly Dim[], transposed: boolean): [Dim, Dim] {
   const [rows, columns] = [shape.at(-2)!, shape.at(-1)!];
   return transposed ? [columns, rows] : [rows, columns];
+}
+
+function onnxAttributes({ transA, transB, alpha }: ProductAttributes) {
+  return {
+    transA: { int: Number(transA) },
+    transB: { int: Number(transB) },
+    alpha: { float: alpha },
+  };
 }
 
 /** Alpha times the product of two batches of matrices. */
@@ -72,14 +79,12 @@ export const linalg: OpFamily<LinalgAttributes> = {
       if (batch === undefined) throw shapeError('matMul', 'batches do not broadcast', inputs);
       return [{ dtype: to ?? a.dtype, shape: [...batch, m, n] }];
     },
-    emit({ inputs, outputs, attributes: { transA, transB, alpha } }, onnx) {
-      const names = inputs.map((value) => onnx.name(value));
-      const output = [onnx.name(outputs[0]!)];
+    emit(call, onnx) {
+      const { transA, transB, alpha } = call.attributes;
       if (!transA && !transB && alpha === 1) {
-        onnx.node('MatMul', names, output);
+        asNode('MatMul')(call, onnx);
       } else {
-        const flags = { transA: { int: Number(transA) }, transB: { int: Number(transB) } };
-        onnx.node('FusedMatMul', names, output, { ...flags, alpha: { float: alpha } }, microsoft);
+        asNode('FusedMatMul', onnxAttributes, microsoft)(call, onnx);
       }
     },
     steps: ({ attributes }) => [libraryProduct(attributes)],
@@ -124,18 +129,7 @@ export const linalg: OpFamily<LinalgAttributes> = {
       }
       return [{ dtype, shape }];
     },
-    emit({ inputs, outputs, attributes: { transA, transB, alpha } }, onnx) {
-      onnx.node(
-        'Gemm',
-        inputs.map((value) => onnx.name(value)),
-        [onnx.name(outputs[0]!)],
-        {
-          transA: { int: Number(transA) },
-          transB: { int: Number(transB) },
-          alpha: { float: alpha },
-        },
-      );
-    },
+    emit: asNode('Gemm', onnxAttributes),
     steps: ({ inputs: [, , c], outputs: [y], attributes }) =>
       c === undefined || sameShape(c.shape, y!.shape) ? [libraryProduct(attributes)] : undefined,
     vjp({ inputs: [a, b, c], attributes: { transA, transB, alpha } }, [wide], g) {

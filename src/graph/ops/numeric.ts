@@ -24,6 +24,15 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
 }
 
+/** The logarithm of the sum of some numbers' exponentials; -Infinity without numbers. */
+export function logSumExpOf(numbers: Iterable<number>): number {
+  let top = -Infinity;
+  for (const x of numbers) top = Math.max(top, x);
+  let sum = 0;
+  for (const x of numbers) sum += Math.exp(x - top);
+  return top + Math.log(sum);
+}
+
 /** The change that a cast makes to a number. The evaluator rounds to float dtypes, as after every op. */
 export function truncateTo(dtype: DType): (value: number) => number {
   switch (dtype) {

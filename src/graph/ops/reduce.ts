@@ -1,10 +1,9 @@
-import type { Dim, Node, ValueType } from '../ir.ts';
-import { isFloat } from '../ir.ts';
+import { isFloat, type Dim, type Node, type Value, type ValueType } from '../ir.ts';
 import { axisOf, dtypeError, shapeError } from '../shape.ts';
 import { aroundAxis, blank, broadcastStrides, walk, type NdArray } from './array.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
-import type { Value } from '../ir.ts';
 import type { GraphBuilder } from '../builder.ts';
+import { logSumExpOf } from './numeric.ts';
 import { asNode, type Call, type Emitter, type Op, type OpFamily } from './op.ts';
 
 /** Axes of a reduction: at least one, counted from the front, none twice, in rising order. */
@@ -77,11 +76,6 @@ function rowwise(x: NdArray, axis: number, f: (row: number[]) => number[]): NdAr
     }
   }
   return result;
-}
-
-function logSumExp(row: readonly number[]): number {
-  const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
-  return top + Math.log(row.reduce((total, value) => total + Math.exp(value - top), 0));
 }
 
 function normalizer(
@@ -166,7 +160,7 @@ export const reduce: OpFamily<ReductionAttributes> = {
     'softmax',
     'Softmax',
     (row) => {
-      const total = logSumExp(row);
+      const total = logSumExpOf(row);
       return row.map((value) => Math.exp(value - total));
     },
     (g, dy, y, axis) => g.mul(g.sub(dy, g.reduceSum(g.mul(dy, y), [axis], true)), y),
@@ -175,7 +169,7 @@ export const reduce: OpFamily<ReductionAttributes> = {
     'logSoftmax',
     'LogSoftmax',
     (row) => {
-      const total = logSumExp(row);
+      const total = logSumExpOf(row);
       return row.map((value) => value - total);
     },
     logSoftmaxGradient,

@@ -1,9 +1,11 @@
 import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
+import { logSumExpOf } from './numeric.ts';
 import { intermediate, type OpFamily } from './op.ts';
 import { tokenEntropiesGradientKernel, tokenEntropiesKernel } from './token-entropies-kernels.ts';
-import { allowedLogits, allowedNumbers, type VocabularyAttributes } from './vocabulary.ts';
+import { allowedLogits, allowedNumbers, columnOf, logProbsBy } from './vocabulary.ts';
+import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** Attributes of the entropy ops. */
 export interface TokenEntropiesAttributes {
@@ -26,11 +28,8 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
         throw shapeError('tokenEntropies', 'wants logits [R, V], V a number', inputs);
       }
       if (!isFloat(logits.dtype)) throw dtypeError('tokenEntropies', 'wants float logits', inputs);
-      const rows = logits.shape[0]!;
-      return [
-        { dtype: 'f32', shape: [rows] },
-        { dtype: 'f32', shape: [rows] },
-      ];
+      const perRow: ValueType = { dtype: 'f32', shape: [logits.shape[0]!] };
+      return [perRow, perRow];
     },
     emit({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, onnx) {
       const wide = allowedLogits(onnx, logits!, attributes);
@@ -58,8 +57,7 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       const [entropies, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
       for (let row = 0; row < rows; row++) {
         const own = allowed.subarray(row * size, (row + 1) * size);
-        const top = Math.max(...own);
-        const total = top + Math.log(own.reduce((sum, x) => sum + Math.exp(x - top), 0));
+        const total = logSumExpOf(own);
         entropies.data[row] = own.reduce(
           (sum, x) => sum + (x > -Infinity ? Math.exp(x - total) * (total - x) : 0),
           0,
@@ -77,15 +75,10 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
     cost: 'costly',
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
     emit({ inputs: [logits, logSumExp, entropies, dy], outputs: [result], attributes }, onnx) {
-      const column = (name: string): string =>
-        intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
-      const logs = intermediate(onnx, 'Sub', [
-        allowedLogits(onnx, logits!, attributes),
-        column(onnx.name(logSumExp!)),
-      ]);
-      const surplus = intermediate(onnx, 'Add', [logs, column(onnx.name(entropies!))]);
+      const logs = logProbsBy(onnx, logits!, logSumExp!, attributes);
+      const surplus = intermediate(onnx, 'Add', [logs, columnOf(onnx, entropies!)]);
       const weighted = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), surplus]);
-      const factor = intermediate(onnx, 'Neg', [column(onnx.name(dy!))]);
+      const factor = intermediate(onnx, 'Neg', [columnOf(onnx, dy!)]);
       onnx.node('Cast', [intermediate(onnx, 'Mul', [weighted, factor])], [onnx.name(result!)], {
         to: { dtype: attributes.gradient },
       });

@@ -1,9 +1,11 @@
 import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
+import { logSumExpOf } from './numeric.ts';
 import { intermediate, type OpFamily } from './op.ts';
 import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
-import { allowedLogits, allowedNumbers, type VocabularyAttributes } from './vocabulary.ts';
+import { allowedLogits, allowedNumbers, columnOf, logProbsBy } from './vocabulary.ts';
+import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** Attributes of the log-probability ops. */
 export interface TokenLogProbsAttributes {
@@ -23,18 +25,15 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
     cost: 'costly',
     infer(inputs) {
       const [logits, targets] = inputs as [ValueType, ValueType];
-      const rows = logits.shape[0]!;
       const isWide = logits.shape.length === 2 && typeof logits.shape[1] === 'number';
-      if (!isWide || !sameShape(targets.shape, [rows, 1])) {
+      if (!isWide || !sameShape(targets.shape, [logits.shape[0]!, 1])) {
         throw shapeError('tokenLogProbs', 'wants logits [R, V], V a number, and [R, 1]', inputs);
       }
       if (!isFloat(logits.dtype) || targets.dtype !== 'i64') {
         throw dtypeError('tokenLogProbs', 'wants float logits and i64 tokens', inputs);
       }
-      return [
-        { dtype: 'f32', shape: [rows] },
-        { dtype: 'f32', shape: [rows] },
-      ];
+      const perRow: ValueType = { dtype: 'f32', shape: [logits.shape[0]!] };
+      return [perRow, perRow];
     },
     emit({ inputs: [logits, targets], outputs: [logProbs, logSumExp], attributes }, onnx) {
       const wide = allowedLogits(onnx, logits!, attributes);
@@ -66,8 +65,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       const [logProbs, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
       for (let row = 0; row < rows; row++) {
         const own = allowed.subarray(row * size, (row + 1) * size);
-        const top = Math.max(...own);
-        const total = top + Math.log(own.reduce((sum, x) => sum + Math.exp(x - top), 0));
+        const total = logSumExpOf(own);
         logProbs.data[row] = own.at(targets!.data[row]!)! - total;
         logSumExp.data[row] = total;
       }
@@ -79,23 +77,12 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
     cost: 'costly',
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
     emit({ inputs: [logits, targets, logSumExp, dy], outputs: [result], attributes }, onnx) {
-      const column = (name: string): string =>
-        intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
-      const shifted = intermediate(onnx, 'Sub', [
-        allowedLogits(onnx, logits!, attributes),
-        column(onnx.name(logSumExp!)),
-      ]);
-      const factor = column(onnx.name(dy!));
-      const others = intermediate(onnx, 'Neg', [
-        intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [shifted]), factor]),
-      ]);
+      const logs = logProbsBy(onnx, logits!, logSumExp!, attributes);
+      const factor = columnOf(onnx, dy!);
+      const weighted = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), factor]);
+      const parts = [intermediate(onnx, 'Neg', [weighted]), onnx.name(targets!), factor];
       const scatter = { axis: { int: 1 }, reduction: { text: 'add' } };
-      const wide = intermediate(
-        onnx,
-        'ScatterElements',
-        [others, onnx.name(targets!), factor],
-        scatter,
-      );
+      const wide = intermediate(onnx, 'ScatterElements', parts, scatter);
       onnx.node('Cast', [wide], [onnx.name(result!)], { to: { dtype: attributes.gradient } });
     },
     steps: ({ inputs: [logits], attributes }) => [

@@ -30,6 +30,22 @@ export function allowedLogits(
   return intermediate(onnx, 'Add', [wide, bias]);
 }
 
+/** The ONNX name of numbers `[R]` as a column `[R, 1]`. */
+export function columnOf(onnx: Emitter, numbers: Value): string {
+  return intermediate(onnx, 'Unsqueeze', [onnx.name(numbers), onnx.ints([1])]);
+}
+
+/** The ONNX name of the log-probabilities of all tokens, from the log-sum-exp of each row. */
+export function logProbsBy(
+  onnx: Emitter,
+  logits: Value,
+  logSumExp: Value,
+  attributes: VocabularyAttributes,
+): string {
+  const wide = allowedLogits(onnx, logits, attributes);
+  return intermediate(onnx, 'Sub', [wide, columnOf(onnx, logSumExp)]);
+}
+
 /** A copy of logits in which those of banned tokens are -inf. */
 export function allowedNumbers(
   { data, shape }: NdArray,

@@ -107,19 +107,17 @@ export const attention: OpFamily<AttentionAttributes> = {
      * masks make some of them subnormal, and Softmax takes ten times as long for these.
      */
     emit({ inputs: [scores, values], outputs: [mixed, weights] }, onnx) {
-      const [top, low, floor, raised] = Array.from({ length: 4 }, () => onnx.temporary());
+      const [given, last] = [onnx.name(scores!), onnx.ints([-1])];
       // The axis of 1 comes last: ONNX Runtime takes scalars from such shapes one element at a time.
-      onnx.node('ReduceMax', [onnx.name(scores!), onnx.ints([-1])], [top!], {
-        keepdims: { int: 0 },
-      });
-      onnx.node('Sub', [top!, onnx.scalar(40, scores!.dtype)], [low!]);
-      onnx.node('Unsqueeze', [low!, onnx.ints([-1])], [floor!]);
-      onnx.node('Max', [onnx.name(scores!), floor!], [raised!]);
+      const top = intermediate(onnx, 'ReduceMax', [given, last], { keepdims: { int: 0 } });
+      const low = intermediate(onnx, 'Sub', [top, onnx.scalar(40, scores!.dtype)]);
+      const floor = intermediate(onnx, 'Unsqueeze', [low, last]);
+      const raised = intermediate(onnx, 'Max', [given, floor]);
+      const axis = { axis: { int: -1 } };
       if (scores!.dtype === weights!.dtype) {
-        onnx.node('Softmax', [raised!], [onnx.name(weights!)], { axis: { int: -1 } });
+        onnx.node('Softmax', [raised], [onnx.name(weights!)], axis);
       } else {
-        const wide = onnx.temporary();
-        onnx.node('Softmax', [raised!], [wide], { axis: { int: -1 } });
+        const wide = intermediate(onnx, 'Softmax', [raised], axis);
         onnx.node('Cast', [wide], [onnx.name(weights!)], { to: { dtype: weights!.dtype } });
       }
       onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);

@@ -4,6 +4,7 @@ import { attentionGradientKernels } from './packed-attention-gradient-kernels.ts
 import { dtypeError, sameShape, shapeError } from '../../shape.ts';
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { blank, type NdArray } from '../array.ts';
+import { logSumExpOf } from '../numeric.ts';
 import { intermediate, nameIn, type Emitter, type OnnxAttribute, type OpFamily } from '../op.ts';
 
 /** Heads of an attention. Equal groups of the `heads` query heads share one of the `kvHeads` key-value heads each. */
@@ -81,8 +82,7 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
       const logSumExp = blank('f32', [rows.heads, rows.tokens]);
       rows.visit((row, head, keys) => {
         const scores = keys.map((key) => rows.score(row, head, key));
-        const top = Math.max(...scores);
-        const total = top + Math.log(scores.reduce((sum, s) => sum + Math.exp(s - top), 0));
+        const total = logSumExpOf(scores);
         logSumExp.data[head * rows.tokens + row] = total;
         keys.forEach((key, i) => {
           const weight = Math.exp(scores[i]! - total);
