@@ -24,7 +24,7 @@ export function runOnce(
     return view.shape;
   });
   const shapes = shapesOf(
-    graph.outputs.map(({ value }) => value.shape),
+    graph.outputs.map(({ value }) => value),
     graph.inputs,
     inputShapes,
   );

@@ -50,15 +50,15 @@ export function areSized(shapes: readonly (readonly Dim[])[], from: readonly Val
 }
 
 /**
- * Computes shapes in numbers from those of given values.
+ * Computes the shapes of values in numbers from those of given ones.
  *
- * @param wanted shapes in symbols
+ * @param wanted the values, in symbols
  * @param from   the given values, in symbols
  * @param shapes the given values' shapes in numbers
  * @throws INTERNAL where `areSized` is false
  */
 export function shapesOf(
-  wanted: readonly (readonly Dim[])[],
+  wanted: readonly Pick<ValueType, 'shape'>[],
   from: readonly ValueType[],
   shapes: Shapes,
 ): Shapes {
@@ -80,7 +80,7 @@ export function shapesOf(
   };
   // An input may have a whole expression as its dimension, such as `P+T`, and none of its symbols.
   const sizeOf = (dim: Dim): number => sizes.get(String(dim)) ?? sizeOfDim(dim, sizeOfSymbol);
-  return wanted.map((shape) => shape.map(sizeOf));
+  return wanted.map(({ shape }) => shape.map(sizeOf));
 }
 
 /** The axis counted from the front; throws SHAPE_MISMATCH when it is not one of the value's. */

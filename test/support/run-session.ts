@@ -8,7 +8,7 @@ export function runSession(
   inputs: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
   const shapes = shapesOf(
-    session.outputs.map(({ shape }) => shape),
+    session.outputs,
     session.inputs,
     session.inputs.map(({ name }) => inputs[name]!.shape),
   );

@@ -145,14 +145,10 @@ export class KernelProgram implements Program {
     const firstConstant = firstOutput + asked.length;
     [...this.#constants.keys()].forEach((id, i) => own(id, firstConstant + i));
     asked.forEach(({ value }, i) => own(sourceOf(value).id, firstOutput + i));
-    const sized = (values: readonly Value[]): Shapes =>
-      shapesOf(
-        values.map(({ shape }) => shape),
-        graph.inputs,
-        shapes,
-      );
-    const bytesOf = (value: Value): number =>
-      byteLengthOf({ dtype: value.dtype, shape: sized([value])[0]! });
+    const bytesOf = (value: Value): number => {
+      const [shape] = shapesOf([value], graph.inputs, shapes);
+      return byteLengthOf({ dtype: value.dtype, shape: shape! });
+    };
     const isOutside = (value: Value): boolean => owners.has(sourceOf(value).id);
     const { offsets, byteLength } = planMemory(this.#kernels, isOutside, bytesOf);
     const placeOf = (value: Value): Place => {

@@ -118,13 +118,8 @@ function isKernel(step: Step): step is Kernel {
  * @param run         their shapes
  */
 export function planOf(node: KernelNode, graphInputs: readonly ValueType[], run: Shapes): NodePlan {
-  const shapesIn = (values: readonly ValueType[]): Shapes =>
-    shapesOf(
-      values.map(({ shape }) => shape),
-      graphInputs,
-      run,
-    );
-  const [inputs, outputs] = [shapesIn(node.inputs), shapesIn(node.outputs)];
+  const inputs = shapesOf(node.inputs, graphInputs, run);
+  const outputs = shapesOf(node.outputs, graphInputs, run);
   const steps = node.steps.map((step): PlannedStep =>
     isKernel(step)
       ? { kernel: step, launch: step.launch(inputs, outputs) }

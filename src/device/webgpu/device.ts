@@ -8,7 +8,7 @@ import { BlockingDevice } from '../blocking-device.ts';
 import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Transfer } from './transfer.ts';
-import { bufferView, Storage, storageOf, type BufferView } from './view.ts';
+import { Storage, storageOf, type BufferView } from './view.ts';
 import { WebGpuProgram } from './program.ts';
 import { BufferWorkspace } from './workspace.ts';
 
@@ -41,7 +41,7 @@ export class WebGpuDevice extends BlockingDevice implements Device {
 
   allocate<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> & Disposable {
     const storage = new Storage(this.#memory, byteLengthOf({ dtype, shape }));
-    const view = bufferView(this, dtype, shape, storage);
+    const view = { device: this, dtype, shape, storage };
     this.upload(zeros(dtype, shape), view);
     return { ...view, [Symbol.dispose]: () => storage[Symbol.dispose]() };
   }

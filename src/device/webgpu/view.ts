@@ -3,7 +3,7 @@ import type { DeviceMemory } from '../../ort/device-memory.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { byteLengthOf } from '../../tensor/tensor.ts';
-import type { Device, View } from '../device.ts';
+import type { View } from '../device.ts';
 
 /** Smallest size of a buffer, in bytes; other sizes are multiples of it. */
 const BUFFER_STEP = 256;
@@ -39,16 +39,6 @@ export class Storage implements Disposable {
 /** A tensor in a buffer of its own. */
 export interface BufferView<D extends DType = DType> extends View<D> {
   readonly storage: Storage;
-}
-
-/** A view of a storage. */
-export function bufferView<D extends DType>(
-  device: Device,
-  dtype: D,
-  shape: readonly number[],
-  storage: Storage,
-): BufferView<D> {
-  return { device, dtype, shape, storage };
 }
 
 /**

@@ -2,7 +2,7 @@ import type { DeviceMemory } from '../../ort/device-memory.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, Workspace } from '../device.ts';
-import { bufferView, Storage, type BufferView } from './view.ts';
+import { Storage, type BufferView } from './view.ts';
 
 /** A workspace with a buffer for every tensor, since buffers cannot be cut. Buffers of one size are used again. */
 export class BufferWorkspace implements Workspace {
@@ -19,7 +19,7 @@ export class BufferWorkspace implements Workspace {
 
   take<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> {
     const storage = this.storage(byteLengthOf({ dtype, shape }));
-    return bufferView(this.#device, dtype, shape, storage);
+    return { device: this.#device, dtype, shape, storage };
   }
 
   put<D extends DType>(tensor: Tensor<D>): BufferView<D> {

@@ -72,7 +72,8 @@ export class ElementSource {
   /** Those parameters' values in a run. */
   sizeScalars(shapes: Shapes): Scalar[] {
     const { inputs, sizes } = this.region;
-    const dims = shapesOf(this.#sizeNodes().map(dimsOf), [...inputs, ...sizes], shapes);
+    const products = this.#sizeNodes().map((node) => ({ shape: dimsOf(node) }));
+    const dims = shapesOf(products, [...inputs, ...sizes], shapes);
     return scalarsOf('i64', dims.map(sizeOf));
   }
 

@@ -44,6 +44,6 @@ export function sizesIn(
   shapes: Shapes,
   rowAxes = Math.max(0, space.length - 1),
 ): { readonly sizes: readonly number[]; readonly rows: number; readonly width: number } {
-  const sizes = shapesOf([space], [...inputs, ...sources], shapes)[0]!;
+  const sizes = shapesOf([{ shape: space }], [...inputs, ...sources], shapes)[0]!;
   return { sizes, rows: sizeOf(sizes.slice(0, rowAxes)), width: sizeOf(sizes.slice(rowAxes)) };
 }

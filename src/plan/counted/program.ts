@@ -78,11 +78,7 @@ export class CountedProgram implements Program {
   #count(shapes: readonly (readonly number[])[], pairs: number): CountedRun {
     const { graph, units } = this.#schedule;
     const sized = (values: readonly Value[]): Sized[] => {
-      const inNumbers = shapesOf(
-        values.map(({ shape }) => shape),
-        this.graph.inputs,
-        shapes,
-      );
+      const inNumbers = shapesOf(values, this.graph.inputs, shapes);
       return values.map(({ dtype }, i) => ({ dtype, shape: inNumbers[i]! }));
     };
     const works: Work[] = [];

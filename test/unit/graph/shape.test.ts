@@ -108,7 +108,7 @@ describe('sizes of shapes', () => {
     for (const { given, at, wanted, sizes: expected } of cases) {
       const from = [{ dtype: 'f32', shape: given } as const];
       assert.ok(areSized([wanted], from));
-      assert.deepEqual(shapesOf([wanted], from, [at]), [expected]);
+      assert.deepEqual(shapesOf([{ shape: wanted }], from, [at]), [expected]);
     }
   });
 
@@ -116,7 +116,7 @@ describe('sizes of shapes', () => {
     for (const dim of ['T+P', 'T*P']) {
       const from = [{ dtype: 'f32', shape: [dim] } as const];
       assert.equal(areSized([['T']], from), false);
-      assert.throws(() => shapesOf([['T']], from, [[6]]), /no input has dimension T/);
+      assert.throws(() => shapesOf([{ shape: ['T'] }], from, [[6]]), /no input has dimension T/);
     }
   });
 });
