@@ -22,26 +22,20 @@ interface EncodedModel {
 /**
  * Encodes a graph for a target that runs every node by its provider.
  *
- * @returns bytes of an ONNX ModelProto, as of `encodeWithKernels`
- * @throws GRAPH_INVALID when a symbolic dimension must be computed and no input's shape has it
+ * @returns bytes of an ONNX ModelProto, as of `encodeScheduled`
  */
 export function encode(graph: Graph, target: Target = cpu): Uint8Array {
-  return encodeWithKernels(graph, target).model;
+  return encodeScheduled(scheduled(graph, target), target).model;
 }
 
 /**
- * Encodes a graph as an ONNX model of opset 21 and ONNX Runtime's own domain, with custom ops where the target has
- * kernels.
+ * Encodes a scheduled graph as an ONNX model of opset 21 and ONNX Runtime's own domain, with custom ops where the target
+ * has kernels.
  *
  * Nodes that no output needs are left out. Inputs and outputs stay as they are.
  *
  * @throws GRAPH_INVALID when a symbolic dimension must be computed and no input's shape has it
  */
-export function encodeWithKernels(graph: Graph, target: Target): EncodedModel {
-  return encodeScheduled(scheduled(graph, target), target);
-}
-
-/** Encodes a scheduled graph; see `encodeWithKernels`. */
 export function encodeScheduled({ graph: pruned, units }: Schedule, target: Target): EncodedModel {
   const writer = new OnnxWriter(pruned, units);
   const kernelNodes: KernelNode[] = [];

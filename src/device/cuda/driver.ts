@@ -15,16 +15,11 @@ const MOST_SHARED_BYTES = 8;
 type Dim3 = [x: number, y: number, z: number];
 
 /** A kernel that is loaded on the card. */
-export class DeviceFunction {
+export interface DeviceFunction {
   readonly entry: string;
   readonly handle: bigint;
   /** Bytes of shared memory that a block may ask for. */
-  sharedBytes = PLAIN_SHARED_BYTES;
-
-  constructor(entry: string, handle: bigint) {
-    this.entry = entry;
-    this.handle = handle;
-  }
+  sharedBytes: number;
 }
 
 /**
@@ -80,7 +75,7 @@ export class Driver {
 
   find(module: bigint, entry: string): DeviceFunction {
     this.#check(this.#find(this.#out, module, entry), `cuModuleGetFunction ${entry}`);
-    return new DeviceFunction(entry, this.#out[0]!);
+    return { entry, handle: this.#out[0]!, sharedBytes: PLAIN_SHARED_BYTES };
   }
 
   /**

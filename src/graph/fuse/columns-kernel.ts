@@ -5,7 +5,7 @@ import { scalarsOf, type Kernel, type Launch, type Shapes } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
 import type { Region } from './region.ts';
-import { sizesIn } from './space.ts';
+import { rowThreads, sizesIn } from './space.ts';
 
 const BLOCK_THREADS = 256;
 /** Most threads along a row: they read a line of memory at least. */
@@ -41,10 +41,10 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
   const joining = named(region, (entry) => joiningText(entry, source));
   const launch = (inputs: Shapes, isJoining: boolean): Launch => {
     const { rows, width } = sizesIn(region, inputs, rowAxes);
-    const across = threadsAcross(width, pack);
+    const across = rowThreads(width, pack, ROW_THREADS);
     const runs = Math.ceil(rows / ((BLOCK_THREADS / across) * LEAST_TURNS));
     const used = Math.max(1, Math.min(parts, runs));
-    const x = isJoining ? threadsAcross(width, 1) : across;
+    const x = isJoining ? rowThreads(width, 1, ROW_THREADS) : across;
     return {
       grid: [Math.ceil(width / (isJoining ? x : x * pack)), isJoining ? 1 : used, 1],
       block: [x, BLOCK_THREADS / x, 1],
@@ -62,13 +62,6 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
     ],
     parts,
   };
-}
-
-/** Threads that share a row of a tile: a power of two, as many as the row needs. */
-function threadsAcross(width: number, pack: number): number {
-  let threads = 1;
-  while (threads < ROW_THREADS && threads * pack < width) threads *= 2;
-  return threads;
 }
 
 function signature(source: ElementSource): string {

@@ -5,7 +5,7 @@ import { scalarsOf, type Kernel, type Launch, type Shapes } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
 import { mannerOf, type Region } from './region.ts';
-import { sizesIn } from './space.ts';
+import { rowThreads, sizesIn } from './space.ts';
 
 /** Threads of a block, unless a row takes more. */
 const BLOCK_THREADS = 256;
@@ -275,11 +275,4 @@ function strides(space: readonly number[], shape: readonly number[]): number[] {
 
 function isReduction(node: Node): boolean {
   return mannerOf(node) === 'row';
-}
-
-/** Threads that share a row: a power of two, enough for all its packs, but no more than `most`. */
-function rowThreads(width: number, pack: number, most: number): number {
-  let threads = 1;
-  while (threads < most && threads * pack < width) threads *= 2;
-  return threads;
 }

@@ -38,6 +38,13 @@ export function isPerRow(extent: Extent): boolean {
   return extent === 'row' || extent === 'scalar';
 }
 
+/** Threads that share a row: a power of two, enough for all its packs, but no more than `most`. */
+export function rowThreads(width: number, pack: number, most: number): number {
+  let threads = 1;
+  while (threads < most && threads * pack < width) threads *= 2;
+  return threads;
+}
+
 /** The sizes of a region's axes in one run, and its number of rows and their width. */
 export function sizesIn(
   { space, inputs, sizes: sources }: Region,

@@ -68,27 +68,21 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
 
 /** The kernel of `permuteRows`: copies the row that the index names to each place. */
 export function permuteRowsKernel(dtype: DType, indexDType: DType, isZeroFilled: boolean): Kernel {
-  const [element, index] = [cTypes[dtype], cTypes[indexDType]];
-  const filled = isZeroFilled ? `named < 0 ? Pack<${element}, V>{} : ` : '';
-  return rowsKernel(`rows_permute${isZeroFilled ? '_filled' : ''}_${dtype}_${indexDType}`, {
-    ...{ element, index },
-    row: `
+  const filled = isZeroFilled ? `named < 0 ? Pack<${cTypes[dtype]}, V>{} : ` : '';
+  const entry = `rows_permute${isZeroFilled ? '_filled' : ''}_${dtype}_${indexDType}`;
+  const body = `
     const i64 named = index[row];
-    store<V>(y + row * width + at, ${filled}load<V>(x + (named < 0 ? named + rows : named) * width + at));`,
-  });
+    store<V>(y + row * width + at, ${filled}load<V>(x + (named < 0 ? named + rows : named) * width + at));`;
+  return rowsKernel(entry, dtype, indexDType, body);
 }
 
-/** A row of the output, as a kernel makes it. */
-interface RowBody {
-  /** C types of the elements and of the index, inputs 0 and 1. */
-  readonly element: string;
-  readonly index: string;
-  /** C: makes elements \`at\` to \`at + V\` of \`row\` of y, of so many as \`width\`; x has \`rows\`. */
-  readonly row: string;
-}
-
-/** A kernel whose blocks make a row of the output each, a pack of it in each thread. */
-export function rowsKernel(entry: string, { element, index, row }: RowBody): Kernel {
+/**
+ * A kernel whose blocks make a row of the output each, a pack of it in each thread.
+ *
+ * @param body C: makes elements `at` to `at + V` of `row` of y, of so many as `width`; x has `rows`
+ */
+export function rowsKernel(entry: string, dtype: DType, indexDType: DType, body: string): Kernel {
+  const [element, index] = [cTypes[dtype], cTypes[indexDType]];
   const parameters = `const ${element}* x, const ${index}* index, const ${index}* inverse, ${element}* y, i64 rows, i64 width`;
   return {
     entry,
@@ -96,7 +90,7 @@ export function rowsKernel(entry: string, { element, index, row }: RowBody): Ker
 template <int V> __device__ inline void ${entry}_by(${parameters}) {
   const i64 row = blockIdx.x;
   for (i64 at = (blockIdx.y * (i64)${THREADS} + threadIdx.x) * V; at < width; at += gridDim.y * (i64)${THREADS} * V) {
-    ${row}
+    ${body}
   }
 }
 extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(${parameters}) {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { Nvrtc } from '../../../src/device/cuda/nvrtc.ts';
 import { CxmindError } from '../../../src/errors.ts';
-import { encodeWithKernels } from '../../../src/graph/encode.ts';
+import { encodeScheduled } from '../../../src/graph/encode.ts';
 import type { Kernel } from '../../../src/graph/kernel.ts';
+import { scheduled } from '../../../src/graph/schedule.ts';
 import { cuda } from '../../../src/graph/target.ts';
 import { graphOf, namedCases } from '../../conformance/ops.ts';
 
@@ -30,10 +31,11 @@ describe('kernels', function () {
     const kernels = new Map([[trivial.entry, trivial]]);
     for (const dtype of ['f32', 'f16', 'bf16'] as const) {
       for (const named of namedCases) {
-        for (const { steps } of encodeWithKernels(
+        const schedule = scheduled(
           graphOf(named, dtype, (dim) => dim),
           cuda,
-        ).kernelNodes) {
+        );
+        for (const { steps } of encodeScheduled(schedule, cuda).kernelNodes) {
           for (const step of steps) if ('entry' in step) kernels.set(step.entry, step);
         }
       }

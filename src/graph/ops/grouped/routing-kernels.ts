@@ -61,18 +61,14 @@ extern "C" __global__ void __launch_bounds__(${ORDER_THREADS}) ${entry}(
 
 /** The kernel of `spreadRows`: copies to each place the row of its token. */
 export function spreadRowsKernel(dtype: DType, perToken: number): Kernel {
-  return rowsKernel(`rows_spread_${dtype}_${perToken}`, {
-    ...{ element: cTypes[dtype], index: 'i64' },
-    row: `store<V>(y + row * width + at, load<V>(x + index[row] / ${perToken} * width + at));`,
-  });
+  const body = `store<V>(y + row * width + at, load<V>(x + index[row] / ${perToken} * width + at));`;
+  return rowsKernel(`rows_spread_${dtype}_${perToken}`, dtype, 'i64', body);
 }
 
 /** The kernel of `joinRows`: adds up the rows of a token in f32. */
 export function joinRowsKernel(dtype: DType, perToken: number): Kernel {
   const element = cTypes[dtype];
-  return rowsKernel(`rows_join_${dtype}_${perToken}`, {
-    ...{ element, index: 'i64' },
-    row: `
+  const body = `
     float sums[V] = {};
     for (int i = 0; i < ${perToken}; i++) {
       const auto part = load<V>(x + inverse[row * ${perToken} + i] * width + at);
@@ -80,6 +76,6 @@ export function joinRowsKernel(dtype: DType, perToken: number): Kernel {
     }
     Pack<${element}, V> total;
     for (int j = 0; j < V; j++) total.at[j] = fromFloat<${element}>(sums[j]);
-    store<V>(y + row * width + at, total);`,
-  });
+    store<V>(y + row * width + at, total);`;
+  return rowsKernel(`rows_join_${dtype}_${perToken}`, dtype, 'i64', body);
 }
