@@ -1,11 +1,9 @@
 /** The rules that every graph keeps; tests run it after each pass. */
 import { CxmindError } from '../errors.ts';
-import { sizeOf } from '../tensor/tensor.ts';
+import { sizeOf, typeText } from '../tensor/tensor.ts';
 import type { Graph, Value, ValueType } from './ir.ts';
 import { opOf } from './ops/table.ts';
-import { formatShape, sameShape } from './shape.ts';
-
-const typed = ({ dtype, shape }: ValueType): string => `${dtype} ${formatShape(shape)}`;
+import { sameShape } from './shape.ts';
 
 const isLike = (a: ValueType, b: ValueType): boolean =>
   a.dtype === b.dtype && sameShape(a.shape, b.shape);
@@ -32,14 +30,16 @@ export function checkGraph(graph: Graph): void {
     const known = defined.get(value.id) ?? constant;
     if (known === undefined) return fail(`${by} reads %${value.id} ${value.name}, not defined yet`);
     if (!isLike(known, value)) {
-      fail(`${by} reads %${value.id} ${value.name} as ${typed(value)}, it is ${typed(known)}`);
+      fail(
+        `${by} reads %${value.id} ${value.name} as ${typeText(value)}, it is ${typeText(known)}`,
+      );
     }
   };
   for (const input of graph.inputs) define(input, `input '${input.name}'`);
   for (const [id, { dtype, shape, data }] of graph.constants) {
     if (defined.has(id)) fail(`constant %${id} is an input too`);
     if (data.length !== sizeOf(shape)) {
-      fail(`constant %${id} is ${typed({ dtype, shape })}, of ${data.length} elements`);
+      fail(`constant %${id} is ${typeText({ dtype, shape })}, of ${data.length} elements`);
     }
   }
   for (const { op, inputs, outputs, attributes } of graph.nodes) {
@@ -52,7 +52,7 @@ export function checkGraph(graph: Graph): void {
       if (graph.constants.has(output.id)) fail(`${op} defines the constant %${output.id}`);
       define(output, op);
       if (!isLike(types[i]!, output)) {
-        fail(`${op} gives ${typed(types[i]!)}, %${output.id} is written as ${typed(output)}`);
+        fail(`${op} gives ${typeText(types[i]!)}, %${output.id} is written as ${typeText(output)}`);
       }
     }
   }

@@ -1,13 +1,12 @@
 /** The reference evaluator: computes a graph op by op in plain TypeScript. It is slow, and the oracle of tests. */
 import { CxmindError } from '../errors.ts';
 import { nearestIn } from '../tensor/dtype.ts';
-import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { sizeOf, tensorOf, typeText, type Tensor } from '../tensor/tensor.ts';
 import { isFloat, type Dim, type Graph, type Value } from './ir.ts';
 import { arrayOf, type NdArray } from './ops/array.ts';
 import type { DimSizes } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
 import { sizeOfDim } from './dim.ts';
-import { formatShape } from './shape.ts';
 
 /** Binds the symbols of an input's shape to the sizes it came with. */
 function bindSymbols(graph: Graph, input: Value, array: NdArray, bound: Map<Dim, number>): void {
@@ -21,11 +20,8 @@ function bindSymbols(graph: Graph, input: Value, array: NdArray, bound: Map<Dim,
       return bound.get(dim) === size;
     });
   if (!fits) {
-    const wanted = `${input.dtype} ${formatShape(input.shape)}`;
-    throw new CxmindError(
-      'SHAPE_MISMATCH',
-      `${graph.name}: input '${input.name}' is ${wanted}, got ${array.dtype} ${formatShape(array.shape)}`,
-    );
+    const what = `input '${input.name}' is ${typeText(input)}, got ${typeText(array)}`;
+    throw new CxmindError('SHAPE_MISMATCH', `${graph.name}: ${what}`);
   }
 }
 
@@ -74,11 +70,8 @@ export function evaluate(
     node.outputs.forEach((output, i) => {
       const result = results[i]!;
       if (sizeOf(result.shape) !== result.data.length || result.dtype !== output.dtype) {
-        throw new CxmindError(
-          'INTERNAL',
-          `${node.op}: ${result.data.length} elements of ${result.dtype} ${formatShape(result.shape)} ` +
-            `for ${output.dtype} ${formatShape(output.shape)}`,
-        );
+        const what = `${result.data.length} elements of ${typeText(result)} for ${typeText(output)}`;
+        throw new CxmindError('INTERNAL', `${node.op}: ${what}`);
       }
       keep(output.id, result);
     });

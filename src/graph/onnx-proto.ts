@@ -1,5 +1,6 @@
 /** The parts of ONNX's file format that models need. */
 import { messageType, type Messages } from '../protobuf.ts';
+import { bytesOf } from '../tensor/dtype.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ValueType } from './ir.ts';
@@ -66,12 +67,11 @@ export function encodeModel(model: object): Uint8Array {
 
 /** A TensorProto. */
 export function tensorProto(name: string, tensor: Tensor): object {
-  const { buffer, byteOffset, byteLength } = tensor.data;
   return {
     dims: tensor.shape,
     dataType: onnxDTypes[tensor.dtype],
     name,
-    rawData: new Uint8Array(buffer, byteOffset, byteLength).slice(),
+    rawData: bytesOf(tensor.data).slice(),
   };
 }
 

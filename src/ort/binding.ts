@@ -1,5 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { typeText, type Tensor } from '../tensor/tensor.ts';
 import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
 import type { DeviceTensor } from './device-tensor.ts';
@@ -140,9 +140,8 @@ export class Binding implements Disposable {
   #finish(status: Pointer): void {
     if (status === null) return;
     const { name } = this.#graph;
-    const bound = [...this.#inputs, ...this.#outputs].map(([end, source]) => {
-      return `${end} ${source.dtype} [${source.shape.join(', ')}]`;
-    });
+    const ends = [...this.#inputs, ...this.#outputs];
+    const bound = ends.map(([end, source]) => `${end} ${typeText(source)}`);
     this.#context.native.check(status, `${name} (${bound.join(', ')})`);
   }
 }

@@ -1,7 +1,7 @@
 import type { DType } from '../tensor/dtype.ts';
 import { sharedBuffer } from '../tensor/memory.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { typeText, type Tensor } from '../tensor/tensor.ts';
 import { CxmindError } from '../errors.ts';
 import { textAt, type Native } from './native.ts';
 
@@ -116,9 +116,8 @@ function misfit(
   got: Pick<Tensor, 'dtype' | 'shape'>,
   graph: string,
 ): CxmindError {
-  const form = ({ dtype, shape }: Pick<IoInfo, 'dtype' | 'shape'>) =>
-    `${dtype} [${shape.join(', ')}]`;
-  return new CxmindError(code, `${graph}: ${info.name} expects ${form(info)}, got ${form(got)}`, {
+  const what = `${info.name} expects ${typeText(info)}, got ${typeText(got)}`;
+  return new CxmindError(code, `${graph}: ${what}`, {
     detail: { graph, name: info.name, expected: info.shape, got: got.shape },
   });
 }

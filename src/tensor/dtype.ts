@@ -52,6 +52,11 @@ export function viewOf<D extends DType>(
   return new constructors[dtype](buffer, byteOffset, length);
 }
 
+/** The bytes of a typed array, in place. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return viewOf('u8', buffer, byteOffset, byteLength);
+}
+
 /** One value as an f32 and as its bits. */
 const f32Scratch = new Float32Array(1);
 const u32Scratch = new Uint32Array(f32Scratch.buffer);

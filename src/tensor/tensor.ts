@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import { bytesPerElement, numberToBf16, viewOf, type DType, type TypedArrays } from './dtype.ts';
+import { bytesOf, bytesPerElement, numberToBf16, viewOf } from './dtype.ts';
+import type { DType, TypedArrays } from './dtype.ts';
 import { sharedBuffer, type MakeShared } from './memory.ts';
 
 /** A dense row-major tensor. It is plain data, so it can cross threads. */
@@ -23,6 +24,14 @@ export function sizeOf(shape: readonly number[]): number {
 /** Size of a tensor's elements, in bytes. */
 export function byteLengthOf({ dtype, shape }: Pick<Tensor, 'dtype' | 'shape'>): number {
   return sizeOf(shape) * bytesPerElement(dtype);
+}
+
+/** Dtype and shape as text: `f32 [T, 2]`. */
+export function typeText(type: {
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}): string {
+  return `${type.dtype} [${type.shape.join(', ')}]`;
 }
 
 /**
@@ -81,12 +90,10 @@ export function vector<D extends DType>(dtype: D, data: TypedArrays[D]): Tensor<
  */
 export function copyElements(from: Tensor, to: Tensor): void {
   if (from.dtype !== to.dtype || from.data.length !== to.data.length) {
-    const form = ({ dtype, shape }: Tensor): string => `${dtype} [${shape.join(', ')}]`;
-    throw new CxmindError('SHAPE_MISMATCH', `copyElements: ${form(from)} into ${form(to)}`);
+    const what = `${typeText(from)} into ${typeText(to)}`;
+    throw new CxmindError('SHAPE_MISMATCH', `copyElements: ${what}`);
   }
-  const bytes = ({ data }: Tensor): Uint8Array =>
-    viewOf('u8', data.buffer, data.byteOffset, data.byteLength);
-  bytes(to).set(bytes(from));
+  bytesOf(to.data).set(bytesOf(from.data));
 }
 
 /**

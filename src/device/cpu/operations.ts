@@ -1,5 +1,5 @@
 import { CxmindError } from '../../errors.ts';
-import { viewOf, type TypedArrays } from '../../tensor/dtype.ts';
+import { bytesOf, type TypedArrays } from '../../tensor/dtype.ts';
 import { floatsOf, writeFloats } from '../../tensor/numbers.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Operations, View } from '../device.ts';
@@ -13,13 +13,13 @@ import { hostTensor } from './host-view.ts';
  */
 export const cpuOperations: Operations = {
   zero(target) {
-    bytesOf(target).fill(0);
+    bytesOf(hostTensor(target).data).fill(0);
   },
 
   copy(from, to) {
     const [source, target] = [hostTensor(from), hostTensor(to)];
     checkSizes('copy', sizeOf(source.shape), sizeOf(target.shape));
-    if (source.dtype === target.dtype) bytesOf(to).set(bytesOf(from));
+    if (source.dtype === target.dtype) bytesOf(target.data).set(bytesOf(source.data));
     else writeFloats(target, 0, floatsOf(source));
   },
 
@@ -87,11 +87,6 @@ function widthOf({ shape }: Tensor): number {
 function checkSizes(what: string, got: number, wanted: number): void {
   if (got === wanted) return;
   throw new CxmindError('SHAPE_MISMATCH', `${what}: ${got} elements for ${wanted}`);
-}
-
-function bytesOf(view: View): Uint8Array {
-  const { data } = hostTensor(view);
-  return viewOf('u8', data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** Sum of squares in float64. */
