@@ -16,6 +16,7 @@ import { Rng } from '../../src/rng.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, zeros } from '../../src/tensor/tensor.ts';
+import { nodeTimes } from './node-times.ts';
 
 /** Peak rates of an H100 per second: products of halves by plain tensor core instructions, and bytes. */
 const [FLOPS, BYTES] = [620e12, 3.0e12];
@@ -68,9 +69,8 @@ function random(shape: readonly number[]): View {
 /** Milliseconds that the card takes for a run of one node, the median of many after some to warm up. */
 async function timeOf(run: () => void): Promise<number> {
   for (let i = 0; i < 100; i++) run();
-  const times = await device.nodeTimes(() => {
+  const times = await nodeTimes(device, () => {
     for (let i = 0; i < 21; i++) run();
-    return Promise.resolve();
   });
   return times.map(({ durationMs }) => durationMs).sort((a, b) => a - b)[10]!;
 }

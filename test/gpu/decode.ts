@@ -22,6 +22,7 @@ import { tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { textPrompt } from '../support/golden-model.ts';
 import { median } from '../support/median.ts';
 import { experts } from './experts.ts';
+import { nodeTimes } from './node-times.ts';
 
 const shapes = {
   '3b': { hiddenSize: 2048, layers: 36, heads: 16, kvHeads: 2, intermediateSize: 11008 },
@@ -233,10 +234,7 @@ if (process.env['CXMIND_PROFILE'] !== undefined && device instanceof CudaDevice)
     sampler.queue({ logits: logits!, rows, ...by }, workspace, workspace.take('f32', [batch, 2]));
   };
   for (let i = 0; i < 3; i++) run();
-  const nodes = await device.nodeTimes(() => {
-    run();
-    return Promise.resolve();
-  });
+  const nodes = await nodeTimes(device, run);
   for (const { name: node, startMs, durationMs } of nodes) {
     console.log(`${startMs.toFixed(3).padStart(9)} ${durationMs.toFixed(3).padStart(7)} ${node}`);
   }

@@ -19,6 +19,7 @@ import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { median } from '../support/median.ts';
 import { experts } from './experts.ts';
+import { nodeTimes } from './node-times.ts';
 
 const shapes = {
   '3b': { hiddenSize: 2048, heads: 16, kvHeads: 2, headDim: 128, intermediateSize: 11008 },
@@ -135,7 +136,7 @@ console.log(
 );
 
 if (process.env['CXMIND_PROFILE'] !== undefined && device instanceof CudaDevice) {
-  const nodes = await device.nodeTimes(() => pass());
+  const nodes = await nodeTimes(device, () => pass());
   const within = nodes.reduce((sum, { durationMs }) => sum + durationMs, 0);
   const last = nodes.at(-1)!;
   for (const { name, startMs, durationMs } of nodes) {

@@ -23,7 +23,6 @@ import { Cudart } from './cudart.ts';
 import { kernelModel, type KernelModel } from './kernel-model.ts';
 import { KernelProgram, type KernelStage } from './kernel-program.ts';
 import { KernelSteps } from './kernel-steps.ts';
-import { NodeTimes, type NodeTime } from './node-times.ts';
 import { CudaOperations } from './operations.ts';
 import { profileCard } from './profile.ts';
 import { Scratch } from './scratch.ts';
@@ -188,18 +187,6 @@ export class CudaDevice implements Device {
   idle(): Promise<void> {
     this.#cudart.synchronize();
     return Promise.resolve();
-  }
-
-  /** Times the nodes that are kernels or library calls while `work` queues them. */
-  async nodeTimes(work: () => Promise<void> | void): Promise<NodeTime[]> {
-    using times = new NodeTimes(this.#cudart);
-    this.#steps.times = times;
-    try {
-      await work();
-      return times.read();
-    } finally {
-      this.#steps.times = undefined;
-    }
   }
 
   [Symbol.dispose](): void {

@@ -2,7 +2,7 @@ import type { RunObserver } from '../../ort/context.ts';
 import type { Cudart } from './cudart.ts';
 
 /** The time that a node of a graph, or a whole graph, took on the card. */
-export interface NodeTime {
+interface NodeTime {
   readonly name: string;
   /** Start, after the start of timing. */
   readonly startMs: number;
