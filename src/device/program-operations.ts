@@ -92,11 +92,10 @@ function zeroGraph(dtype: DType): Graph {
   return g.build();
 }
 
-function copyGraph(from: DType, to: DType): Graph {
+/** The graph that gives its input `x [n]` as `y`, in a dtype of its own. */
+export function copyGraph(from: DType, to: DType): Graph {
   const g = new GraphBuilder('copy');
-  // A reshape, since a graph's output must come from a node.
-  const x = g.reshape(g.input('x', from, ['n']), ['n', 1]);
-  g.output('y', g.reshape(from === to ? x : g.cast(x, to), ['n']));
+  g.output('y', g.cast(g.input('x', from, ['n']), to));
   return g.build();
 }
 
@@ -127,8 +126,7 @@ function addGraph(from: DType, to: DType): Graph {
 
 function squaresGraph(dtype: DType): Graph {
   const g = new GraphBuilder('squared-sum');
-  const x = g.input('x', dtype, ['n']);
-  const wide = dtype === 'f32' ? x : g.cast(x, 'f32');
+  const wide = g.cast(g.input('x', dtype, ['n']), 'f32');
   g.output('sum', g.reduceSum(g.mul(wide, wide), [0], true));
   return g.build();
 }

@@ -2,13 +2,11 @@ import { CxmindError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { evaluateDim } from './dim.ts';
-import type { Dim, Graph, Node, Value } from './ir.ts';
+import type { Dim, Graph, Value } from './ir.ts';
 import { numberText } from './number-text.ts';
+import type { Unit } from './passes.ts';
 import { attributeProto, tensorProto } from './onnx-proto.ts';
 import type { Emitter, OnnxAttribute } from './ops/op.ts';
-
-/** The values that a part of a model reads and writes. */
-export type Ends = Pick<Node, 'inputs' | 'outputs'>;
 
 /** Collects the ONNX nodes and initializers of one graph, and names its values. */
 export class OnnxWriter implements Emitter {
@@ -22,7 +20,7 @@ export class OnnxWriter implements Emitter {
   #counter = 0;
 
   /** @param units the nodes of the graph, or fused ones in their place, in order */
-  constructor(graph: Graph, units: readonly Ends[]) {
+  constructor(graph: Graph, units: readonly Unit[]) {
     this.#graph = graph;
     for (const input of graph.inputs) this.#names.set(input.id, input.name);
     this.#taken = new Set([

@@ -23,7 +23,7 @@ export function prune(graph: Graph): Graph {
 }
 
 /** Anything that reads and makes values: a node, or several that run as one. */
-type Unit = Pick<Node, 'inputs' | 'outputs'>;
+export type Unit = Pick<Node, 'inputs' | 'outputs'>;
 
 /** Sorts nodes so that each stands behind those it reads, and otherwise as they stood. */
 export function sorted<N extends Unit>(nodes: readonly N[]): N[] {

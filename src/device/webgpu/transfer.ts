@@ -1,4 +1,3 @@
-import { GraphBuilder } from '../../graph/builder.ts';
 import { encode } from '../../graph/encode.ts';
 import type { DeviceMemory } from '../../ort/device-memory.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
@@ -6,6 +5,7 @@ import type { Runtime } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
+import { copyGraph } from '../program-operations.ts';
 
 /**
  * Copies between this process's memory and the card's.
@@ -43,12 +43,8 @@ export class Transfer implements Disposable {
   #session(dtype: DType): Session {
     const known = this.#sessions.get(dtype);
     if (known !== undefined) return known;
-    const g = new GraphBuilder(`transfer-${dtype}`);
-    // A graph's output must come from a node.
-    const x = g.reshape(g.input('x', dtype, ['n']), ['n', 1]);
-    g.output('y', g.reshape(x, ['n']));
     const options = { name: `transfer-${dtype}`, provider: 'webgpu' } as const;
-    const session = this.#runtime.compile(encode(g.build()), options);
+    const session = this.#runtime.compile(encode(copyGraph(dtype, dtype)), options);
     this.#sessions.set(dtype, session);
     return session;
   }

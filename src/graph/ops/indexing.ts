@@ -21,9 +21,7 @@ export interface IndexingAttributes {
     readonly isGradientZeroFilled: boolean;
   };
   readonly gatherElements: { readonly axis: number };
-  /** Adds updates to data at the places of an index; indices may repeat. */
   readonly scatterElements: { readonly axis: number };
-  /** Adds rows `[N, ...]` to the rows of data `[R, ...]` at an index `[N]`; indices may repeat. */
   readonly addRows: None;
 }
 

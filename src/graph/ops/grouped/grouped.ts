@@ -10,15 +10,10 @@ import { intermediate, nameIn, type Emitter, type None, type OpFamily } from '..
  * Attributes of the products of groups of rows.
  *
  * Rows of one group stand together, groups in order. The input `counts i64 [E]` has the number of rows of each group,
- * which may be 0; their sum is the number of rows.
+ * which may be 0; their sum is the number of rows. The builder tells what each op gives.
  */
 export interface GroupedAttributes {
-  /** `x [N, in]`, `counts [E]` and E weights `[in, out]`, or `[out, in]` if `transB`: each row times its group's weight. */
   readonly groupedProduct: { readonly transB: boolean };
-  /**
-   * `a [N, m]`, `b [N, n]` and `counts [E]`: its rows of a, transposed, times those of b, `[m, n]` for each group. With E
-   * further inputs, f32 `[m, n]`, the results are f32, and each is added to one of them.
-   */
   readonly groupedOuterProduct: None;
 }
 

@@ -8,18 +8,12 @@ import { joinRowsKernel, rowOrderKernel, spreadRowsKernel } from './routing-kern
 
 /**
  * Attributes of the ops that bring rows to groups and back. Each of T tokens goes to k groups, so there are N = T · k
- * rows: in the order of tokens those of a token are adjacent, in the order of groups those of a group are.
+ * rows: in the order of tokens those of a token are adjacent, in the order of groups those of a group are. The builder
+ * tells what each op gives.
  */
 export interface RoutingAttributes {
-  /**
-   * The order of rows by their groups, `i64 [N]`, of which there are `count`: the number of rows of each group, i64
-   * `[count]`; the row in the order of tokens of each row in that of groups, i64 `[N]`; and the inverse of this. Rows of one
-   * group stay in order.
-   */
   readonly rowOrder: { readonly count: number };
-  /** Rows of tokens `[T, …]` in the order of groups, `[N, …]`; the other inputs are that order and its inverse. */
   readonly spreadRows: { readonly perToken: number };
-  /** The sum of each token's rows `[N, …]`, `[T, …]`; the other inputs are the order of these rows and its inverse. */
   readonly joinRows: { readonly perToken: number };
 }
 
