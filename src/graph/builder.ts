@@ -82,10 +82,8 @@ export class GraphBuilder extends ElementwiseBuilder {
     const node = this.producer(x);
     if (node?.op === 'transpose') {
       const inner = (node as Node<'transpose'>).attributes.perm;
-      return this.transpose(
-        node.inputs[0]!,
-        axes.map((axis) => inner[axis]!),
-      );
+      const joined = axes.map((axis) => inner[axis]!);
+      return this.transpose(node.inputs[0]!, joined);
     }
     return this.one('transpose', [x], { perm: axes });
   }
@@ -109,10 +107,8 @@ export class GraphBuilder extends ElementwiseBuilder {
     if (places.some((axis) => x.shape[axis] !== 1)) {
       throw shapeError('squeeze', `axes ${formatShape(axes)} are not all 1`, [x]);
     }
-    return this.reshape(
-      x,
-      x.shape.filter((_, i) => !places.includes(i)),
-    );
+    const kept = x.shape.filter((_, i) => !places.includes(i));
+    return this.reshape(x, kept);
   }
   /** x repeated along axes where it has one element, or none. */
   expand(x: Value, shape: readonly Dim[]): Value {

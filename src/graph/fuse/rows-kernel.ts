@@ -53,9 +53,8 @@ class RowsWriter {
       this.#levels.set(node.outputs[0]!.id, before + Number(isReduction(node)));
     }
     if (typeof width === 'number') {
-      const kept = Math.ceil(
-        width / (this.#pack * rowThreads(width, this.#pack, KEPT_ROW_THREADS)),
-      );
+      const threads = rowThreads(width, this.#pack, KEPT_ROW_THREADS);
+      const kept = Math.ceil(width / (this.#pack * threads));
       const walks = new Set(this.#levels.values()).size;
       this.#rows = { width, kept: walks > 1 && kept <= MOST_KEPT ? kept : undefined };
     }
@@ -159,17 +158,13 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     const kind = ({ op }: Node): string => (op === 'reduceMax' ? 'Max' : 'Sum');
     const total = (node: Node): string => source.name(node.outputs[0]!);
     const operands = reductions.map(({ inputs }) => inputs[0]!);
+    const joins = reductions.map((node, i) => {
+      const terms = `${total(node)}, ${source.name(operands[i]!)}`;
+      return `${total(node)} = ${kind(node)}::join(${terms});`;
+    });
     return [
       ...reductions.map((node) => `float ${total(node)} = ${kind(node)}::start();`),
-      this.#walk(
-        operands,
-        reductions
-          .map(
-            (node) =>
-              `${total(node)} = ${kind(node)}::join(${total(node)}, ${source.name(node.inputs[0]!)});`,
-          )
-          .join('\n'),
-      ),
+      this.#walk(operands, joins.join('\n')),
       ...reductions.map((node) => `${total(node)} = rowReduce<${kind(node)}>(${total(node)});`),
     ].join('\n');
   }

@@ -7,7 +7,7 @@
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { sizeOf, tensorOf } from '../../tensor/tensor.ts';
 import type { GraphBuilder } from '../builder.ts';
-import { isFloat, type Value, type ValueType } from '../ir.ts';
+import { isFloat, type Value } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
 import { drawTokensKernel } from './draw-kernels.ts';
@@ -39,12 +39,8 @@ export const draw: OpFamily<DrawAttributes> = {
   drawTokens: {
     cost: 'costly',
     infer(inputs) {
-      const [logits, rows, banned, ...columns] = inputs as [
-        ValueType,
-        ValueType,
-        ValueType,
-        ...ValueType[],
-      ];
+      const [logits, rows, banned] = [inputs[0]!, inputs[1]!, inputs[2]!];
+      const columns = inputs.slice(3);
       const count = rows.shape[0]!;
       const isMatrix = logits.shape.length === 2 && typeof logits.shape[1] === 'number';
       const fits = columns.every(({ shape }) => sameShape(shape, [count, 1]));
@@ -58,21 +54,13 @@ export const draw: OpFamily<DrawAttributes> = {
       }
       return [{ dtype: 'f32', shape: [count, 2] }];
     },
-    expand({ inputs }, g) {
-      const [logits, rows, banned, uniform, topK, topP] = inputs as [
-        Value,
-        Value,
-        Value,
-        Value,
-        Value,
-        Value,
-      ];
-      const vocabulary = logits.shape[1] as number;
-      const bans = g.expand(g.scalar(BANNED_BIAS), banned.shape);
-      const bias = g.scatterElements(g.zeros('f32', [vocabulary]), banned, bans, 0);
-      const biased = g.add(g.cast(g.gather(logits, rows), 'f32'), bias);
-      const ranks = countTo(g, [vocabulary]);
-      const token = drawFrom(g, g.softmax(biased), uniform, { topK, topP, ranks });
+    expand({ inputs: [logits, rows, banned, uniform, topK, topP] }, g) {
+      const vocabulary = logits!.shape[1] as number;
+      const bans = g.expand(g.scalar(BANNED_BIAS), banned!.shape);
+      const bias = g.scatterElements(g.zeros('f32', [vocabulary]), banned!, bans, 0);
+      const biased = g.add(g.cast(g.gather(logits!, rows!), 'f32'), bias);
+      const bounds = { topK: topK!, topP: topP!, ranks: countTo(g, [vocabulary]) };
+      const token = drawFrom(g, g.softmax(biased), uniform!, bounds);
       const logProb = g.gatherElements(g.logSoftmax(biased), g.cast(token, 'i32'), 1);
       return [g.concat([token, logProb], 1)];
     },

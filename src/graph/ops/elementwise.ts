@@ -171,11 +171,9 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     },
     vjp({ inputs: [x], attributes: { low, high } }, [dy], g) {
       if (dy === undefined) return [];
-      const outside = g.or(
-        g.less(x!, g.scalar(low, x!.dtype)),
-        g.greater(x!, g.scalar(high, x!.dtype)),
-      );
-      return [g.where(outside, g.scalar(0, dy.dtype), dy)];
+      const isBelow = g.less(x!, g.scalar(low, x!.dtype));
+      const isAbove = g.greater(x!, g.scalar(high, x!.dtype));
+      return [g.where(g.or(isBelow, isAbove), g.scalar(0, dy.dtype), dy)];
     },
     evaluate: ([x], { low, high }) => [
       mapArrays(x!.dtype, [x!], (v) => Math.min(high, Math.max(low, v))),

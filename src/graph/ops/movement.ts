@@ -58,24 +58,12 @@ export const movement: OpFamily<MovementAttributes> = {
     },
     emit: asNode('Transpose', ({ perm }) => ({ perm: { ints: perm } })),
     vjp({ attributes: { perm } }, [dy], g) {
-      return [
-        dy &&
-          g.transpose(
-            dy,
-            perm.map((_, axis) => perm.indexOf(axis)),
-          ),
-      ];
+      const back = perm.map((_, axis) => perm.indexOf(axis));
+      return [dy && g.transpose(dy, back)];
     },
     evaluate([x], { perm }) {
-      const strides = stridesOf(x!.shape);
-      const shape = perm.map((axis) => x!.shape[axis]!);
-      return [
-        readStrided(
-          x!,
-          shape,
-          perm.map((axis) => strides[axis]!),
-        ),
-      ];
+      const turned = (numbers: readonly number[]): number[] => perm.map((axis) => numbers[axis]!);
+      return [readStrided(x!, turned(x!.shape), turned(stridesOf(x!.shape)))];
     },
   },
   reshape: {

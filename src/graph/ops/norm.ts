@@ -1,13 +1,18 @@
-import { isFloat, type Value } from '../ir.ts';
+import { isFloat } from '../ir.ts';
 import { productDim } from '../dim.ts';
 import { dtypeError, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
-import type { OpFamily } from './op.ts';
+import { asNode, type OpFamily } from './op.ts';
 
 /** Attributes of the normalisations. */
 export interface NormAttributes {
   readonly rmsNorm: { readonly epsilon: number };
 }
+
+const emitNorm = asNode<NormAttributes['rmsNorm']>(
+  'SimplifiedLayerNormalization',
+  ({ epsilon }) => ({ axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } }),
+);
 
 /** Normalisations. */
 export const norm: OpFamily<NormAttributes> = {
@@ -27,35 +32,27 @@ export const norm: OpFamily<NormAttributes> = {
         { dtype: 'f32', shape: [...x.shape.slice(0, -1), 1] },
       ];
     },
-    emit({ inputs, outputs, attributes: { epsilon } }, onnx) {
-      onnx.node(
-        'SimplifiedLayerNormalization',
-        inputs.map((value) => onnx.name(value)),
-        outputs
-          .filter((value, i) => i === 0 || onnx.isRead(value))
-          .map((value) => onnx.name(value)),
-        { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } },
-      );
+    emit(call, onnx) {
+      const outputs = call.outputs.filter((value, i) => i === 0 || onnx.isRead(value));
+      emitNorm({ ...call, outputs }, onnx);
     },
     /*
      * With r the reciprocal root mean square, y = x r w and p = dy x:
      *   dw_j = sum_t p_tj r_t,   dx = dy w r - x r^3 mean_j(p_j w_j).
      * The two sums are matrix products of p: each reads p once and writes little.
      */
-    vjp({ inputs, outputs: [, inverse] }, [gradient], g) {
+    vjp({ inputs: [rows, weights], outputs: [, inverse] }, [gradient], g) {
       if (gradient === undefined) return [];
-      const { dtype } = inputs[0]!;
-      const [dy, x, weight] = [gradient, inputs[0]!, inputs[1]!].map((v) => g.cast(v, 'f32')) as [
-        Value,
-        Value,
-        Value,
-      ];
+      const { dtype } = rows!;
+      const dy = g.cast(gradient, 'f32');
+      const x = g.cast(rows!, 'f32');
+      const weight = g.cast(weights!, 'f32');
       const r = inverse!;
       const width = x.shape.at(-1)!;
-      const rows = g.reshape(g.mul(dy, x), [productDim(x.shape.slice(0, -1)), width]);
-      const column = g.reshape(r, [rows.shape[0]!, 1]);
-      const dot = g.gemm(rows, g.reshape(weight, [width, 1]));
-      const dw = g.reshape(g.gemm(column, rows, { transA: true }), [width]);
+      const p = g.reshape(g.mul(dy, x), [productDim(x.shape.slice(0, -1)), width]);
+      const column = g.reshape(r, [p.shape[0]!, 1]);
+      const dot = g.gemm(p, g.reshape(weight, [width, 1]));
+      const dw = g.reshape(g.gemm(column, p, { transA: true }), [width]);
       const mean = g.div(g.reshape(dot, r.shape), g.size(x, [x.shape.length - 1], 'f32'));
       const pull = g.mul(g.mul(g.mul(r, r), r), mean);
       const dx = g.sub(g.mul(g.mul(dy, weight), r), g.mul(x, pull));

@@ -43,11 +43,8 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       const logit = intermediate(onnx, 'GatherElements', [wide, onnx.name(targets!)], axis);
       const flat = onnx.ints([-1]);
       onnx.node('Reshape', [ofToken, flat], [onnx.name(logProbs!)]);
-      onnx.node(
-        'Reshape',
-        [intermediate(onnx, 'Sub', [logit, ofToken]), flat],
-        [onnx.name(logSumExp!)],
-      );
+      const total = intermediate(onnx, 'Sub', [logit, ofToken]);
+      onnx.node('Reshape', [total, flat], [onnx.name(logSumExp!)]);
     },
     steps: ({ inputs: [logits], attributes }) => [
       tokenLogProbsKernel(logits!.dtype, logits!.shape[1] as number, attributes),

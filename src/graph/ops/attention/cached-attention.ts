@@ -96,11 +96,10 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       };
       const [nextKeys, nextValues] = [next(key, keys), next(v, values)];
       const capacity = productDim([pageCount, pageRows]);
-      const byHead = (cache: Value): Value =>
-        g.transpose(
-          g.reshape(g.gather(cache, pages), [batch, capacity, kvHeads, width]),
-          [0, 2, 1, 3],
-        );
+      const byHead = (cache: Value): Value => {
+        const rows = g.reshape(g.gather(cache, pages), [batch, capacity, kvHeads, width]);
+        return g.transpose(rows, [0, 2, 1, 3]);
+      };
       const queries = g.reshape(query, [batch, kvHeads, heads / kvHeads, width]);
       const products = { transB: true, alpha: scale, to: 'f32' } as const;
       const scores = g.matMul(queries, byHead(nextKeys), products);

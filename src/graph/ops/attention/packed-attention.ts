@@ -43,11 +43,8 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
       }
       const isPaired = sameShape(sees.shape, [tokens!, 4]) && sameShape(seenBy.shape, [tokens!, 2]);
       if (!isPaired || !sameShape(order.shape, [tokens!])) {
-        throw shapeError(
-          'packedAttention',
-          'order, sees and seenBy are [T], [T, 4], [T, 2]',
-          inputs,
-        );
+        const what = 'order, sees and seenBy are [T], [T, 4], [T, 2]';
+        throw shapeError('packedAttention', what, inputs);
       }
       if (!isFloat(joined.dtype) || [order, sees, seenBy].some(({ dtype }) => dtype !== 'i32')) {
         throw dtypeError('packedAttention', 'wants float rows, and i32 for who sees whom', inputs);
@@ -65,10 +62,8 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
         onnx.ints([-1]),
       ]);
       const total = plain.node('Add', [top, plain.node('Log', [sum])]);
-      plain.write(
-        plain.rowsOf(plain.node('MatMul', [plain.weights(total), plain.values])),
-        attended!,
-      );
+      const mixed = plain.node('MatMul', [plain.weights(total), plain.values]);
+      plain.write(plain.rowsOf(mixed), attended!);
       onnx.node('Reshape', [total, onnx.dims(logSumExp!.shape)], [onnx.name(logSumExp!)]);
     },
     steps: ({ inputs: [joined], attributes }) => [attentionKernel(formOf(joined!, attributes))],
@@ -123,10 +118,8 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
       const dQueries = plain.rowsOf(plain.node('MatMul', [dScores, plain.keys]));
       const dKeys = plain.perKey(plain.node('MatMul', [plain.transposed(dScores), plain.queries]));
       const dValues = plain.perKey(plain.node('MatMul', [plain.transposed(weights), dO]));
-      plain.write(
-        plain.node('Concat', [dQueries, dKeys, dValues], { axis: { int: 1 } }),
-        joinedGradient!,
-      );
+      const parts = [dQueries, dKeys, dValues];
+      plain.write(plain.node('Concat', parts, { axis: { int: 1 } }), joinedGradient!);
     },
     steps: ({ inputs: [joined], attributes }) =>
       attentionGradientKernels(formOf(joined!, attributes)),
@@ -317,7 +310,7 @@ class PlainAttention {
   node(
     type: string,
     inputs: readonly string[],
-    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
   ): string {
     return intermediate(this.#onnx, type, inputs, attributes);
   }

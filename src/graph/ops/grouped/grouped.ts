@@ -101,12 +101,8 @@ export const grouped: OpFamily<GroupedAttributes> = {
   groupedOuterProduct: {
     cost: 'costly',
     infer(inputs) {
-      const [a, b, counts, ...addends] = inputs as [
-        ValueType,
-        ValueType,
-        ValueType,
-        ...ValueType[],
-      ];
+      const [a, b, counts] = [inputs[0]!, inputs[1]!, inputs[2]!];
+      const addends = inputs.slice(3);
       const groups = checkRows('groupedOuterProduct', counts, inputs);
       if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[0] !== b.shape[0]) {
         throw shapeError('groupedOuterProduct', 'wants two matrices of as many rows', inputs);

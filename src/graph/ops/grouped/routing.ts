@@ -50,11 +50,8 @@ export const routing: OpFamily<RoutingAttributes> = {
     steps: ({ attributes: { count } }) => [rowOrderKernel(count)],
     evaluate([groups], { count }) {
       const shape = groups!.shape;
-      const [counts, order, inverse] = [
-        blank('i64', [count]),
-        blank('i64', shape),
-        blank('i64', shape),
-      ];
+      const counts = blank('i64', [count]);
+      const [order, inverse] = [blank('i64', shape), blank('i64', shape)];
       const rows = [...groups!.data.keys()];
       const sorted = rows.sort((a, b) => groups!.data[a]! - groups!.data[b]! || a - b);
       for (const [place, row] of sorted.entries()) {
