@@ -1,6 +1,6 @@
 /** Passes over graphs: order, dead nodes, rewriting by rules, folding of constants and scales. */
 import { numbersOf } from '../tensor/numbers.ts';
-import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { sizeOf, tensorOf } from '../tensor/tensor.ts';
 import { GraphBuilder } from './builder.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import { arrayOf } from './ops/array.ts';
@@ -72,7 +72,7 @@ export function producersOf<N extends Unit>(nodes: readonly N[]): Map<number, N>
 export type Rule = (
   node: Node,
   inputs: readonly Value[],
-  context: { g: GraphBuilder; constantOf: (value: Value) => Tensor | undefined; uses: Uses },
+  context: { g: GraphBuilder; uses: Uses },
 ) => readonly Value[] | undefined;
 
 /** The number of nodes and outputs that read a value. */
@@ -91,8 +91,7 @@ export function usesOf(graph: Graph): Uses {
 export function rewrite(graph: Graph, rule: Rule): Graph {
   const g = new GraphBuilder(graph.name);
   const mapped = new Map<number, Value>();
-  const constants = new Map<number, Tensor>();
-  const uses = usesOf(graph);
+  const context = { g, uses: usesOf(graph) };
   for (const input of graph.inputs) {
     mapped.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
@@ -100,25 +99,19 @@ export function rewrite(graph: Graph, rule: Rule): Graph {
     const isNumber = tensor.shape.length === 0;
     const value = isNumber ? g.scalar(numbersOf(tensor)[0]!, tensor.dtype) : g.constant(tensor);
     mapped.set(id, value);
-    constants.set(value.id, tensor);
   }
-  const context = { g, constantOf: (value: Value) => constants.get(value.id), uses };
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((input) => mapped.get(input.id)!);
     const outputs = rule(node, inputs, context) ?? g.apply(node.op, inputs, node.attributes);
     node.outputs.forEach((output, i) => mapped.set(output.id, outputs[i]!));
-    outputs.forEach((output) => {
-      const tensor = g.constantOf(output);
-      if (tensor !== undefined) constants.set(output.id, tensor);
-    });
   }
   for (const { name, value } of graph.outputs) g.output(name, mapped.get(value.id)!);
   return prune(g.build());
 }
 
 /** Computes nodes that depend on small constants alone. */
-const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
-  const tensors = inputs.map(constantOf);
+const foldConstants: Rule = (node, inputs, { g }) => {
+  const tensors = inputs.map((input) => g.constantOf(input));
   if (inputs.length === 0 || tensors.some((tensor) => tensor === undefined)) return undefined;
   const size = sizeOf(node.outputs.flatMap((output) => output.shape.map(Number)));
   // A symbolic dimension makes the size NaN.
@@ -133,11 +126,11 @@ const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
 };
 
 /** Moves a scalar factor of a matrix product into its alpha. */
-const foldScales: Rule = (node, inputs, { g, constantOf, uses }) => {
+const foldScales: Rule = (node, inputs, { g, uses }) => {
   if (node.op !== 'mul' && node.op !== 'div') return undefined;
   const sides = node.op === 'mul' ? ([0, 1] as const) : ([0] as const);
   for (const side of sides) {
-    const factor = constantOf(inputs[1 - side]!);
+    const factor = g.constantOf(inputs[1 - side]!);
     const product = g.producer(inputs[side]!);
     if (factor?.data.length !== 1 || !isFloat(factor.dtype)) continue;
     if (factor.shape.length > inputs[side]!.shape.length) continue;
