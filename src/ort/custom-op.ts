@@ -82,13 +82,7 @@ export class CustomOps implements Disposable {
       made.defer(() => this.#ops.delete(address));
       this.#native.check(ort.CustomOpDomain_Add(pointer, address), name);
     }
-    const owned = made.move();
-    return {
-      pointer,
-      [Symbol.dispose]: () => {
-        owned.dispose();
-      },
-    };
+    return Object.assign(made.move(), { pointer });
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,4 @@
-import type { DType } from '../../tensor/dtype.ts';
+import type { ValueType } from '../ir.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel } from '../kernel.ts';
 import {
@@ -17,13 +17,13 @@ import type { VocabularyAttributes } from './vocabulary.ts';
  * `d e^d`, with d the distance of a logit to the largest so far. The entropy is `log Σ e^d - Σ d e^d / Σ e^d`.
  */
 export function tokenEntropiesKernel(
-  logits: DType,
-  vocabulary: number,
+  { dtype, shape }: ValueType,
   attributes: VocabularyAttributes,
 ): Kernel {
-  const [pack, element] = [packOf(vocabulary), cTypes[logits]];
+  const vocabulary = shape[1] as number;
+  const [pack, element] = [packOf(vocabulary), cTypes[dtype]];
   const logit = logitOf(attributes);
-  const entry = `token_entropies_${logits}_${vocabulary}${bansIn(attributes)}`;
+  const entry = `token_entropies_${dtype}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
     const ${element}* logits, float* entropies, float* logSumExp) {
@@ -62,15 +62,15 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
 
 /** The kernel of the gradient: -dy p (log p + H) for each logit, with p its probability and H the row's entropy. */
 export function tokenEntropiesGradientKernel(
-  logits: DType,
-  vocabulary: number,
+  { dtype, shape }: ValueType,
   attributes: VocabularyAttributes,
 ): Kernel {
+  const vocabulary = shape[1] as number;
   const { gradient: to } = attributes;
   const logit = logitOf(attributes);
   const pack = packOf(vocabulary);
-  const [element, result] = [cTypes[logits], cTypes[to]];
-  const entry = `token_entropies_gradient_${logits}_${to}_${vocabulary}${bansIn(attributes)}`;
+  const [element, result] = [cTypes[dtype], cTypes[to]];
+  const entry = `token_entropies_gradient_${dtype}_${to}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
     const ${element}* logits, const float* logSumExp, const float* entropies, const float* gradient, ${result}* y) {

@@ -41,9 +41,7 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       onnx.node('Neg', [sums], [onnx.name(entropies!)]);
       onnx.node('ReduceLogSumExp', [wide, last], [onnx.name(logSumExp!)], flat);
     },
-    steps: ({ inputs: [logits], attributes }) => [
-      tokenEntropiesKernel(logits!.dtype, logits!.shape[1] as number, attributes),
-    ],
+    steps: ({ inputs: [logits], attributes }) => [tokenEntropiesKernel(logits!, attributes)],
     vjp({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, [dy], g) {
       if (dy === undefined) return [];
       const inputs = [logits!, logSumExp!, entropies!, dy];
@@ -84,7 +82,7 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       });
     },
     steps: ({ inputs: [logits], attributes }) => [
-      tokenEntropiesGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes),
+      tokenEntropiesGradientKernel(logits!, attributes),
     ],
     evaluate([logits, logSumExp, entropies, dy], attributes): NdArray[] {
       const [, size] = logits!.shape as [number, number];

@@ -1,4 +1,4 @@
-import type { DType } from '../../tensor/dtype.ts';
+import type { ValueType } from '../ir.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel } from '../kernel.ts';
 import {
@@ -14,13 +14,13 @@ import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** The kernel of `tokenLogProbs`. A block finds the largest logit of a row and its sum of exponentials in one pass. */
 export function tokenLogProbsKernel(
-  logits: DType,
-  vocabulary: number,
+  { dtype, shape }: ValueType,
   attributes: VocabularyAttributes,
 ): Kernel {
-  const [pack, element] = [packOf(vocabulary), cTypes[logits]];
+  const vocabulary = shape[1] as number;
+  const [pack, element] = [packOf(vocabulary), cTypes[dtype]];
   const logit = logitOf(attributes);
-  const entry = `token_log_probs_${logits}_${vocabulary}${bansIn(attributes)}`;
+  const entry = `token_log_probs_${dtype}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
     const ${element}* logits, const i64* targets, float* logProbs, float* logSumExp) {
@@ -49,15 +49,15 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
 
 /** The kernel of the gradient: dy (t - p) for each logit, with p its probability, and t 1 for the token and else 0. */
 export function tokenLogProbsGradientKernel(
-  logits: DType,
-  vocabulary: number,
+  { dtype, shape }: ValueType,
   attributes: VocabularyAttributes,
 ): Kernel {
+  const vocabulary = shape[1] as number;
   const { gradient: to } = attributes;
   const logit = logitOf(attributes);
   const pack = packOf(vocabulary);
-  const [element, result] = [cTypes[logits], cTypes[to]];
-  const entry = `token_log_probs_gradient_${logits}_${to}_${vocabulary}${bansIn(attributes)}`;
+  const [element, result] = [cTypes[dtype], cTypes[to]];
+  const entry = `token_log_probs_gradient_${dtype}_${to}_${vocabulary}${bansIn(attributes)}`;
   const source = `
 extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
     const ${element}* logits, const i64* targets, const float* logSumExp, const float* gradient, ${result}* y) {

@@ -46,9 +46,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       const total = intermediate(onnx, 'Sub', [logit, ofToken]);
       onnx.node('Reshape', [total, flat], [onnx.name(logSumExp!)]);
     },
-    steps: ({ inputs: [logits], attributes }) => [
-      tokenLogProbsKernel(logits!.dtype, logits!.shape[1] as number, attributes),
-    ],
+    steps: ({ inputs: [logits], attributes }) => [tokenLogProbsKernel(logits!, attributes)],
     vjp({ inputs: [logits, targets], outputs: [, logSumExp], attributes }, [dy], g) {
       if (dy === undefined) return [];
       const inputs = [logits!, targets!, logSumExp!, dy];
@@ -82,9 +80,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       const wide = intermediate(onnx, 'ScatterElements', parts, scatter);
       onnx.node('Cast', [wide], [onnx.name(result!)], { to: { dtype: attributes.gradient } });
     },
-    steps: ({ inputs: [logits], attributes }) => [
-      tokenLogProbsGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes),
-    ],
+    steps: ({ inputs: [logits], attributes }) => [tokenLogProbsGradientKernel(logits!, attributes)],
     evaluate([logits, targets, logSumExp, dy], attributes): NdArray[] {
       const [, size] = logits!.shape as [number, number];
       const allowed = allowedNumbers(logits!, attributes);
