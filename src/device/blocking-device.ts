@@ -23,14 +23,10 @@ export abstract class BlockingDevice {
   }
 
   /** Does nothing: uploads are copies within this process, or small. */
-  pin(): void {
-    return;
-  }
+  pin(): void {}
 
   /** Frees nothing: the memory is this process's own, or small. */
-  trim(): void {
-    return;
-  }
+  trim(): void {}
 
   freeBytes(): null {
     return null;

@@ -116,11 +116,8 @@ export class Driver {
   ): void {
     const byteLength = 8 * (addresses.length + scalars.length);
     if (byteLength > MOST_ARGUMENT_BYTES) {
-      const what = `${addresses.length} tensors as arguments`;
-      throw new CxmindError(
-        'INTERNAL',
-        `${entry}: ${what}, more than ${MOST_ARGUMENT_BYTES} bytes`,
-      );
+      const what = `${addresses.length} tensors as arguments, more than ${MOST_ARGUMENT_BYTES} bytes`;
+      throw new CxmindError('INTERNAL', `${entry}: ${what}`);
     }
     let end = 0;
     const next = (size: number): number => {

@@ -12,12 +12,10 @@ function openCudnn(): Library {
 }
 
 /** Loads a library of CUDA. @throws DEVICE_MISSING with what to install */
-export const cudaLibraries: Readonly<
-  Record<'driver' | 'cudart' | 'cublas' | 'nvrtc' | 'cudnn', () => Library>
-> = {
+export const cudaLibraries = {
   driver: openDriver,
   cudart: openCudart,
   cublas: openCublas,
   nvrtc: openNvrtc,
   cudnn: openCudnn,
-};
+} as const;

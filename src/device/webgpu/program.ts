@@ -81,10 +81,8 @@ class BoundWebGpuProgram implements BoundProgram {
       if (read.has(own)) {
         target = this.#spare.storage(own.byteLength);
         if (target.byteLength !== own.byteLength) {
-          throw new CxmindError(
-            'INTERNAL',
-            `${this.#session.name}: no spare buffer like ${name}'s`,
-          );
+          const what = `${this.#session.name}: no spare buffer like ${name}'s`;
+          throw new CxmindError('INTERNAL', what);
         }
         swaps.push([own, target]);
       }
