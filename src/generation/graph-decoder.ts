@@ -4,7 +4,7 @@ import type { Graph } from '../graph/ir.ts';
 import { sharedByLayers } from '../model/adapters/adapter.ts';
 import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
 import { decoderLayers } from '../model/decoder-layers.ts';
-import { architectureOf } from '../model/families.ts';
+import { decodeStepGraph } from '../model/decoder/decode-step.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
@@ -70,9 +70,8 @@ export class GraphDecoder implements StepDecoder {
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#write = compile(cacheWriteGraph(text, options, dtype));
     this.#move = compile(cacheMoveGraph(text, options, dtype));
-    const { decodeStep } = architectureOf(config).decoder;
     this.#layers = sharedByLayers(decoderLayers(text), adapters, (layer, own) =>
-      compile(decodeStep(layer, capacity, own, dtype)),
+      compile(decodeStepGraph(layer, capacity, own, dtype)),
     );
     this.#distribution = compile(distributionGraph(text, dtype));
     this.#workspace = owned.use(device.workspace());

@@ -4,7 +4,7 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { sharedByLayers } from '../model/adapters/adapter.ts';
 import { decoderLayers, type Layer } from '../model/decoder-layers.ts';
-import { architectureOf } from '../model/families.ts';
+import { pagedStepGraph } from '../model/decoder/paged-step.ts';
 import { logitsGraph } from '../model/heads.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import { generatedRotary } from '../model/rotary.ts';
@@ -118,10 +118,9 @@ export class PagedDecoder implements StepDecoder {
     this.#constants = { cos: put(cos), sin: put(sin), rows: put(rows) };
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#enter = compile(enterGraph(text, dtype));
-    const { pagedStep } = architectureOf(config).decoder;
     const stepsOf = (some: readonly Layer<TextConfig>[], isLast: boolean): Program[] =>
       sharedByLayers(some, adapters, (layer, own) =>
-        compile(pagedStep(layer, PAGE_ROWS, isLast, own, dtype)),
+        compile(pagedStepGraph(layer, PAGE_ROWS, isLast, own, dtype)),
       );
     const layers = decoderLayers(text);
     this.#layers = [...stepsOf(layers.slice(0, -1), false), ...stepsOf(layers.slice(-1), true)];

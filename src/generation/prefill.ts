@@ -5,7 +5,7 @@ import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
 import { decoderLayers } from '../model/decoder-layers.ts';
-import { architectureOf } from '../model/families.ts';
+import { prefillLayerGraph } from '../model/decoder/layer.ts';
 import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig, TextConfig } from '../model/model-config.ts';
@@ -65,17 +65,16 @@ export class Prefill implements Disposable {
     this.#embedder = new Embedder(device, config, weights, { save: 'costly', isVisionFixed });
     const { dtype } = weights;
     const form = formFor(device);
-    const { decoder } = architectureOf(config);
     const layer = {
       graph: (text: TextConfig, own: GraphAdapters) =>
-        decoder.prefillLayer(text, false, own, dtype, form),
+        prefillLayerGraph(text, false, own, dtype, form),
       ...forwardOnly,
     };
     const layers = decoderLayers(config.text);
     const last = layers.pop()!;
     this.#layers = new LayerBlocks(device, layer, layers, weights);
     const lastAdapters = weights.adapters?.get(last.name) ?? NO_ADAPTERS;
-    const lastGraph = decoder.prefillLayer(last.config, true, lastAdapters, dtype, form);
+    const lastGraph = prefillLayerGraph(last.config, true, lastAdapters, dtype, form);
     const untrained = { ...forwardOnly, parameters: [] };
     this.#lastLayer = new Block(device, lastGraph, untrained);
     this.#firstToken = new Block(device, headGraph(config.text, dtype), untrained);

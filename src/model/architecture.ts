@@ -5,9 +5,8 @@ import type { GraphAdapters } from './adapters/adapter.ts';
 import type { Grid } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
 import type { JsonObject } from './checkpoint/companions.ts';
-import type { DecodeForm } from './decode-form.ts';
 import type { Module, Modules } from './weights/modules.ts';
-import type { ModelConfig, TextConfig, VisionConfig } from './model-config.ts';
+import type { ModelConfig, VisionConfig } from './model-config.ts';
 import type { RotaryTable } from './rotary.ts';
 
 /** A model family: everything that differs between two families. */
@@ -18,7 +17,6 @@ export interface Architecture {
   readonly valueName: string;
   readonly config: ConfigFormat;
   readonly weights: WeightNames;
-  readonly decoder: DecoderGraphs;
   /** Null for a family without vision. */
   readonly vision: VisionGraphs | null;
   /** Places of a video's frames in the text: one behind the other, or apart, each behind the time it was at. */
@@ -74,64 +72,6 @@ export interface WeightNames {
   /** The name in transformers 5 of a module or tensor, from the hub's name. */
   readonly inTransformers: (name: string, config: ModelConfig) => string;
 }
-
-/**
- * The graphs of a decoder layer. Each takes `hidden` and the layer's parameters, and gives `output`, shaped like
- * `hidden`.
- *
- * Hidden rows, weights, adapters and caches have the given dtype, f32 when left out. The form is `composed` when left
- * out.
- */
-export interface DecoderGraphs {
-  /** The layer over packed tokens `[T, D]`, with rotary tables and segments. */
-  readonly layer: (
-    text: TextConfig,
-    adapters?: GraphAdapters,
-    dtype?: FloatDType,
-    form?: GraphForm,
-  ) => Graph;
-  /** The layer with outputs `key` and `value [T, K, d]`; the last layer computes the rows `lastRows i64 [P]` only. */
-  readonly prefillLayer: (
-    text: TextConfig,
-    isLast: boolean,
-    adapters?: GraphAdapters,
-    dtype?: FloatDType,
-    form?: GraphForm,
-  ) => Graph;
-  /**
-   * The layer for one token of each of `B` sequences, over caches `keys` and `values [B, K, C, d]`, which it extends.
-   */
-  readonly decodeStep: (
-    text: TextConfig,
-    capacity: number,
-    adapters?: GraphAdapters,
-    dtype?: FloatDType,
-  ) => Graph;
-  /**
-   * The layer for one token of each of `B` sequences, over a cache in pages of `pageRows`, for devices with kernels:
-   * `keys` and `values [N, R, K, d]`, `pages i32 [B, M]`, `lengths i32 [B]`. It takes its rows `normed` already, and
-   * every layer but the last norms them for the next.
-   */
-  readonly pagedStep: (
-    text: TextConfig,
-    pageRows: number,
-    isLast: boolean,
-    adapters?: GraphAdapters,
-    dtype?: FloatDType,
-  ) => Graph;
-  /** The first part of a decoding layer: `projected [B, (H + 2K)·d]`, queries, keys and values before rotation. */
-  readonly decodeProject: DecodeGraph;
-  /** The rest of a decoding layer: attention of `query [B·K, H/K, d + 1]` over `keys` and `values`, and the MLP. */
-  readonly decodeAttend: DecodeGraph;
-}
-
-/** Graph of a part of a decoding step, in a form. */
-export type DecodeGraph = (
-  text: TextConfig,
-  form: DecodeForm,
-  adapters?: GraphAdapters,
-  dtype?: FloatDType,
-) => Graph;
 
 /**
  * The graphs of a vision tower: from patches `[T, C·Pt·P·P]` to `hidden [T, D]`, blocks, and a merger to `embeddings`.

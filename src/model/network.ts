@@ -6,8 +6,8 @@ import type { HeadKind } from './architecture.ts';
 import type { PackedBatch } from './batch.ts';
 import type { Saved } from './block.ts';
 import { decoderLayers } from './decoder-layers.ts';
+import { decoderLayerGraph } from './decoder/layer.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
-import { architectureOf } from './families.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import type { ModelConfig, TextConfig } from './model-config.ts';
@@ -91,10 +91,9 @@ export class Network implements Disposable {
     this.#weights = weights;
     this.#workspace = device.workspace();
     const save = gradientCheckpointing ? 'nothing' : 'costly';
-    const { decoder } = architectureOf(config);
     const layer = {
       graph: (text: TextConfig, own: GraphAdapters) =>
-        decoder.layer(text, own, weights.dtype, this.#form),
+        decoderLayerGraph(text, own, weights.dtype, this.#form),
       activations: ['hidden'],
       save,
     } as const;

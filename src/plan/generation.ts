@@ -155,7 +155,7 @@ async function hostDecoding(decoding: Decoding): Promise<Decoded> {
   const works: Work[] = [];
   for (const { rows, count } of wavesOf(decoding)) {
     const form = rows < FEWEST_COLUMNS ? 'rows' : 'columns';
-    opened[form] ??= new DecodeBlocks(device, model.config, form, taken, logitBias);
+    opened[form] ??= new DecodeBlocks(device, model.config.text, form, taken, logitBias);
     for (const [length, steps] of stepsByLength(promptTokens, plan.responseTokens, capacity)) {
       const work = hostStep(device, text, opened[form], { form, rows, length });
       works.push(timesWork(work, steps * count));

@@ -10,6 +10,7 @@ import { PagedDecoder } from '../../src/generation/paged-decoder.ts';
 import type { PrefilledPrompt } from '../../src/generation/prefill.ts';
 import { layOut } from '../../src/model/weights/arena-layout.ts';
 import { DeviceArena } from '../../src/model/weights/device-arena.ts';
+import { pagedStepGraph } from '../../src/model/decoder/paged-step.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { modelWeights } from '../../src/model/model-weights.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
@@ -201,7 +202,7 @@ for (const batch of batches) {
 if (process.env['CXMIND_PROFILE'] !== undefined && device instanceof CudaDevice) {
   const batch = batches.at(-1)!;
   using sampler = new KernelSampler(device, text.vocabSize, []);
-  const graph = qwen2.decoder.pagedStep(text, 64, false, undefined, dtype);
+  const graph = pagedStepGraph(text, 64, false, undefined, dtype);
   using layer = device.compile(graph);
   using head = device.compile(sampler.headGraph(text, dtype));
   using workspace = device.workspace();

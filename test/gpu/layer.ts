@@ -6,6 +6,7 @@ import { openDevice } from '../../src/device/open.ts';
 import type { View } from '../../src/device/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
 import { NO_ADAPTERS } from '../../src/model/adapters/adapter.ts';
+import { decoderLayerGraph } from '../../src/model/decoder/layer.ts';
 import { formFor } from '../../src/model/graph-form.ts';
 import { Block } from '../../src/model/block.ts';
 import type { TextConfig } from '../../src/model/model-config.ts';
@@ -47,7 +48,7 @@ const tokens = sequences * length;
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
 const architecture = config.experts === null ? qwen2 : qwen3Moe;
-const graph = architecture.decoder.layer(config, NO_ADAPTERS, dtype, formFor(device));
+const graph = decoderLayerGraph(config, NO_ADAPTERS, dtype, formFor(device));
 const modules = architecture.weights.modules(
   { architecture: architecture.name, text: config, vision: null, tokens: null, torchDtype: null },
   'policy',

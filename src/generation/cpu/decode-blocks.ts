@@ -1,10 +1,9 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { sharedByLayers } from '../../model/adapters/adapter.ts';
-import type { DecodeGraph } from '../../model/architecture.ts';
 import { decoderLayers } from '../../model/decoder-layers.ts';
-import { architectureOf } from '../../model/families.ts';
-import type { ModelConfig } from '../../model/model-config.ts';
+import { decodeAttendGraph, decodeProjectGraph } from '../../model/decoder/decode.ts';
+import type { TextConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
 import type { ModelWeights } from '../../model/model-weights.ts';
@@ -26,7 +25,7 @@ export type DecodeWeights = Omit<DecoderWeights, keyof Disposable> & Pick<ModelW
 /** The programs of a decoding step in one form, compiled at the first use. */
 export class DecodeBlocks implements Disposable {
   readonly #device: Device;
-  readonly #config: ModelConfig;
+  readonly #text: TextConfig;
   readonly #form: DecodeForm;
   readonly #weights: DecodeWeights;
   readonly #logitBias: View;
@@ -35,13 +34,13 @@ export class DecodeBlocks implements Disposable {
 
   constructor(
     device: Device,
-    config: ModelConfig,
+    text: TextConfig,
     form: DecodeForm,
     weights: DecodeWeights,
     logitBias: View,
   ) {
     this.#device = device;
-    this.#config = config;
+    this.#text = text;
     this.#form = form;
     this.#weights = weights;
     this.#logitBias = logitBias;
@@ -53,21 +52,20 @@ export class DecodeBlocks implements Disposable {
 
   #make(): BoundBlocks {
     const { layers, head } = this.#weights;
-    const { decoder } = architectureOf(this.#config);
-    const distribution = this.#compile(distributionGraph(this.#config.text, 'f32', this.#form));
+    const distribution = this.#compile(distributionGraph(this.#text, 'f32', this.#form));
     const bindAll = (programs: readonly Program[]): BoundProgram[] =>
       layers.map((weights, layer) => this.#bind(programs[layer]!, weights));
     return {
-      project: bindAll(this.#compileLayers(decoder.decodeProject)),
-      attend: bindAll(this.#compileLayers(decoder.decodeAttend)),
+      project: bindAll(this.#compileLayers(decodeProjectGraph)),
+      attend: bindAll(this.#compileLayers(decodeAttendGraph)),
       distribution: this.#bind(distribution, { ...head, logitBias: this.#logitBias }),
     };
   }
 
   /** The program of each layer. */
-  #compileLayers(graphOf: DecodeGraph): Program[] {
+  #compileLayers(graphOf: typeof decodeProjectGraph): Program[] {
     const { adapters } = this.#weights;
-    return sharedByLayers(decoderLayers(this.#config.text), adapters, (text, own) =>
+    return sharedByLayers(decoderLayers(this.#text), adapters, (text, own) =>
       this.#compile(graphOf(text, this.#form, own)),
     );
   }

@@ -65,7 +65,7 @@ export class CpuDecoder implements StepDecoder {
     this.#buffers = new Buffers(config.text, slots);
     const { adapters } = weights;
     const blocks = (form: DecodeForm): DecodeBlocks =>
-      new DecodeBlocks(device, config, form, { ...taken, adapters }, logitBias);
+      new DecodeBlocks(device, config.text, form, { ...taken, adapters }, logitBias);
     this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
   }
 

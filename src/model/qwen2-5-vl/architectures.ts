@@ -1,6 +1,5 @@
 import type { Architecture } from '../architecture.ts';
 import { textFormat } from '../decoder/config.ts';
-import { decoderGraphs } from '../decoder/graphs.ts';
 import { textWeightNames } from '../decoder/weight-names.ts';
 import { promptPositions } from '../position-ids.ts';
 import { patchEmbedGraph } from '../vision/patch-embed.ts';
@@ -18,7 +17,6 @@ export const qwen2: Architecture = {
   valueName: 'Qwen2ForTokenClassification',
   config: textFormat(QWEN2, qwen2Traits),
   weights: textWeightNames,
-  decoder: decoderGraphs,
   vision: null,
   frames: 'joined',
   positions: promptPositions,

@@ -1,5 +1,4 @@
 import type { Architecture } from '../architecture.ts';
-import { decoderGraphs } from '../decoder/graphs.ts';
 import { promptPositions } from '../position-ids.ts';
 import { framePlan } from '../vision/frames.ts';
 import { patchEmbedGraph } from '../vision/patch-embed.ts';
@@ -20,7 +19,6 @@ export const qwen2Vl: Architecture = {
   valueName: 'Qwen2VLForTokenClassification',
   config: format(NAME),
   weights: weightNames,
-  decoder: decoderGraphs,
   vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: framePlan },
   frames: 'joined',
   positions: promptPositions,

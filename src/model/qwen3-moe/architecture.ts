@@ -1,6 +1,5 @@
 import type { Architecture } from '../architecture.ts';
 import { textFormat } from '../decoder/config.ts';
-import { decoderGraphs } from '../decoder/graphs.ts';
 import { textWeightNames } from '../decoder/weight-names.ts';
 import { promptPositions } from '../position-ids.ts';
 
@@ -31,7 +30,6 @@ export const qwen3Moe: Architecture = {
     mrope: null,
   }),
   weights: textWeightNames,
-  decoder: decoderGraphs,
   vision: null,
   frames: 'joined',
   positions: promptPositions,

@@ -1,6 +1,5 @@
 import type { Architecture } from '../architecture.ts';
 import type { ExpertTraits } from '../decoder/experts-config.ts';
-import { decoderGraphs } from '../decoder/graphs.ts';
 import { framePositions } from '../position-ids.ts';
 import { towerGraphs } from '../vision/tower.ts';
 import { format } from './config.ts';
@@ -15,7 +14,6 @@ function family(name: string, experts: ExpertTraits | null): Architecture {
     valueName: name.replace('ForConditionalGeneration', 'ForTokenClassification'),
     config: format(name, experts),
     weights: weightNames,
-    decoder: decoderGraphs,
     vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan },
     frames: 'apart',
     positions: framePositions,

@@ -1,6 +1,5 @@
 import type { Architecture } from '../architecture.ts';
 import { textFormat, type DecoderTraits } from '../decoder/config.ts';
-import { decoderGraphs } from '../decoder/graphs.ts';
 import { textWeightNames } from '../decoder/weight-names.ts';
 import { promptPositions } from '../position-ids.ts';
 
@@ -28,7 +27,6 @@ export const qwen3: Architecture = {
   valueName: 'Qwen3ForTokenClassification',
   config: textFormat(NAME, traits),
   weights: textWeightNames,
-  decoder: decoderGraphs,
   vision: null,
   frames: 'joined',
   positions: promptPositions,

@@ -3,6 +3,10 @@ import type { Graph } from '../../../src/graph/ir.ts';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { architectureOf, architectures } from '../../../src/model/families.ts';
 import { decoderLayers } from '../../../src/model/decoder-layers.ts';
+import { decodeStepGraph } from '../../../src/model/decoder/decode-step.ts';
+import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
+import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
+import { pagedStepGraph } from '../../../src/model/decoder/paged-step.ts';
 import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { moduleNames, type Module } from '../../../src/model/weights/modules.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
@@ -39,23 +43,23 @@ describe('a model family', () => {
     describe(`of ${name}`, () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
       const { text, vision } = config;
-      const { decoder, vision: tower, weights } = architectureOf(config);
+      const { vision: tower, weights } = architectureOf(config);
       const policy = weights.modules(config, 'policy');
       const value = weights.modules(config, 'value');
 
       it('gives every graph of its decoder the parameters that it takes', () => {
         for (const { name, config: own } of decoderLayers(text)) {
           const layer = policy.get(name)!;
-          assert.deepEqual(taken(decoder.layer(own)), given(layer));
-          assert.deepEqual(taken(decoder.prefillLayer(own, false)), given(layer));
-          assert.deepEqual(taken(decoder.prefillLayer(own, true)), given(layer));
-          assert.deepEqual(taken(decoder.decodeStep(own, 8)), given(layer));
+          assert.deepEqual(taken(decoderLayerGraph(own)), given(layer));
+          assert.deepEqual(taken(prefillLayerGraph(own, false)), given(layer));
+          assert.deepEqual(taken(prefillLayerGraph(own, true)), given(layer));
+          assert.deepEqual(taken(decodeStepGraph(own, 8)), given(layer));
           // Rows come normed to a step, and go on normed.
           const { inputNorm, ...others } = given(layer);
           const next = { ...others, nextNorm: inputNorm };
-          assert.deepEqual(taken(decoder.pagedStep(own, 16, false)), next);
-          assert.deepEqual(taken(decoder.pagedStep(own, 16, true)), others);
-          const parts = [decoder.decodeProject(own, 'rows'), decoder.decodeAttend(own, 'rows')];
+          assert.deepEqual(taken(pagedStepGraph(own, 16, false)), next);
+          assert.deepEqual(taken(pagedStepGraph(own, 16, true)), others);
+          const parts = [decodeProjectGraph(own, 'rows'), decodeAttendGraph(own, 'rows')];
           assert.deepEqual(Object.assign({}, ...parts.map(taken)), given(layer));
         }
         assert.deepEqual(taken(headGraph(text)), given(policy.get('head')!));
