@@ -4,7 +4,7 @@ import { writeDirectoryAtomically } from '../files.ts';
 import { Arena } from '../model/weights/arena.ts';
 import { layOut, type ArenaEntry } from '../model/weights/arena-layout.ts';
 import { decodeModelConfig } from '../model/checkpoint/config-file.ts';
-import { architectureOf } from '../model/families.ts';
+import { inBothLayouts } from '../model/decoder/config-layouts.ts';
 import { parameterGroups } from '../model/parameters.ts';
 import { writeSafetensors } from '../model/checkpoint/safetensors.ts';
 import { keyOf, Rng } from '../rng.ts';
@@ -100,7 +100,7 @@ export async function writeDemoCheckpoint(
   const { config: configOf, preprocessor } = familyFiles[family];
   const own = configOf(size, bpe, dtype);
   const model = decodeModelConfig(own, path.join(directory, 'config.json'));
-  const config = architectureOf(model).config.inBothLayouts(own, model);
+  const config = inBothLayouts(own, model);
   const arena = new Arena(layOut(parameterGroups(model)));
   initialise(arena, size, seed);
   const tensors = arena.layout.entries.map(({ name }) => ({

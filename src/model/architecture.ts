@@ -4,7 +4,6 @@ import type { Tensor, Tensors } from '../tensor/tensor.ts';
 import type { GraphAdapters } from './adapters/adapter.ts';
 import type { Grid } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
-import type { JsonObject } from './checkpoint/companions.ts';
 import type { Module, Modules } from './weights/modules.ts';
 import type { ModelConfig, VisionConfig } from './model-config.ts';
 import type { RotaryTable } from './rotary.ts';
@@ -13,8 +12,6 @@ import type { RotaryTable } from './rotary.ts';
 export interface Architecture {
   /** A policy's name in `architectures` of `config.json`. */
   readonly name: string;
-  /** A value model's name there. */
-  readonly valueName: string;
   readonly config: ConfigFormat;
   readonly weights: WeightNames;
   /** Null for a family without vision. */
@@ -50,8 +47,14 @@ export interface ConfigFormat {
   readonly decode: (value: unknown, file: string) => ModelConfig;
   /** Paths that `decode` reads, with the text model's keys at the top or in a section of their own. */
   readonly readPaths: (isNested: boolean) => readonly string[];
-  /** Extends the file so that transformers 4 and 5 read it as the same model. */
-  readonly inBothLayouts: (file: JsonObject, config: ModelConfig) => JsonObject;
+}
+
+/**
+ * A value model's name in `architectures`. Transformers has no token classifier of a vision-language model; the name
+ * follows its pattern.
+ */
+export function valueNameOf({ name }: Architecture): string {
+  return name.replace(/For(CausalLM|ConditionalGeneration)$/, 'ForTokenClassification');
 }
 
 /** Head of a model: log-probabilities of tokens, or values. */

@@ -1,5 +1,6 @@
 import type { Adapter } from '../adapters/adapter.ts';
 import { mergedTensor } from '../adapters/merge.ts';
+import { inBothLayouts } from '../decoder/config-layouts.ts';
 import { architectureOf } from '../families.ts';
 import { withTies, type ModelConfig } from '../model-config.ts';
 import type { Arena } from '../weights/arena.ts';
@@ -78,14 +79,13 @@ export async function saveCheckpoint(
   { from, arena, adapter = null, dtype, overrides = {} }: SaveOptions,
 ): Promise<void> {
   const described = await readModelConfig(from, overrides);
-  const architecture = architectureOf(described);
-  const config = withTies(described, !arena.has(architecture.weights.head));
+  const config = withTies(described, !arena.has(architectureOf(described).weights.head));
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
   const { places } = placesOf(from, config, arena.layout, readers);
   const merged = (name: string) => mergedTensor(name, arena, adapter);
   await writeModel(target, from, likeStored(readers, places, merged, dtype), (file) =>
-    architecture.config.inBothLayouts(cast(laidOver(file, overrides), dtype), config),
+    inBothLayouts(cast(laidOver(file, overrides), dtype), config),
   );
 }
 

@@ -2,7 +2,7 @@ import * as path from 'node:path';
 import * as t from 'io-ts';
 import { nearestOf } from '../../check/nearest.ts';
 import { CxmindError } from '../../errors.ts';
-import type { Architecture } from '../architecture.ts';
+import { valueNameOf, type Architecture } from '../architecture.ts';
 import { expertKey } from '../decoder/experts-config.ts';
 import { architectureOf, architectures } from '../families.ts';
 import type { ModelConfig } from '../model-config.ts';
@@ -30,8 +30,9 @@ const engineKeys = [
 ];
 
 /** Names in transformers of a family with one number a token, and with one a sequence. */
-function scoringNames({ valueName }: Architecture): readonly string[] {
-  return [valueName, valueName.replace('ForTokenClassification', 'ForSequenceClassification')];
+function scoringNames(architecture: Architecture): readonly string[] {
+  const name = valueNameOf(architecture);
+  return [name, name.replace('ForTokenClassification', 'ForSequenceClassification')];
 }
 
 /** @throws CHECKPOINT_INVALID for an unknown mixture of experts, naming the key and what to take instead */

@@ -1,6 +1,8 @@
 import * as path from 'node:path';
 import * as t from 'io-ts';
 import { keyOf, Rng } from '../../rng.ts';
+import { valueNameOf } from '../architecture.ts';
+import { inBothLayouts } from '../decoder/config-layouts.ts';
 import { architectureOf } from '../families.ts';
 import type { ModelConfig } from '../model-config.ts';
 import type { Arena } from '../weights/arena.ts';
@@ -103,7 +105,7 @@ export async function saveValueCheckpoint(
   const last = files.pop()!;
   const withHead = [...files, { ...last, tensors: [...last.tensors, ...added] }];
   await writeModel(target, from, withHead, () =>
-    architectureOf(config).config.inBothLayouts(classifierConfig(file, config), config),
+    inBothLayouts(classifierConfig(file, config), config),
   );
 }
 
@@ -120,7 +122,7 @@ async function readValueConfig(
 function classifierConfig(file: ConfigFile, config: ModelConfig): ConfigFile {
   return {
     ...file,
-    architectures: [architectureOf(config).valueName],
+    architectures: [valueNameOf(architectureOf(config))],
     classifier_dropout: 0,
     id2label: { '0': 'value' },
     label2id: { value: 0 },

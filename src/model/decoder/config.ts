@@ -13,7 +13,6 @@ import {
   vocabulary,
 } from '../config-fields.ts';
 import type { TextConfig } from '../model-config.ts';
-import { inBothLayouts } from './config-layouts.ts';
 import { Experts, expertKey, expertsConfig, type ExpertTraits } from './experts-config.ts';
 import { Rope, ropeScaling } from './rope-config.ts';
 
@@ -238,6 +237,5 @@ export function textFormat(architecture: string, traits: DecoderTraits): ConfigF
       return { architecture, ...decoded, vision: null, tokens: null };
     },
     readPaths: (isNested) => textPaths(isNested, traits),
-    inBothLayouts,
   };
 }

@@ -15,8 +15,6 @@ const NAME = 'Qwen2VLForConditionalGeneration';
  */
 export const qwen2Vl: Architecture = {
   name: NAME,
-  // transformers has no token classifier of a vision-language model; this name follows its pattern.
-  valueName: 'Qwen2VLForTokenClassification',
   config: format(NAME),
   weights: weightNames,
   vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: framePlan },

@@ -10,8 +10,6 @@ import { towerNames, weightNames } from './weight-names.ts';
 function family(name: string, experts: ExpertTraits | null): Architecture {
   return {
     name,
-    // transformers has no token classifier of a vision-language model; this name follows its pattern.
-    valueName: name.replace('ForConditionalGeneration', 'ForTokenClassification'),
     config: format(name, experts),
     weights: weightNames,
     vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan },

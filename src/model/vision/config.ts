@@ -4,7 +4,6 @@ import { positive } from '../../check/scalars.ts';
 import type { ConfigFormat } from '../architecture.ts';
 import { Checks, index, nullable, propsOf, under } from '../config-fields.ts';
 import { decodeText, textPaths, type DecoderTraits } from '../decoder/config.ts';
-import { inBothLayouts } from '../decoder/config-layouts.ts';
 import type { TextConfig, VisionConfig } from '../model-config.ts';
 
 /** Codec of the rotary section of a vision tower, which transformers 5 writes. */
@@ -61,7 +60,6 @@ export function visionLanguageFormat<C extends t.Mixed>({
       ...propsOf(Tokens),
       ...under('vision_config', propsOf(section)),
     ],
-    inBothLayouts,
   };
 }
 

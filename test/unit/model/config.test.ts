@@ -7,7 +7,8 @@ import {
   laidOver,
   readModelConfig,
 } from '../../../src/model/checkpoint/config-file.ts';
-import { architectureOf, architectures } from '../../../src/model/families.ts';
+import { inBothLayouts } from '../../../src/model/decoder/config-layouts.ts';
+import { architectures } from '../../../src/model/families.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;
@@ -249,7 +250,6 @@ describe('decodeModelConfig', () => {
       failure({ ...moe, num_experts_per_tok: 6 }),
       /: num_experts_per_tok 6 is more than num_experts 5$/,
     );
-    const { inBothLayouts } = architectureOf(decodeModelConfig(moe, 'config.json')).config;
     const written = inBothLayouts(moe, decodeModelConfig(moe, 'config.json'));
     assert.deepEqual([written['num_experts'], written['num_local_experts']], [5, 5]);
   });

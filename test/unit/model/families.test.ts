@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Graph } from '../../../src/graph/ir.ts';
+import { valueNameOf } from '../../../src/model/architecture.ts';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { architectureOf, architectures } from '../../../src/model/families.ts';
 import { decoderLayers } from '../../../src/model/decoder-layers.ts';
@@ -107,7 +108,7 @@ describe('a model family', () => {
   }
 
   it('has names of its own', () => {
-    const names = architectures.flatMap(({ name, valueName }) => [name, valueName]);
+    const names = architectures.flatMap((one) => [one.name, valueNameOf(one)]);
     assert.equal(new Set(names).size, names.length);
   });
 });
