@@ -63,17 +63,12 @@ export type HeadKind = 'policy' | 'value';
 /** A family's parameters by their names on the hub. */
 export interface WeightNames {
   readonly embedding: string;
-  readonly head: string;
-  readonly scoreWeight: string;
-  readonly scoreBias: string;
-  /** Part of every name in the vision tower, and of no other. */
-  readonly vision: string;
   /** The modules of a model with a head, in arena order. */
   readonly modules: (config: ModelConfig, head: HeadKind) => Modules<Module>;
   /** The hub's name of a stored tensor, from any name that transformers has had for it. */
   readonly ofStored: (stored: string, config: ModelConfig) => string;
   /** The name in transformers 5 of a module or tensor, from the hub's name. */
-  readonly inTransformers: (name: string, config: ModelConfig) => string;
+  readonly inTransformers: (name: string) => string;
 }
 
 /**

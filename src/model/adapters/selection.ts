@@ -3,6 +3,7 @@ import type { AdapterSpec } from './adapter.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { architectureOf } from '../families.ts';
 import { modelModules } from '../parameters.ts';
+import { VISUAL } from '../vision/weight-names.ts';
 
 /** Selection of the linear modules that get adapters, in PEFT's terms. */
 export interface AdapterSelection {
@@ -37,7 +38,7 @@ export function selectModules(
   const { inTransformers } = architectureOf(config).weights;
   const excluded = exclude === null ? null : new RegExp(`^(?:${exclude})$`, 's');
   return linearModules(config).filter((module) => {
-    const names = [module, inTransformers(module, config)];
+    const names = [module, inTransformers(module)];
     if (excluded !== null && names.some((name) => excluded.test(name))) return false;
     if (targets === 'all-linear') return true;
     return targets.some((target) =>
@@ -66,10 +67,10 @@ export function adapterSpec(config: ModelConfig, options: AdapterOptions): Adapt
 
 /** A short selection that takes exactly these modules, for PEFT's files. */
 export function selectionOf(config: ModelConfig, modules: readonly string[]): AdapterSelection {
-  const names = architectureOf(config).weights;
-  const full = modules.map((module) => names.inTransformers(module, config));
+  const { inTransformers } = architectureOf(config).weights;
+  const full = modules.map(inTransformers);
   const short = { targets: [...new Set(modules.map(shortName))].sort(), exclude: null };
-  const textOnly = { ...short, exclude: `.*${names.vision}.*` };
+  const textOnly = { ...short, exclude: `.*${VISUAL}.*` };
   const exact = [short, textOnly].find(
     (selection) => selectModules(config, selection).join() === modules.join(),
   );

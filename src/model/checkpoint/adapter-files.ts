@@ -70,7 +70,7 @@ export async function saveAdapter(
   const tensors = spec.modules
     .flatMap((module) => [loraA(module), loraB(module)])
     .map((name) => ({
-      name: `${PREFIX}${inTransformers(name, config)}`,
+      name: `${PREFIX}${inTransformers(name)}`,
       tensor: arena.tensor(name),
     }));
   await writeSafetensors(join(directory, ADAPTER_WEIGHTS), tensors);

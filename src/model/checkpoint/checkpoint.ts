@@ -1,7 +1,7 @@
 import type { Adapter } from '../adapters/adapter.ts';
 import { mergedTensor } from '../adapters/merge.ts';
 import { inBothLayouts } from '../decoder/config-layouts.ts';
-import { architectureOf } from '../families.ts';
+import { HEAD } from '../decoder/weight-names.ts';
 import { withTies, type ModelConfig } from '../model-config.ts';
 import type { Arena } from '../weights/arena.ts';
 import type { JsonObject } from './companions.ts';
@@ -79,7 +79,7 @@ export async function saveCheckpoint(
   { from, arena, adapter = null, dtype, overrides = {} }: SaveOptions,
 ): Promise<void> {
   const described = await readModelConfig(from, overrides);
-  const config = withTies(described, !arena.has(architectureOf(described).weights.head));
+  const config = withTies(described, !arena.has(HEAD));
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
   const { places } = placesOf(from, config, arena.layout, readers);

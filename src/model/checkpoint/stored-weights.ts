@@ -6,6 +6,7 @@ import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import type { MakeShared } from '../../tensor/memory.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { HeadKind } from '../architecture.ts';
+import { HEAD } from '../decoder/weight-names.ts';
 import { architectureOf } from '../families.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { parameterGroups, visionLength } from '../parameters.ts';
@@ -125,11 +126,11 @@ export function placesOf(
 
 /** Stored tensors that are copies of others: a tied head, where the embedding is stored too. */
 function copiesOf(config: ModelConfig, files: readonly SafetensorsReader[]): string[] {
-  const { embedding, head, ofStored } = architectureOf(config).weights;
+  const { embedding, ofStored } = architectureOf(config).weights;
   if (!config.text.tieWordEmbeddings) return [];
   const names = files.flatMap(({ header }) => header.tensors.map(({ name }) => name));
-  const others = names.filter((name) => name !== head);
-  return others.some((name) => ofStored(name, config) === embedding) ? [head] : [];
+  const others = names.filter((name) => name !== HEAD);
+  return others.some((name) => ofStored(name, config) === embedding) ? [HEAD] : [];
 }
 
 /** The reason why a stored tensor does not fit a place, or null where it does. */

@@ -1,5 +1,6 @@
 import { slices } from '../../tensor/slices.ts';
 import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import { HEAD } from '../decoder/weight-names.ts';
 import { architectureOf } from '../families.ts';
 import { withTies, type ModelConfig } from '../model-config.ts';
 import type { SafetensorsReader, StoredTensor } from './safetensors.ts';
@@ -27,9 +28,8 @@ export async function withStoredTies(
   if (!config.text.tieWordEmbeddings || !(await hasOwnHead(readers, config))) {
     return { config, notes: [] };
   }
-  const { head } = architectureOf(config).weights;
   const note =
-    `${directory}: tie_word_embeddings is set, but ${head} and the embedding are stored and differ; ` +
+    `${directory}: tie_word_embeddings is set, but ${HEAD} and the embedding are stored and differ; ` +
     'both are kept, untied';
   return { config: withTies(config, false), notes: [note] };
 }
@@ -45,7 +45,7 @@ async function hasOwnHead(
     readers
       .flatMap((reader) => reader.header.tensors.map((tensor) => ({ reader, tensor })))
       .find(({ tensor }) => names.ofStored(tensor.name, untied) === name);
-  const [head, embedding] = [find(names.head), find(names.embedding)];
+  const [head, embedding] = [find(HEAD), find(names.embedding)];
   if (head === undefined || embedding === undefined) return false;
   const count = sizeOf(embedding.tensor.shape);
   if (sizeOf(head.tensor.shape) !== count) return true;

@@ -3,6 +3,7 @@ import * as t from 'io-ts';
 import { keyOf, Rng } from '../../rng.ts';
 import { valueNameOf } from '../architecture.ts';
 import { inBothLayouts } from '../decoder/config-layouts.ts';
+import { HEAD, SCORE } from '../decoder/weight-names.ts';
 import { architectureOf } from '../families.ts';
 import type { ModelConfig } from '../model-config.ts';
 import type { Arena } from '../weights/arena.ts';
@@ -19,10 +20,7 @@ import {
 } from './stored-weights.ts';
 
 /** Differences by which a policy's checkpoint is read as a value model: its own head is left, a new one is added. */
-function fromPolicy(config: ModelConfig): Leniency {
-  const { head, scoreWeight, scoreBias } = architectureOf(config).weights;
-  return { optional: [scoreWeight, scoreBias], unread: [head] };
-}
+const FROM_POLICY: Leniency = { optional: [SCORE.weight, SCORE.bias], unread: [HEAD] };
 
 const ConfigFile = t.intersection([
   t.record(t.string, t.unknown),
@@ -47,13 +45,17 @@ export async function loadValueCheckpoint(
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
   const model = { config, head: 'value' } as const;
-  const leniency = fromPolicy(config);
-  const { arena, places, notes } = await readWeights(directory, model, readers, options, leniency);
-  const { scoreWeight } = architectureOf(config).weights;
-  if (![...places.values()].some(({ name }) => name === scoreWeight)) {
+  const { arena, places, notes } = await readWeights(
+    directory,
+    model,
+    readers,
+    options,
+    FROM_POLICY,
+  );
+  if (![...places.values()].some(({ name }) => name === SCORE.weight)) {
     const rng = new Rng(keyOf('value-head', seed));
     const deviation = file.initializer_range ?? 0.02;
-    const { data } = arena.tensor(scoreWeight);
+    const { data } = arena.tensor(SCORE.weight);
     for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
   }
   return { directory, config, arena, notes };
@@ -71,9 +73,8 @@ export async function loadRewardCheckpoint(
   const { config } = await readValueConfig(directory, {});
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
-  const { head, scoreBias } = architectureOf(config).weights;
   // A sequence classifier of transformers has no bias, and an older one may have kept the policy's head.
-  const leniency = { optional: [scoreBias], unread: [head] };
+  const leniency = { optional: [SCORE.bias], unread: [HEAD] };
   const model = { config, head: 'value' } as const;
   const { arena, notes } = await readWeights(directory, model, readers, options, leniency);
   return { directory, config, arena, notes };
@@ -94,11 +95,10 @@ export async function saveValueCheckpoint(
   const { config, file } = await readValueConfig(from, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
-  const leniency = fromPolicy(config);
-  const { places } = placesOf(from, config, arena.layout, readers, leniency);
+  const { places } = placesOf(from, config, arena.layout, readers, FROM_POLICY);
   const stored = new Set([...places.values()].map(({ name }) => name));
   const { dtype } = [...places.keys()].at(-1)!;
-  const added = leniency.optional
+  const added = FROM_POLICY.optional
     .filter((name) => !stored.has(name))
     .map((name) => ({ name, tensor: arena.tensor(name), dtype }));
   const files = likeStored(readers, places, (name) => arena.tensor(name));

@@ -1,14 +1,14 @@
 import type { Architecture } from '../architecture.ts';
 import { promptPositions } from '../position-ids.ts';
 import { textFormat, type DecoderTraits } from './config.ts';
-import { textWeightNames } from './weight-names.ts';
+import { weightNamesOf } from './weight-names.ts';
 
 /** A family of text models: the decoder that all families share, with traits of its own. */
 export function textFamily(name: string, traits: DecoderTraits): Architecture {
   return {
     name,
     config: textFormat(name, traits),
-    weights: textWeightNames,
+    weights: weightNamesOf(),
     vision: null,
     frames: 'joined',
     positions: promptPositions,

@@ -3,7 +3,7 @@
  * their own where there is a vision tower.
  */
 import type { HeadKind, WeightNames } from '../architecture.ts';
-import type { ExpertsConfig, ModelConfig, TextConfig } from '../model-config.ts';
+import type { ExpertsConfig, ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 import {
   moduleNames,
   productOf,
@@ -14,8 +14,10 @@ import {
 import { decoderLayers } from '../decoder-layers.ts';
 import { joined, one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
 
+/** Name of a policy's head. */
+export const HEAD = 'lm_head.weight';
 /** Names of a value model's head, as of transformers' token classifiers. */
-const SCORE = { weight: 'score.weight', bias: 'score.bias' };
+export const SCORE = { weight: 'score.weight', bias: 'score.bias' };
 
 /** The parts of a gated MLP, whose output is `down(silu(gate(x)) * up(x))`. */
 const mlpParts = ['gate', 'up', 'down'] as const;
@@ -135,55 +137,50 @@ function layerModule(prefix: string, text: TextConfig): Module {
   ]);
 }
 
-/** Names of the parameters outside the layers; `prefix` begins those of the decoder. */
-export function namesOutsideLayers(prefix = 'model') {
-  return {
-    embedding: `${prefix}.embed_tokens.weight`,
-    finalNorm: `${prefix}.norm.weight`,
-    head: 'lm_head.weight',
-    scoreWeight: SCORE.weight,
-    scoreBias: SCORE.bias,
-  };
-}
-
-/** The modules of a decoder with a head, in arena order. */
-export function decoderModules(
-  { text }: ModelConfig,
-  kind: HeadKind,
-  prefix = 'model',
-): NamedModule[] {
-  const { embedding } = namesOutsideLayers(prefix);
+/** The modules of a decoder with a head, in arena order; `prefix` begins the names of its parameters. */
+function decoderModules({ text }: ModelConfig, kind: HeadKind, prefix: string): NamedModule[] {
+  const { vocabSize, hiddenSize: width } = text;
+  const embedding = `${prefix}.embed_tokens.weight`;
+  const finalNorm = one(`${prefix}.norm.weight`, width);
+  const headWeight = one(text.tieWordEmbeddings ? embedding : HEAD, vocabSize, width);
+  const score = { scoreWeight: one(SCORE.weight, 1, width), scoreBias: one(SCORE.bias, 1) };
   return [
-    [moduleNames.embedding, plain({ weight: one(embedding, text.vocabSize, text.hiddenSize) })],
+    [moduleNames.embedding, plain({ weight: one(embedding, vocabSize, width) })],
     ...decoderLayers(text).map(({ name, config }, i): NamedModule => [
       name,
       layerModule(`${prefix}.layers.${i}`, config),
     ]),
-    [moduleNames.head, headModule(text, kind, prefix)],
+    [moduleNames.head, plain({ finalNorm, ...(kind === 'value' ? score : { headWeight }) })],
   ];
 }
 
-function headModule(text: TextConfig, kind: HeadKind, prefix: string): Module {
-  const { hiddenSize: width, vocabSize, tieWordEmbeddings } = text;
-  const names = namesOutsideLayers(prefix);
-  const finalNorm = one(names.finalNorm, width);
-  if (kind === 'value') {
-    const [scoreWeight, scoreBias] = [one(SCORE.weight, 1, width), one(SCORE.bias, 1)];
-    return plain({ finalNorm, scoreWeight, scoreBias });
-  }
-  const head = tieWordEmbeddings ? names.embedding : names.head;
-  return plain({ finalNorm, headWeight: one(head, vocabSize, width) });
+/** The parts in which families' names differ. */
+interface NamesOfFamily extends Partial<Pick<WeightNames, 'inTransformers'>> {
+  /** Beginning of the names of the decoder's parameters. */
+  readonly prefix?: string;
+  /** The modules of the vision tower in arena order. */
+  readonly visionModules?: (vision: VisionConfig) => readonly NamedModule[];
+  /** The hub's name of a stored tensor. */
+  readonly ofStored?: (stored: string) => string;
 }
 
-const textNames = namesOutsideLayers();
-
-/** The names of a text model's parameters on the hub. */
-export const textWeightNames: WeightNames = {
-  ...textNames,
-  vision: 'visual',
-  modules: (config, head) => new Map(decoderModules(config, head)),
-  // A tied head that was stored all the same is the embedding.
-  ofStored: (stored, { text }) =>
-    text.tieWordEmbeddings && stored === textNames.head ? textNames.embedding : stored,
-  inTransformers: (name) => name,
-};
+/** The names of a family's parameters; those that transformers stores are the hub's where nothing else is said. */
+export function weightNamesOf({
+  prefix = 'model',
+  visionModules = () => [],
+  ofStored = (stored) => stored,
+  inTransformers = (name) => name,
+}: NamesOfFamily = {}): WeightNames {
+  const embedding = `${prefix}.embed_tokens.weight`;
+  return {
+    embedding,
+    modules(config, head) {
+      const vision = config.vision === null ? [] : visionModules(config.vision);
+      return new Map([...vision, ...decoderModules(config, head, prefix)]);
+    },
+    // A tied head that was stored all the same is the embedding.
+    ofStored: (stored, { text }) =>
+      text.tieWordEmbeddings && stored === HEAD ? embedding : ofStored(stored),
+    inTransformers,
+  };
+}

@@ -1,5 +1,4 @@
-import type { WeightNames } from '../architecture.ts';
-import { decoderModules, namesOutsideLayers } from '../decoder/weight-names.ts';
+import { weightNamesOf } from '../decoder/weight-names.ts';
 import type { VisionConfig } from '../model-config.ts';
 import {
   blockForm,
@@ -21,7 +20,6 @@ export const towerNames: TowerNames = {
 };
 
 const VISUAL = 'model.visual';
-const DECODER = 'model.language_model';
 
 function visionModules(vision: VisionConfig): NamedModule[] {
   const merger = (norm: MergerNorm) => mergerForm(towerNames, vision, norm);
@@ -39,18 +37,5 @@ function visionModules(vision: VisionConfig): NamedModule[] {
   ];
 }
 
-const outside = namesOutsideLayers(DECODER);
-
 /** The names of Qwen3-VL's parameters, the same on the hub and in transformers. */
-export const weightNames: WeightNames = {
-  ...outside,
-  vision: 'visual',
-  modules(config, head) {
-    const vision = config.vision === null ? [] : visionModules(config.vision);
-    return new Map([...vision, ...decoderModules(config, head, DECODER)]);
-  },
-  // A tied head that was stored all the same is the embedding.
-  ofStored: (stored, { text }) =>
-    text.tieWordEmbeddings && stored === outside.head ? outside.embedding : stored,
-  inTransformers: (name) => name,
-};
+export const weightNames = weightNamesOf({ prefix: 'model.language_model', visionModules });

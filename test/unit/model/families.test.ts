@@ -100,7 +100,7 @@ describe('a model family', () => {
         const names = parameterGroups(config).flatMap((group) => group.map((one) => one.name));
         assert.equal(new Set(names).size, names.length);
         for (const one of names) {
-          assert.equal(weights.ofStored(weights.inTransformers(one, config), config), one);
+          assert.equal(weights.ofStored(weights.inTransformers(one), config), one);
         }
         assert.equal(visionLength(config) > 0, vision !== null);
       });

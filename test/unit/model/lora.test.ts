@@ -36,7 +36,7 @@ const reference = goldenJson('lora/reference.json') as Record<
   { readonly logprobs: readonly (readonly number[])[] }
 >;
 const peftName = (name: string, { config }: GoldenModel): string =>
-  `base_model.model.${architectureOf(config).weights.inTransformers(name, config)}`;
+  `base_model.model.${architectureOf(config).weights.inTransformers(name)}`;
 
 describe('low-rank adapters against peft', () => {
   let device: Device;
@@ -56,9 +56,7 @@ describe('low-rank adapters against peft', () => {
       const { config } = await loadGoldenModel(name);
       const selected = selectModules(config, { targets: targetsOf(String(targets)), exclude });
       assert.deepEqual(
-        selected
-          .map((module) => architectureOf(config).weights.inTransformers(module, config))
-          .sort(),
+        selected.map((module) => architectureOf(config).weights.inTransformers(module)).sort(),
         [...modules].sort(),
       );
     });
