@@ -1,8 +1,8 @@
 import type { Architecture } from '../architecture.ts';
 import { textFamily } from '../decoder/family.ts';
 import { patchEmbedGraph } from '../vision/patch-embed.ts';
+import { visionPlan } from '../vision/plan.ts';
 import { qwen2Traits, visionFormat } from './config.ts';
-import { visionPlan } from './vision-plan.ts';
 import { mergerGraph, visionBlockGraph } from './vision.ts';
 import { weightNames } from './weight-names.ts';
 

@@ -1,7 +1,7 @@
 import type { Architecture } from '../architecture.ts';
 import { promptPositions } from '../position-ids.ts';
-import { framePlan } from '../vision/frames.ts';
 import { patchEmbedGraph } from '../vision/patch-embed.ts';
+import { visionPlan } from '../vision/plan.ts';
 import { towerGraphs } from '../vision/tower.ts';
 import { format } from './config.ts';
 import { towerNames, weightNames } from './weight-names.ts';
@@ -17,7 +17,7 @@ export const qwen2Vl: Architecture = {
   name: NAME,
   config: format(NAME),
   weights: weightNames,
-  vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: framePlan },
+  vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: visionPlan },
   frames: 'joined',
   positions: promptPositions,
 };

@@ -12,8 +12,8 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import type { VisionPlan } from '../architecture.ts';
 import type { Grid } from '../batch.ts';
 import type { VisionConfig } from '../model-config.ts';
-import { framePlan } from '../vision/frames.ts';
 import { patchSizeOf } from '../vision/patch-embed.ts';
+import { visionPlan } from '../vision/plan.ts';
 import { visitMergedPatches } from '../vision/rotary.ts';
 
 /** Learned positions around a patch's place, of which its own is interpolated. */
@@ -45,7 +45,7 @@ export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32')
 
 /** Rotary angles and segments of a vision pass, and the learned positions of its patches. */
 export function plan(vision: VisionConfig, grids: readonly Grid[]): VisionPlan {
-  return { ...framePlan(vision, grids), patchInputs: interpolation(vision, grids) };
+  return { ...visionPlan(vision, grids), patchInputs: interpolation(vision, grids) };
 }
 
 /** A place on one side of the learned grid: the positions before and behind it, and the share of the latter. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { windowSegments } from '../../../src/model/qwen2-5-vl/windows.ts';
-import { frameLengths } from '../../../src/model/vision/frames.ts';
+import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
+import { visionPlan } from '../../../src/model/vision/plan.ts';
+import { windowSegments } from '../../../src/model/vision/windows.ts';
+import { goldenPath } from '../../support/golden.ts';
 
 type Grid = readonly [number, number, number];
 
@@ -75,13 +77,17 @@ describe('windowSegments', () => {
     );
   });
 
-  it('gives full attention one segment per frame', () => {
-    assert.deepEqual(
-      frameLengths([
-        [2, 4, 6],
-        [1, 2, 2],
-      ]),
-      [24, 24, 4],
-    );
+  it('are left out where blocks attend in full: one segment per frame', async () => {
+    const { vision } = await readModelConfig(goldenPath('families/qwen2-vl'));
+    const { segments } = visionPlan(vision!, [
+      [2, 4, 6],
+      [1, 2, 2],
+    ]);
+    for (const frames of segments) {
+      assert.deepEqual(
+        frames.map(({ length }) => length),
+        [24, 24, 4],
+      );
+    }
   });
 });
