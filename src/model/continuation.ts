@@ -7,11 +7,11 @@
  * them against transformers' positions of the whole sequence.
  */
 import { stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
-import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Grid } from './batch.ts';
 import { architectureOf } from './families.ts';
 import type { ModelConfig } from './model-config.ts';
-import type { PromptInput, ResponseMedia, SequenceInput } from './pack.ts';
+import { packSequences, type PromptInput, type ResponseMedia, type SequenceInput } from './pack.ts';
 
 /** Pictures in the order of their placeholders. */
 export interface ShownPictures {
@@ -36,23 +36,12 @@ export function responseMedia(
 }
 
 /** A prompt and its response as one prompt: tokens, positions and pictures end to end. */
-export function asPrompt({ prompt, response, media }: SequenceInput): PromptInput {
-  const [before, more] = [prompt.tokenIds.data.length, response.data.length];
-  const total = before + more;
-  const tokenIds = tensorOf('i32', [total], [...prompt.tokenIds.data, ...response.data]);
-  const positions = zeros('i32', [3, total]);
-  for (let axis = 0; axis < 3; axis++) {
-    const row = positions.data.subarray(axis * total, (axis + 1) * total);
-    row.set(prompt.positions.data.subarray(axis * before, (axis + 1) * before));
-    const next = row[before - 1]! + 1;
-    for (let j = 0; j < more; j++) {
-      row[before + j] = next + (media?.positions.data[axis * more + j] ?? j);
-    }
-  }
+export function asPrompt(sequence: SequenceInput): PromptInput {
+  const { tokenIds, positions, pixelValues, grids } = packSequences([sequence]);
   return {
-    tokenIds,
+    tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
     positions,
-    pixelValues: stackPixels([prompt.pixelValues ?? [], media?.pixelValues ?? []].flat()),
-    grids: [...prompt.grids, ...(media?.grids ?? [])],
+    pixelValues: stackPixels(pixelValues),
+    grids,
   };
 }
