@@ -16,6 +16,12 @@ export interface RotaryValues {
   readonly sin: Value;
 }
 
+/** Declares the cosines and sines of the angles of some rows as inputs. */
+export function rotaryInputs(g: GraphBuilder, rows: 'T' | 'B', headDim: number): RotaryValues {
+  const shape = [rows, headDim / 2];
+  return { cos: g.input('rotary.cos', 'f32', shape), sin: g.input('rotary.sin', 'f32', shape) };
+}
+
 /** Graph inputs that describe segments, in a form. */
 export type SegmentInputs = GridInputs | PlaceInputs;
 

@@ -3,7 +3,7 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
-import { scoreScaleOf, splitHeads } from '../attention.ts';
+import { rotaryInputs, scoreScaleOf, splitHeads } from '../attention.ts';
 import { placesOf } from '../cache-graphs.ts';
 import type { TextConfig } from '../model-config.ts';
 import { finishLayer } from './layer.ts';
@@ -31,14 +31,13 @@ export function decodeStepGraph(
   const { hiddenSize, heads, kvHeads, headDim } = config;
   const g = new GraphBuilder('decode-step');
   const hidden = g.input('hidden', dtype, ['B', hiddenSize]);
-  const cos = g.input('rotary.cos', 'f32', ['B', headDim / 2]);
-  const sin = g.input('rotary.sin', 'f32', ['B', headDim / 2]);
+  const rotary = rotaryInputs(g, 'B', headDim);
   const cache = ['B', kvHeads, capacity, headDim] as const;
   const keys = g.input('keys', dtype, cache);
   const values = g.input('values', dtype, cache);
   const cached = g.input('cached', 'f32', ['B']);
   const qkv = projection(g, hidden, config, adapters);
-  const { query, key, value } = splitHeads(g, qkv, { cos, sin }, config);
+  const { query, key, value } = splitHeads(g, qkv, rotary, config);
 
   const count = g.reshape(cached, ['B', 1, 1]);
   const places = g.reshape(placesOf(g, capacity), [1, 1, capacity]);

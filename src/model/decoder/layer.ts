@@ -3,7 +3,7 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
-import { attention, segmentInputs, type Attended } from '../attention.ts';
+import { attention, rotaryInputs, segmentInputs, type Attended } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
@@ -49,10 +49,7 @@ function layerAttention(
 ): LayerAttention {
   const g = new GraphBuilder(name);
   const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
-  const rotary = {
-    cos: g.input('rotary.cos', 'f32', ['T', config.headDim / 2]),
-    sin: g.input('rotary.sin', 'f32', ['T', config.headDim / 2]),
-  };
+  const rotary = rotaryInputs(g, 'T', config.headDim);
   const segments = segmentInputs(g, form, CAUSAL_STRIPS);
   const qkv = projection(g, hidden, config, adapters);
   return { g, hidden, ...attention(g, qkv, rotary, segments, config) };

@@ -2,7 +2,7 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
-import { scoreScaleOf } from '../attention.ts';
+import { rotaryInputs, scoreScaleOf } from '../attention.ts';
 import type { TextConfig } from '../model-config.ts';
 import { finishLayer } from './layer.ts';
 import { unbiasedProjection } from './projection.ts';
@@ -31,10 +31,7 @@ export function pagedStepGraph(
   const g = new GraphBuilder(isLast ? 'paged-step-last' : 'paged-step');
   const hidden = g.input('hidden', dtype, ['B', hiddenSize]);
   const normed = g.input('normed', dtype, ['B', hiddenSize]);
-  const rotary = {
-    cos: g.input('rotary.cos', 'f32', ['B', headDim / 2]),
-    sin: g.input('rotary.sin', 'f32', ['B', headDim / 2]),
-  };
+  const rotary = rotaryInputs(g, 'B', headDim);
   const cache = {
     keys: g.input('keys', dtype, ['N', pageRows, kvHeads, headDim]),
     values: g.input('values', dtype, ['N', pageRows, kvHeads, headDim]),

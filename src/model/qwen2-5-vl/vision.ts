@@ -3,7 +3,7 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
-import { attention, segmentInputs } from '../attention.ts';
+import { attention, rotaryInputs, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { VisionConfig } from '../model-config.ts';
@@ -28,8 +28,7 @@ export function visionBlockGraph(
   const headDim = hiddenSize / heads;
   const g = new GraphBuilder('vision-block');
   const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
-  const cos = g.input('rotary.cos', 'f32', ['T', headDim / 2]);
-  const sin = g.input('rotary.sin', 'f32', ['T', headDim / 2]);
+  const rotary = rotaryInputs(g, 'T', headDim);
   const segments = segmentInputs(g, form, 1);
   const parameter = (name: string, shape: readonly number[]): Value => g.input(name, dtype, shape);
   const norm1 = parameter('norm1', [hiddenSize]);
@@ -48,7 +47,7 @@ export function visionBlockGraph(
     withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
   const normed = g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON);
   const qkv = project(products.qkv, normed, qkvWeight, qkvBias);
-  const { attended } = attention(g, qkv, { cos, sin }, segments, {
+  const { attended } = attention(g, qkv, rotary, segments, {
     heads,
     kvHeads: heads,
     headDim,

@@ -10,7 +10,7 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import type { VisionGraphs } from '../architecture.ts';
-import { attention, segmentInputs } from '../attention.ts';
+import { attention, rotaryInputs, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import type { VisionConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
@@ -75,12 +75,11 @@ function blockGraph(
   const headDim = hiddenSize / heads;
   const g = new AffineGraph('vision-block', adapters, dtype);
   const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
-  const cos = g.input('rotary.cos', 'f32', ['T', headDim / 2]);
-  const sin = g.input('rotary.sin', 'f32', ['T', headDim / 2]);
+  const rotary = rotaryInputs(g, 'T', headDim);
   const segments = segmentInputs(g, form, 1);
   const { qkv, proj, fc1, fc2 } = blockProducts(names, config);
   const projected = g.affine(qkv, g.norm('norm1', hidden, hiddenSize));
-  const { attended } = attention(g, projected, { cos, sin }, segments, {
+  const { attended } = attention(g, projected, rotary, segments, {
     heads,
     kvHeads: heads,
     headDim,
