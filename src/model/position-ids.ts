@@ -19,18 +19,8 @@ export interface PositionOptions {
   readonly tokensPerSecond?: number;
 }
 
-/** Rotary positions of a sequence and of the token after it. */
-export interface MropePositions {
-  /** Temporal, height and width positions, i32 `[3, T]`. */
-  readonly positions: Tensor<'i32'>;
-  /** The position of the token after the sequence, the same in all three rows. */
-  readonly next: number;
-  /** Offset `next - T` from a later token's index to its position. */
-  readonly ropeDelta: number;
-}
-
 /**
- * Multimodal rotary positions of a sequence.
+ * Multimodal rotary positions of a sequence: temporal, height and width positions, i32 `[3, T]`.
  *
  * Text advances three equal rows by one. An image or video spreads over time, height and width from the position at
  * which it begins. The text after it continues from the largest of these positions plus one.
@@ -39,7 +29,7 @@ export interface MropePositions {
  * @throws DATA_INVALID when the placeholders and the grids do not fit each other
  * @see `get_rope_index` of Qwen2.5-VL in transformers and EasyR1
  */
-export function mropePositions(ids: ArrayLike<number>, options: PositionOptions): MropePositions {
+export function mropePositions(ids: ArrayLike<number>, options: PositionOptions): Tensor<'i32'> {
   const { imageTokenId, videoTokenId, imageGrids, videoGrids = [] } = options;
   const { mergeSize = 2, tokensPerSecond = 2 } = options;
   const grids = { image: imageGrids, video: videoGrids };
@@ -86,7 +76,7 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
         `but placeholders of ${seen.image} and ${seen.video}`,
     );
   }
-  return { positions, next, ropeDelta: next - length };
+  return positions;
 }
 
 /** Visits the merged patches of an image or video in the order of their tokens. */
@@ -160,5 +150,5 @@ export function promptPositions(
     videoTokenId: tokens?.videoPad ?? NO_TOKEN,
     ...media,
     ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond ?? 1 }),
-  }).positions;
+  });
 }

@@ -252,7 +252,7 @@ describe('the model against transformers', () => {
         chatTemplate: ChatTemplate.load(checkpoint),
         vision: { pixels: new LocalPixels(pixels), imageTokenId: 630, videoTokenId: 631 },
         positionsOf: (ids, imageGrids) =>
-          mropePositions(ids, { imageTokenId: 630, imageGrids }).positions,
+          mropePositions(ids, { imageTokenId: 630, imageGrids }),
         promptFormat: null,
         keys: DEFAULT_KEYS,
         imageDir: goldenPath('micro-vl-reference'),

@@ -50,7 +50,7 @@ describe('a response with a picture inside', () => {
     sequence = {
       prompt: {
         tokenIds: tokens(golden.prompt_ids),
-        positions: mropePositions(golden.prompt_ids, options).positions,
+        positions: mropePositions(golden.prompt_ids, options),
         pixelValues: pixels(first, 0),
         grids: [first],
       },

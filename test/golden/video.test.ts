@@ -62,7 +62,7 @@ describe('videos against transformers', () => {
   it('places videos as the check values of the specification say', () => {
     const ids = [1, 98, ...Array<number>(8).fill(101), 99, 7];
     const rowsAt = (videoSecondsPerGrid?: number[]): string[] => {
-      const { positions } = mropePositions(ids, {
+      const positions = mropePositions(ids, {
         imageTokenId: 100,
         videoTokenId: 101,
         imageGrids: [],

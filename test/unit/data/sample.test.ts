@@ -44,8 +44,7 @@ const options: SampleOptions = {
   tokenizer: Tokenizer.load(checkpoint),
   chatTemplate: ChatTemplate.load(checkpoint),
   vision: visionOf(),
-  positionsOf: (ids, imageGrids) =>
-    mropePositions(ids, { imageTokenId: 630, imageGrids }).positions,
+  positionsOf: (ids, imageGrids) => mropePositions(ids, { imageTokenId: 630, imageGrids }),
   promptFormat: null,
   keys: DEFAULT_KEYS,
   imageDir: reference,
