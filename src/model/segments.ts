@@ -125,15 +125,6 @@ export function layoutSegments(
   return { gridIndex, packedIndex, biases };
 }
 
-/** The layout as the tensors of a block's segment inputs. */
-export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout): Tensors {
-  return {
-    'segments.gridIndex': gridIndex,
-    'segments.packedIndex': packedIndex,
-    ...Object.fromEntries(biases.map((bias, i) => [`segments.bias.${i}`, bias])),
-  };
-}
-
 /** Segments as runs of places, for attention as one op; see the graph's `packedAttention`. */
 export interface PlaceLayout {
   readonly order: Tensor<'i32'>; // [T]
@@ -179,13 +170,16 @@ export function segmentTensors(
   strips: number,
   allocate: Allocate,
 ): Tensors {
-  if (form === 'composed') {
-    return namedSegments(layoutSegments(segments, visible, strips, allocate));
+  if (form === 'fused') {
+    const { order, sees, seenBy } = layoutPlaces(segments, visible, allocate);
+    return { 'segments.order': order, 'segments.sees': sees, 'segments.seenBy': seenBy };
   }
-  const layout = layoutPlaces(segments, visible, allocate);
-  return Object.fromEntries(
-    Object.entries(layout).map(([name, tensor]) => [`segments.${name}`, tensor as Tensor<'i32'>]),
-  );
+  const { gridIndex, packedIndex, biases } = layoutSegments(segments, visible, strips, allocate);
+  return {
+    'segments.gridIndex': gridIndex,
+    'segments.packedIndex': packedIndex,
+    ...Object.fromEntries(biases.map((bias, i) => [`segments.bias.${i}`, bias])),
+  };
 }
 
 /** Consecutive segments of the given lengths, as lists of packed rows. */

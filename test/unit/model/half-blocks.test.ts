@@ -17,8 +17,6 @@ import {
   causalTrees,
   CAUSAL_STRIPS,
   consecutive,
-  layoutSegments,
-  namedSegments,
   segmentTensors,
   wholeSegments,
 } from '../../../src/model/segments.ts';
@@ -75,20 +73,20 @@ interface BlockCase {
   readonly segments?: Arrays;
 }
 
-const named = (tensors: ReturnType<typeof namedSegments>): Arrays =>
+const named = (tensors: ReturnType<typeof segmentTensors>): Arrays =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, arrayOf(tensor)]));
 const trees = [
   { prompt: 3, responses: [2, 2] },
   { prompt: 1, responses: [] },
 ];
 const causal = named(
-  namedSegments(layoutSegments(consecutive([7, 1]), causalTrees(trees), CAUSAL_STRIPS)),
+  segmentTensors('composed', consecutive([7, 1]), causalTrees(trees), CAUSAL_STRIPS, zeros),
 );
 const fused = named(
   segmentTensors('fused', consecutive([7, 1]), causalTrees(trees), CAUSAL_STRIPS, zeros),
 );
 const windows = consecutive([5, 3]);
-const whole = named(namedSegments(layoutSegments(windows, wholeSegments(windows))));
+const whole = named(segmentTensors('composed', windows, wholeSegments(windows), 1, zeros));
 
 const trained: readonly BlockCase[] = [
   {
