@@ -1,5 +1,5 @@
 import type { Device, Program, View, Views, Workspace } from '../device/device.ts';
-import { putAll, putIndex } from '../device/host-tensors.ts';
+import { putAll } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
 import { tensorOf, zeros } from '../tensor/tensor.ts';
 import { editGraph, scoreGraph } from './edit-graph.ts';
@@ -7,6 +7,7 @@ import { MOST_TOP_LOGPROBS, NEVER, type LogitEdit } from './logit-control.ts';
 import {
   drawOf,
   inverseTemperatureOf,
+  putRows,
   type Draw,
   type DrawRequest,
   type HeadOutputs,
@@ -54,10 +55,7 @@ export class ControlledSampler implements Disposable {
     }
     const edited = requests.map((request) => ({ ...request, edit: request.edit ?? NO_EDIT }));
     this.#workspace.reset();
-    const rows = putIndex(
-      this.#workspace,
-      Int32Array.from(requests, ({ row }) => row),
-    );
+    const rows = putRows(this.#workspace, requests);
     const given = { logits: head.logits, rows, logitBias: this.#logitBias };
     const distributions = this.#edited(given, edited, head.probabilities !== undefined);
     const drawn = await this.#sampler.draw(

@@ -1,9 +1,9 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
-import { putAll, putIndex } from '../device/host-tensors.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawGraph, type DrawBound } from './draw-graph.ts';
-import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
+import { drawBounds, drawOf, putDraws } from './sampler.ts';
+import type { Draw, DrawRequest, Sampler } from './sampler.ts';
 
 /** Draws with a graph on the device of the distributions. A token and its probability come back for each draw. */
 export class GraphSampler implements Sampler {
@@ -20,26 +20,15 @@ export class GraphSampler implements Sampler {
   }
 
   async draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
-    const column = (numberOf: (request: DrawRequest) => number) =>
-      tensorOf('f32', [requests.length, 1], requests.map(numberOf));
     const bounds = requests.map(({ sampling }) => drawBounds(sampling, this.#vocabulary));
-    const [counts, shares] = [bounds.map(({ topK }) => topK), bounds.map(({ topP }) => topP)];
-    const most = counts.reduce((a, b) => Math.max(a, b));
-    const bound = shares.some((share) => share < 1) ? 'topP' : most > 0 ? 'topK' : 'none';
+    const most = bounds.reduce((largest, { topK }) => Math.max(largest, topK), 0);
+    const bound = bounds.some(({ topP }) => topP < 1) ? 'topP' : most > 0 ? 'topK' : 'none';
     const ranks = bound === 'topP' ? this.#vocabulary : most;
     this.#workspace.reset();
     const inputs = {
       probabilities: distributions,
-      rows: putIndex(
-        this.#workspace,
-        Int32Array.from(requests, ({ row }) => row),
-      ),
-      ...putAll(this.#workspace, {
-        uniform: column(({ uniform }) => uniform),
-        topK: tensorOf('f32', [counts.length, 1], counts),
-        topP: tensorOf('f32', [shares.length, 1], shares),
-        ranks: tensorOf('f32', [ranks], [...Array(ranks).keys()]),
-      }),
+      ...putDraws(this.#workspace, requests, bounds),
+      ranks: this.#workspace.put(tensorOf('f32', [ranks], [...Array(ranks).keys()])),
     };
     const { drawn } = this.#program(bound).run(inputs, this.#workspace);
     const { data } = await this.#device.download(drawn as View<'f32'>);

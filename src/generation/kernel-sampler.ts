@@ -1,20 +1,10 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
-import { putAll, putIndex } from '../device/host-tensors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import { logitsGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
-import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
-
-/** Inputs of B draws. */
-export interface DrawInputs {
-  readonly logits: View; // f32 [R, V]
-  /** The row of each draw, `[B]`. */
-  readonly rows: View<'i32'>;
-  readonly uniform: View; // f32 [B, 1]
-  readonly topK: View; // f32 [B, 1], as `drawBounds`
-  readonly topP: View; // f32 [B, 1], as `drawBounds`
-}
+import { drawBounds, drawOf, putDraws } from './sampler.ts';
+import type { Draw, DrawInputs, DrawRequest, Sampler } from './sampler.ts';
 
 /** Draws with one kernel, from logits, on a device with kernels. */
 export class KernelSampler implements Sampler {
@@ -37,24 +27,15 @@ export class KernelSampler implements Sampler {
 
   async draw(logits: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
     const bounds = requests.map(({ sampling }) => drawBounds(sampling, this.#vocabulary));
-    const column = (numbers: readonly number[]) => tensorOf('f32', [numbers.length, 1], numbers);
     this.#workspace.reset();
-    const rows = putIndex(
-      this.#workspace,
-      Int32Array.from(requests, ({ row }) => row),
-    );
-    const numbers = putAll(this.#workspace, {
-      uniform: column(requests.map(({ uniform }) => uniform)),
-      topK: column(bounds.map(({ topK }) => topK)),
-      topP: column(bounds.map(({ topP }) => topP)),
-    }) as Pick<DrawInputs, 'uniform' | 'topK' | 'topP'>;
+    const inputs = putDraws(this.#workspace, requests, bounds);
     const drawn = this.#workspace.take('f32', [requests.length, 2]);
-    this.queue({ logits, rows, ...numbers }, this.#workspace, drawn);
+    this.queue({ logits, ...inputs }, this.#workspace, drawn);
     return this.read(drawn, requests.length);
   }
 
-  /** Queues draws; `drawn`, f32 `[B, 2]`, gets tokens and log-probabilities. */
-  queue(inputs: DrawInputs, workspace: Workspace, drawn: View): void {
+  /** Queues draws from `logits`, f32 `[R, V]`; `drawn`, f32 `[B, 2]`, gets tokens and log-probabilities. */
+  queue(inputs: DrawInputs & { readonly logits: View }, workspace: Workspace, drawn: View): void {
     this.#program.run({ ...inputs, banned: this.#banned }, workspace, { drawn });
   }
 

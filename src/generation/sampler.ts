@@ -1,8 +1,10 @@
-import type { View } from '../device/device.ts';
+import type { View, Workspace } from '../device/device.ts';
+import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
+import { tensorOf } from '../tensor/tensor.ts';
 import type { LogitEdit } from './logit-control.ts';
 
 /** Sampling of the next token; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
@@ -66,6 +68,39 @@ export function drawBounds(
 ): { readonly topK: number; readonly topP: number } {
   if (temperature === 0) return { topK: 1, topP: 1 };
   return { topK: topK > 0 && topK < vocabulary ? topK : 0, topP };
+}
+
+/** Inputs of B draws on a device. */
+export interface DrawInputs {
+  /** The row of each draw, `[B]`. */
+  readonly rows: View<'i32'>;
+  readonly uniform: View; // f32 [B, 1]
+  readonly topK: View; // f32 [B, 1], as `drawBounds`
+  readonly topP: View; // f32 [B, 1], as `drawBounds`
+}
+
+/** Puts the inputs of draws where a device can read them. */
+export function putDraws(
+  workspace: Workspace,
+  requests: readonly DrawRequest[],
+  bounds: readonly ReturnType<typeof drawBounds>[],
+): DrawInputs {
+  const column = (numbers: readonly number[]): View =>
+    workspace.put(tensorOf('f32', [numbers.length, 1], numbers));
+  return {
+    rows: putRows(workspace, requests),
+    uniform: column(requests.map(({ uniform }) => uniform)),
+    topK: column(bounds.map(({ topK }) => topK)),
+    topP: column(bounds.map(({ topP }) => topP)),
+  };
+}
+
+/** Puts the row of each draw where a device can read it, `[B]`. */
+export function putRows(workspace: Workspace, requests: readonly DrawRequest[]): View<'i32'> {
+  return putIndex(
+    workspace,
+    Int32Array.from(requests, ({ row }) => row),
+  );
 }
 
 /** Factor on the logits; 1 for greedy sampling. */

@@ -3,21 +3,15 @@ import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { PrefilledPrompt } from './prefill.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
-import type { LogitEdit } from './logit-control.ts';
-import type { Draw, DrawRequest, Sampling } from './sampler.ts';
+import type { Draw, DrawRequest } from './sampler.ts';
 
-/** One sequence's share of a decoding step. */
-export interface StepRow {
+/** One sequence's share of a decoding step, and how its next token is drawn. */
+export interface StepRow extends Omit<DrawRequest, 'row'> {
   readonly token: number;
   /** Rotary position of the token. */
   readonly position: number;
   /** Tokens in the cache before this one. */
   readonly cached: number;
-  readonly sampling: Sampling;
-  /** Number in [0, 1) that decides the draw of the next token; greedy sampling ignores it. */
-  readonly uniform: number;
-  /** Changes of the next token's logits; none where it is left out or null. */
-  readonly edit?: LogitEdit | null;
 }
 
 /** A sequence that is about to begin. */
@@ -68,7 +62,7 @@ export interface StepDecoder extends Disposable {
 
 /** The draws of a step whose distributions stand in the order of its sequences. */
 export function drawsOf(sequences: readonly StepRow[]): DrawRequest[] {
-  return sequences.map(({ sampling, uniform, edit = null }, row) => ({
-    ...{ row, sampling, uniform, edit },
-  }));
+  return sequences.map(({ sampling, uniform, edit = null }, row) => {
+    return { row, sampling, uniform, edit };
+  });
 }
