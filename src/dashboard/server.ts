@@ -6,7 +6,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { listenAt, pathOf, routeOf, sendError, type Route } from '../serving/http.ts';
-import { errorReply, isRefusal, refusal } from '../serving/refusal.ts';
+import { refusal } from '../serving/refusal.ts';
 import { Assets } from './http/assets.ts';
 import { EventStream } from './http/event-stream.ts';
 import { Guard, securityHeaders } from './http/guard.ts';
@@ -85,8 +85,7 @@ export class Dashboard implements AsyncDisposable {
       if (response.destroyed || response.headersSent) {
         response.destroy();
       } else {
-        if (!isRefusal(error)) this.#options.onError(error);
-        sendError(response, errorReply(error));
+        sendError(response, error, this.#options.onError);
       }
     }
     // A body that nobody reads any more would hold the connection.

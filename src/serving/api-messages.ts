@@ -11,9 +11,10 @@ import type { LogitControls } from '../generation/logit-control.ts';
 import type { GenerationRequest, Response } from '../generation/request.ts';
 import type { Draw } from '../generation/sampler.ts';
 import type { BodyLimits } from './body.ts';
+import type { MediaAccess } from './media.ts';
 
 /** Settings of the API. */
-export interface ApiSettings extends BodyLimits {
+export interface ApiSettings extends BodyLimits, MediaAccess {
   /** Names the tokenizer, the chat template and the processors of pictures. */
   readonly chat: ChatSettings;
   /** Name of the model in requests and replies. */
@@ -24,8 +25,6 @@ export interface ApiSettings extends BodyLimits {
   readonly maxModelLen: number;
   /** Most requests that run or wait. */
   readonly mostOpen: number;
-  /** Folder of pictures and videos that requests may name; null for none. */
-  readonly allowedLocalMediaPath: string | null;
 }
 
 /** Message to the API's thread. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CxmindError } from '../errors.ts';
-import { refusal, type ErrorReply } from './refusal.ts';
+import { errorReply, isRefusal, refusal } from './refusal.ts';
 
 /** Answers a request. */
 export type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
@@ -56,7 +56,14 @@ export function send(
   response.end(text);
 }
 
-export function sendError(response: ServerResponse, { status, headers, body }: ErrorReply): void {
+/** Answers with an error; one that is the server's own goes to `onError` too. */
+export function sendError(
+  response: ServerResponse,
+  error: unknown,
+  onError: (error: unknown) => void,
+): void {
+  if (!isRefusal(error)) onError(error);
+  const { status, headers, body } = errorReply(error);
   send(response, status, body, headers);
 }
 

@@ -5,6 +5,7 @@ import { Grammars } from '../generation/grammar/grammars.ts';
 import { pictureTokens, type ModelConfig } from '../model/model-config.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { ApiSettings } from './api-messages.ts';
 import { ApiThread } from './api-thread.ts';
 
 /** Most prompt tokens of a prefill pass. */
@@ -23,20 +24,15 @@ export interface ServedModel {
 }
 
 /** Settings of a server; the names are those of its flags. */
-export interface ServerSettings {
-  /** Name of the model in requests. */
-  readonly servedModelName: string;
-  /** Key that requests must bring; null takes all. */
-  readonly apiKey: string | null;
-  /** Most tokens of a conversation with its response. */
-  readonly maxModelLen: number;
+export interface ServerSettings extends Pick<
+  ApiSettings,
+  'servedModelName' | 'apiKey' | 'maxModelLen' | 'allowedLocalMediaPath'
+> {
   /** Most responses decoded together; undefined takes as many as suit the device. */
   readonly maxNumSeqs: number | undefined;
   /** Requests that may wait behind them. */
   readonly maxQueue: number;
   readonly maxRequestBytes: number;
-  /** Folder of pictures and videos that requests may name; null for none. */
-  readonly allowedLocalMediaPath: string | null;
   /** Hears of errors that are the server's own. */
   readonly onError: (error: unknown) => void;
 }

@@ -20,7 +20,7 @@ interface RefusalDetail {
 }
 
 /** An error as a response has it. */
-export interface ErrorReply extends Pick<RefusalDetail, 'status' | 'headers'> {
+interface ErrorReply extends Pick<RefusalDetail, 'status' | 'headers'> {
   readonly body: {
     readonly error: Pick<RefusalDetail, 'type' | 'param'> & {
       readonly message: string;

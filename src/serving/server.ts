@@ -7,7 +7,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BodyReader, busy, type BodyLimits } from './body.ts';
+import type { ApiSettings } from './api-messages.ts';
+import { BodyReader, busy } from './body.ts';
 import { readChatRequest } from './chat-request.ts';
 import { complete, type CompletionTools } from './completion.ts';
 import { promptOf, type ConversationOptions } from './conversation.ts';
@@ -22,18 +23,13 @@ import {
   type Route,
   type Routes,
 } from './http.ts';
-import { errorReply, isRefusal, refusal } from './refusal.ts';
+import { errorReply, refusal } from './refusal.ts';
 import { logProbWriter, replyHead, WholeReply } from './replies.ts';
 import { StreamedReply } from './streamed-reply.ts';
 
 /** Everything that a server needs. */
-interface ServerOptions extends CompletionTools, ConversationOptions, BodyLimits {
-  /** Name of the model in requests and replies. */
-  readonly servedModelName: string;
-  /** Key that requests must bring; null takes all. */
-  readonly apiKey: string | null;
-  /** Most requests that run or wait. */
-  readonly mostOpen: number;
+interface ServerOptions
+  extends CompletionTools, ConversationOptions, Omit<ApiSettings, 'chat' | 'maxModelLen'> {
   /** Hears of errors that are the server's own. */
   readonly onError: (error: unknown) => void;
 }
@@ -99,8 +95,7 @@ export class ChatServer {
       await this.#routeOf(request)(request, response);
     } catch (error) {
       if (response.destroyed) return;
-      if (!isRefusal(error)) this.#options.onError(error);
-      sendError(response, errorReply(error));
+      sendError(response, error, this.#options.onError);
     }
     // A body that nobody reads any more would hold the connection.
     if (!request.complete) request.resume();
