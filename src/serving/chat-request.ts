@@ -9,6 +9,7 @@
 import * as t from 'io-ts';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { closed, orNull } from '../check/codec.ts';
+import { parsedJson } from '../check/json.ts';
 import { formatIssue, issuesOf } from '../check/issues.ts';
 import { guarded, wholeFrom } from '../check/scalars.ts';
 import { templateVariables } from '../check/template-variables.ts';
@@ -147,12 +148,8 @@ export type ChatRequest = t.TypeOf<typeof ChatRequest>;
  * @throws DATA_INVALID, a refusal with status 400 that names the first field at fault
  */
 export function readChatRequest(text: string): ChatRequest {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw refusal(400, 'the body is not JSON');
-  }
+  const json = parsedJson(text);
+  if (json === undefined) throw refusal(400, 'the body is not JSON');
   const decoded = ChatRequest.decode(json);
   if (isLeft(decoded)) {
     const issues = issuesOf(ChatRequest, decoded.left);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import * as t from 'io-ts';
 import { decodeJson, readJsonSync } from '../check/json.ts';
-import { CxmindError } from '../errors.ts';
+import { CxmindError, messageOf } from '../errors.ts';
 import { textOf, TokenText } from './special-tokens.ts';
 import { tokenBytes, type TokenBytes } from './token-bytes.ts';
 import { readTokenizerConfig } from './tokenizer-config.ts';
@@ -106,12 +106,8 @@ function open(tokenizer: object, config: object, directory: string): HubTokenize
   try {
     return new HubTokenizer(tokenizer, config);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CxmindError(
-      'CHECKPOINT_INVALID',
-      `${join(directory, 'tokenizer.json')}: not a tokenizer: ${reason}`,
-      { cause },
-    );
+    const message = `${join(directory, 'tokenizer.json')}: not a tokenizer: ${messageOf(cause)}`;
+    throw new CxmindError('CHECKPOINT_INVALID', message, { cause });
   }
 }
 

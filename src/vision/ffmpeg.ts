@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
@@ -55,14 +55,10 @@ export async function withVideoFile<T>(
     await checkReadable(source);
     return work(source);
   }
-  const folder = await mkdtemp(join(tmpdir(), 'cxmind-video-'));
-  try {
-    const path = join(folder, 'video');
-    await writeFile(path, source);
-    return await work(path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'cxmind-video-'));
+  const path = join(folder.path, 'video');
+  await writeFile(path, source);
+  return await work(path);
 }
 
 /**

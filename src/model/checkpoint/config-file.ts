@@ -37,9 +37,9 @@ function scoringNames(architecture: Architecture): readonly string[] {
 
 /** @throws CHECKPOINT_INVALID for an unknown mixture of experts, naming the key and what to take instead */
 function refuseExperts(value: unknown, file: string, names: readonly string[]): void {
-  if (!isObject(value)) return;
+  if (!t.UnknownRecord.is(value)) return;
   const { text_config: nested } = value;
-  for (const part of [value, ...(isObject(nested) ? [nested] : [])]) {
+  for (const part of [value, ...(t.UnknownRecord.is(nested) ? [nested] : [])]) {
     const key = expertKey(part);
     if (key === undefined) continue;
     const field = part === value ? key : `text_config.${key}`;
@@ -139,7 +139,8 @@ export function laidOver(config: JsonObject, overrides: ConfigOverrides): JsonOb
   const merged: Record<string, unknown> = { ...config };
   for (const [key, value] of Object.entries(overrides)) {
     const before = merged[key];
-    merged[key] = isObject(before) && isObject(value) ? laidOver(before, value) : value;
+    merged[key] =
+      t.UnknownRecord.is(before) && t.UnknownRecord.is(value) ? laidOver(before, value) : value;
   }
   return merged;
 }
@@ -172,10 +173,6 @@ function checkOverrides(
 /** Paths of the values in a mapping: `rope_scaling.mrope_section`. */
 function pathsOf(value: JsonObject, prefix = ''): string[] {
   return Object.entries(value).flatMap(([key, inner]) =>
-    isObject(inner) ? pathsOf(inner, `${prefix}${key}.`) : [`${prefix}${key}`],
+    t.UnknownRecord.is(inner) ? pathsOf(inner, `${prefix}${key}.`) : [`${prefix}${key}`],
   );
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
-
-import { CxmindError } from '../../errors.ts';
+import * as t from 'io-ts';
+import { CxmindError, messageOf } from '../../errors.ts';
 import { openToRead, writing } from '../../files.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import { letGo } from '../../tensor/file-memory.ts';
@@ -44,6 +44,8 @@ const dtypes: Readonly<Record<string, DType>> = {
 };
 const codes = Object.fromEntries(Object.entries(dtypes).map(([code, dtype]) => [dtype, code]));
 
+const Metadata = t.record(t.string, t.string);
+
 const maxHeaderBytes = 100_000_000;
 const chunkBytes = 4 * 2 ** 20;
 
@@ -54,16 +56,12 @@ function invalid(file: string, message: string, tensor?: string): CxmindError {
   });
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 function parseEntry(file: string, name: string, value: unknown, dataStart: number): StoredTensor {
-  if (!isRecord(value)) throw invalid(file, 'its header entry is not an object', name);
+  if (!t.UnknownRecord.is(value)) throw invalid(file, 'its header entry is not an object', name);
   const { dtype: code, shape, data_offsets: offsets } = value;
   const dtype = typeof code === 'string' && Object.hasOwn(dtypes, code) ? dtypes[code] : undefined;
   if (dtype === undefined) {
@@ -156,24 +154,23 @@ async function readHeader(handle: FileHandle, file: string): Promise<Safetensors
       },
     );
   }
-  if (!isRecord(header)) throw invalid(file, 'its header is not a JSON object');
+  if (!t.UnknownRecord.is(header)) throw invalid(file, 'its header is not a JSON object');
   const { __metadata__: metadata = {}, ...entries } = header;
-  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
+  if (!Metadata.is(metadata)) {
     throw invalid(file, 'its __metadata__ is not a map of strings');
   }
   const tensors = Object.entries(entries)
     .map(([name, value]) => parseEntry(file, name, value, 8 + length))
     .sort((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
   checkCoverage(file, tensors, 8 + length, size);
-  return { file, metadata: metadata as Record<string, string>, tensors };
+  return { file, metadata, tensors };
 }
 
 async function openWeights(file: string): Promise<FileHandle> {
   try {
     return await openToRead(file);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CxmindError('CHECKPOINT_INVALID', `${file} cannot be opened: ${reason}`, {
+    throw new CxmindError('CHECKPOINT_INVALID', `${file} cannot be opened: ${messageOf(cause)}`, {
       cause,
       detail: { file },
     });

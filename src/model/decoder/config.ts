@@ -197,7 +197,7 @@ export function decodeText(
   checks: Checks,
 ): DecodedText {
   const common = decodeJson(Common, value, file);
-  const isNested = typeof value === 'object' && value !== null && 'text_config' in value;
+  const isNested = t.UnknownRecord.is(value) && 'text_config' in value;
   const section = <C extends t.Mixed>(codec: C): t.TypeOf<C> =>
     isNested
       ? decodeJson(t.type({ text_config: codec }), value, file).text_config
