@@ -61,7 +61,7 @@ const special = [
   [0x22, 0x22],
   [0x5c, 0x5c],
 ] as const;
-const letter = choice(allBut(...special), escape);
+const letter = choice(set(...allBut(special)), escape);
 const quote = literal('"');
 
 /** A reader of a schema and the definitions that it refers to. */

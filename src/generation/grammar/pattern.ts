@@ -26,8 +26,8 @@ export function set(...ranges: readonly Range[]): Pattern {
 }
 
 /** All code points but those of some ranges. */
-export function allBut(...ranges: readonly Range[]): Pattern {
-  return { kind: 'set', ranges: without([[0, LAST]], [...ranges, SURROGATES]) };
+export function allBut(ranges: readonly Range[]): Range[] {
+  return without([[0, LAST]], ranges);
 }
 
 /** Exactly this text. */

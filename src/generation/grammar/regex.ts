@@ -11,19 +11,15 @@ import { allBut, choice, repeat, sequence, set, type Pattern, type Range } from 
 const classes: Readonly<Record<'digit' | 'space' | 'word', readonly Range[]>> = {
   digit: [[0x30, 0x39]],
   space: [
-    ...([
-      [0x09, 0x0d],
-      [0x20, 0x20],
-      [0xa0, 0xa0],
-      [0x1680, 0x1680],
-      [0x2000, 0x200a],
-    ] as const),
-    ...([
-      [0x2028, 0x2029],
-      [0x202f, 0x202f],
-      [0x205f, 0x205f],
-      [0x3000, 0x3000],
-    ] as const),
+    [0x09, 0x0d],
+    [0x20, 0x20],
+    [0xa0, 0xa0],
+    [0x1680, 0x1680],
+    [0x2000, 0x200a],
+    [0x2028, 0x2029],
+    [0x202f, 0x202f],
+    [0x205f, 0x205f],
+    [0x3000, 0x3000],
     [0xfeff, 0xfeff],
   ],
   word: [
@@ -96,23 +92,18 @@ function rangesOf(
       return [[element.min.value, element.max.value]];
     case 'CharacterClass': {
       const ranges = element.elements.flatMap((each) => rangesOf(each, source));
-      return element.negate ? rangesBut(ranges) : ranges;
+      return element.negate ? allBut(ranges) : ranges;
     }
     case 'CharacterSet': {
-      if (element.kind === 'any') return rangesBut([]);
+      if (element.kind === 'any') return allBut([]);
       if (element.kind === 'property') throw invalid(source, `${element.raw} is not supported`);
       const ranges = classes[element.kind];
-      return element.negate ? rangesBut(ranges) : ranges;
+      return element.negate ? allBut(ranges) : ranges;
     }
     case 'ClassStringDisjunction':
     case 'ExpressionCharacterClass':
       throw invalid(source, `${element.raw} is not supported`);
   }
-}
-
-function rangesBut(ranges: readonly Range[]): readonly Range[] {
-  const rest = allBut(...ranges);
-  return rest.kind === 'set' ? rest.ranges : [];
 }
 
 function invalid(source: string, reason: string): CxmindError {
