@@ -17,6 +17,7 @@ import {
   readWeights,
   writeModel,
   type Leniency,
+  type Places,
 } from './stored-weights.ts';
 
 /** Differences by which a policy's checkpoint is read as a value model: its own head is left, a new one is added. */
@@ -39,26 +40,16 @@ type ConfigFile = t.TypeOf<typeof ConfigFile>;
  */
 export async function loadValueCheckpoint(
   directory: string,
-  { seed, overrides = {}, ...options }: LoadOptions & { readonly seed: number },
+  { seed, ...options }: LoadOptions & { readonly seed: number },
 ): Promise<LoadedCheckpoint> {
-  const { config, file } = await readValueConfig(directory, overrides);
-  await using stack = new AsyncDisposableStack();
-  const readers = await openWeights(stack, directory);
-  const model = { config, head: 'value' } as const;
-  const { arena, places, notes } = await readWeights(
-    directory,
-    model,
-    readers,
-    options,
-    FROM_POLICY,
-  );
+  const { file, places, ...loaded } = await readClassifier(directory, options, FROM_POLICY);
   if (![...places.values()].some(({ name }) => name === SCORE.weight)) {
     const rng = new Rng(keyOf('value-head', seed));
     const deviation = file.initializer_range ?? 0.02;
-    const { data } = arena.tensor(SCORE.weight);
+    const { data } = loaded.arena.tensor(SCORE.weight);
     for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
   }
-  return { directory, config, arena, notes };
+  return loaded;
 }
 
 /**
@@ -66,18 +57,23 @@ export async function loadValueCheckpoint(
  *
  * @throws CHECKPOINT_INVALID naming file, field and tensors; among others where there is no `score.weight`
  */
-export async function loadRewardCheckpoint(
+export function loadRewardCheckpoint(directory: string): Promise<LoadedCheckpoint> {
+  // A sequence classifier of transformers has no bias, and an older one may have kept the policy's head.
+  return readClassifier(directory, {}, { optional: [SCORE.bias], unread: [HEAD] });
+}
+
+/** A model with a head of one number, its `config.json`, and the places of the weights that are stored. */
+async function readClassifier(
   directory: string,
-  options: LoadOptions = {},
-): Promise<LoadedCheckpoint> {
-  const { config } = await readValueConfig(directory, {});
+  { overrides = {}, ...options }: LoadOptions,
+  leniency: Leniency,
+): Promise<LoadedCheckpoint & Pick<Places, 'places'> & { readonly file: ConfigFile }> {
+  const { config, file } = await readValueConfig(directory, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
-  // A sequence classifier of transformers has no bias, and an older one may have kept the policy's head.
-  const leniency = { optional: [SCORE.bias], unread: [HEAD] };
   const model = { config, head: 'value' } as const;
-  const { arena, notes } = await readWeights(directory, model, readers, options, leniency);
-  return { directory, config, arena, notes };
+  const read = await readWeights(directory, model, readers, options, leniency);
+  return { directory, config, file, ...read };
 }
 
 /**
