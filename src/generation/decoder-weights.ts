@@ -1,7 +1,8 @@
 import type { View, Views } from '../device/device.ts';
+import { decoderLayers } from '../model/decoder-layers.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
-import { layerNames, moduleNames } from '../model/weights/modules.ts';
+import { moduleNames } from '../model/weights/modules.ts';
 import type { Lease } from '../model/weights/weight-source.ts';
 
 /** The weights of a decoder, held until they are disposed. */
@@ -17,7 +18,8 @@ export async function takeDecoderWeights(
   { source }: ModelWeights,
 ): Promise<DecoderWeights> {
   const leases: Lease[] = [];
-  for (const name of [moduleNames.embedding, moduleNames.head, ...layerNames(text.layers)]) {
+  const layerNames = decoderLayers(text).map(({ name }) => name);
+  for (const name of [moduleNames.embedding, moduleNames.head, ...layerNames]) {
     leases.push(await source.take(name));
   }
   const [embedding, head, ...layers] = leases.map(({ views }) => views) as [

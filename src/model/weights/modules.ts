@@ -11,11 +11,6 @@ export const moduleNames = {
   merger: 'vision.merger',
 } as const;
 
-/** Names of the decoder layers of a model, from the first on. */
-export function layerNames(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => moduleNames.layer(i));
-}
-
 /** Tells whether a module belongs to the vision tower. */
 export function isVisionModule(name: string): boolean {
   return name.startsWith('vision.');
