@@ -19,8 +19,6 @@ export type ReadFile = (path: string) => Uint8Array | Promise<Uint8Array>;
 
 /** Options of decoding. */
 export interface DecodeOptions {
-  /** Name of the image in error messages; its path if absent. */
-  readonly name?: string;
   /** Reads a file. The bytes need not outlast the call. */
   readonly read?: ReadFile | undefined;
   /** Used bits of a 16-bit sample; 16 if absent. */
@@ -42,9 +40,9 @@ export interface DecodeOptions {
  */
 export async function decodeImage(
   source: ImageSource,
-  { name, read = readWhole, bitDepth = 16, window = null, png }: DecodeOptions = {},
+  { read = readWhole, bitDepth = 16, window = null, png }: DecodeOptions = {},
 ): Promise<FileImage> {
-  return reading(source, name, read, async (bytes, format) => {
+  return reading(source, read, async (bytes, format) => {
     const plain = format === 'PNG' ? (png ?? new PngDecoder()).decode(bytes) : null;
     if (plain !== null) return { ...plain, wide: null };
     return (await open(bytes, format)).decode({ bitDepth, window });
@@ -56,8 +54,8 @@ export async function decodeImage(
  *
  * @throws DATA_INVALID as `decodeImage` does, but perhaps not for a file that is cut short
  */
-export function imageHeader(source: ImageSource, name?: string): Promise<ImageHeader> {
-  return reading(source, name, readWhole, async (bytes, format) => {
+export function imageHeader(source: ImageSource): Promise<ImageHeader> {
+  return reading(source, readWhole, async (bytes, format) => {
     const { width, height, sampleBits } = await open(bytes, format);
     return { width, height, sampleBits };
   });
@@ -81,11 +79,10 @@ function openAs(bytes: Uint8Array, format: PictureFormat): OpenedImage | Promise
 /** Runs `work` over the bytes of an image, and names the image in its errors. */
 async function reading<T>(
   source: ImageSource,
-  name: string | undefined,
   read: ReadFile,
   work: (bytes: Uint8Array, format: PictureFormat) => Promise<T>,
 ): Promise<T> {
-  const label = name ?? (typeof source === 'string' ? source : `of ${source.length} bytes`);
+  const label = typeof source === 'string' ? source : `of ${source.length} bytes`;
   const bytes = typeof source === 'string' ? await readImageFile(source, label, read) : source;
   if (bytes.length === 0) throw invalidImage(label, 'the file is empty');
   let format: PictureFormat | undefined;

@@ -108,9 +108,9 @@ describe('decodeImage', () => {
       'a file of no format that is known': 'this is no image',
     };
     for (const [kind, content] of Object.entries(others)) {
-      await assert.rejects(decodeImage(Buffer.from(content), { name: 'x' }), {
+      await assert.rejects(decodeImage(Buffer.from(content)), {
         code: 'DATA_INVALID',
-        message: `image x: it is ${kind}; pictures are read from PNG, JPEG, WebP, GIF, TIFF, BMP, AVIF, DICOM`,
+        message: `image of ${content.length} bytes: it is ${kind}; pictures are read from PNG, JPEG, WebP, GIF, TIFF, BMP, AVIF, DICOM`,
       });
     }
   });
@@ -152,8 +152,8 @@ describe('decodeImage', () => {
       tiff.writeUInt16LE(side, entries + 12 * entry + 8);
     }
     for (const file of [png, bmp, gif, tiff]) {
-      const message = `image x: 12000 x 9000 pixels are more than its ${file.length} bytes can hold`;
-      await assert.rejects(decodeImage(file, { name: 'x' }), { code: 'DATA_INVALID', message });
+      const message = `image of ${file.length} bytes: 12000 x 9000 pixels are more than its ${file.length} bytes can hold`;
+      await assert.rejects(decodeImage(file), { code: 'DATA_INVALID', message });
     }
   });
 
