@@ -1,7 +1,7 @@
 import { CxmindError } from '../errors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { decodeImage, imageHeader, type ImageSource, type ReadFile } from '../vision/decode.ts';
-import type { DicomWindow, FileImage, PlainImage } from '../vision/decoded-image.ts';
+import type { DicomWindow, FileImage, ImageSize, PlainImage } from '../vision/decoded-image.ts';
 import {
   probeVideo,
   readFrames,
@@ -20,7 +20,7 @@ import { toPlain } from '../vision/modes.ts';
 import { PngDecoder } from '../vision/png.ts';
 import { Resampler } from '../vision/resample.ts';
 import type { BitDepth, WideSamples } from '../vision/sample-depth.ts';
-import { boundedSizes, boundImage, type ImageSize, type PixelBounds } from '../vision/resize.ts';
+import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
 import { timedFrames } from '../vision/timed-frames.ts';
 import { joinedFrames } from '../vision/video-frames.ts';
 import {

@@ -1,6 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import type { DecodedImage, OpenedImage } from './decoded-image.ts';
-import type { ImageSize } from './resize.ts';
+import type { DecodedImage, ImageSize, OpenedImage } from './decoded-image.ts';
 
 /** Headers of a BMP file. */
 interface BmpHeader extends ImageSize {

@@ -4,10 +4,14 @@ import type { BitDepth, WideSamples } from './sample-depth.ts';
 export const SAMPLES = { L: 1, LA: 2, RGB: 3, RGBA: 4, CMYK: 4 } as const;
 export type ImageMode = keyof typeof SAMPLES;
 
-/** Decoded image in the mode of its file, row by row, 8 bits a sample. */
-export interface DecodedImage<M extends ImageMode = ImageMode> {
+/** Width and height in pixels. */
+export interface ImageSize {
   readonly width: number;
   readonly height: number;
+}
+
+/** Decoded image in the mode of its file, row by row, 8 bits a sample. */
+export interface DecodedImage<M extends ImageMode = ImageMode> extends ImageSize {
   readonly mode: M;
   /** `[height, width, C]`, C as in `SAMPLES` */
   readonly data: Uint8Array;
@@ -30,9 +34,7 @@ export interface FileImage extends DecodedImage {
 }
 
 /** Size and depth of an image, known without decoding it. */
-export interface ImageHeader {
-  readonly width: number;
-  readonly height: number;
+export interface ImageHeader extends ImageSize {
   /** Bits of a sample; 8 if it has fewer. */
   readonly sampleBits: 8 | 16 | 32;
 }

@@ -1,13 +1,11 @@
 // sharp is imported late, as most threads that may write a picture never do.
 import { CxmindError } from '../errors.ts';
 import { decodeImage, type ImageSource } from './decode.ts';
-import { channelsOf } from './decoded-image.ts';
+import { channelsOf, type ImageSize } from './decoded-image.ts';
 import { toPlain } from './modes.ts';
 
 /** Picture to be written: 8 bits a channel, row by row. */
-export interface Picture {
-  readonly width: number;
-  readonly height: number;
+export interface Picture extends ImageSize {
   /** `[height, width]` grey or `[height, width, 3]` RGB */
   readonly data: Uint8Array;
 }

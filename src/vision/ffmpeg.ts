@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import * as t from 'io-ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { openToRead } from '../files.ts';
-import type { PlainImage } from './decoded-image.ts';
+import type { ImageSize, PlainImage } from './decoded-image.ts';
 import { refuseHuge } from './pixel-limit.ts';
-import type { ImageSize } from './resize.ts';
 
 /** Video by the path or the bytes of its file. */
 export type VideoSource = string | Uint8Array;

@@ -1,7 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import { SAMPLES, type OpenedImage } from './decoded-image.ts';
+import { SAMPLES, type ImageSize, type OpenedImage } from './decoded-image.ts';
 import { firstSamples } from './modes.ts';
-import type { ImageSize } from './resize.ts';
 import { openBySharp } from './sharp-image.ts';
 
 /** Rectangle on a screen, in pixels. */

@@ -1,5 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import type { ImageHeader } from './decoded-image.ts';
+import type { ImageSize } from './decoded-image.ts';
 
 /** Most pixels of an image, decoded or resized. Pillow has the same limit. */
 export const MOST_PIXELS = 178_956_970;
@@ -14,10 +14,7 @@ const FEW_PIXELS = 2 ** 24;
  *
  * @throws DATA_INVALID
  */
-export function refuseHuge(
-  { width, height }: Pick<ImageHeader, 'width' | 'height'>,
-  fileBytes: number,
-): void {
+export function refuseHuge({ width, height }: ImageSize, fileBytes: number): void {
   const pixels = width * height;
   if (pixels > MOST_PIXELS) {
     throw new CxmindError(

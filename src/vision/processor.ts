@@ -4,10 +4,10 @@ import * as t from 'io-ts';
 import { decodeJson, readJsonSync } from '../check/json.ts';
 import { CxmindError } from '../errors.ts';
 import type { PatchLevels } from '../tensor/patch-levels.ts';
-import type { PlainImage } from './decoded-image.ts';
+import type { ImageSize, PlainImage } from './decoded-image.ts';
 import { Patchifier, type Grid, type LevelMemory, type PatchLayout } from './patchify.ts';
 import { Resampler } from './resample.ts';
-import { smartResize, type ImageSize } from './resize.ts';
+import { smartResize } from './resize.ts';
 
 const triple = t.tuple([t.number, t.number, t.number]);
 const optionalNumber = t.union([t.number, t.null]);

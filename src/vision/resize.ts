@@ -1,14 +1,8 @@
 import { CxmindError } from '../errors.ts';
 import { roundHalfEven } from '../round.ts';
-import type { DecodedImage, PlainImage } from './decoded-image.ts';
+import type { DecodedImage, ImageSize, PlainImage } from './decoded-image.ts';
 import { toPlain } from './modes.ts';
 import type { Resampler } from './resample.ts';
-
-/** Width and height in pixels. */
-export interface ImageSize {
-  readonly width: number;
-  readonly height: number;
-}
 
 /** Bounds of an image's area before the vision processor, in pixels. Null is no bound. */
 export interface PixelBounds {

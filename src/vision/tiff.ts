@@ -1,4 +1,4 @@
-import type { ImageSize } from './resize.ts';
+import type { ImageSize } from './decoded-image.ts';
 
 /** Field sizes of the two kinds of TIFF: classic with 32-bit offsets, BigTIFF with 64-bit ones. */
 interface Layout {

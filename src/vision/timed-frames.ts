@@ -9,7 +9,8 @@
 import { CxmindError } from '../errors.ts';
 import { roundHalfEven } from '../round.ts';
 import type { ProcessorSettings } from './processor.ts';
-import { boundedSizes, smartResize, type ImageSize, type PixelBounds } from './resize.ts';
+import type { ImageSize } from './decoded-image.ts';
+import { boundedSizes, smartResize, type PixelBounds } from './resize.ts';
 import { FRAME_FACTOR, type SampledFrames, type VideoRules } from './video-rules.ts';
 
 /** The rules with a checkpoint's processor and a data set's bounds. */

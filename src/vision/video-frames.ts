@@ -5,7 +5,8 @@
 import { CxmindError } from '../errors.ts';
 import { roundHalfEven } from '../round.ts';
 import { processedSize, type ProcessorSettings } from './processor.ts';
-import { smartResize, type ImageSize, type PixelBounds } from './resize.ts';
+import type { ImageSize } from './decoded-image.ts';
+import { smartResize, type PixelBounds } from './resize.ts';
 import { FRAME_FACTOR, type SampledFrames, type VideoRules } from './video-rules.ts';
 
 /** Divisor of a frame's sides: a patch of 14 pixels, merged two by two. */

@@ -1,5 +1,5 @@
 /** Parts that all rules of videos have in common: frames are taken in pairs, since a patch is two frames deep. */
-import type { ImageSize } from './resize.ts';
+import type { ImageSize } from './decoded-image.ts';
 
 /** Divisor of the number of frames. */
 export const FRAME_FACTOR = 2;

@@ -8,6 +8,7 @@
 import { inflateRawSync } from 'node:zlib';
 import dicomParser, { type DataSet, type Element } from 'dicom-parser';
 import { CxmindError } from '../../errors.ts';
+import type { ImageSize } from '../decoded-image.ts';
 
 /** Lookup table of a grey or a colour, from the value `first` on. Values beside it get its first or last entry. */
 export interface LookupTable {
@@ -28,10 +29,8 @@ export interface Window {
 type Modality = LookupTable | { readonly slope: number; readonly intercept: number };
 
 /** Picture of a DICOM file. */
-export interface DicomPicture {
+export interface DicomPicture extends ImageSize {
   readonly transferSyntax: string;
-  readonly width: number;
-  readonly height: number;
   /** Samples of a pixel, 1 or 3. */
   readonly channels: number;
   readonly frames: number;

@@ -5,6 +5,7 @@
  * The inverse DCT is the exact-integer form of Loeffler, Ligtenberg and Moschytz ("Practical fast 1-D DCT algorithms
  * with 11 multiplications", ICASSP 1989) with 13-bit constants, as libjpeg's `islow` has it, so levels are libjpeg's.
  */
+import type { ImageSize } from '../decoded-image.ts';
 import { broken, JpegBits, type HuffmanTable, type JpegStream } from './jpeg-stream.ts';
 
 /** Place in a block of the i-th coefficient of the zigzag order. */
@@ -98,9 +99,7 @@ function coefficientBits(size: number): number {
   return size;
 }
 
-interface BlockPlace {
-  readonly width: number;
-  readonly height: number;
+interface BlockPlace extends ImageSize {
   readonly left: number;
   readonly top: number;
   readonly precision: number;

@@ -5,6 +5,7 @@
  * libjpeg-turbo, behind sharp, reads only 8-bit pictures, and decodes neither of these processes.
  */
 import { CxmindError } from '../../errors.ts';
+import type { ImageSize } from '../decoded-image.ts';
 
 /** Component of a frame, as its header and its scan's header declare it. */
 interface JpegComponent {
@@ -16,13 +17,11 @@ interface JpegComponent {
 }
 
 /** Size and process of a JPEG picture, from the header of its frame. */
-interface JpegFrame {
+interface JpegFrame extends ImageSize {
   /** Marker of the process: 0xc0 baseline, 0xc1 extended, 0xc2 progressive, 0xc3 lossless, 0xf7 JPEG-LS. */
   readonly process: number;
   /** Bits of a sample. */
   readonly precision: number;
-  readonly width: number;
-  readonly height: number;
   readonly components: readonly FrameComponent[];
 }
 
