@@ -3,7 +3,7 @@ import { positive } from '../../check/scalars.ts';
 import type { ConfigFormat } from '../architecture.ts';
 import { layers, size, type Checks } from '../config-fields.ts';
 import type { VisionConfig } from '../model-config.ts';
-import { checkVisionRope, VisionRope, visionLanguageFormat } from '../vision/config.ts';
+import { qwen2BehindTower, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
 
 const Vision = t.intersection([
   t.type({ hidden_size: size }),
@@ -12,13 +12,8 @@ const Vision = t.intersection([
     embed_dim: size,
     num_heads: size,
     mlp_ratio: positive,
-    hidden_act: t.string,
-    in_channels: size,
-    patch_size: size,
-    temporal_patch_size: size,
-    spatial_merge_size: size,
-    rope_parameters: VisionRope,
   }),
+  Tower,
 ]);
 
 /** The tower's width is `embed_dim`; `hidden_size` is the decoder's. */
@@ -29,20 +24,12 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
     Number.isInteger(intermediateSize),
     `vision_config.mlp_ratio ${vision.mlp_ratio} x embed_dim ${hiddenSize} is not a whole number`,
   );
-  checks.that(
-    (vision.hidden_act ?? 'quick_gelu') === 'quick_gelu',
-    `vision_config.hidden_act "${vision.hidden_act}" is not supported, only "quick_gelu"`,
-  );
-  checkVisionRope(vision.rope_parameters, checks);
   return {
+    ...towerConfig(vision, { activation: 'quick_gelu', patchSize: 14 }, checks),
     depth: vision.depth ?? 32,
     hiddenSize,
     heads: vision.num_heads ?? 16,
     intermediateSize,
-    inChannels: vision.in_channels ?? 3,
-    patchSize: vision.patch_size ?? 14,
-    temporalPatchSize: vision.temporal_patch_size ?? 2,
-    mergeSize: vision.spatial_merge_size ?? 2,
     windows: null,
     activation: 'quickGelu',
     positionGrid: null,
@@ -56,16 +43,7 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
 export function format(architecture: string): ConfigFormat {
   return visionLanguageFormat({
     architecture,
-    traits: {
-      qkvBias: true,
-      qkNorm: false,
-      headDim: null,
-      isHeadDimFixed: true,
-      experts: null,
-      rmsNormEps: 1e-5,
-      ropeTheta: 1e6,
-      mrope: 'sections',
-    },
+    traits: qwen2BehindTower,
     section: Vision,
     decode: visionConfig,
   });

@@ -3,31 +3,25 @@ import type { ConfigFormat } from '../architecture.ts';
 import { index, layers, size, type Checks } from '../config-fields.ts';
 import type { ExpertTraits } from '../decoder/experts-config.ts';
 import type { VisionConfig } from '../model-config.ts';
-import { checkVisionRope, VisionRope, visionLanguageFormat } from '../vision/config.ts';
+import { Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
 
-const Vision = t.partial({
-  depth: layers,
-  hidden_size: size,
-  num_heads: size,
-  intermediate_size: size,
-  out_hidden_size: size,
-  num_position_embeddings: size,
-  deepstack_visual_indexes: t.array(index),
-  hidden_act: t.string,
-  in_channels: size,
-  patch_size: size,
-  temporal_patch_size: size,
-  spatial_merge_size: size,
-  rope_parameters: VisionRope,
-});
+const Vision = t.intersection([
+  t.partial({
+    depth: layers,
+    hidden_size: size,
+    num_heads: size,
+    intermediate_size: size,
+    out_hidden_size: size,
+    num_position_embeddings: size,
+    deepstack_visual_indexes: t.array(index),
+  }),
+  Tower,
+]);
 
 function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionConfig {
   const { depth = 27, num_position_embeddings: positions = 2304 } = vision;
   const { deepstack_visual_indexes: blocks = [8, 16, 24] } = vision;
-  checks.that(
-    (vision.hidden_act ?? 'gelu_pytorch_tanh') === 'gelu_pytorch_tanh',
-    `vision_config.hidden_act "${vision.hidden_act}" is not supported, only "gelu_pytorch_tanh"`,
-  );
+  const tower = towerConfig(vision, { activation: 'gelu_pytorch_tanh', patchSize: 16 }, checks);
   checks.that(
     Number.isInteger(Math.sqrt(positions)),
     `vision_config.num_position_embeddings ${positions} is not the square of a whole number`,
@@ -36,16 +30,12 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
     blocks.every((block, i) => block < depth && (i === 0 || block > blocks[i - 1]!)),
     `vision_config.deepstack_visual_indexes [${blocks.join(', ')}] are not ascending numbers below depth ${depth}`,
   );
-  checkVisionRope(vision.rope_parameters, checks);
   return {
+    ...tower,
     depth,
     hiddenSize: vision.hidden_size ?? 1152,
     heads: vision.num_heads ?? 16,
     intermediateSize: vision.intermediate_size ?? 4304,
-    inChannels: vision.in_channels ?? 3,
-    patchSize: vision.patch_size ?? 16,
-    temporalPatchSize: vision.temporal_patch_size ?? 2,
-    mergeSize: vision.spatial_merge_size ?? 2,
     windows: null,
     activation: 'geluTanh',
     positionGrid: Math.sqrt(positions),

@@ -2,12 +2,32 @@ import * as t from 'io-ts';
 import { decodeJson } from '../../check/json.ts';
 import { positive } from '../../check/scalars.ts';
 import type { ConfigFormat } from '../architecture.ts';
-import { Checks, index, nullable, propsOf, under } from '../config-fields.ts';
+import { Checks, index, nullable, propsOf, size, under } from '../config-fields.ts';
 import { decodeText, textPaths, type DecoderTraits } from '../decoder/config.ts';
 import type { TextConfig, VisionConfig } from '../model-config.ts';
 
-/** Codec of the rotary section of a vision tower, which transformers 5 writes. */
-export const VisionRope = nullable(t.partial({ rope_theta: positive, rope_type: t.string }));
+/** Codec of the keys that all towers have. Transformers 5 writes the rotary section. */
+export const Tower = t.partial({
+  hidden_act: t.string,
+  in_channels: size,
+  patch_size: size,
+  temporal_patch_size: size,
+  spatial_merge_size: size,
+  rope_parameters: nullable(t.partial({ rope_theta: positive, rope_type: t.string })),
+});
+type Tower = t.TypeOf<typeof Tower>;
+
+/** The decoder of Qwen2 behind a tower, as Qwen2-VL and Qwen2.5-VL have it. */
+export const qwen2BehindTower: DecoderTraits = {
+  qkvBias: true,
+  qkNorm: false,
+  headDim: null,
+  isHeadDimFixed: true,
+  experts: null,
+  rmsNormEps: 1e-5,
+  ropeTheta: 1e6,
+  mrope: 'sections',
+};
 
 const Tokens = t.intersection([
   t.type({ image_token_id: index, video_token_id: index }),
@@ -83,14 +103,34 @@ function checkTower(
   );
 }
 
-/** Refuses rotary angles of patches that are not those of the towers there are. */
-export function checkVisionRope(
-  rope: t.TypeOf<typeof VisionRope> | undefined,
+/** The traits of a family's tower that its section need not say. */
+interface TowerTraits {
+  /** The one value of `hidden_act` that is supported. */
+  readonly activation: string;
+  /** Default of `patch_size`. */
+  readonly patchSize: number;
+}
+
+/** The sizes that all towers have. What no family supports goes to `checks`. */
+export function towerConfig(
+  tower: Tower,
+  { activation, patchSize }: TowerTraits,
   checks: Checks,
-): void {
+): Pick<VisionConfig, 'inChannels' | 'patchSize' | 'temporalPatchSize' | 'mergeSize'> {
+  const { hidden_act: given = activation, rope_parameters: rope } = tower;
   const { rope_theta: theta = 1e4, rope_type: type = 'axial' } = rope ?? {};
+  checks.that(
+    given === activation,
+    `vision_config.hidden_act "${given}" is not supported, only "${activation}"`,
+  );
   checks.that(
     theta === 1e4 && ['axial', 'default'].includes(type),
     `vision_config.rope_parameters of type "${type}" and theta ${theta} are not supported, only "axial" and 10000`,
   );
+  return {
+    inChannels: tower.in_channels ?? 3,
+    patchSize: tower.patch_size ?? patchSize,
+    temporalPatchSize: tower.temporal_patch_size ?? 2,
+    mergeSize: tower.spatial_merge_size ?? 2,
+  };
 }
