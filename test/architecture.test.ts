@@ -260,7 +260,6 @@ const floatFiles: Readonly<Record<string, string>> = {
   'src/generation/cpu/kv-cache.ts': "the processor's own decoding, in its own memory",
   'src/generation/cpu/step-heads.ts': "the processor's own decoding, in its own memory",
   'src/generation/cpu/sampler.ts': 'distributions, of which the host draws',
-  'src/generation/cpu/sampling.ts': 'distributions, of which the host draws',
 };
 
 interface Source {

@@ -14,7 +14,6 @@ import {
   type StepDecoder,
   type StepRow,
 } from '../step-decoder.ts';
-import { gatherColumns, gatherRows } from './columns.ts';
 import { DecodeBlocks } from './decode-blocks.ts';
 import { KvCache, type PromptKeysValues } from './kv-cache.ts';
 import { StepHeads } from './step-heads.ts';
@@ -181,5 +180,31 @@ class Buffers {
   hidden(which: 0 | 1, form: DecodeForm, count: number): Tensor<'f32'> {
     const part = rows(this.#hidden[which], 0, count);
     return form === 'rows' ? part : reshaped(part, [this.#config.hiddenSize, count]);
+  }
+}
+
+/** Copies rows `index[i]` of `source [R, n]` to rows `i` of `target [index.length, n]`. */
+function gatherRows(source: Tensor<'f32'>, index: readonly number[], target: Tensor<'f32'>): void {
+  const width = target.data.length / index.length;
+  for (const [i, row] of index.entries()) {
+    const start = row * width;
+    target.data.set(source.data.subarray(start, start + width), i * width);
+  }
+}
+
+/** Copies rows `index[i]` of `source [R, n]` to columns `i` of `target [n, index.length]`. */
+function gatherColumns(
+  source: Tensor<'f32'>,
+  index: readonly number[],
+  target: Tensor<'f32'>,
+): void {
+  const count = index.length;
+  const width = target.data.length / count;
+  const from = source.data;
+  const to = target.data;
+  // Writes run from first to last: a write costs more than a read where another core read last.
+  const starts = Int32Array.from(index, (row) => row * width);
+  for (let j = 0, at = 0; j < width; j++) {
+    for (let i = 0; i < count; i++, at++) to[at] = from[starts[i]! + j]!;
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { sampleToken } from '../../../../src/generation/cpu/sampling.ts';
+import { sampleToken } from '../../../../src/generation/cpu/sampler.ts';
 import type { Sampling } from '../../../../src/generation/sampler.ts';
 import { keyOf, Rng } from '../../../../src/rng.ts';
 
