@@ -45,11 +45,6 @@ export class GenerationSession implements AsyncDisposable {
     });
   }
 
-  /** Jobs that nothing was done for yet. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
   /**
    * Adds a job.
    *
