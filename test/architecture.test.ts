@@ -248,7 +248,6 @@ const floatFiles: Readonly<Record<string, string>> = {
   'src/model/network.ts': 'scores of rows, and the derivative of a loss by them',
   'src/model/scoring-head.ts': 'scores of rows, and the derivative of a loss by them',
   'src/model/policy.ts': 'log-probabilities',
-  'src/model/value-model.ts': 'values',
   'src/training/losses.ts': 'scores of responses, and the derivative of a loss by them',
   'src/training/updates.ts': 'scores of responses, and the derivative of a loss by them',
   'src/training/response-scores.ts': 'log-probabilities and values of responses',

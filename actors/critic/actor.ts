@@ -4,7 +4,7 @@ import {
   loadValueCheckpoint,
   saveValueCheckpoint,
 } from '../../src/model/checkpoint/value-checkpoint.ts';
-import { ValueModel } from '../../src/model/value-model.ts';
+import { Network } from '../../src/model/network.ts';
 import { valueLossOf } from '../../src/training/losses.ts';
 import type { UpdateReport } from '../../src/training/updates.ts';
 import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
@@ -18,7 +18,7 @@ export interface CriticProps extends TrainedProps {
 
 /** A critic: the trained actor with a value head. */
 export class CriticActor
-  extends TrainedActor<CriticProps, ValueModel>
+  extends TrainedActor<CriticProps, Network>
   implements Actor<typeof criticProtocol>
 {
   values(request: EvaluateRequest, context: Context): Promise<EvaluateReply> {
@@ -29,9 +29,9 @@ export class CriticActor
     return this.train(request, context, valueLossOf(this.props.loss));
   }
 
-  protected makeModel(): ValueModel {
+  protected makeModel(): Network {
     const { model, gradientCheckpointing } = this.props;
-    return new ValueModel(this.device, model.config, this.weights.working.arena, {
+    return new Network(this.device, model.config, this.weights.working.arena, 'value', {
       gradientCheckpointing,
       isVisionFixed: model.isVisionFixed ?? false,
     });

@@ -4,7 +4,8 @@ import type { Device } from '../../src/device/device.ts';
 import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { loadRewardCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
 import type { PromptInput } from '../../src/model/pack.ts';
-import { ValueModel } from '../../src/model/value-model.ts';
+import { Network } from '../../src/model/network.ts';
+import type { AnyArena } from '../../src/model/weights/device-arena.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { slices } from '../../src/tensor/slices.ts';
@@ -48,14 +49,14 @@ const ONLY_VERSION = 1;
  */
 export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposable {
   readonly #device: Device;
-  readonly #model: ValueModel;
+  readonly #model: Network;
   readonly #policyTokenizer: Tokenizer;
   readonly #writer: ConversationWriter;
   readonly #props: RewardModelProps;
 
   private constructor(
     device: Device,
-    model: ValueModel,
+    model: Network,
     writer: ConversationWriter,
     props: RewardModelProps,
   ) {
@@ -72,14 +73,14 @@ export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposabl
     const { config, arena } = await loadRewardCheckpoint(modelPath);
     const writer = new ConversationWriter(modelPath, config, props.media);
     const device = openDevice({ device: props.device, ...(threads !== null && { threads }) });
-    let computed: ConstructorParameters<typeof ValueModel>[2] = arena;
+    let computed: AnyArena = arena;
     if (props.device !== 'cpu') {
       const state = lastingBuffer(deviceCopyBytes);
       const copy = new DeviceCopy(device, arena, computeDType, state);
       await copy.bring(ONLY_VERSION);
       computed = copy.arena;
     }
-    const model = new ValueModel(device, config, computed, { gradientCheckpointing: false });
+    const model = new Network(device, config, computed, 'value', { gradientCheckpointing: false });
     return new RewardModelActor(device, model, writer, props);
   }
 

@@ -55,7 +55,8 @@ interface Pass {
 
 /**
  * A vision-language model with a head, over an arena of weights: one score for each scored row of packed sequences, and
- * the gradients of a loss of these scores. A policy's scores are log-probabilities, a value model's are values.
+ * the gradients of a loss of these scores. A policy's scores are log-probabilities, a value model's are values: that of a
+ * response token is the value of the row before it, which predicts it.
  *
  * Passes run module by module: the embedder, the decoder layers, the head. They compute in the dtype of the weights;
  * gradients add up in f32. Weights are read where they lie, so an optimizer may step them in place between two passes.

@@ -1,6 +1,6 @@
 /** The passes of one model over the responses of a step, counted on a device that computes nothing. */
+import { Network } from '../model/network.ts';
 import { Policy } from '../model/policy.ts';
-import { ValueModel } from '../model/value-model.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { DeviceArena } from '../model/weights/device-arena.ts';
@@ -23,7 +23,7 @@ import { trainedLength, type SizedModel } from './sizes.ts';
 /** A model on a device of its own, as each actor of a run has one. */
 export interface CountedModel {
   readonly device: CountedDevice;
-  readonly network: Policy | ValueModel;
+  readonly network: Network;
   readonly model: SizedModel;
 }
 
@@ -44,7 +44,7 @@ export function openCounted(
   const network =
     head === 'policy'
       ? new Policy(device, config, arena, options)
-      : new ValueModel(device, config, arena, options);
+      : new Network(device, config, arena, head, options);
   return { device, network, model };
 }
 

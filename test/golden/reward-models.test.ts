@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { openDevice } from '../../src/device/open.ts';
 import { loadRewardCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
-import { ValueModel } from '../../src/model/value-model.ts';
+import { Network } from '../../src/model/network.ts';
 import { conversationScores } from '../../src/training/conversation-scores.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { textPrompt } from '../support/golden-model.ts';
@@ -31,7 +31,7 @@ describe('a reward model against transformers', () => {
     await writeRewardCheckpoint(directory, golden.weight);
     const { config, arena } = await loadRewardCheckpoint(directory);
     using device = openDevice({ threads: 1 });
-    using model = new ValueModel(device, config, arena, { gradientCheckpointing: false });
+    using model = new Network(device, config, arena, 'value', { gradientCheckpointing: false });
     const conversations = cases.map(({ prompt_ids, response_ids }) =>
       textPrompt([...prompt_ids, ...response_ids]),
     );

@@ -9,7 +9,7 @@ import {
   loadValueCheckpoint,
   saveValueCheckpoint,
 } from '../../src/model/checkpoint/value-checkpoint.ts';
-import { ValueModel } from '../../src/model/value-model.ts';
+import { Network } from '../../src/model/network.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { assertClose } from '../support/assert-close.ts';
@@ -64,9 +64,9 @@ describe('a value model against transformers', () => {
 
     it(`gives the response tokens of ${name} the same values, alone and packed`, async () => {
       const { config, arena } = await goldenCritic(name);
-      using model = new ValueModel(device, config, arena, { gradientCheckpointing: false });
-      assertClose(await model.values(batch), expected.values.flat(), { atol: 1e-4 });
-      const alone = await model.values(packSequences([cases[0]!.sequence]));
+      using model = new Network(device, config, arena, 'value', { gradientCheckpointing: false });
+      assertClose(await model.scores(batch), expected.values.flat(), { atol: 1e-4 });
+      const alone = await model.scores(packSequences([cases[0]!.sequence]));
       assertClose(alone, expected.values[0]!, { atol: 1e-4 });
     });
 
@@ -74,7 +74,7 @@ describe('a value model against transformers', () => {
       const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
       it(`gives every parameter of ${name} the same gradient, ${how}`, async () => {
         const { config, arena } = await goldenCritic(name);
-        using model = new ValueModel(device, config, arena, { gradientCheckpointing });
+        using model = new Network(device, config, arena, 'value', { gradientCheckpointing });
         const gradients = arena.twin();
         const weights = Float32Array.from(cases.flatMap((one) => one.weights));
         await model.accumulateGradients(batch, 1, () => weights, gradients);

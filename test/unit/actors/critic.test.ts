@@ -15,7 +15,7 @@ import {
   loadValueCheckpoint,
   saveValueCheckpoint,
 } from '../../../src/model/checkpoint/value-checkpoint.ts';
-import { ValueModel } from '../../../src/model/value-model.ts';
+import { Network } from '../../../src/model/network.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
@@ -108,7 +108,7 @@ describe('a critic with a frozen vision tower', () => {
   it('has the gradients of one without, but for the tower’s', async () => {
     using device = openDevice({ threads: 1 });
     await withCritic([frozen], async ({ config, arena, frozenLength }) => {
-      using critic = new ValueModel(device, config, arena, { gradientCheckpointing: false });
+      using critic = new Network(device, config, arena, 'value', { gradientCheckpointing: false });
       const [whole, text] = [arena.twin(), arena.from(frozenLength).twin()];
       for (const gradients of [whole, text]) {
         const slopes = (values: Float32Array): Float32Array => values.map((_, t) => Math.sin(t));

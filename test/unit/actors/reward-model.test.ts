@@ -5,7 +5,7 @@ import { RewardModelActor } from '../../../actors/reward-model/actor.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { loadRewardCheckpoint } from '../../../src/model/checkpoint/value-checkpoint.ts';
-import { ValueModel } from '../../../src/model/value-model.ts';
+import { Network } from '../../../src/model/network.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import type { BitDepth } from '../../../src/vision/sample-depth.ts';
 import { conversationScores } from '../../../src/training/conversation-scores.ts';
@@ -57,7 +57,7 @@ describe('a reward model as an actor', () => {
     );
     const { config, arena } = await loadRewardCheckpoint(path);
     using device = openDevice({ threads: 1 });
-    using model = new ValueModel(device, config, arena, { gradientCheckpointing: false });
+    using model = new Network(device, config, arena, 'value', { gradientCheckpointing: false });
     const microBatch = { size: 2, dynamic: false, maxTokens: 64 };
     const wanted = await conversationScores(model, conversations, microBatch);
     assert.deepEqual(
