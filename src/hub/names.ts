@@ -1,5 +1,5 @@
-const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
-const HASH = COMMIT;
+/** A commit's id, or the hash of a content. */
+const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** Bounds of a path in bytes: of one part, which file systems set, and of the whole. */
 const MAX_PART = 255;
 const MAX_PATH = 1024;
@@ -15,7 +15,7 @@ export interface CachedName {
 
 /** Tells whether a text is a commit id, which is then a safe folder name. */
 export function isCommit(text: unknown): text is string {
-  return typeof text === 'string' && COMMIT.test(text);
+  return typeof text === 'string' && HASH.test(text);
 }
 
 /**

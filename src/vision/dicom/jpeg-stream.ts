@@ -9,7 +9,6 @@ import type { ImageSize } from '../decoded-image.ts';
 
 /** Component of a frame, as its header and its scan's header declare it. */
 interface JpegComponent {
-  readonly id: number;
   readonly quantization: Uint16Array | undefined;
   /** Codes of DC coefficients, or of a lossless process's differences. */
   readonly dc: HuffmanTable | undefined;
@@ -147,7 +146,7 @@ function scanOf(body: DataView, frame: JpegFrame, tables: Tables, offset: number
     if (declared === undefined) throw broken(`its scan names a component ${id} that it lacks`);
     const { [declared.table]: quantization } = tables.quantization;
     const [dc, ac] = [tables.dc[selected >> 4], tables.ac[selected & 15]];
-    return { id, quantization, dc, ac };
+    return { quantization, dc, ac };
   });
   const last = 1 + 2 * count;
   const [start, low] = [body.getUint8(last), body.getUint8(last + 2) & 15];
