@@ -44,7 +44,7 @@ export interface ConfigFormat {
    *
    * @throws CHECKPOINT_INVALID naming file and fields
    */
-  readonly decode: (value: unknown, file: string) => ModelConfig;
+  readonly decode: (value: unknown, file: string) => Omit<ModelConfig, 'architecture'>;
   /** Paths that `decode` reads, with the text model's keys at the top or in a section of their own. */
   readonly readPaths: (isNested: boolean) => readonly string[];
 }

@@ -83,7 +83,8 @@ export function decodeModelConfig(
   file: string,
   role: OverriddenRole = 'actor',
 ): ModelConfig {
-  return architectureIn(value, file, role).config.decode(value, file);
+  const { name, config } = architectureIn(value, file, role);
+  return { architecture: name, ...config.decode(value, file) };
 }
 
 /**

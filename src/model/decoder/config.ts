@@ -227,14 +227,14 @@ export function textPaths(isNested: boolean, { experts }: DecoderTraits): string
   return ['architectures', ...propsOf(Common), ...(isNested ? under('text_config', text) : text)];
 }
 
-/** The `config.json` of a text model, by its name in `architectures`. */
-export function textFormat(architecture: string, traits: DecoderTraits): ConfigFormat {
+/** The `config.json` of a text model. */
+export function textFormat(traits: DecoderTraits): ConfigFormat {
   return {
     decode(value, file) {
       const checks = new Checks(file);
       const decoded = decodeText(value, file, traits, checks);
       checks.finish();
-      return { architecture, ...decoded, vision: null, tokens: null };
+      return { ...decoded, vision: null, tokens: null };
     },
     readPaths: (isNested) => textPaths(isNested, traits),
   };

@@ -7,7 +7,7 @@ import { weightNamesOf } from './weight-names.ts';
 export function textFamily(name: string, traits: DecoderTraits): Architecture {
   return {
     name,
-    config: textFormat(name, traits),
+    config: textFormat(traits),
     weights: weightNamesOf(),
     vision: null,
     frames: 'joined',

@@ -2,11 +2,9 @@ import type { Architecture } from '../architecture.ts';
 import { textFamily } from '../decoder/family.ts';
 import { patchEmbedGraph } from '../vision/patch-embed.ts';
 import { visionPlan } from '../vision/plan.ts';
-import { qwen2Traits, visionFormat } from './config.ts';
+import { format, qwen2Traits } from './config.ts';
 import { mergerGraph, visionBlockGraph } from './vision.ts';
 import { weightNames } from './weight-names.ts';
-
-const QWEN2_5_VL = 'Qwen2_5_VLForConditionalGeneration';
 
 /** The text model: Qwen2 and Qwen2.5. */
 export const qwen2 = textFamily('Qwen2ForCausalLM', qwen2Traits);
@@ -14,8 +12,8 @@ export const qwen2 = textFamily('Qwen2ForCausalLM', qwen2Traits);
 /** The same decoder behind a vision tower: Qwen2.5-VL. */
 export const qwen25Vl: Architecture = {
   ...qwen2,
-  name: QWEN2_5_VL,
-  config: visionFormat(QWEN2_5_VL),
+  name: 'Qwen2_5_VLForConditionalGeneration',
+  config: format,
   weights: weightNames,
   vision: {
     patchEmbed: patchEmbedGraph,

@@ -1,7 +1,6 @@
 import * as t from 'io-ts';
 
 import { positive } from '../../check/scalars.ts';
-import type { ConfigFormat } from '../architecture.ts';
 import { index, layers, size, type Checks } from '../config-fields.ts';
 import type { DecoderTraits } from '../decoder/config.ts';
 import type { VisionConfig } from '../model-config.ts';
@@ -57,11 +56,8 @@ function visionConfig(vision: Vision, checks: Checks): VisionConfig {
 }
 
 /** The `config.json` of Qwen2.5-VL, in the hub's flat form or transformers 5's nested one. */
-export function visionFormat(architecture: string): ConfigFormat {
-  return visionLanguageFormat({
-    architecture,
-    traits: qwen2BehindTower,
-    section: Vision,
-    decode: visionConfig,
-  });
-}
+export const format = visionLanguageFormat({
+  traits: qwen2BehindTower,
+  section: Vision,
+  decode: visionConfig,
+});

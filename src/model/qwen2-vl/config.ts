@@ -1,6 +1,5 @@
 import * as t from 'io-ts';
 import { positive } from '../../check/scalars.ts';
-import type { ConfigFormat } from '../architecture.ts';
 import { layers, size, type Checks } from '../config-fields.ts';
 import type { VisionConfig } from '../model-config.ts';
 import { qwen2BehindTower, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
@@ -40,11 +39,8 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
 }
 
 /** The `config.json` of Qwen2-VL, in the hub's flat form or transformers 5's nested one. */
-export function format(architecture: string): ConfigFormat {
-  return visionLanguageFormat({
-    architecture,
-    traits: qwen2BehindTower,
-    section: Vision,
-    decode: visionConfig,
-  });
-}
+export const format = visionLanguageFormat({
+  traits: qwen2BehindTower,
+  section: Vision,
+  decode: visionConfig,
+});

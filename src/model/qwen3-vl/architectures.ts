@@ -10,7 +10,7 @@ import { towerNames, weightNames } from './weight-names.ts';
 function family(name: string, experts: ExpertTraits | null): Architecture {
   return {
     name,
-    config: format(name, experts),
+    config: format(experts),
     weights: weightNames,
     vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan },
     frames: 'apart',

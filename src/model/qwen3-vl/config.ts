@@ -46,9 +46,8 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
 }
 
 /** The `config.json` of Qwen3-VL. */
-export function format(architecture: string, experts: ExpertTraits | null): ConfigFormat {
+export function format(experts: ExpertTraits | null): ConfigFormat {
   return visionLanguageFormat({
-    architecture,
     traits: {
       qkvBias: false,
       qkNorm: true,

@@ -36,8 +36,6 @@ const Tokens = t.intersection([
 
 /** A family's vision tower in `config.json`. */
 export interface VisionFormat<C extends t.Mixed> {
-  /** Name in `architectures`. */
-  readonly architecture: string;
   readonly traits: DecoderTraits;
   /** Codec of `vision_config`. */
   readonly section: C;
@@ -47,7 +45,6 @@ export interface VisionFormat<C extends t.Mixed> {
 
 /** The `config.json` of a vision-language model, with the text model's keys at the top or in a section. */
 export function visionLanguageFormat<C extends t.Mixed>({
-  architecture,
   traits,
   section,
   decode,
@@ -73,7 +70,7 @@ export function visionLanguageFormat<C extends t.Mixed>({
         );
       }
       checks.finish();
-      return { architecture, text, vision, tokens, torchDtype };
+      return { text, vision, tokens, torchDtype };
     },
     readPaths: (isNested) => [
       ...textPaths(isNested, traits),
