@@ -58,11 +58,6 @@ class AffineGraph extends GraphBuilder {
   }
 }
 
-/** The activation of a block's MLP. */
-function activated(g: GraphBuilder, x: Value, { activation }: VisionConfig): Value {
-  return g[activation](x);
-}
-
 /** One block, whose attention is full within its segments: `hidden [T, D]` to `output [T, D]`. */
 function blockGraph(
   names: TowerNames,
@@ -86,7 +81,7 @@ function blockGraph(
   });
   const residual = g.add(hidden, g.affine(proj, attended));
   const inner = g.affine(fc1, g.norm('norm2', residual, hiddenSize));
-  g.output('output', g.add(residual, g.affine(fc2, activated(g, inner, config))));
+  g.output('output', g.add(residual, g.affine(fc2, g[config.activation](inner))));
   return g.build();
 }
 
