@@ -2,11 +2,11 @@ import { chatTools, type ChatSettings } from '../../src/data/sample-options.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { LogitControls } from '../../src/generation/logit-control.ts';
-import type { PausableCall } from '../../src/generation/pausable-call.ts';
 import type {
   EngineOptions,
   GenerateControl,
   GenerationRequest,
+  PausableCall,
   Response,
 } from '../../src/generation/request.ts';
 import { ControlCompiler } from '../../src/generation/response-controls.ts';

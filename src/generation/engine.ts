@@ -20,10 +20,10 @@ import {
   type GenerateControl,
   type GenerationRequest,
   type Job,
+  type PausableCall,
   type Response,
 } from './request.ts';
 import type { Sampler } from './sampler.ts';
-import { PausableCall } from './pausable-call.ts';
 import { Schedule, type Intake, type ScheduleTools } from './schedule.ts';
 import { GenerationSession } from './session.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
@@ -107,19 +107,20 @@ export class GenerationEngine implements Disposable {
   ): PausableCall {
     const { results, intake, size } = callOf(requests);
     let schedule: Schedule | null = null;
+    let isDone = false;
     const owner = {};
-    return new PausableCall(results, async (version, signal) => {
-      await this.#withDecoder(
-        size,
-        (tools, isKept) => {
-          schedule ??= new Schedule(intake, control, tools, version);
-          if (isKept && cache === 'recompute') tools.decoder.clear();
-          schedule.renew(tools, version, isKept ? cache : 'recompute');
-          return schedule.run(signal);
-        },
-        owner,
-      );
-    });
+    const run: PausableCall['run'] = async (version, signal) => {
+      const work = (tools: ScheduleTools, isKept: boolean): Promise<void> => {
+        schedule ??= new Schedule(intake, control, tools, version);
+        if (isKept && cache === 'recompute') tools.decoder.clear();
+        schedule.renew(tools, version, isKept ? cache : 'recompute');
+        return schedule.run(signal);
+      };
+      if (!isDone) await this.#withDecoder(size, work, owner);
+      isDone = true;
+      return results;
+    };
+    return { run };
   }
 
   /**

@@ -61,6 +61,24 @@ export interface GenerateControl {
 }
 
 /**
+ * A call of an engine that may be paused between two tokens, and go on while its weights are others.
+ *
+ * Responses go on where they were, token for token, and each token has the version of the weights that drew it. Their
+ * keys and values are computed again by the new weights, or kept as the old ones left them (PipelineRL,
+ * arXiv:2509.19128). Kept ones are computed again too where they are gone: other work had the decoder meanwhile, or the
+ * decoder holds copies of the weights.
+ */
+export interface PausableCall {
+  /**
+   * Goes on with the weights of now, of some version.
+   *
+   * @returns the responses as `GenerationEngine.generate` does; the same again once they are all there
+   * @throws RUNTIME_CANCELLED when the signal aborts; the call may go on after that
+   */
+  run(version: number, signal: AbortSignal): Promise<Response[][]>;
+}
+
+/**
  * Tokens of a request's longest sequence, which is what a cache must hold. Tables of rotary angles are as long, and the
  * positions of a video's frames may run ahead of its tokens.
  */
