@@ -7,6 +7,7 @@ import { biasAgainst } from '../model/heads.ts';
 import { Turns } from '../turns.ts';
 import { ControlledSampler } from './controlled-sampler.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
+import { takeDecoderWeights } from './decoder-weights.ts';
 import { GraphDecoder } from './graph-decoder.ts';
 import { GraphSampler } from './graph-sampler.ts';
 import { KernelSampler } from './kernel-sampler.ts';
@@ -37,7 +38,7 @@ const MEMORY_SHARE = 0.6;
 interface Backend {
   readonly headGraph: Sampler['headGraph'];
   readonly sampler: ControlledSampler;
-  readonly openDecoder: (options: DecoderOptions) => Promise<StepDecoder>;
+  readonly makeDecoder: (options: DecoderOptions) => StepDecoder;
 }
 
 /**
@@ -186,8 +187,8 @@ export class GenerationEngine implements Disposable {
     }
     this.#closeDecoder();
     const model = { device: this.#device, config: this.#config, weights: this.#weights };
-    const options = { ...model, slots, capacity };
-    this.#decoder = await this.#backend.openDecoder(options);
+    const taken = await takeDecoderWeights(this.#config, this.#weights);
+    this.#decoder = this.#backend.makeDecoder({ ...model, taken, slots, capacity });
     return this.#decoder;
   }
 
@@ -241,7 +242,7 @@ function backendFor(
     return {
       headGraph: sampler.headGraph,
       sampler: controlled,
-      openDecoder: (options) => PagedDecoder.open({ ...options, sampler, controlled, memoryShare }),
+      makeDecoder: (options) => new PagedDecoder({ ...options, sampler, controlled, memoryShare }),
     };
   }
   const { host } = device;
@@ -250,12 +251,12 @@ function backendFor(
   return {
     headGraph: plain.headGraph,
     sampler,
-    openDecoder: (options) => {
+    makeDecoder: (options) => {
       const sampled = { ...options, sampler, logitBias };
       // `CpuDecoder` computes in f32 alone. Graphs on the CPU widen other dtypes and round as other devices do.
       return host !== null && options.weights.dtype === 'f32'
-        ? CpuDecoder.open(sampled, host)
-        : GraphDecoder.open(sampled);
+        ? new CpuDecoder(sampled, host)
+        : new GraphDecoder(sampled);
     },
   };
 }

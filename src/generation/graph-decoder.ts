@@ -8,7 +8,7 @@ import { decodeStepGraph } from '../model/decoder/decode-step.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
-import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
+import type { DecoderWeights } from './decoder-weights.ts';
 import { inverseTemperatureOf, type Draw, type HeadOutputs } from './sampler.ts';
 import {
   drawsOf,
@@ -50,12 +50,7 @@ export class GraphDecoder implements StepDecoder {
   readonly #workspace: Workspace;
   readonly #owned: DisposableStack;
 
-  /** Takes the weights, and holds them until the decoder is disposed. */
-  static async open(options: SampledDecoderOptions): Promise<GraphDecoder> {
-    return new GraphDecoder(options, await takeDecoderWeights(options.config, options.weights));
-  }
-
-  private constructor(options: SampledDecoderOptions, weights: DecoderWeights) {
+  constructor(options: SampledDecoderOptions) {
     const { device, config, slots, capacity } = options;
     const { text } = config;
     const { dtype, adapters } = options.weights;
@@ -63,10 +58,10 @@ export class GraphDecoder implements StepDecoder {
     this.capacity = capacity;
     this.slots = slots;
     this.#options = options;
-    this.#weights = owned.use(weights);
+    this.#weights = owned.use(options.taken);
     const shape = [slots, text.kvHeads, capacity, text.headDim];
     const allocate = (): View => owned.use(device.allocate(dtype, shape));
-    this.#cache = weights.layers.map(() => ({ keys: allocate(), values: allocate() }));
+    this.#cache = this.#weights.layers.map(() => ({ keys: allocate(), values: allocate() }));
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#write = compile(cacheWriteGraph(text, options, dtype));
     this.#move = compile(cacheMoveGraph(text, options, dtype));

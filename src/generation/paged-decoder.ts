@@ -10,7 +10,7 @@ import type { TextConfig } from '../model/model-config.ts';
 import { generatedRotary } from '../model/rotary.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
-import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
+import type { DecoderWeights } from './decoder-weights.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
 import type { KernelSampler } from './kernel-sampler.ts';
 import { PAGE_ROWS, PagedCache, pagesFor } from './paged-cache.ts';
@@ -88,16 +88,8 @@ export class PagedDecoder implements StepDecoder {
   readonly #steps = new Map<number, RecordedStep>();
   readonly #owned: DisposableStack;
 
-  /**
-   * Takes the weights, and holds them until the decoder is disposed.
-   *
-   * @throws DEVICE_OUT_OF_MEMORY where the cache has no room for one sequence
-   */
-  static async open(options: PagedDecoderOptions): Promise<PagedDecoder> {
-    return new PagedDecoder(options, await takeDecoderWeights(options.config, options.weights));
-  }
-
-  private constructor(options: PagedDecoderOptions, weights: DecoderWeights) {
+  /** @throws DEVICE_OUT_OF_MEMORY where the cache has no room for one sequence */
+  constructor(options: PagedDecoderOptions) {
     const { device, config, slots, capacity } = options;
     const { text } = config;
     const { dtype, adapters } = options.weights;
@@ -105,7 +97,7 @@ export class PagedDecoder implements StepDecoder {
     this.capacity = capacity;
     this.slots = slots;
     this.#options = options;
-    this.#weights = owned.use(weights);
+    this.#weights = owned.use(options.taken);
     this.#mostPages = pagesFor(capacity);
     this.#cache = owned.use(new PagedCache(device, text, dtype, pageCount(options)));
     const { cos, sin } = generatedRotary(text, capacity);

@@ -1,6 +1,7 @@
 import type { Device, View } from '../device/device.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
+import type { DecoderWeights } from './decoder-weights.ts';
 import type { PrefilledPrompt } from './prefill.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
 import type { Draw, DrawRequest } from './sampler.ts';
@@ -26,6 +27,8 @@ export interface DecoderOptions {
   readonly device: Device;
   readonly config: ModelConfig;
   readonly weights: ModelWeights;
+  /** The same weights, which the decoder holds until it is disposed. */
+  readonly taken: DecoderWeights;
   /** Most sequences decoded together. */
   readonly slots: number;
   /** Most tokens of a sequence. */

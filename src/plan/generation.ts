@@ -223,7 +223,8 @@ async function pagedDecoding(
   const controlled = new ControlledSampler(device, text.vocabSize, sampler, logitBias);
   const options = { device, config: model.config, weights, slots, capacity };
   const before = device.memory.allocated;
-  const decoder = await PagedDecoder.open({ ...options, sampler, controlled, memoryShare: 1 });
+  const taken = await takeDecoderWeights(model.config, weights);
+  const decoder = new PagedDecoder({ ...options, taken, sampler, controlled, memoryShare: 1 });
   const cacheBytes = device.memory.allocated - before;
   const maxTokens = plan.responseTokens;
   for (let slot = 0; slot < slots; slot++) decoder.enter(slot, { prompt, maxTokens });

@@ -5,6 +5,7 @@ import type { View } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import { ControlledSampler } from '../../src/generation/controlled-sampler.ts';
+import { takeDecoderWeights } from '../../src/generation/decoder-weights.ts';
 import { KernelSampler } from '../../src/generation/kernel-sampler.ts';
 import { PagedDecoder } from '../../src/generation/paged-decoder.ts';
 import type { PrefilledPrompt } from '../../src/generation/prefill.ts';
@@ -118,10 +119,11 @@ for (const batch of batches) {
   const sampler = new KernelSampler(device, text.vocabSize, [151_655, 151_656]);
   using logitBias = device.allocate('f32', [text.vocabSize]);
   using controlled = new ControlledSampler(device, text.vocabSize, sampler, logitBias);
-  using decoder = await PagedDecoder.open({
+  using decoder = new PagedDecoder({
     device,
     config,
     weights,
+    taken: await takeDecoderWeights(config, weights),
     sampler,
     controlled,
     slots: batch,

@@ -4,7 +4,7 @@ import { FEWEST_COLUMNS, type DecodeForm } from '../../model/decode-form.ts';
 import { scoreScaleOf } from '../../model/attention.ts';
 import { generatedRotary } from '../../model/rotary.ts';
 import { reshaped, rows, zeros, type Tensor } from '../../tensor/tensor.ts';
-import { takeDecoderWeights, type DecoderWeights } from '../decoder-weights.ts';
+import type { DecoderWeights } from '../decoder-weights.ts';
 import type { ControlledSampler } from '../controlled-sampler.ts';
 import { inverseTemperatureOf, type Draw, type HeadOutputs } from '../sampler.ts';
 import {
@@ -40,16 +40,8 @@ export class CpuDecoder implements StepDecoder {
   #boundSlots = 0;
   #boundLength = 0;
 
-  /** Takes the weights, and holds them until the decoder is disposed. */
-  static async open(options: SampledDecoderOptions, host: HostMemory): Promise<CpuDecoder> {
-    return new CpuDecoder(options, host, await takeDecoderWeights(options.config, options.weights));
-  }
-
-  private constructor(
-    { device, config, logitBias, sampler, slots, capacity, weights }: SampledDecoderOptions,
-    host: HostMemory,
-    taken: DecoderWeights,
-  ) {
+  constructor(options: SampledDecoderOptions, host: HostMemory) {
+    const { device, config, logitBias, sampler, slots, capacity, weights, taken } = options;
     const { layers, kvHeads, headDim } = config.text;
     this.capacity = capacity;
     this.slots = slots;

@@ -4,6 +4,7 @@ import { openDevice } from '../../../src/device/open.ts';
 import { GenerationEngine } from '../../../src/generation/engine.ts';
 import { ControlledSampler } from '../../../src/generation/controlled-sampler.ts';
 import { NO_CONTROLS } from '../../../src/generation/logit-control.ts';
+import { takeDecoderWeights } from '../../../src/generation/decoder-weights.ts';
 import { KernelSampler } from '../../../src/generation/kernel-sampler.ts';
 import { PAGE_ROWS, PagedCache } from '../../../src/generation/paged-cache.ts';
 import { PagedDecoder } from '../../../src/generation/paged-decoder.ts';
@@ -105,10 +106,12 @@ describe('PagedDecoder', () => {
       const sampler = new KernelSampler(card, vocabSize, []);
       using logitBias = card.allocate('f32', [vocabSize]);
       using controlled = new ControlledSampler(card, vocabSize, sampler, logitBias);
-      using decoder = await PagedDecoder.open({
+      const weights = modelWeights(card, config, 'policy', { arena, adapter: null });
+      using decoder = new PagedDecoder({
         device: card,
         config,
-        weights: modelWeights(card, config, 'policy', { arena, adapter: null }),
+        weights,
+        taken: await takeDecoderWeights(config, weights),
         sampler,
         controlled,
         slots: 8,
