@@ -138,17 +138,14 @@ export function promptPositions(
   tokenIds: ArrayLike<number>,
   { grids, secondsPerGrid }: PromptMedia,
 ): Tensor<'i32'> {
-  // Positions that count frames are positions by the second, with a frame a second.
-  const seconds =
-    vision?.tokensPerSecond === null ? {} : { videoSecondsPerGrid: secondsPerGrid ?? [] };
-  const media =
-    secondsPerGrid === null
-      ? { imageGrids: grids }
-      : { imageGrids: [], videoGrids: grids, ...seconds };
+  const isVideo = secondsPerGrid !== null;
   return mropePositions(tokenIds, {
     imageTokenId: tokens?.imagePad ?? NO_TOKEN,
     videoTokenId: tokens?.videoPad ?? NO_TOKEN,
-    ...media,
+    imageGrids: isVideo ? [] : grids,
+    videoGrids: isVideo ? grids : [],
+    // Positions that count frames are positions by the second, with a frame a second.
+    videoSecondsPerGrid: isVideo && vision?.tokensPerSecond !== null ? secondsPerGrid : [],
     ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond ?? 1 }),
   });
 }
