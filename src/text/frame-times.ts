@@ -18,13 +18,10 @@ export function writeFrameTimes(text: string, times: readonly (readonly number[]
   return text.replace(written, (place) => {
     const seconds = times[video++];
     if (seconds === undefined) return place;
-    return seconds.map((each) => `<${tenths(each)} seconds>${frame}`).join('');
+    // One decimal, as Python writes it.
+    const tenths = seconds.map((each) => roundDecimals(each, 1).toFixed(1));
+    return tenths.map((each) => `<${each} seconds>${frame}`).join('');
   });
 }
 
 const frame = '<|vision_start|><|video_pad|><|vision_end|>';
-
-/** A number to one decimal, as Python writes it. */
-function tenths(value: number): string {
-  return roundDecimals(value, 1).toFixed(1);
-}
