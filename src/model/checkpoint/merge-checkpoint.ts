@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { CxmindError } from '../../errors.ts';
 import { ADAPTER_CONFIG, adapterBase, loadAdapter } from './adapter-files.ts';
+import { INDEX } from './companions.ts';
 import { loadCheckpoint, saveCheckpoint, type SaveOptions } from './checkpoint.ts';
 
 /** Options of a merge. */
@@ -59,9 +60,7 @@ export async function mergeCheckpoint(
 }
 
 function hasWeights(directory: string): boolean {
-  return ['model.safetensors', 'model.safetensors.index.json'].some((name) =>
-    existsSync(join(directory, name)),
-  );
+  return ['model.safetensors', INDEX].some((name) => existsSync(join(directory, name)));
 }
 
 function nothingToMerge(folder: string): CxmindError {

@@ -1,7 +1,6 @@
 import * as t from 'io-ts';
+import type { JsonObject } from '../checkpoint/companions.ts';
 import type { ModelConfig, TextConfig } from '../model-config.ts';
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * A `config.json` that transformers 4 and 5 read as the same model: `rope_theta` and `rope_scaling` beside version 5's
