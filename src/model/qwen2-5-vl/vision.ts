@@ -13,6 +13,22 @@ import { mergerProducts, visionBlockProducts } from './weight-names.ts';
 /** Epsilon of the tower's norms, which the architecture fixes. */
 const RMS_NORM_EPSILON = 1e-6;
 
+/** A product of rows plus its bias, with its adapters. */
+type Affine = (x: Value) => Value;
+
+/** Declares a product's weight and bias as inputs. */
+function affineOf(
+  g: GraphBuilder,
+  product: Product,
+  adapters: GraphAdapters,
+  dtype: FloatDType,
+): Affine {
+  const out = product.modules.reduce((sum, module) => sum + module.out, 0);
+  const weight = g.input(`${product.name}Weight`, dtype, [out, product.inner]);
+  const bias = g.input(`${product.name}Bias`, dtype, [out]);
+  return (x) => withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
+}
+
 /**
  * One vision block, whose segments make its attention windowed or full: `hidden [T, D]` to `output [T, D]`.
  *
@@ -30,34 +46,20 @@ export function visionBlockGraph(
   const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
   const rotary = rotaryInputs(g, 'T', headDim);
   const segments = segmentInputs(g, form, 1);
-  const parameter = (name: string, shape: readonly number[]): Value => g.input(name, dtype, shape);
-  const norm1 = parameter('norm1', [hiddenSize]);
-  const qkvWeight = parameter('qkvWeight', [3 * hiddenSize, hiddenSize]);
-  const qkvBias = parameter('qkvBias', [3 * hiddenSize]);
-  const projWeight = parameter('projWeight', [hiddenSize, hiddenSize]);
-  const projBias = parameter('projBias', [hiddenSize]);
-  const norm2 = parameter('norm2', [hiddenSize]);
-  const gateUpWeight = parameter('gateUpWeight', [2 * intermediateSize, hiddenSize]);
-  const gateUpBias = parameter('gateUpBias', [2 * intermediateSize]);
-  const downWeight = parameter('downWeight', [hiddenSize, intermediateSize]);
-  const downBias = parameter('downBias', [hiddenSize]);
-
+  const affine = (product: Product): Affine => affineOf(g, product, adapters, dtype);
   const products = visionBlockProducts(config);
-  const project = (product: Product, x: Value, weight: Value, bias: Value): Value =>
-    withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
-  const normed = g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON);
-  const qkv = project(products.qkv, normed, qkvWeight, qkvBias);
-  const { attended } = attention(g, qkv, rotary, segments, {
-    heads,
-    kvHeads: heads,
-    headDim,
-  });
-  const residual = g.add(hidden, project(products.proj, attended, projWeight, projBias));
-  const renormed = g.rmsNorm(residual, norm2, RMS_NORM_EPSILON);
-  const gateUp = project(products.gateUp, renormed, gateUpWeight, gateUpBias);
-  const [gate, up] = g.split(gateUp, [intermediateSize, intermediateSize], 1) as [Value, Value];
-  const gated = g.mul(g.silu(gate), up);
-  g.output('output', g.add(residual, project(products.down, gated, downWeight, downBias)));
+  const norm1 = g.input('norm1', dtype, [hiddenSize]);
+  const [qkv, proj] = [affine(products.qkv), affine(products.proj)];
+  const norm2 = g.input('norm2', dtype, [hiddenSize]);
+  const [gateUp, down] = [affine(products.gateUp), affine(products.down)];
+
+  const projected = qkv(g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON));
+  const sizes = { heads, kvHeads: heads, headDim };
+  const { attended } = attention(g, projected, rotary, segments, sizes);
+  const residual = g.add(hidden, proj(attended));
+  const joined = gateUp(g.rmsNorm(residual, norm2, RMS_NORM_EPSILON));
+  const [gate, up] = g.split(joined, [intermediateSize, intermediateSize], 1) as [Value, Value];
+  g.output('output', g.add(residual, down(g.mul(g.silu(gate), up))));
   return g.build();
 }
 
@@ -71,18 +73,14 @@ export function mergerGraph(
   const g = new GraphBuilder('vision-merger');
   const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
   const norm = g.input('norm', dtype, [config.hiddenSize]);
-  const fc1Weight = g.input('fc1Weight', dtype, [merged, merged]);
-  const fc1Bias = g.input('fc1Bias', dtype, [merged]);
-  const fc2Weight = g.input('fc2Weight', dtype, [config.outHiddenSize, merged]);
-  const fc2Bias = g.input('fc2Bias', dtype, [config.outHiddenSize]);
+  const products = mergerProducts(config);
+  const [fc1, fc2] = [products.fc1, products.fc2].map((product) =>
+    affineOf(g, product, adapters, dtype),
+  ) as [Affine, Affine];
   const rows = g.reshape(g.rmsNorm(hidden, norm, RMS_NORM_EPSILON), [
     productDim(['T', 1 / config.mergeSize ** 2]),
     merged,
   ]);
-  const { fc1, fc2 } = mergerProducts(config);
-  const project = (product: Product, x: Value, weight: Value, bias: Value): Value =>
-    withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
-  const inner = g.gelu(project(fc1, rows, fc1Weight, fc1Bias));
-  g.output('embeddings', project(fc2, inner, fc2Weight, fc2Bias));
+  g.output('embeddings', fc2(g.gelu(fc1(rows))));
   return g.build();
 }
