@@ -6,28 +6,28 @@ import { Session } from './session.ts';
 import { Tabs } from './tabs.ts';
 import { startTheme } from './theme.ts';
 import { tellError } from './toasts.ts';
-import { actors } from './views/actors.ts';
-import { config } from './views/config.ts';
-import { log } from './views/log.ts';
-import { metrics } from './views/metrics.ts';
-import { overview } from './views/overview.ts';
-import { samples } from './views/samples.ts';
-import { timeline } from './views/timeline.ts';
-import { validation } from './views/validation.ts';
+import { Actors } from './views/actors.ts';
+import { Config } from './views/config.ts';
+import { Log } from './views/log.ts';
+import { Metrics } from './views/metrics.ts';
+import { Overview } from './views/overview.ts';
+import { Samples } from './views/samples.ts';
+import { Timeline } from './views/timeline.ts';
+import { Validation } from './views/validation.ts';
 
 startTheme();
 const session = new Session();
 const header = new Header(session, showKeys);
 const tabs = new Tabs(
   [
-    { name: 'overview', title: 'Overview', make: overview },
-    { name: 'metrics', title: 'Metrics', make: metrics },
-    { name: 'timeline', title: 'Timeline', make: timeline },
-    { name: 'actors', title: 'Actors', make: actors },
-    { name: 'samples', title: 'Samples', make: samples },
-    { name: 'validation', title: 'Validation', make: validation },
-    { name: 'config', title: 'Config', make: config },
-    { name: 'log', title: 'Log', make: log },
+    { name: 'overview', title: 'Overview', View: Overview },
+    { name: 'metrics', title: 'Metrics', View: Metrics },
+    { name: 'timeline', title: 'Timeline', View: Timeline },
+    { name: 'actors', title: 'Actors', View: Actors },
+    { name: 'samples', title: 'Samples', View: Samples },
+    { name: 'validation', title: 'Validation', View: Validation },
+    { name: 'config', title: 'Config', View: Config },
+    { name: 'log', title: 'Log', View: Log },
   ],
   { session, failed: tellError },
 );

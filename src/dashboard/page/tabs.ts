@@ -2,9 +2,9 @@
  * The tabs of the views, after the pattern of the ARIA Authoring Practices: one of them is in the order of focus, arrow
  * keys go to the others. The address keeps the view, `#metrics`.
  */
-import { byId, element } from './dom.ts';
+import { button, byId, element, fill } from './dom.ts';
 import type { Change } from './session.ts';
-import type { View, ViewContext, ViewMaker } from './view.ts';
+import type { View, ViewClass, ViewContext } from './view.ts';
 import { plainText } from './visible-text.ts';
 
 /** A tab. */
@@ -12,7 +12,7 @@ export interface Tab {
   /** Name in the address. */
   readonly name: string;
   readonly title: string;
-  readonly make: ViewMaker;
+  readonly View: ViewClass;
 }
 
 export class Tabs {
@@ -26,21 +26,16 @@ export class Tabs {
     this.#tabs = tabs;
     this.#context = context;
     this.#buttons = tabs.map(({ name, title }, i) =>
-      element(
-        'button',
-        {
-          type: 'button',
-          id: `tab-${name}`,
-          title: `${title} (${i + 1})`,
-          attributes: { role: 'tab', 'aria-controls': 'view' },
-          on: { click: () => this.open(i), keydown: (event) => this.#keydown(event) },
-        },
-        title,
-      ),
+      button(title, () => this.open(i), {
+        id: `tab-${name}`,
+        title: `${title} (${i + 1})`,
+        attributes: { role: 'tab', 'aria-controls': 'view' },
+        on: { keydown: (event) => this.#keydown(event) },
+      }),
     );
-    const list = element('div', { className: 'tabs', attributes: { role: 'tablist' } });
-    list.append(...this.#buttons);
-    byId('tabs').append(list);
+    byId('tabs').append(
+      element('div', { className: 'tabs', attributes: { role: 'tablist' } }, this.#buttons),
+    );
     byId('view').setAttribute('role', 'tabpanel');
     addEventListener('hashchange', () => this.#follow());
     this.#follow();
@@ -53,8 +48,8 @@ export class Tabs {
 
   /** The view in sight. */
   get current(): View {
-    const { name, make } = this.#tabs[this.#open]!;
-    const view = this.#views.get(name) ?? make(this.#context);
+    const { name, View } = this.#tabs[this.#open]!;
+    const view = this.#views.get(name) ?? new View(this.#context);
     this.#views.set(name, view);
     return view;
   }
@@ -83,11 +78,11 @@ export class Tabs {
       tab.tabIndex = i === this.#open ? 0 : -1;
     }
     this.#buttons[this.#open]!.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-    const { name } = this.#tabs[this.#open]!;
+    const { name, title } = this.#tabs[this.#open]!;
     this.#entitle();
     const panel = byId('view');
     panel.setAttribute('aria-labelledby', `tab-${name}`);
-    panel.replaceChildren(this.current.element);
+    fill(panel, element('h1', { className: 'hidden' }, title), this.current.element);
     scrollTo(0, 0);
     this.current.show();
   }

@@ -19,4 +19,4 @@ export interface ViewContext {
   readonly failed: (error: unknown) => void;
 }
 
-export type ViewMaker = (context: ViewContext) => View;
+export type ViewClass = new (context: ViewContext) => View;

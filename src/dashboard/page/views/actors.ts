@@ -10,11 +10,7 @@ import { Latest } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
-export function actors(context: ViewContext): View {
-  return new Actors(context);
-}
-
-class Actors implements View {
+export class Actors implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
@@ -25,12 +21,7 @@ class Actors implements View {
   constructor(context: ViewContext) {
     this.#context = context;
     this.#fetching = new Latest(context.failed);
-    this.element = element(
-      'section',
-      { className: 'panel' },
-      element('h1', { className: 'hidden' }, 'Actors'),
-      this.#content,
-    );
+    this.element = element('section', { className: 'panel' }, this.#content);
   }
 
   show(): void {

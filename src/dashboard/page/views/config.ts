@@ -10,11 +10,7 @@ import { Latest } from '../tasks.ts';
 import type { View, ViewContext } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
-export function config(context: ViewContext): View {
-  return new Config(context);
-}
-
-class Config implements View {
+export class Config implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
@@ -47,7 +43,6 @@ class Config implements View {
     this.element = element(
       'div',
       {},
-      element('h1', { className: 'hidden' }, 'Config'),
       element('div', { className: 'toolbar' }, this.#search, this.#differingField, this.#count),
       element('section', { className: 'panel config-table' }, this.#content),
     );

@@ -14,11 +14,7 @@ const PAGE = 500;
 const REFRESH_MS = 500;
 const ROW_HEIGHT = 24;
 
-export function log(context: ViewContext): View {
-  return new Log(context);
-}
-
-class Log implements View {
+export class Log implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
@@ -58,7 +54,6 @@ class Log implements View {
     this.element = element(
       'div',
       { className: 'log' },
-      element('h1', { className: 'hidden' }, 'Log'),
       element(
         'div',
         { className: 'toolbar' },

@@ -18,11 +18,7 @@ const NO_GROUP = 'other';
 /** Order of names in which `layer_2` is before `layer_10`. */
 const byNumbers = new Intl.Collator('en', { numeric: true });
 
-export function metrics(context: ViewContext): View {
-  return new Metrics(context);
-}
-
-class Metrics implements View {
+export class Metrics implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #charts: ChartSet;
@@ -48,7 +44,6 @@ class Metrics implements View {
     this.element = element(
       'div',
       { className: 'metrics' },
-      element('h1', { className: 'hidden' }, 'Metrics'),
       element(
         'div',
         { className: 'toolbar' },

@@ -36,11 +36,7 @@ const telling: readonly (readonly string[])[] = [
 
 const REFRESH_MS = 1_000;
 
-export function overview(context: ViewContext): View {
-  return new Overview(context);
-}
-
-class Overview implements View {
+export class Overview implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #charts: ChartSet;
@@ -64,7 +60,6 @@ class Overview implements View {
     this.element = element(
       'div',
       { className: 'overview' },
-      element('h1', { className: 'hidden' }, 'Overview'),
       this.#cards,
       element(
         'div',

@@ -40,11 +40,7 @@ const kindNames: Readonly<Record<SampleKind, string>> = {
 };
 const kindsInOrder: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
 
-export function samples(context: ViewContext): View {
-  return new Samples(context);
-}
-
-class Samples implements View {
+export class Samples implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
@@ -82,7 +78,6 @@ class Samples implements View {
     this.element = element(
       'div',
       { className: 'samples' },
-      element('h1', { className: 'hidden' }, 'Samples'),
       element('div', { className: 'toolbar' }, this.#kinds, this.#picker.element, this.#facts),
       this.#empty,
       this.#content,

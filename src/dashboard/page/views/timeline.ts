@@ -30,11 +30,7 @@ const REFRESH_MS = 1_000;
 /** Shortest stretch that is zoomed to, in CSS pixels of the drag. */
 const MIN_DRAG = 6;
 
-export function timeline(context: ViewContext): View {
-  return new Timeline(context);
-}
-
-class Timeline implements View {
+export class Timeline implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
@@ -63,7 +59,6 @@ class Timeline implements View {
     this.element = element(
       'div',
       { className: 'timeline' },
-      element('h1', { className: 'hidden' }, 'Timeline'),
       element('div', { className: 'toolbar' }, this.#picker.element, this.#whole, this.#facts),
       this.#content,
     );

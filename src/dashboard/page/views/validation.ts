@@ -21,11 +21,7 @@ const HINT =
 /** Longest name, in characters, that stands upright over a column; where one is longer all are turned. */
 const MOST_UPRIGHT = 4;
 
-export function validation(context: ViewContext): View {
-  return new Validation(context);
-}
-
-class Validation implements View {
+export class Validation implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
@@ -38,7 +34,6 @@ class Validation implements View {
     this.element = element(
       'div',
       { className: 'validation' },
-      element('h1', { className: 'hidden' }, 'Validation'),
       element('div', { className: 'toolbar' }, this.#picker.element),
       this.#content,
     );
