@@ -64,12 +64,27 @@ export function byId(id: string): HTMLElement {
 
 /** A button; its words are its name. */
 export function button(
-  words: string,
+  words: Content,
   press: () => void,
   properties: Properties<HTMLButtonElement> = {},
 ): HTMLButtonElement {
   const { on = {}, ...others } = properties;
   return element('button', { type: 'button', ...others, on: { ...on, click: press } }, words);
+}
+
+/** A field to search by, which says what it searches. */
+export function searchField(words: string, changed: () => void): HTMLInputElement {
+  return element('input', {
+    type: 'search',
+    placeholder: words,
+    attributes: { 'aria-label': words },
+    on: { input: changed },
+  });
+}
+
+/** Words beside those that count. */
+export function soft(...content: readonly Content[]): HTMLElement {
+  return element('span', { className: 'soft' }, content);
 }
 
 /** Words for what is on its way. */
@@ -92,6 +107,6 @@ export function card(name: string, value: Content, more: Content = null): HTMLEl
     { className: 'card' },
     element('span', { className: 'card-name' }, name),
     element('span', { className: 'card-value' }, value),
-    element('span', { className: 'soft' }, more),
+    soft(more),
   );
 }

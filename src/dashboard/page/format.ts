@@ -51,6 +51,16 @@ export function durationText(seconds: number): string {
   return rest === 0 ? `${larges} ${units[0]}` : `${larges} ${units[0]} ${rest} ${units[1]}`;
 }
 
+/** Milliseconds since a beginning, before which they are negative, as such a span; `0` for the beginning. */
+export function offsetText(ms: number): string {
+  return ms === 0 ? '0' : `${ms < 0 ? '−' : ''}${durationText(Math.abs(ms) / 1000)}`;
+}
+
+/** A value of any kind: a text as it is, others as JSON. */
+export function valueText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
 /** Bytes with a binary unit: `3.2 GiB`. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

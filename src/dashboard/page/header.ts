@@ -1,5 +1,5 @@
 /** The header: the run in focus, its state and progress, the buttons that steer it, and what the reader must know. */
-import { button, byId, element, fill } from './dom.ts';
+import { button, byId, element, fill, soft } from './dom.ts';
 import { RunPicker } from './run-picker.ts';
 import type { Change, Session } from './session.ts';
 import { explanationOf, progressText, stateBadge, timeLeftText } from './states.ts';
@@ -71,8 +71,7 @@ export class Header {
             attributes: { 'aria-label': 'Progress' },
           });
     const words = element('span', {}, progressText(focus));
-    const left = element('span', { className: 'soft' }, timeLeftText(focus));
-    fill(this.#facts, stateBadge(focus.state), words, bar, left);
+    fill(this.#facts, stateBadge(focus.state), words, bar, soft(timeLeftText(focus)));
   }
 
   /** Says what is wrong, where something is. */

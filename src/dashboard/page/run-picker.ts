@@ -1,6 +1,6 @@
 /** The choice of runs: the focus, and those that are drawn over each other with it. */
 import { show } from './dialog.ts';
-import { button, element, fill } from './dom.ts';
+import { button, element, fill, searchField, soft } from './dom.ts';
 import { MAX_SHOWN, type Session } from './session.ts';
 import { progressText, stateBadge } from './states.ts';
 import { colourMark } from './theme.ts';
@@ -38,12 +38,7 @@ export class RunPicker {
   async choose(): Promise<void> {
     if (this.#session.runs.length < 2) return;
     const list = element('ul', { className: 'choices' });
-    const search = element('input', {
-      type: 'search',
-      placeholder: 'Search runs',
-      attributes: { 'aria-label': 'Search runs' },
-      on: { input: () => this.#fill(list, search.value) },
-    });
+    const search = searchField('Search runs', () => this.#fill(list, search.value));
     this.#fill(list, '');
     await show('Compare runs', [
       element(
@@ -73,12 +68,8 @@ export class RunPicker {
         },
       });
       const mark = place === undefined ? null : colourMark(place);
-      const facts = element('span', { className: 'soft' }, progressText(run));
-      return element(
-        'li',
-        {},
-        element('label', {}, box, mark, visibleText(run.name), stateBadge(run.state), facts),
-      );
+      const facts = [visibleText(run.name), stateBadge(run.state), soft(progressText(run))];
+      return element('li', {}, element('label', {}, box, mark, facts));
     });
     fill(list, rows);
   }

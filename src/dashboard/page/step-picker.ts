@@ -1,5 +1,5 @@
 /** The choice of a step: the one before, the one behind, one by its number, or the newest, which is followed. */
-import { button, element } from './dom.ts';
+import { button, element, soft } from './dom.ts';
 import { countText } from './format.ts';
 
 export class StepPicker {
@@ -9,7 +9,7 @@ export class StepPicker {
   readonly #forth: HTMLButtonElement;
   readonly #newest: HTMLButtonElement;
   readonly #field: HTMLInputElement;
-  readonly #of = element('span', { className: 'soft' });
+  readonly #of = soft();
   /** Rising. */
   #steps: readonly number[] = [];
   #step: number | null = null;

@@ -12,7 +12,7 @@ import {
   type CurveSettings,
   type StepRange,
 } from './curves.ts';
-import { element } from '../dom.ts';
+import { element, soft } from '../dom.ts';
 import { numberText } from '../format.ts';
 import { colourMark, colour, currentTheme, seriesColour } from '../theme.ts';
 import { unitOf } from './units.ts';
@@ -178,8 +178,6 @@ export class Chart {
       return [this.#lines.length > 1 ? colourMark(place) : null, numberText(value), ' '];
     });
     const place = step === undefined ? null : `step ${numberText(step)}: `;
-    const soft = (words: string | null): HTMLElement =>
-      element('span', { className: 'soft' }, words);
     this.#values.replaceChildren(soft(place), element('span', {}, values), soft(this.#unit));
   }
 

@@ -1,7 +1,7 @@
 /** Actors: who works, waits or was restarted, with its mailbox, memory and device. */
 import type { ActorState, RunDetail, RunListing, RunState, RunStatus } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
+import { element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { bytesText, countText, dateText, durationText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { yet } from '../states.ts';
@@ -85,9 +85,7 @@ function actorRow(actor: ActorState, { updated, host }: RunStatus): HTMLElement 
   const kind = status === 'running' ? 'live' : status === 'stopped' ? 'odd' : 'bad';
   const span = durationText(Math.max(0, updated - since) / 1000);
   const work =
-    method === null
-      ? element('span', { className: 'soft' }, `idle for ${span}`)
-      : [visibleText(method), element('span', { className: 'soft' }, ` for ${span}`)];
+    method === null ? soft(`idle for ${span}`) : [visibleText(method), soft(` for ${span}`)];
   const waiting = element('meter', {
     value: mailbox,
     max: Math.max(1, capacity),

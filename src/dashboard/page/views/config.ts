@@ -1,8 +1,8 @@
 /** Config: the values of the runs that are shown, key by key, and where they differ. */
 import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
-import { countText } from '../format.ts';
+import { element, emptyNote, fill, loading, searchField, type Content } from '../dom.ts';
+import { countText, valueText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { cell, row, table } from '../table.ts';
 import { colourMark } from '../theme.ts';
@@ -16,7 +16,7 @@ export class Config implements View {
   readonly #fetching: Latest;
   readonly #content = element('div', {}, emptyNote(loading));
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
-  readonly #search: HTMLInputElement;
+  readonly #search = searchField('Search keys and values', () => this.#draw());
   readonly #differing: HTMLInputElement;
   readonly #differingField: HTMLElement;
   #table: ConfigTable = { runs: [], rows: [] };
@@ -24,12 +24,6 @@ export class Config implements View {
   constructor(context: ViewContext) {
     this.#context = context;
     this.#fetching = new Latest(context.failed);
-    this.#search = element('input', {
-      type: 'search',
-      placeholder: 'Search keys and values',
-      attributes: { 'aria-label': 'Search keys and values' },
-      on: { input: () => this.#draw() },
-    });
     this.#differing = element('input', {
       type: 'checkbox',
       on: { change: () => this.#draw() },
@@ -78,12 +72,8 @@ export class Config implements View {
     ].join(', ');
     const { shown } = this.#context.session;
     const columns = runs.map((id) => shown.find((run) => run.id === id) ?? { name: id, place: 0 });
-    const marks = columns.map(
-      ({ place }) =>
-        (): Content =>
-          !isSingle && colourMark(place),
-    );
-    const names = columns.map(({ name }, i) => element('span', {}, marks[i]!(), visibleText(name)));
+    const markOf = (i: number): Content => !isSingle && colourMark(columns[i]!.place);
+    const names = columns.map(({ name }, i) => element('span', {}, markOf(i), visibleText(name)));
     fill(
       this.#content,
       wanted.length === 0
@@ -91,24 +81,20 @@ export class Config implements View {
         : table(
             'config',
             ['Key', ...names],
-            wanted.map((each) => configRow(each, marks)),
+            wanted.map((each) => configRow(each, markOf)),
           ),
     );
   }
 }
 
-/** @param marks makers of the marks of the runs, by column, which a narrow page shows at each value */
+/** @param markOf mark of the run of a column, which a narrow page shows at each value */
 function configRow(
   { key, values, differs }: ConfigRow,
-  marks: readonly (() => Content)[],
+  markOf: (column: number) => Content,
 ): HTMLElement {
   const mark = differs ? element('span', { className: 'differs', title: 'differs' }, ' ≠') : null;
-  const cells = values.map((value, i) => cell([marks[i]!(), visibleText(valueText(value))]));
+  const cells = values.map((value, i) => cell([markOf(i), visibleText(valueText(value))]));
   return row([visibleText(key), mark], cells, differs ? 'differing' : '');
-}
-
-function valueText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function textOf({ key, values }: ConfigRow): string {

@@ -5,7 +5,7 @@
  * overlap are drawn below each other, each in the first row that is free (greedy interval partitioning).
  */
 import type { StepTimeline, TimelineSpan } from '../../api.ts';
-import { durationText } from '../format.ts';
+import { offsetText } from '../format.ts';
 import { colour } from '../theme.ts';
 import { plainText } from '../visible-text.ts';
 
@@ -177,7 +177,7 @@ function drawAxis(
     context.moveTo(x, AXIS - 4);
     context.lineTo(x, height);
     context.stroke();
-    const text = ms === 0 ? '0' : `${ms < 0 ? '−' : ''}${durationText(Math.abs(ms) / 1000)}`;
+    const text = offsetText(ms);
     const half = context.measureText(text).width / 2;
     if (x + half <= scale.width) context.fillText(text, Math.max(scale.labels, x - half), AXIS / 2);
   }

@@ -1,8 +1,8 @@
 /** Log: the newest lines of a run, live; older ones come when the reader scrolls up. */
 import type { LogLine, LogPage } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, type Content } from '../dom.ts';
-import { clockText, countText, numberText } from '../format.ts';
+import { element, emptyNote, fill, soft, type Content } from '../dom.ts';
+import { clockText, countText, numberText, valueText } from '../format.ts';
 import { logLevels } from '../log-levels.ts';
 import type { Change } from '../session.ts';
 import { Latest, Throttle } from '../tasks.ts';
@@ -178,7 +178,7 @@ function lineDetail({ time, level, event, fields }: LogLine): Content {
       element('span', { className: `level ${level}` }, level),
       ' ',
       visibleText(event),
-      element('span', { className: 'soft' }, time === null ? '' : ` ${clockText(time)}`),
+      soft(time === null ? '' : ` ${clockText(time)}`),
     ),
     element('dl', { className: 'fields' }, rows),
   ];
@@ -187,8 +187,4 @@ function lineDetail({ time, level, event, fields }: LogLine): Content {
 /** A value in a line: numbers with four digits, as all of them are there when the line is chosen. */
 function shortText(value: unknown): string {
   return typeof value === 'number' ? numberText(value) : valueText(value);
-}
-
-function valueText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -3,7 +3,7 @@ import type { MetricList } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { get } from '../client.ts';
 import { plainSettings, type CurveSettings, type StepRange } from '../charts/curves.ts';
-import { button, element, emptyNote, fill, loading } from '../dom.ts';
+import { button, element, emptyNote, fill, loading, searchField, soft } from '../dom.ts';
 import { countText } from '../format.ts';
 import { drawLegend, legend } from '../legend.ts';
 import type { Change } from '../session.ts';
@@ -26,7 +26,7 @@ export class Metrics implements View {
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
   readonly #legend = legend();
   readonly #groups = element('div', { className: 'groups' }, emptyNote(loading));
-  readonly #search = searchField(() => this.#drawGroups());
+  readonly #search = searchField('Search metrics', () => this.#drawGroups());
   readonly #from = stepField('From step', 'first', () => this.#readRange());
   readonly #to = stepField('To step', 'last', () => this.#readRange());
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
@@ -121,10 +121,9 @@ export class Metrics implements View {
         },
       },
     });
-    const title = element('span', { className: 'soft' }, countText(names.length));
     const charts = names.map((name) => this.#charts.elementOf(name));
     details.append(
-      element('summary', {}, element('h2', {}, visibleText(group)), title),
+      element('summary', {}, element('h2', {}, visibleText(group)), soft(countText(names.length))),
       element('div', { className: 'charts' }, charts),
     );
     return details;
@@ -178,15 +177,6 @@ export class Metrics implements View {
 function groupOf(name: string): string {
   const slash = name.indexOf('/');
   return slash <= 0 ? NO_GROUP : name.slice(0, slash);
-}
-
-function searchField(changed: () => void): HTMLInputElement {
-  return element('input', {
-    type: 'search',
-    placeholder: 'Search metrics',
-    attributes: { 'aria-label': 'Search metrics' },
-    on: { input: changed },
-  });
 }
 
 function stepField(label: string, open: string, changed: () => void): HTMLInputElement {

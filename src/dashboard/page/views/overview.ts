@@ -12,7 +12,17 @@ import { ChartSet } from '../charts/chart-set.ts';
 import { plainSettings } from '../charts/curves.ts';
 import { drawLegend, legend } from '../legend.ts';
 import { get } from '../client.ts';
-import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
+import {
+  button,
+  card,
+  element,
+  emptyNote,
+  fill,
+  loading,
+  panel,
+  soft,
+  type Content,
+} from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { progressText, stateBadge, yet } from '../states.ts';
@@ -137,16 +147,11 @@ export class Overview implements View {
     const { runs, focus } = this.#context.session;
     this.#runs.hidden = runs.length < 2;
     const rows = runs.map((run) => {
-      const open = element(
-        'button',
-        {
-          type: 'button',
-          className: 'link',
-          attributes: { 'aria-pressed': run.id === focus?.id },
-          on: { click: () => this.#context.session.setFocus(run.id) },
-        },
-        visibleText(run.name),
-      );
+      const focusOn = (): void => this.#context.session.setFocus(run.id);
+      const open = button(visibleText(run.name), focusOn, {
+        className: 'link',
+        attributes: { 'aria-pressed': run.id === focus?.id },
+      });
       const { state, secondsLeft, updated } = run;
       return row(open, [
         cell(stateBadge(state), 'State'),
@@ -191,11 +196,8 @@ function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
 
 /** Memory of the run's process, and of each device that tells of its own. */
 function memoryCards({ memory, deviceMemory }: RunStatus): HTMLElement[] {
-  const free = ({
-    freeBytes,
-    totalBytes,
-  }: Pick<DeviceMemory, 'freeBytes' | 'totalBytes'>): string =>
-    `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free`;
+  const free = (room: Omit<DeviceMemory, 'device'>): string =>
+    `${bytesText(room.freeBytes)} of ${bytesText(room.totalBytes)} free`;
   return [
     card('Memory', bytesText(memory.residentBytes), free(memory)),
     ...deviceMemory.map(({ device, ...room }) =>
@@ -227,11 +229,7 @@ function nowList({ state, goesOn }: RunListing, status: RunStatus | null): Conte
       'li',
       {},
       visibleText(name),
-      element(
-        'span',
-        { className: 'soft' },
-        `for ${durationText(Math.max(0, now - since) / 1000)}`,
-      ),
+      soft(`for ${durationText(Math.max(0, now - since) / 1000)}`),
     ),
   );
   const progress = status.progress.map(({ name, done, total }) =>
@@ -244,7 +242,7 @@ function nowList({ state, goesOn }: RunListing, status: RunStatus | null): Conte
         max: Math.max(1, total),
         attributes: { 'aria-label': name },
       }),
-      element('span', { className: 'soft' }, `${countText(done)} of ${countText(total)}`),
+      soft(`${countText(done)} of ${countText(total)}`),
     ),
   );
   if (phases.length + progress.length === 0) return emptyNote('Between two phases.');
@@ -256,16 +254,7 @@ function warningList({ warnings }: RunDetail): Content {
   const rows = warnings
     .toReversed()
     .map(({ time, text }) =>
-      element(
-        'li',
-        {},
-        element(
-          'time',
-          { className: 'soft', dateTime: new Date(time).toISOString() },
-          clockText(time),
-        ),
-        visibleText(text.replace(/^warning: /, '')),
-      ),
+      element('li', {}, timeElement(time), visibleText(text.replace(/^warning: /, ''))),
     );
   return element('ul', { className: 'plain-list warnings' }, rows);
 }
@@ -273,17 +262,12 @@ function warningList({ warnings }: RunDetail): Content {
 function requestList(requests: readonly RunRequest[]): Content {
   if (requests.length === 0) return emptyNote('None.');
   const rows = requests.map(({ kind, state, asked, text }) =>
-    element(
-      'li',
-      {},
-      element(
-        'time',
-        { className: 'soft', dateTime: new Date(asked).toISOString() },
-        clockText(asked),
-      ),
-      `${kind}: ${state}`,
-      text === '' ? null : visibleText(text),
-    ),
+    element('li', {}, timeElement(asked), `${kind}: ${state}`, text !== '' && visibleText(text)),
   );
   return element('ul', { className: 'plain-list' }, rows);
+}
+
+function timeElement(time: number): HTMLElement {
+  const dateTime = new Date(time).toISOString();
+  return element('time', { className: 'soft', dateTime }, clockText(time));
 }

@@ -1,7 +1,7 @@
 /** A sample in full: pictures, prompt, response in judged steps, reference and rewards. */
 import type { ReasoningStep, SampleDetail, SampleKind } from '../../api-samples.ts';
 import { apiPath } from '../client.ts';
-import { element, type Content } from '../dom.ts';
+import { element, soft, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { plainText, visibleText } from '../visible-text.ts';
 
@@ -97,7 +97,7 @@ function sampleHeading({
     element('h2', {}, `Step ${countText(step)}, response ${countText(sample + 1)}`),
     verdictMark(isRight, ['right', 'wrong']),
     score === null ? null : element('span', { className: 'score' }, `score ${numberText(score)}`),
-    element('span', { className: 'soft' }, facts.join(' · ')),
+    soft(facts.join(' · ')),
   );
 }
 
@@ -116,12 +116,7 @@ function responseOf({ turns, reasoning, output }: SampleDetail): Content {
 /** A turn of a response. The policy has the first, and every other one. */
 function turnElement(text: string, place: number): HTMLElement {
   const who = place % 2 === 0 ? 'policy' : 'environment';
-  return element(
-    'li',
-    { className: `turn ${who}` },
-    element('span', { className: 'soft' }, who),
-    textBlock(text),
-  );
+  return element('li', { className: `turn ${who}` }, soft(who), textBlock(text));
 }
 
 function referenceOf({
@@ -147,8 +142,7 @@ function referenceOf({
 /** A step of reasoning: what it thinks, what it says, and whether that is so. */
 function stepElement({ think, answer, claim, isRight }: ReasoningStep, place: number): HTMLElement {
   const kind = isRight === null ? 'open' : isRight ? 'right' : 'wrong';
-  const claims =
-    claim === null ? null : element('span', { className: 'soft' }, claim ? 'affirms' : 'rejects');
+  const claims = claim === null ? null : soft(claim ? 'affirms' : 'rejects');
   return element(
     'div',
     { className: `reasoning-step ${kind}` },

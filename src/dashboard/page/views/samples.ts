@@ -7,7 +7,7 @@ import type {
   SampleListing,
 } from '../../api-samples.ts';
 import { get } from '../client.ts';
-import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
+import { button, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { SamplePages } from './sample-pages.ts';
 import type { Change } from '../session.ts';
@@ -224,7 +224,7 @@ export class Samples implements View {
 
 /** A row of the list: score, prompt, response. */
 function sampleRow(sample: SampleListing | null): Content {
-  if (sample === null) return element('span', { className: 'soft' }, '…');
+  if (sample === null) return soft('…');
   const { score, sample: number, prompt, output, pictures: count } = sample;
   return [
     element('span', { className: 'score', title: 'score' }, numberText(score)),

@@ -5,8 +5,8 @@
  */
 import type { StepTimeline, TimelineSpan } from '../../api.ts';
 import { get } from '../client.ts';
-import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
-import { countText, durationText } from '../format.ts';
+import { button, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
+import { countText, durationText, offsetText } from '../format.ts';
 import {
   drawGantt,
   heightOf,
@@ -39,7 +39,7 @@ export class Timeline implements View {
   readonly #canvas = element('canvas', { className: 'gantt', attributes: { role: 'img' } });
   readonly #selection = element('div', { className: 'drag', hidden: true });
   readonly #whole = button('Whole step', () => this.#zoom(null), { hidden: true });
-  readonly #facts = element('span', { className: 'soft' });
+  readonly #facts = soft();
   readonly #explanation = element('div', {
     className: 'span-facts',
     attributes: { role: 'status' },
@@ -145,8 +145,7 @@ export class Timeline implements View {
       row: (i) => spanRow(spans[i]!),
       chosen: (i) => this.#select(spans[i]!),
     });
-    const at = this.#selected === null ? -1 : spans.indexOf(this.#selected);
-    if (at < 0) this.#list.select(null);
+    if (this.#selected === null || !spans.includes(this.#selected)) this.#list.select(null);
   }
 
   #select(span: TimelineSpan | null): void {
@@ -245,9 +244,9 @@ function spanRow({ lane, name, start, end, sent, isFailed }: TimelineSpan): Cont
   return [
     element('span', { className: 'span-lane' }, visibleText(lane)),
     element('span', { className: 'span-name' }, visibleText(name), isFailed ? ' (failed)' : ''),
-    element('span', { className: 'number' }, timeText(start)),
+    element('span', { className: 'number' }, offsetText(start)),
     element('span', { className: 'number' }, durationText((end - start) / 1000)),
-    element('span', { className: 'number soft' }, wait > 0 ? timeText(wait) : ''),
+    element('span', { className: 'number soft' }, wait > 0 ? offsetText(wait) : ''),
   ];
 }
 
@@ -256,7 +255,7 @@ function spanFacts(span: TimelineSpan, all: readonly TimelineSpan[]): Content {
   const { lane, name, start, end, sent, isFailed } = span;
   const facts: Content[] = [
     element('strong', {}, visibleText(name), ' on ', visibleText(lane)),
-    ` from ${timeText(start)} to ${timeText(end)}, ${durationText((end - start) / 1000)}`,
+    ` from ${offsetText(start)} to ${offsetText(end)}, ${durationText((end - start) / 1000)}`,
     isFailed ? element('span', { className: 'error' }, '; failed or given up') : null,
     '.',
   ];
@@ -264,7 +263,7 @@ function spanFacts(span: TimelineSpan, all: readonly TimelineSpan[]): Content {
     const before = all.filter(
       (other) => other !== span && other.lane === lane && other.end > sent && other.start < start,
     );
-    facts.push(` Its message waited ${timeText(start - sent)}`);
+    facts.push(` Its message waited ${offsetText(start - sent)}`);
     if (before.length > 0) facts.push(' for the actor, which was busy with ', namesOf(before));
     facts.push('.');
   }
@@ -290,9 +289,4 @@ function namesOf(spans: readonly TimelineSpan[]): Content {
       ` (${durationText((span.end - span.start) / 1000)})`,
     ]);
   return [names, spans.length > most ? ` and ${countText(spans.length - most)} more` : ''];
-}
-
-/** Milliseconds since the beginning of the step in words. */
-function timeText(ms: number): string {
-  return ms === 0 ? '0' : `${ms < 0 ? '−' : ''}${durationText(Math.abs(ms) / 1000)}`;
 }
