@@ -6,9 +6,9 @@
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../check/json.ts';
+import { Turns } from '../turns.ts';
 import type { Event, LogPage, RunDetail, RunListing, RunStatus } from './api.ts';
 import type { SampleIndex, SampleKind, ValidationReport } from './api-samples.ts';
-import { InTurn } from './readers/in-turn.ts';
 import { logPage, WarningList, type LogQuery } from './readers/log.ts';
 import { MetricTable } from './readers/metrics.ts';
 import { SampleFile, SampleFolder, type SampleFiles } from './readers/sample-files.ts';
@@ -41,7 +41,7 @@ export class RunView {
   /** True where all answers of validations are kept. */
   #keepsValidations = false;
   #sampleFolders = '';
-  readonly #turns = new InTurn();
+  readonly #turns = new Turns();
   #status: RunStatus | null = null;
   #statusVersion: string | null = null;
   #isOpened = false;

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refusal } from '../serving/refusal.ts';
-import { InTurn } from './readers/in-turn.ts';
+import { Turns } from '../turns.ts';
 import type { RunListing } from './api.ts';
 import type { RunControl } from './run-control.ts';
 import { RunView } from './run-view.ts';
@@ -22,7 +22,7 @@ export class Runs {
   readonly #roots: readonly string[];
   readonly #control: RunControl;
   readonly #views = new Map<string, RunView>();
-  readonly #turns = new InTurn();
+  readonly #turns = new Turns();
 
   /** @param roots folders of runs, or folders with such folders in them */
   constructor(roots: readonly string[], control: RunControl) {

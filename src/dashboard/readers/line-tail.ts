@@ -6,7 +6,7 @@
  */
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { isSystemError } from '../../errors.ts';
-import { InTurn } from './in-turn.ts';
+import { Turns } from '../../turns.ts';
 
 /** A line without its line feed, and its place in the file in bytes. Its bytes are only valid during the call. */
 export type OnLine = (line: Buffer, offset: number) => void;
@@ -17,7 +17,7 @@ const NONE = Buffer.alloc(0);
 
 export class LineTail {
   readonly file: string;
-  readonly #turns = new InTurn();
+  readonly #turns = new Turns();
   #version = 0;
   /** Identity of the file; null before there is one. */
   #identity: string | null = null;

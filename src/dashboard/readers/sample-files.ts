@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { InTurn } from './in-turn.ts';
+import { Turns } from '../../turns.ts';
 import { LineTail } from './line-tail.ts';
 import { SampleIndex } from './sample-index.ts';
 import { headOf, type LineForm } from './sample-record.ts';
@@ -66,7 +66,7 @@ export class SampleFolder implements SampleFiles {
   readonly #folder: string;
   /** Files that were read, by step, as they were then. */
   readonly #read = new Map<number, string>();
-  readonly #turns = new InTurn();
+  readonly #turns = new Turns();
   /** Time at which the folder last changed. */
   #changed = -1;
   #version = 0;
