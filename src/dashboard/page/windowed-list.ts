@@ -47,14 +47,14 @@ export class WindowedList {
         attributes: { role: 'listbox', 'aria-label': label },
         style: { '--row-height': `${rowHeight}px` },
         on: {
-          scroll: () => this.#schedule(),
+          scroll: () => this.refresh(),
           keydown: (event) => this.#keydown(event),
           click: (event) => this.#click(event),
         },
       },
       this.#space,
     );
-    new ResizeObserver(() => this.#schedule()).observe(this.element);
+    new ResizeObserver(() => this.refresh()).observe(this.element);
   }
 
   /** Number of the selected row; null for none. */
@@ -70,9 +70,14 @@ export class WindowedList {
     this.#draw();
   }
 
-  /** Draws the rows in sight anew, after what they show has come. */
+  /** Draws the rows in sight anew with the next frame, as after what they show has come. */
   refresh(): void {
-    this.#schedule();
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    requestAnimationFrame(() => {
+      this.#isScheduled = false;
+      this.#draw();
+    });
   }
 
   scrollToEnd(): void {
@@ -90,15 +95,6 @@ export class WindowedList {
   mark(index: number | null): void {
     this.#selected = index;
     this.#draw();
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    requestAnimationFrame(() => {
-      this.#isScheduled = false;
-      this.#draw();
-    });
   }
 
   #draw(): void {

@@ -55,8 +55,7 @@ export class ChartSet {
   /** Draws with other settings. */
   apply(settings: CurveSettings): void {
     this.#settings = settings;
-    this.#draw();
-    this.#load.ask();
+    this.refresh();
   }
 
   /** Draws the runs of the session. */
@@ -76,8 +75,7 @@ export class ChartSet {
       if (isIntersecting) this.#inSight.add(name);
       else this.#inSight.delete(name);
     }
-    this.#draw();
-    this.#load.ask();
+    this.refresh();
   }
 
   #fetch(hasGrown: boolean): void {

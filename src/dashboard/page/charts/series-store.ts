@@ -4,7 +4,7 @@
  * A curve first comes reduced to what a chart has pixels for, and whole once the reader looks closer or smooths it. A run that goes on
  * is asked for the steps behind the last alone. All of it is void when the run's file was rewritten.
  */
-import type { Series, SeriesList } from '../../api.ts';
+import type { SeriesList } from '../../api.ts';
 import { get } from '../client.ts';
 import { extended, type Curve } from './curves.ts';
 
@@ -42,7 +42,7 @@ export class SeriesStore {
       const query = { name: batch, points };
       const list = await get<SeriesList>(`runs/${run}/series`, query, signal);
       const { curves } = this.#take(run, list.generation);
-      for (const series of list.series) curves.set(series.name, curveOf(series));
+      for (const series of list.series) curves.set(series.name, series);
     }
   }
 
@@ -53,14 +53,12 @@ export class SeriesStore {
       const query = { name: batch, after: Math.min(...lasts) };
       const list = await get<SeriesList>(`runs/${run}/series`, query, signal);
       const { curves } = this.#take(run, list.generation);
-      for (const series of list.series) this.#extend(curves, series);
+      for (const series of list.series) {
+        const curve = curves.get(series.name);
+        if (curve !== undefined) curves.set(series.name, extended(curve, series));
+      }
     }
     await this.load(run, names, false, signal);
-  }
-
-  #extend(curves: Map<string, Curve>, series: Series): void {
-    const curve = curves.get(series.name);
-    if (curve !== undefined) curves.set(series.name, extended(curve, curveOf(series)));
   }
 
   /** Curves of a run, of which those of another generation are void. */
@@ -77,8 +75,4 @@ function batches(names: readonly string[]): string[][] {
   return Array.from({ length: Math.ceil(names.length / BATCH) }, (_, i) =>
     names.slice(i * BATCH, (i + 1) * BATCH),
   );
-}
-
-function curveOf({ steps, values, isReduced }: Series): Curve {
-  return { steps, values, isReduced };
 }
