@@ -7,7 +7,7 @@
  */
 import { globSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** A file as a browser gets it. */
@@ -51,7 +51,7 @@ export class Assets {
   of(path: string): Asset | undefined {
     const file = this.#files.get(path === '/' ? '/index.html' : path) ?? this.#module(path);
     if (file === undefined) return undefined;
-    const extension = extensionOf(file);
+    const extension = extname(file).slice(1);
     const content = readFileSync(file);
     return {
       type: types[extension]!,
@@ -75,8 +75,4 @@ function withoutTypes(source: string): string {
   } finally {
     Object.defineProperty(process, 'emitWarning', own);
   }
-}
-
-function extensionOf(file: string): string {
-  return file.slice(file.lastIndexOf('.') + 1);
 }

@@ -5,6 +5,8 @@
  * that was replaced, as a resumed run does with its metrics, or that became shorter, is read anew.
  */
 import { open, stat, type FileHandle } from 'node:fs/promises';
+import { asMapping } from '../../check/codec.ts';
+import { parsedJson } from '../../check/json.ts';
 import { isSystemError } from '../../errors.ts';
 import { Turns } from '../../turns.ts';
 
@@ -78,19 +80,38 @@ export class LineTail {
       const fresh = chunk.subarray(0, bytesRead);
       const text = this.#rest.length === 0 ? fresh : Buffer.concat([this.#rest, fresh]);
       // Only the new bytes can have a line feed.
-      let [from, search] = [0, this.#rest.length];
-      for (
-        let at = text.indexOf(LINE_FEED, search);
-        at >= 0;
-        at = text.indexOf(LINE_FEED, search)
-      ) {
-        onLine(text.subarray(from, at), start + from);
+      let end = start;
+      for (const line of wholeLines(text, start, this.#rest.length)) {
+        onLine(line.text, line.offset);
         hasLine = true;
-        from = search = at + 1;
+        end = line.end;
       }
-      this.#rest = Buffer.from(text.subarray(from));
+      this.#rest = Buffer.from(text.subarray(end - start));
       this.#size += bytesRead;
     }
+  }
+}
+
+/** A line of a part of a file, without its line feed. */
+export interface WholeLine {
+  readonly text: Buffer;
+  /** Place in the file, in bytes. */
+  readonly offset: number;
+  /** Place behind its line feed. */
+  readonly end: number;
+}
+
+/**
+ * The lines of a part of a file that have their ends; the first one may lack its beginning.
+ *
+ * @param start    place of the part in the file
+ * @param searched bytes of the part that are known to have no line feed
+ */
+export function* wholeLines(part: Buffer, start: number, searched = 0): Generator<WholeLine> {
+  let from = 0;
+  for (let at = part.indexOf(LINE_FEED, searched); at >= 0; at = part.indexOf(LINE_FEED, from)) {
+    yield { text: part.subarray(from, at), offset: start + from, end: start + at + 1 };
+    from = at + 1;
   }
 }
 
@@ -104,22 +125,16 @@ export async function openedFile(file: string): Promise<FileHandle | null> {
   }
 }
 
-/** Reads some bytes of a file as text. */
-export async function textAt(
+/** Reads some bytes of a file, fewer where it has no more. */
+export async function bytesAt(
   handle: FileHandle,
   { offset, length }: { readonly offset: number; readonly length: number },
-): Promise<string> {
+): Promise<Buffer> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset);
-  return buffer.toString('utf8', 0, bytesRead);
+  return buffer.subarray(0, bytesRead);
 }
 
 /** The object that a line of JSON is; null for any other line, as one that a crash cut off. */
-export function objectOf(line: Buffer | string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(line.toString());
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
+export function objectOf(line: Buffer): Readonly<Record<string, unknown>> | null {
+  return asMapping(parsedJson(line.toString())) ?? null;
 }

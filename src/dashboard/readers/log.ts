@@ -5,23 +5,22 @@
  * backwards, so a log of any size is opened at its end at once. Of the lines of lower levels a page reads so many bytes
  * at most, and may have fewer lines than it was asked for.
  */
-import { open, stat } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import type { LogLevel, LogLine, LogPage, Warning } from '../api.ts';
 import { logLevels } from '../page/log-levels.ts';
-import { LineTail, objectOf } from './line-tail.ts';
+import { bytesAt, LineTail, objectOf, wholeLines, type WholeLine } from './line-tail.ts';
 
 const CHUNK_BYTES = 256 * 2 ** 10;
 /** Bytes that one page reads at most. */
 const MOST_BYTES = 16 * 2 ** 20;
 const KEPT_WARNINGS = 100;
-const LINE_FEED = 10;
 
 /** A part of a log. */
 export interface LogQuery {
   /** Lines that begin before this place, the nearest ones. The end of the file by default. */
-  readonly before?: number;
+  readonly before?: number | undefined;
   /** Place from which on lines are wanted in its stead, the nearest ones. */
-  readonly after?: number;
+  readonly after?: number | undefined;
   readonly count: number;
   /** Lowest level. */
   readonly level: LogLevel;
@@ -32,25 +31,14 @@ export async function logPage(file: string, query: LogQuery): Promise<LogPage> {
   const size = (await stat(file).catch(() => null))?.size ?? 0;
   if (size === 0) return { lines: [], before: null, after: 0 };
   await using handle = await open(file, 'r');
-  const read = async (start: number, end: number): Promise<Buffer> => {
-    const { buffer, bytesRead } = await handle.read(
-      Buffer.alloc(end - start),
-      0,
-      end - start,
-      start,
-    );
-    return buffer.subarray(0, bytesRead);
-  };
   const { after, before = size } = query;
   return after === undefined
-    ? await pageBefore(read, Math.min(before, size), query)
-    : await pageAfter(read, Math.min(after, size), size, query);
+    ? await pageBefore(handle, Math.min(before, size), query)
+    : await pageAfter(handle, Math.min(after, size), size, query);
 }
 
-type Read = (start: number, end: number) => Promise<Buffer>;
-
 async function pageAfter(
-  read: Read,
+  handle: FileHandle,
   start: number,
   size: number,
   { count, level }: LogQuery,
@@ -59,7 +47,7 @@ async function pageAfter(
   let at = start;
   let step = CHUNK_BYTES;
   while (lines.length < count && at < size && at - start < MOST_BYTES) {
-    const found = wholeLines(await read(at, Math.min(size, at + step)), at);
+    const found = await linesIn(handle, at, Math.min(size, at + step));
     if (found.length === 0) {
       // The rest of the line has not come, or it is longer than a chunk.
       if (at + step >= size) break;
@@ -76,14 +64,18 @@ async function pageAfter(
   return { lines, before: start === 0 ? null : start, after: at };
 }
 
-async function pageBefore(read: Read, end: number, { count, level }: LogQuery): Promise<LogPage> {
+async function pageBefore(
+  handle: FileHandle,
+  end: number,
+  { count, level }: LogQuery,
+): Promise<LogPage> {
   let lines: LogLine[] = [];
   let at = end;
   let after: number | null = null;
   let step = CHUNK_BYTES;
   while (lines.length < count && at > 0 && end - at < MOST_BYTES) {
     const start = Math.max(0, at - step);
-    const found = wholeLines(await read(start, at), start).slice(start === 0 ? 0 : 1);
+    const found = (await linesIn(handle, start, at)).slice(start === 0 ? 0 : 1);
     if (found.length === 0) {
       // A part of a line, whose beginning is further up.
       if (start === 0) at = 0;
@@ -104,22 +96,8 @@ async function pageBefore(read: Read, end: number, { count, level }: LogQuery): 
   return { lines: page, before: before === 0 ? null : before, after: after ?? at };
 }
 
-interface WholeLine {
-  readonly text: Buffer;
-  readonly offset: number;
-  /** Place behind its line feed. */
-  readonly end: number;
-}
-
-/** The lines of a part of a file; the first one may lack its beginning. */
-function wholeLines(part: Buffer, start: number): WholeLine[] {
-  const lines: WholeLine[] = [];
-  let from = 0;
-  for (let at = part.indexOf(LINE_FEED); at >= 0; at = part.indexOf(LINE_FEED, from)) {
-    lines.push({ text: part.subarray(from, at), offset: start + from, end: start + at + 1 });
-    from = at + 1;
-  }
-  return lines;
+async function linesIn(handle: FileHandle, offset: number, end: number): Promise<WholeLine[]> {
+  return [...wholeLines(await bytesAt(handle, { offset, length: end - offset }), offset)];
 }
 
 /** A line as the log has it; null for one that is no event. */

@@ -100,7 +100,7 @@ export class MetricTable {
     this.#generation++;
   }
 
-  #add(line: Record<string, unknown> | null): void {
+  #add(line: Readonly<Record<string, unknown>> | null): void {
     if (typeof line?.['step'] !== 'number') return;
     const { step, ...metrics } = line as { step: number } & Record<string, unknown>;
     if (this.#lastStep !== null && step <= this.#lastStep) {

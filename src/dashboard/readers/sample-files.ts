@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Turns } from '../../turns.ts';
-import { LineTail } from './line-tail.ts';
+import { LineTail, wholeLines } from './line-tail.ts';
 import { SampleIndex } from './sample-index.ts';
 import { headOf, type LineForm } from './sample-record.ts';
 
@@ -53,7 +53,6 @@ export class SampleFile implements SampleFiles {
 
 /** Time for which files are read without a turn of the event loop, in which others are answered. */
 const SLICE_MS = 20;
-const LINE_FEED = 10;
 const NAME = /^(\d+)\.jsonl$/;
 
 /**
@@ -118,12 +117,9 @@ export class SampleFolder implements SampleFiles {
     const file = this.#fileOf(step);
     const identity = identityOf(file);
     if (identity === null) return;
-    const content = readFileSync(file);
-    let offset = 0;
-    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, offset)) {
-      const head = headOf(this.form, content.subarray(offset, at));
-      if (head?.step === step) this.index.add(head, { file, offset, length: at - offset });
-      offset = at + 1;
+    for (const { text, offset } of wholeLines(readFileSync(file), 0)) {
+      const head = headOf(this.form, text);
+      if (head?.step === step) this.index.add(head, { file, offset, length: text.length });
     }
     this.#read.set(step, identity);
   }

@@ -87,7 +87,7 @@ const Prediction = t.intersection([
 ]);
 
 /** Reads a line; null for one that is not of its form, as one that a crash cut off. */
-export function recordOf(form: LineForm, text: Buffer | string): SampleRecord | null {
+export function recordOf(form: LineForm, text: Buffer): SampleRecord | null {
   const line = objectOf(text);
   if (form === 'record') return Line.is(line) ? ofRecord(line) : null;
   if (form === 'generation') return Generation.is(line) ? ofGeneration(line) : null;

@@ -1,17 +1,16 @@
 /** Samples of a run as the page shows them: pages of a step, one in full, and those of a prompt over the steps. */
 import { dirname, resolve } from 'node:path';
 import { compareAnswer } from '../../evaluation/score.ts';
-import { stepsOf, taskOf, type Step } from '../../evaluation/task.ts';
+import { stepsOf, taskOf } from '../../evaluation/task.ts';
 import type {
   PromptHistory,
-  ReasoningStep,
   SampleDetail,
   SampleKind,
   SampleListing,
   SamplePage,
   SamplePlace,
 } from '../api-samples.ts';
-import { openedFile, textAt } from './line-tail.ts';
+import { bytesAt, openedFile } from './line-tail.ts';
 import type { SampleFiles } from './sample-files.ts';
 import { recordOf, type SampleRecord } from './sample-record.ts';
 
@@ -110,7 +109,7 @@ export class Samples {
       // A file that is gone or was replaced meanwhile has no such line; the next refresh finds what it has.
       if (file === null) continue;
       for (const { place, line } of inFile) {
-        const record = recordOf(form, await textAt(file, line));
+        const record = recordOf(form, await bytesAt(file, line));
         if (record !== null) made.push(make(place, record));
       }
     }
@@ -138,14 +137,10 @@ function detailOf(place: SamplePlace, record: SampleRecord): SampleDetail {
     ...listingOf(place, record),
     ...{ prompt, output, groundTruth, finishReason, policyVersion },
     turns: turns.length > 1 ? turns : [],
-    reasoning: stepsOf(task, output, groundTruth).map(reasoningOf),
-    referenceReasoning: stepsOf(task, groundTruth, groundTruth).map(reasoningOf),
+    reasoning: stepsOf(task, output, groundTruth),
+    referenceReasoning: stepsOf(task, groundTruth, groundTruth),
     conclusion: answer,
     referenceConclusion: gold,
     isRight: right === 1,
   };
-}
-
-function reasoningOf({ think, answer, claim, isRight }: Step): ReasoningStep {
-  return { think, answer, claim, isRight };
 }

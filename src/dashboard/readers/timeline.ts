@@ -6,7 +6,7 @@
  */
 import * as t from 'io-ts';
 import type { StepTimeline } from '../api.ts';
-import { LineTail, objectOf, openedFile, textAt } from './line-tail.ts';
+import { bytesAt, LineTail, objectOf, openedFile } from './line-tail.ts';
 
 const numberOrNull = t.union([t.number, t.null]);
 
@@ -72,7 +72,7 @@ export class TimelineFile {
     const place = this.#places.findLast((one) => one.step === step);
     if (place === undefined) return null;
     await using file = await openedFile(this.#tail.file);
-    const line = file === null ? null : objectOf(await textAt(file, place));
+    const line = file === null ? null : objectOf(await bytesAt(file, place));
     if (!SpanLine.is(line)) return null;
     const spans = line.spans
       .map(([lane, name, start, end, sent], i) => ({
