@@ -5,7 +5,7 @@
  */
 import * as t from 'io-ts';
 import { isRight, left } from 'fp-ts/lib/Either.js';
-import { YamlFloat } from './scalars.ts';
+import { guarded, YamlFloat } from './scalars.ts';
 
 /** A mapping as plain data. */
 type Mapping = Readonly<Record<string, unknown>>;
@@ -19,6 +19,14 @@ export function snakeCase(field: string): string {
 export function asMapping(value: unknown): Mapping | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   return value instanceof YamlFloat ? undefined : (value as Mapping);
+}
+
+/** The value at a dotted path of a tree of mappings; undefined where there is none. */
+export function valueAt(tree: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => {
+    const mapping = asMapping(value);
+    return mapping !== undefined && Object.hasOwn(mapping, key) ? mapping[key] : undefined;
+  }, tree);
 }
 
 type Fields<P extends t.Props> = { readonly [K in keyof P]: t.TypeOf<P[K]> };
@@ -68,12 +76,7 @@ export class ClosedType<P extends t.Props> extends t.Type<Fields<P>, Record<stri
 }
 
 /** Codec in the context of an error about a key that no field has. */
-const unknownKey = new t.Type<never>(
-  'a known key',
-  (_value): _value is never => false,
-  t.failure,
-  t.identity,
-);
+const unknownKey = guarded('a known key', (_value): _value is never => false);
 
 /** Tells whether an error says that its last key is not part of the schema. */
 export function isUnknownKey(error: t.ValidationError): boolean {

@@ -6,7 +6,6 @@
  * the value alone.
  */
 import * as t from 'io-ts';
-import { isRight } from 'fp-ts/lib/Either.js';
 
 /**
  * A YAML float that happens to be whole, such as `4.0` or `1e3`, before the type of its key is known.
@@ -154,15 +153,17 @@ export const bool = scalar(
   },
 );
 
+function readText(input: unknown): string | undefined {
+  if (typeof input === 'string') return input;
+  if (input instanceof YamlFloat) return input.source;
+  return typeof input === 'number' || typeof input === 'boolean' ? String(input) : undefined;
+}
+
 /** A string; other scalars are taken by their text. */
 export const text = scalar(
   'a string',
   (value): value is string => typeof value === 'string',
-  (input) => {
-    if (typeof input === 'string') return input;
-    if (input instanceof YamlFloat) return input.source;
-    return typeof input === 'number' || typeof input === 'boolean' ? String(input) : undefined;
-  },
+  readText,
 );
 
 /** A string of a form that `name` says in words. */
@@ -171,14 +172,10 @@ export function matching(name: string, form: RegExp): t.Type<string> {
 }
 
 /** Text that is a regular expression. */
-export const pattern: t.Type<string> = new t.Type(
+export const pattern = scalar(
   'a regular expression',
   (value): value is string => typeof value === 'string' && isPattern(value),
-  (input, context) => {
-    const read = text.validate(input, context);
-    return isRight(read) && !isPattern(read.right) ? t.failure(input, context) : read;
-  },
-  t.identity,
+  readText,
 );
 
 function isPattern(source: string): boolean {

@@ -2,6 +2,7 @@
 import * as t from 'io-ts';
 import { left } from 'fp-ts/lib/Either.js';
 import { asMapping, freeForm } from './codec.ts';
+import { guarded } from './scalars.ts';
 
 /** Variables that every conversation gives its template. */
 export const conversationVariables = [
@@ -16,11 +17,9 @@ const MOST_CHARACTERS = 16_384;
 const MOST_LEVELS = 8;
 
 /** Codec in the context of an error about a variable that is the conversation's. */
-const takenName = new t.Type<never>(
+const takenName = guarded(
   `another name than those of a conversation (${conversationVariables.join(', ')})`,
   (_value): _value is never => false,
-  t.failure,
-  t.identity,
 );
 
 /** Further variables of a chat template, by name: a mapping of bounded size that leaves the conversation's alone. */

@@ -1,4 +1,4 @@
-import { asMapping } from '../check/codec.ts';
+import { asMapping, valueAt } from '../check/codec.ts';
 import { pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml.ts';
 import { YamlFloat } from '../check/scalars.ts';
@@ -116,7 +116,7 @@ class Interpolator {
   }
 
   #isVariable([, variable, , key]: Match): boolean {
-    return variable !== undefined || at(this.#tree, key!) === undefined;
+    return variable !== undefined || valueAt(this.#tree, key!) === undefined;
   }
 
   #variable([whole, variable, otherwise, key]: Match, keys: readonly string[]): string | undefined {
@@ -129,7 +129,7 @@ class Interpolator {
   }
 
   #follow(path: string, keys: readonly string[], seen: readonly string[]): unknown {
-    const value = at(this.#tree, path);
+    const value = valueAt(this.#tree, path);
     if (asMapping(value) !== undefined) this.#complain(keys, `\${${path}} is a section`);
     else if (seen.includes(path)) this.#complain(keys, `\${${path}} refers to itself`);
     else if (++this.#followed <= MAX_FOLLOWED) return this.resolve(value, keys, [...seen, path]);
@@ -150,13 +150,6 @@ class Interpolator {
 function scalarOf(variable: string): unknown {
   const { value, issues } = parseYaml(variable, { item: '' });
   return issues.length > 0 ? variable : value;
-}
-
-function at(tree: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((value, key) => {
-    const mapping = asMapping(value);
-    return mapping !== undefined && Object.hasOwn(mapping, key) ? mapping[key] : undefined;
-  }, tree);
 }
 
 function textOf(value: unknown): string {

@@ -7,8 +7,7 @@ import { join, resolve } from 'node:path';
 import { isLeft, isRight } from 'fp-ts/lib/Either.js';
 import { asMapping } from '../check/codec.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from '../check/issues.ts';
-import { CxmindError, refusalText } from '../errors.ts';
-import { localPath, readText } from '../files.ts';
+import { localPath } from '../files.ts';
 import { curriculumRules, mixProblem, stageLayer, stagePath } from './curriculum.ts';
 import type { Stage } from './curriculum-schema.ts';
 import { derive } from './derive.ts';
@@ -21,10 +20,7 @@ import { brokenRules, trainingRules } from './rules.ts';
 import { samplingRules, validationSamplingIssues } from './sampling-rules.ts';
 import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRules, unsupported } from './unsupported.ts';
-import { parseYaml } from './yaml.ts';
-
-/** More than `parseYaml` takes of any text. */
-const MAX_CONFIG_BYTES = 1 << 22;
+import { readYaml } from './yaml.ts';
 
 /** Options of reading a config: its purpose, where it is looked for, and the rewards it may name. */
 export interface LoadOptions {
@@ -72,14 +68,7 @@ export async function configFrom(
 }
 
 async function fileLayer(file: string, options: LoadOptions): Promise<Layer> {
-  const text = await readText(findConfig(file, options), MAX_CONFIG_BYTES).catch(
-    (cause: unknown) => {
-      const message = `config: cannot read ${file}: ${refusalText(cause)}`;
-      throw new CxmindError('CONFIG_INVALID', message, { cause, detail: { file } });
-    },
-  );
-  const { value, sources, issues } = parseYaml(text, { file });
-  if (issues.length > 0) throw configInvalid(issues);
+  const { value, sources } = await readYaml('config', file, findConfig(file, options));
   const mapping = asMapping(value ?? {});
   if (mapping !== undefined) return { value: mapping, sources };
   throw configInvalid([{ path: file, expected: 'expected a mapping at the top' }]);

@@ -1,4 +1,4 @@
-import { asMapping, keyPaths } from '../check/codec.ts';
+import { asMapping, keyPaths, valueAt } from '../check/codec.ts';
 import { floatDTypeOf } from './compute.ts';
 import { rewardFileOf } from './names.ts';
 import { nearestOf } from '../check/nearest.ts';
@@ -128,10 +128,6 @@ const liesIn = (path: string, sections: readonly string[]): boolean =>
 /** Tells whether a key, or all of a section, changes nothing here and is taken for the reference's configs. */
 export function isWithoutEffect(path: string): boolean {
   return liesIn(path, [...withoutEffect, ...derivedWithoutEffect]);
-}
-
-function valueAt(tree: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((at, key) => asMapping(at)?.[key], tree);
 }
 
 /**

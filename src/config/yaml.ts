@@ -12,9 +12,10 @@ import {
   type ScalarTag,
   type Tags,
 } from 'yaml';
-import { messageOf } from '../errors.ts';
-import { pathOf, type Issue } from '../check/issues.ts';
+import { CxmindError, messageOf, refusalText } from '../errors.ts';
+import { configInvalid, pathOf, type Issue } from '../check/issues.ts';
 import { YamlFloat } from '../check/scalars.ts';
+import { readText } from '../files.ts';
 
 /** A parsed YAML text, the place of each of its values, and its issues. */
 export interface SourcedValue {
@@ -130,6 +131,28 @@ function sourcesIn(
   };
   walk(document.contents, [], 0);
   return sources;
+}
+
+/**
+ * Reads a YAML file that a user names.
+ *
+ * @param what part of the program that wants it, which the error begins with where it cannot be read
+ * @param path place of the file, where that is not its name
+ * @throws CONFIG_INVALID naming the file, and the line of what is wrong
+ */
+export async function readYaml(
+  what: string,
+  file: string,
+  path = file,
+): Promise<Omit<SourcedValue, 'issues'>> {
+  // More than `parseYaml` takes of any text: a character has four bytes at most.
+  const text = await readText(path, 4 * MAX_CHARACTERS).catch((cause: unknown) => {
+    const message = `${what}: cannot read ${file}: ${refusalText(cause)}`;
+    throw new CxmindError('CONFIG_INVALID', message, { cause, detail: { file } });
+  });
+  const { issues, ...read } = parseYaml(text, { file });
+  if (issues.length > 0) throw configInvalid(issues);
+  return read;
 }
 
 /** A plain tree as YAML: keys in alphabetical order, two spaces a level, no line feed at the end. */

@@ -5,16 +5,11 @@ import * as t from 'io-ts';
 import { closed, orNull, recordOf, withDefault } from '../check/codec.ts';
 import { configInvalid, issuesOf } from '../check/issues.ts';
 import { above, positiveInt, text as name } from '../check/scalars.ts';
-import { parseYaml } from '../config/yaml.ts';
-import { CxmindError, refusalText } from '../errors.ts';
-import { readText } from '../files.ts';
+import { readYaml } from '../config/yaml.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { DeviceKind } from './counted/device.ts';
 import type { Measured } from './calibration.ts';
 import { workOf, type Work } from './counted/work.ts';
-
-/** More than any table of machines has. */
-const MAX_BYTES = 1 << 20;
 
 const Cards = closed({
   name,
@@ -50,12 +45,7 @@ const Machines = recordOf(MachineEntry as t.Type<unknown, unknown>, 'machines by
  * @throws CONFIG_INVALID naming file, line and key of everything that is wrong
  */
 export async function readMachines(file: string): Promise<Machine[]> {
-  const text = await readText(file, MAX_BYTES).catch((cause: unknown) => {
-    const message = `machines: cannot read ${file}: ${refusalText(cause)}`;
-    throw new CxmindError('CONFIG_INVALID', message, { cause, detail: { file } });
-  });
-  const { value, sources, issues } = parseYaml(text, { file });
-  if (issues.length > 0) throw configInvalid(issues);
+  const { value, sources } = await readYaml('machines', file);
   const decoded = Machines.decode(value);
   if (isLeft(decoded)) {
     throw configInvalid(issuesOf(Machines, decoded.left, (path) => sources.get(path) ?? file));

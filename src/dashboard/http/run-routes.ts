@@ -70,15 +70,14 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
     }),
     ...sampleRoutes(view),
     validation: get((query) => view.validation(query.whole('step'))),
-    log: get((query) => {
-      const [before, after] = [query.whole('before'), query.whole('after')];
-      return view.log({
-        ...(before !== undefined && { before }),
-        ...(after !== undefined && { after }),
+    log: get((query) =>
+      view.log({
+        before: query.whole('before'),
+        after: query.whole('after'),
         count: query.count('count', 200, MOST_LINES),
         level: query.oneOf('level', logLevels, 'debug'),
-      });
-    }),
+      }),
+    ),
     requests: {
       ...get(async () => ({ requests: await control.requests(folder) })),
       POST: async (request, response) => {
