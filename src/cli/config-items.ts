@@ -60,6 +60,7 @@ export async function folderFromItems(items: readonly string[]): Promise<string>
   return config.trainer.saveCheckpointPath ?? '.';
 }
 
-function load(items: readonly string[], purpose: Purpose | null): Promise<LoadedConfig> {
+/** The config that the items describe, as `configFrom` reads it beside cxmind's own configs and rewards. */
+export function load(items: readonly string[], purpose: Purpose | null): Promise<LoadedConfig> {
   return configFrom(items, { purpose, packageRoot: packageRoot(), rewards: builtInRewards });
 }

@@ -12,3 +12,17 @@ export async function drawDemo(
   using progress = new CountedPhase(output, 'pictures', demoRowCount(options));
   return await writeDemo(directory, { ...options, onProgress: progress.onProgress });
 }
+
+/** Items of a config that trains on the closed questions of a demo. */
+export function demoItems(
+  directory: string,
+  { closedTrain, closedValidation, model }: DemoPaths,
+): string[] {
+  return [
+    'config=configs/quickstart.yaml',
+    `data.train_files=${closedTrain}`,
+    `data.val_files=${closedValidation}`,
+    `data.image_dir=${directory}`,
+    `worker.actor.model.model_path=${model}`,
+  ];
+}

@@ -28,6 +28,24 @@ export const modelFlag = pathFlag({
   required: true,
 });
 
+/** `--ssh-option`: options of the connections to other hosts. */
+export const sshOptionFlag = Flags.string({
+  description: 'as `ssh -o` takes it; may be given several times',
+  multiple: true,
+  multipleNonGreedy: true,
+});
+
+/** `--host` and `--port`: where a server listens. */
+export const listenFlags = (port: number) => ({
+  host: Flags.string({ description: 'address to listen on', default: '127.0.0.1' }),
+  port: Flags.integer({
+    description: 'port to listen at; 0 takes a free one',
+    default: port,
+    min: 0,
+    max: 65_535,
+  }),
+});
+
 /** `--device`: the device that a command computes on. */
 export const deviceFlag = Flags.custom<DeviceChoice>({
   description: `where to compute: ${deviceChoice.name}; auto is a card where one can be used`,

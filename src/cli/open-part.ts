@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ExecFileException } from 'node:child_process';
 import { join } from 'node:path';
 import type { Opened, Part } from '../doctor/machine.ts';
 
@@ -19,13 +19,7 @@ export function openPart(part: Part): Promise<Opened> {
   });
 }
 
-function failureOf({ signal, code, killed }: ExecFailure): string {
+function failureOf({ signal, code, killed }: ExecFileException): string {
   if (killed === true) return `opening it took over ${OPENING_MS / 1000} seconds`;
   return `opening it ended the process (${signal ?? `exit code ${code ?? 'unknown'}`})`;
-}
-
-interface ExecFailure {
-  readonly killed?: boolean | undefined;
-  readonly signal?: NodeJS.Signals | null | undefined;
-  readonly code?: string | number | null | undefined;
 }

@@ -12,6 +12,7 @@ import { probed } from '../plan/probes.ts';
 import { madeResponses } from '../plan/prompts.ts';
 import { totalLength } from '../training/experience.ts';
 import { microBatches } from '../training/micro-batches.ts';
+import { demoItems } from './draw-demo.ts';
 import { packageRoot } from './package-root.ts';
 import { Planner, type PlanFlags } from './plan-machines.ts';
 
@@ -56,11 +57,7 @@ async function measuredBase(): Promise<number> {
     const rows = { closedTrain: 28, closedValidation: 1, openTrain: 1, openValidation: 1 };
     const paths = await writeDemo(demo, { seed: 1, rows });
     const items = [
-      'config=configs/quickstart.yaml',
-      `data.train_files=${paths.closedTrain}`,
-      `data.val_files=${paths.closedValidation}`,
-      `data.image_dir=${demo}`,
-      `worker.actor.model.model_path=${paths.model}`,
+      ...demoItems(demo, paths),
       ...['trainer.val_before_train=false', 'trainer.logger=file', 'data.max_response_length=32'],
       ...['data.rollout_batch_size=4', 'worker.actor.global_batch_size=4', 'worker.rollout.n=7'],
       'worker.rollout.ignore_eos=true',

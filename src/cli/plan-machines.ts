@@ -6,7 +6,6 @@ import { planRun, type RunPlan } from '../../actors/trainer/plan.ts';
 import { withDevice } from '../../actors/trainer/this-machine.ts';
 import { configInvalid } from '../check/issues.ts';
 import { nearestOf } from '../check/nearest.ts';
-import { configFrom } from '../config/load.ts';
 import { readSource, rewardFileOf, sourceList } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
@@ -22,7 +21,7 @@ import { madePrompts } from '../plan/prompts.ts';
 import type { MachinePlan, RefusedMachine } from '../plan/report.ts';
 import type { PlannedPlaces } from '../plan/settings.ts';
 import { sizedModel } from '../plan/sizes.ts';
-import { builtInRewards } from '../reward/registry.ts';
+import { load } from './config-items.ts';
 import { packageRoot } from './package-root.ts';
 
 /** Flags of the command, besides the items of the config. */
@@ -165,9 +164,7 @@ export class Planner {
   }
 
   async #configOn(machine: Machine, more: readonly string[]): Promise<Config> {
-    const { config, issues } = await configFrom([...this.#items, ...more], {
-      ...{ purpose: null, packageRoot: packageRoot(), rewards: builtInRewards },
-    });
+    const { config, issues } = await load([...this.#items, ...more], null);
     if (issues.length > 0) throw configInvalid(issues);
     const { cards, name } = machine;
     const placed = withDevice(config, () => undefined, {

@@ -4,6 +4,7 @@ import { CxmindError } from '../../errors.ts';
 import { localPath } from '../../files.ts';
 import { ReportingCommand } from '../command.ts';
 import { failureOf } from '../exit-code.ts';
+import { listenFlags } from '../flags.ts';
 import { interruptible } from '../interrupt.ts';
 
 export class DashboardCommand extends ReportingCommand {
@@ -18,13 +19,7 @@ export class DashboardCommand extends ReportingCommand {
   ];
   static override strict = false;
   static override flags = {
-    host: Flags.string({ description: 'address to listen on', default: '127.0.0.1' }),
-    port: Flags.integer({
-      description: 'port to listen at; 0 takes a free one',
-      default: 8765,
-      min: 0,
-      max: 65_535,
-    }),
+    ...listenFlags(8765),
     token: Flags.string({
       description: 'secret of the URL, at least 16 letters and digits; by default a new one',
       env: 'CXMIND_DASHBOARD_TOKEN',

@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core';
 import type { Finding } from '../../doctor/finding.ts';
 import type { Machine } from '../../doctor/machine.ts';
 import { ReportingCommand } from '../command.ts';
-import { pathFlag } from '../flags.ts';
+import { pathFlag, sshOptionFlag } from '../flags.ts';
 import type { Paint } from '../output/style.ts';
 
 export class Doctor extends ReportingCommand {
@@ -18,11 +18,7 @@ export class Doctor extends ReportingCommand {
     hostfile: pathFlag({
       description: 'ask the hosts of this file, as `launch` takes it, for version and clock too',
     }),
-    'ssh-option': Flags.string({
-      description: 'as `ssh -o` takes it; may be given several times',
-      multiple: true,
-      multipleNonGreedy: true,
-    }),
+    'ssh-option': sshOptionFlag,
     online: Flags.boolean({ description: 'ask the hub too whether it answers' }),
   };
 

@@ -156,35 +156,31 @@ function evaluationTable(summary: EvaluationSummary): string[] {
 }
 
 /** Rows of the table: a number by the name that people give it. */
-function summaryRows(summary: EvaluationSummary): [string, number][] {
-  const passes = Object.entries(summary.pass_at);
+function summaryRows(summary: EvaluationSummary): (readonly [string, number])[] {
+  const passes = Object.entries(summary.pass_at).map(
+    ([k, chance]) => [`pass@${k}`, chance] as const,
+  );
   const isOpen = summary.task === 'open';
-  return [
+  const hasSteps = summary.process_accuracy !== null;
+  const rows: (readonly [name: string, value: number | null])[] = [
     [isOpen ? 'all findings right' : 'right option', summary.accuracy],
     [isOpen ? 'correct by the released rule' : 'whole text equal', summary.correct],
-    ...(summary.jaccard === null ? [] : ([['Jaccard of words', summary.jaccard]] as const)),
-    ...(isOpen
-      ? ([
-          ['F1 macro', summary.f1_macro],
-          ['F1 micro', summary.f1_micro],
-          ['precision micro', summary.precision_micro],
-          ['recall micro', summary.recall_micro],
-        ] as const)
-      : []),
+    ['Jaccard of words', summary.jaccard],
+    ['F1 macro', isOpen ? summary.f1_macro : null],
+    ['F1 micro', isOpen ? summary.f1_micro : null],
+    ['precision micro', isOpen ? summary.precision_micro : null],
+    ['recall micro', isOpen ? summary.recall_micro : null],
     ['well-formed', summary.format],
-    ...(summary.process_accuracy === null
-      ? []
-      : ([
-          ['steps judged rightly', summary.process_accuracy],
-          ['all steps right', summary.process_whole],
-        ] as const)),
+    ['steps judged rightly', summary.process_accuracy],
+    ['all steps right', hasSteps ? summary.process_whole : null],
     ['BLEU-1', summary.bleu_1],
     ['BLEU-4', summary.bleu_4],
     ['ROUGE-1', summary.rouge_1],
     ['ROUGE-2', summary.rouge_2],
     ['ROUGE-L', summary.rouge_l],
-    ...(passes.length < 2 ? [] : passes.map(([k, chance]) => [`pass@${k}`, chance] as const)),
-  ].map(([name, value]): [string, number] => [String(name), Number(value)]);
+    ...(passes.length < 2 ? [] : passes),
+  ];
+  return rows.filter((row): row is [string, number] => row[1] !== null);
 }
 
 function groupLines(name: string, groups: Readonly<Record<string, Share>>): string[] {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { demoFamilies } from '../../demo/family.ts';
 import { ReportingCommand } from '../command.ts';
-import { drawDemo } from '../draw-demo.ts';
+import { demoItems, drawDemo } from '../draw-demo.ts';
 import { pathArg } from '../flags.ts';
 import { snakeCase } from '../output/events.ts';
 
@@ -55,13 +55,7 @@ export class Init extends ReportingCommand {
       },
     };
     const written = await drawDemo(directory, options, this.output);
-    const items = [
-      'config=configs/quickstart.yaml',
-      `data.train_files=${written.closedTrain}`,
-      `data.val_files=${written.closedValidation}`,
-      `data.image_dir=${directory}`,
-      `worker.actor.model.model_path=${written.model}`,
-    ];
+    const items = demoItems(directory, written);
     const quoted = items.map((item) => (/\s/.test(item) ? JSON.stringify(item) : item));
     const paths = Object.values(written) as string[];
     await this.output.tell(

@@ -18,11 +18,10 @@ import {
   type TaskLaunchOptions,
 } from '../../../transport/launch/task-launch.ts';
 import { makeRunKeys, type RunKeys } from '../../../transport/zmq/keys.ts';
-import type { Heartbeat } from '../../../transport/zmq/liveness.ts';
 import { parsedJson } from '../../check/json.ts';
 import { CxmindError, refusalText } from '../../errors.ts';
 import { ReportingCommand, type ClusterCommand } from '../command.ts';
-import { pathFlag } from '../flags.ts';
+import { pathFlag, sshOptionFlag } from '../flags.ts';
 import { serveNode } from './node.ts';
 import type { Output } from '../output/output.ts';
 import { packageRoot } from '../package-root.ts';
@@ -47,11 +46,7 @@ const launchFlags = {
       'slots of this process itself; none beside hosts, those of its task under a scheduler',
     min: 0,
   }),
-  'ssh-option': Flags.string({
-    description: 'as `ssh -o` takes it; may be given several times',
-    multiple: true,
-    multipleNonGreedy: true,
-  }),
+  'ssh-option': sshOptionFlag,
   'remote-command': Flags.string({
     description: 'what starts a node on the other hosts; by default this cxmind at the same path',
   }),
@@ -193,12 +188,8 @@ function gatherOver(shares: readonly Share[], flags: LaunchFlags, output: Output
     localCommand: node,
     remoteCommand: flags['remote-command'] ?? `exec ${node.map(quoted).join(' ')}`,
     sshOptions: flags['ssh-option'] ?? [],
-    headAddress: flags['head-address'],
-    port: flags.port,
     headSlots: flags['head-slots'] ?? 0,
-    joinTimeoutMs: flags['join-timeout'] * 1000,
-    heartbeat: heartbeatOf(flags),
-    toleratesLoss: flags['keep-going'],
+    ...connectionOf(flags),
     output: {
       stdout: (text: string) => output.pass('stdout', text),
       stderr: (text: string) => output.pass('stderr', text),
@@ -207,10 +198,16 @@ function gatherOver(shares: readonly Share[], flags: LaunchFlags, output: Output
   return (signal) => launchNodes(options, signal);
 }
 
-/** The heartbeat after which a silent node is lost. */
-function heartbeatOf(flags: LaunchFlags): Heartbeat {
+/** Options of how processes of a run find each other, and of when one is lost. */
+function connectionOf(flags: LaunchFlags) {
   const deadAfterMs = flags['dead-after'] * 1000;
-  return { intervalMs: Math.min(1000, deadAfterMs / 2), deadAfterMs };
+  return {
+    headAddress: flags['head-address'],
+    port: flags.port,
+    joinTimeoutMs: flags['join-timeout'] * 1000,
+    heartbeat: { intervalMs: Math.min(1000, deadAfterMs / 2), deadAfterMs },
+    toleratesLoss: flags['keep-going'],
+  };
 }
 
 const KeyPair = t.strict({ publicKey: t.string, secretKey: t.string });
@@ -223,11 +220,7 @@ async function runTask(task: Task, command: ClusterCommand, flags: LaunchFlags):
     slots: flags['head-slots'] ?? slotsOf(task),
     folder: flags.rendezvous ?? (await command.folder()),
     keys: flags.keys === undefined ? undefined : await readKeys(flags.keys),
-    headAddress: flags['head-address'],
-    port: flags.port,
-    joinTimeoutMs: flags['join-timeout'] * 1000,
-    heartbeat: heartbeatOf(flags),
-    toleratesLoss: flags['keep-going'],
+    ...connectionOf(flags),
   };
   if (task.rank === 0) return command.runOn((signal) => gatherTasks(options, signal));
   await using link = await joinTask(options);

@@ -4,7 +4,7 @@ import { Flags } from '@oclif/core';
 import type { Gather } from '../../../transport/launch/cluster.ts';
 import { ClusterCommand } from '../command.ts';
 import { configFromItems, itemArgs } from '../config-items.ts';
-import { drawDemo } from '../draw-demo.ts';
+import { demoItems, drawDemo } from '../draw-demo.ts';
 import { pathFlag } from '../flags.ts';
 
 export class Quickstart extends ClusterCommand {
@@ -37,13 +37,9 @@ export class Quickstart extends ClusterCommand {
     const { runTraining, tellSummary } = await import('../run-training.ts');
 
     const paths = demoPaths(demo);
-    const items = (modelPath: string): string[] => [
-      'config=configs/quickstart.yaml',
-      `data.train_files=${paths.closedTrain}`,
-      `data.val_files=${paths.closedValidation}`,
-      `data.image_dir=${demo}`,
+    const items = (model: string): string[] => [
+      ...demoItems(demo, { ...paths, model }),
       `data.seed=${seed}`,
-      `worker.actor.model.model_path=${modelPath}`,
       `worker.rollout.seed=${seed}`,
       `trainer.seed=${seed}`,
       `trainer.save_checkpoint_path=${run}`,

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Flags } from '@oclif/core';
 import { ReportingCommand } from '../command.ts';
 import { failureOf } from '../exit-code.ts';
-import { deviceFlag, modelFlag, pathFlag, templateVariablesFlag } from '../flags.ts';
+import { deviceFlag, listenFlags, modelFlag, pathFlag, templateVariablesFlag } from '../flags.ts';
 import { interruptible } from '../interrupt.ts';
 
 export class Serve extends ReportingCommand {
@@ -20,13 +20,7 @@ export class Serve extends ReportingCommand {
   static override flags = {
     model: modelFlag,
     'served-model-name': Flags.string({ description: 'name in requests; by default --model' }),
-    host: Flags.string({ description: 'address to listen on', default: '127.0.0.1' }),
-    port: Flags.integer({
-      description: 'port to listen at; 0 takes a free one',
-      default: 8000,
-      min: 0,
-      max: 65_535,
-    }),
+    ...listenFlags(8000),
     'max-model-len': Flags.integer({
       description: 'most tokens of a conversation with its response',
       default: 4096,

@@ -1,5 +1,6 @@
 /** Lines of `--json`: every kind of them, and what is in it. */
 import type { StepLine, SupervisedLine } from '../../../actors/trainer/report/reporter.ts';
+import { snakeCase as snakeName } from '../../check/codec.ts';
 import type { LogLine } from '../../dashboard/api.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import type { ErrorCode, ErrorDetail } from '../../errors.ts';
@@ -73,9 +74,8 @@ type SnakeName<S extends string> = S extends `${infer Head}${infer Rest}`
 
 /** `snakeCase({ gradNorm: 1 })` is `{ grad_norm: 1 }`. */
 export function snakeCase<T extends object>(object: T): SnakeCase<T> {
-  const entries = Object.entries(object).map(([name, value]) => [
-    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    value as unknown,
-  ]);
-  return Object.fromEntries(entries) as SnakeCase<T>;
+  const entries = Object.entries(object);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [snakeName(name), value as unknown]),
+  ) as SnakeCase<T>;
 }
