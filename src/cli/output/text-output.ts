@@ -62,7 +62,7 @@ export class TextOutput implements Output {
   }
 
   reporter(): Reporter & Disposable {
-    return new TextReporter(this, this.#status, () => this.columns);
+    return new TextReporter(this, this.#status);
   }
 
   #line(stream: 'stdout' | 'stderr', text: string, paint: Paint): void {

@@ -14,16 +14,13 @@ const HEADING_EVERY = 20;
 /** Display of a run for people: a line of a table for each step, and below them how far the run is. */
 export class TextReporter implements Reporter, Disposable {
   readonly #output: Output;
-  readonly #columns: () => number;
   readonly #progress = new Progress();
   readonly #status: Disposable | null;
   #lines = 0;
   #heading = '';
 
-  /** @param columns characters of a line, infinitely many where it is no terminal's */
-  constructor(output: Output, status: StatusLine, columns: () => number) {
+  constructor(output: Output, status: StatusLine) {
     this.#output = output;
-    this.#columns = columns;
     this.#status =
       output.level === 'quiet'
         ? null
@@ -44,12 +41,12 @@ export class TextReporter implements Reporter, Disposable {
 
   step(line: StepLine): void {
     this.#progress.take(line, performance.now());
-    this.#show(tableLines(trainingColumns, line, this.#columns()));
+    this.#show(tableLines(trainingColumns, line, this.#output.columns));
   }
 
   supervisedStep(line: SupervisedLine): void {
     this.#progress.take(line, performance.now());
-    this.#show(tableLines(supervisedColumns, line, this.#columns()));
+    this.#show(tableLines(supervisedColumns, line, this.#output.columns));
   }
 
   note(text: string): void {
