@@ -143,7 +143,7 @@ export class Planner {
     if (more.length === 0) this.head = headOf(policy, await counted, config);
     const estimate = await estimated(await counted, machine, run.policy.model, {
       memoryShare: run.rollout.engine.memoryShare,
-      process: { baseBytes: machine.measured?.baseBytes ?? BASE_BYTES },
+      baseBytes: machine.measured?.baseBytes ?? BASE_BYTES,
     });
     const prompts = this.#flags.prompts ?? rows;
     const steps = config.trainer.maxSteps ?? (prompts === null ? null : run.stepsOver(prompts));

@@ -36,8 +36,8 @@ const changes: readonly ((run: PlannedRun, cards: number) => readonly string[])[
     critic === null || critic.settings.gradientCheckpointing
       ? []
       : ['worker.critic.model.enable_gradient_checkpointing=true'],
-  ...Array.from({ length: 6 }, () => halvedUpdate),
-  ...Array.from({ length: 6 }, () => halvedExperience),
+  ...Array.from({ length: 6 }, () => halvedMicroBatch('update')),
+  ...Array.from({ length: 6 }, () => halvedMicroBatch('experience')),
   ({ reference }) =>
     reference === null || reference.model.isOffloaded
       ? []
@@ -58,19 +58,13 @@ const changes: readonly ((run: PlannedRun, cards: number) => readonly string[])[
   ({ policy }) => (policy.model.isOffloaded ? [] : ['worker.actor.offload.offload_params=true']),
 ];
 
-function halvedUpdate({ policy, critic }: PlannedRun): readonly string[] {
-  const key = 'micro_batch_size_per_device_for_update';
-  return [
-    ...halved(`worker.actor.${key}`, policy.settings.updateMicroBatch.size),
-    ...(critic ? halved(`worker.critic.${key}`, critic.settings.updateMicroBatch.size) : []),
-  ];
-}
-
-function halvedExperience({ policy, critic }: PlannedRun): readonly string[] {
-  const key = 'micro_batch_size_per_device_for_experience';
-  return [
-    ...halved(`worker.actor.${key}`, policy.settings.experienceMicroBatch.size),
-    ...(critic ? halved(`worker.critic.${key}`, critic.settings.experienceMicroBatch.size) : []),
+/** The change that halves the micro-batches of the policy and the critic in one kind of passes. */
+function halvedMicroBatch(passes: 'update' | 'experience') {
+  const key = `micro_batch_size_per_device_for_${passes}`;
+  const field = `${passes}MicroBatch` as const;
+  return ({ policy, critic }: PlannedRun): readonly string[] => [
+    ...halved(`worker.actor.${key}`, policy.settings[field].size),
+    ...(critic ? halved(`worker.critic.${key}`, critic.settings[field].size) : []),
   ];
 }
 

@@ -29,12 +29,6 @@ export interface Estimate {
   readonly tokensPerSecond: number;
 }
 
-/** Memory of a run's processes beside its models. */
-export interface ProcessMemory {
-  /** The process with its libraries and threads, of which `MODEL_ACTORS` have models. */
-  readonly baseBytes: number;
-}
-
 /** Threads with models of a run that has a reference and no critic. */
 const MODEL_ACTORS = 3;
 /**
@@ -47,16 +41,20 @@ const FUNCTION_BYTES = 13 * 2 ** 20;
 /** Memory of ONNX Runtime's session for a program: 1.1 MiB for a decoder layer's, 0.4 MiB for a tower's block. */
 const PROGRAM_BYTES = 0.85 * 2 ** 20;
 
-/** Estimates a step on a machine. */
+/**
+ * Estimates a step on a machine.
+ *
+ * @param run.baseBytes memory of the process with its libraries and threads, of which `MODEL_ACTORS` have models
+ */
 export async function estimated(
   counted: CountedStep,
   machine: Machine,
   { computeDType, threads }: Pick<PlannedRun['policy']['model'], 'computeDType' | 'threads'>,
-  run: { readonly memoryShare: number; readonly process: ProcessMemory },
+  run: { readonly memoryShare: number; readonly baseBytes: number },
 ): Promise<Estimate> {
   const rates = ratesOf(machine, counted.kind, computeDType, threads);
   const caches = cachesOn(counted, machine, run.memoryShare);
-  const memory = memoryOn(counted, machine, { ...run, cacheBytes: sumOf(caches) });
+  const memory = memoryOn(counted, machine, run.baseBytes, sumOf(caches));
   const fits = memory.every((place) => place.fits);
   // What does not fit has no time; it is told that of a run with room, to compare with.
   const decode = fits ? await decodeWork(counted, caches) : counted.work.decode;
@@ -114,7 +112,8 @@ function cardBytes({ cards }: Machine): number {
 function memoryOn(
   counted: CountedStep,
   machine: Machine,
-  { cacheBytes, process }: { readonly cacheBytes: number; readonly process: ProcessMemory },
+  baseBytes: number,
+  cacheBytes: number,
 ): Placed[] {
   const isOnCard = counted.kind === 'cuda';
   const memories = Object.values<DeviceMemory>(counted.actors);
@@ -128,7 +127,7 @@ function memoryOn(
     { what: 'prompts, responses and experience', bytes: counted.experienceBytes },
     {
       what: 'process, threads and libraries',
-      bytes: process.baseBytes + threads * THREAD_BYTES + functions * FUNCTION_BYTES,
+      bytes: baseBytes + threads * THREAD_BYTES + functions * FUNCTION_BYTES,
     },
     { what: 'compiled programs', bytes: programs * PROGRAM_BYTES },
   ];

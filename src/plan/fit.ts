@@ -6,7 +6,7 @@
  * `Σ (planned / measured - 1)² + λ Σ (x - x̄)²`, where x̄ is the factor that fits best alone. Coordinates are minimized in
  * turn, and clipped at 0, which converges since the sum is convex.
  */
-import { workOf, type Work } from './counted/work.ts';
+import { byKind, type Work } from './counted/work.ts';
 
 /** Work that was done, and the seconds that it took. */
 export interface Measurement {
@@ -27,11 +27,7 @@ export function fittedRates(measurements: readonly Measurement[], prior: Work): 
     kinds.map((kind) => (work[kind] * prior[kind]) / seconds),
   );
   const sums = rows.map((row) => row.reduce((sum, part) => sum + part, 0));
-  const common =
-    dot(
-      sums,
-      sums.map(() => 1),
-    ) / dot(sums, sums);
+  const common = sums.reduce((total, sum) => total + sum, 0) / dot(sums, sums);
   const factors = kinds.map(() => common);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     for (const k of kinds.keys()) {
@@ -44,15 +40,8 @@ export function fittedRates(measurements: readonly Measurement[], prior: Work): 
       factors[k] = Math.max(0, top / bottom);
     }
   }
-  const known = new Map(kinds.map((kind, k) => [kind, prior[kind] * factors[k]!]));
-  return workOf(
-    Object.fromEntries(
-      (Object.keys(prior) as (keyof Work)[]).map((kind) => [
-        kind,
-        known.get(kind) ?? prior[kind] * common,
-      ]),
-    ),
-  );
+  const known = new Map(kinds.map((kind, k) => [kind, factors[k]!]));
+  return byKind((kind) => prior[kind] * (known.get(kind) ?? common));
 }
 
 function dot(a: readonly number[], b: readonly number[]): number {

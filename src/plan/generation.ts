@@ -18,13 +18,13 @@ import { FEWEST_COLUMNS, type DecodeForm } from '../model/decode-form.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import { packPrompts, type PromptInput } from '../model/pack.ts';
-import { DeviceArena } from '../model/weights/device-arena.ts';
 import type { Sampling } from '../generation/sampler.ts';
 import type { View } from '../device/device.ts';
 import { cutEvery } from '../training/micro-batches.ts';
 import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import type { CountedDevice } from './counted/device.ts';
 import { sumOf, timesWork, workOf, type Work } from './counted/work.ts';
+import { placedWeights } from './passes.ts';
 import type { PlannedRun } from './settings.ts';
 import type { SizedModel } from './sizes.ts';
 
@@ -58,15 +58,9 @@ export async function countedGeneration(
   model: SizedModel,
   plan: GenerationPlan,
 ): Promise<CountedGeneration> {
-  const { config, layout, adapter, isVisionFixed } = model;
-  const { dtype } = plan;
-  const weights = modelWeights(device, config, 'policy', {
-    arena: new DeviceArena(layout, device.place(dtype, [layout.length])),
-    adapter: adapter && {
-      spec: adapter.spec,
-      arena: new DeviceArena(adapter.layout, device.place(dtype, [adapter.layout.length])),
-    },
-  });
+  const { config, isVisionFixed } = model;
+  const placed = placedWeights(device, model, plan.dtype);
+  const weights = modelWeights(device, config, 'policy', placed);
   const logitBias = device.allocate('f32', [config.text.vocabSize]);
   const banned = config.tokens === null ? [] : [config.tokens.imagePad, config.tokens.videoPad];
   const sampler = device.hasKernels

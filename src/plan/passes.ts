@@ -4,7 +4,7 @@ import { Policy } from '../model/policy.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { DeviceArena } from '../model/weights/device-arena.ts';
-import { layoutFrom } from '../model/weights/arena-layout.ts';
+import { layoutFrom, type ArenaLayout } from '../model/weights/arena-layout.ts';
 import {
   microBatches,
   runsOfOnePrompt,
@@ -34,18 +34,28 @@ export function openCounted(
   dtype: FloatDType,
   gradientCheckpointing: boolean,
 ): CountedModel {
-  const { config, head, layout, adapter, isVisionFixed } = model;
-  const arena = new DeviceArena(layout, device.place(dtype, [layout.length]));
-  const placed = adapter && {
-    spec: adapter.spec,
-    arena: new DeviceArena(adapter.layout, device.place(dtype, [adapter.layout.length])),
-  };
-  const options = { gradientCheckpointing, adapter: placed, isVisionFixed };
+  const { config, head, isVisionFixed } = model;
+  const { arena, adapter } = placedWeights(device, model, dtype);
+  const options = { gradientCheckpointing, adapter, isVisionFixed };
   const network =
     head === 'policy'
       ? new Policy(device, config, arena, options)
       : new Network(device, config, arena, head, options);
   return { device, network, model };
+}
+
+/** The weights of a model, and its adapters where it has some, on a device that has no memory for them. */
+export function placedWeights(
+  device: CountedDevice,
+  { layout, adapter }: SizedModel,
+  dtype: FloatDType,
+) {
+  const placed = (own: ArenaLayout): DeviceArena =>
+    new DeviceArena(own, device.place(dtype, [own.length]));
+  return {
+    arena: placed(layout),
+    adapter: adapter && { spec: adapter.spec, arena: placed(adapter.layout) },
+  };
 }
 
 /** Micro-batches that are alike but for their numbers, and how many of them there are. */

@@ -22,7 +22,7 @@ import type { Measurement } from './fit.ts';
 import { countedGeneration } from './generation.ts';
 import { openCounted, scoringWork, updateWork } from './passes.ts';
 import { madePrompts, madeResponses } from './prompts.ts';
-import { sizedBy } from './sizes.ts';
+import { sizedBy, type SizedModel } from './sizes.ts';
 
 /** Most runs of a probe before those that count, in which V8 compiles; they end after `RUN_SECONDS`. */
 const WARMUPS = 3;
@@ -130,7 +130,7 @@ export async function probed(
     const few = prompts.slice(0, count);
     measurements.push({
       name: `generation of ${few.length * responses} responses`,
-      ...(await probedGeneration(device, config, arena, { prompts: few, responses, tokens })),
+      ...(await probedGeneration(device, model, arena, { prompts: few, responses, tokens })),
     });
   }
   return measurements;
@@ -140,7 +140,7 @@ const OPTIMIZATION = { betas: [0.9, 0.999], weightDecay: 0, maxGradNorm: 1 } as 
 
 async function probedGeneration(
   device: CpuDevice,
-  config: ModelConfig,
+  model: SizedModel,
   arena: Arena,
   {
     prompts,
@@ -152,14 +152,13 @@ async function probedGeneration(
     readonly tokens: number;
   },
 ): Promise<{ readonly work: Work; readonly seconds: number }> {
-  const model = sizedBy(config, { lora: null, freezeVisionTower: false, learners: 1 }, 'policy');
   const engine = { maxPrefillTokens: 8192, memoryShare: 0.6 };
   const longest = Math.max(...prompts.map(({ tokenIds }) => tokenIds.data.length));
   const { prefill, decode } = await countedGeneration(new CountedDevice('cpu'), model, {
     ...{ prompts, responses, responseTokens: tokens, engine, dtype: 'f32' },
     longest: longest + tokens,
   });
-  using real = new GenerationEngine(device, config, arena, { ...engine, bannedTokens: [] });
+  using real = new GenerationEngine(device, model.config, arena, { ...engine, bannedTokens: [] });
   const requests = prompts.map((prompt, i) => ({
     ...{ prompt, maxTokens: tokens, stopTokens: [] },
     sampling: { temperature: 1, topK: -1, topP: 1 },

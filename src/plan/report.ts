@@ -96,7 +96,7 @@ export function tableOf(
 export function detailsOf({ estimate, advice }: MachinePlan): string {
   const { memory, seconds, machine } = estimate;
   const memories = memory.map(({ place, parts, peakBytes, capacityBytes }) => {
-    const rows = [...parts.map(({ what, bytes }) => [`  ${what}`, gib(bytes)])];
+    const rows = parts.map(({ what, bytes }) => [`  ${what}`, gib(bytes)]);
     rows.push(['  together', gib(peakBytes)], ['  there is', gib(capacityBytes)]);
     const of = place === 'card' ? 'each card' : 'the host';
     return `memory of ${of}, GiB\n${aligned(rows)}`;

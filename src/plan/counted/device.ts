@@ -63,9 +63,8 @@ export class CountedDevice implements Device {
   #scratch = 0;
   #programs = 0;
   #isRecording = false;
-  #allocated = 0;
-  #held = 0;
-  #most = { allocated: 0, workspaces: 0 };
+  readonly #held = { allocated: 0, workspaces: 0 };
+  readonly #most = { allocated: 0, workspaces: 0 };
 
   constructor(kind: DeviceKind) {
     this.name = kind === 'cpu' ? 'cpu' : 'cuda:0';
@@ -172,13 +171,8 @@ export class CountedDevice implements Device {
   [Symbol.dispose](): void {}
 
   #hold(what: 'allocated' | 'workspaces', bytes: number): void {
-    if (what === 'allocated') this.#allocated += bytes;
-    else this.#held += bytes;
-    const { allocated, workspaces } = this.#most;
-    this.#most = {
-      allocated: Math.max(allocated, this.#allocated),
-      workspaces: Math.max(workspaces, this.#held),
-    };
+    this.#held[what] += bytes;
+    this.#most[what] = Math.max(this.#most[what], this.#held[what]);
   }
 
   #copied({ data }: Tensor): void {

@@ -46,6 +46,7 @@ export function weighed(work: Work, factors: Partial<Work>): number {
   return kinds.reduce((sum, kind) => sum + work[kind] * (factors[kind] ?? 0), 0);
 }
 
-function byKind(amountOf: (kind: WorkKind) => number): Work {
+/** The work whose amount of each kind a function tells. */
+export function byKind(amountOf: (kind: WorkKind) => number): Work {
   return Object.fromEntries(kinds.map((kind) => [kind, amountOf(kind)])) as Work;
 }
