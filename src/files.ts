@@ -102,10 +102,7 @@ export function userCacheFolder(
 export async function openToRead(file: string): Promise<FileHandle> {
   const handle = await open(file, READ_FLAGS).catch(refuse);
   try {
-    const head = Buffer.alloc(LFS_POINTER.length);
-    const stats = await handle.stat();
-    checkKind(stats);
-    if (mayBePointer(stats)) checkHead((await handle.read(head, 0, head.length, 0)).buffer);
+    checkReadable(handle.fd);
     return handle;
   } catch (error) {
     await handle.close();
@@ -117,13 +114,7 @@ export async function openToRead(file: string): Promise<FileHandle> {
 export function openToReadSync(file: string): number {
   const descriptor = tryOpen(file);
   try {
-    const head = Buffer.alloc(LFS_POINTER.length);
-    const stats = fstatSync(descriptor);
-    checkKind(stats);
-    if (mayBePointer(stats)) {
-      readSync(descriptor, head, 0, head.length, 0);
-      checkHead(head);
-    }
+    checkReadable(descriptor);
     return descriptor;
   } catch (error) {
     closeSync(descriptor);
@@ -169,17 +160,15 @@ function refuse(cause: unknown): never {
   throw new Error(refusals[code] ?? refusalText(cause), { cause });
 }
 
-function checkKind(stats: Stats): void {
-  if (stats.isFile()) return;
-  const kind = stats.isDirectory() ? 'a directory' : stats.isFIFO() ? 'a pipe' : 'a device';
-  throw new Error(`${kind}, not a file`);
-}
-
-function mayBePointer({ size }: Stats): boolean {
-  return size >= LFS_POINTER.length && size <= MAX_POINTER_BYTES;
-}
-
-function checkHead(head: Uint8Array): void {
+function checkReadable(descriptor: number): void {
+  const stats = fstatSync(descriptor);
+  if (!stats.isFile()) {
+    const kind = stats.isDirectory() ? 'a directory' : stats.isFIFO() ? 'a pipe' : 'a device';
+    throw new Error(`${kind}, not a file`);
+  }
+  if (stats.size < LFS_POINTER.length || stats.size > MAX_POINTER_BYTES) return;
+  const head = Buffer.alloc(LFS_POINTER.length);
+  readSync(descriptor, head, 0, head.length, 0);
   if (!LFS_POINTER.equals(head)) return;
   throw new Error('a Git LFS pointer, not the file itself: run "git lfs pull" where it was cloned');
 }

@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parsedJson } from '../check/json.ts';
 import { readWholeSync } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { printable } from '../printable.ts';
@@ -58,10 +59,6 @@ export function linesUntil(file: string, step: number): string {
 
 /** The step of a line; infinite for one that a crash cut off. */
 function stepOf(line: string): number {
-  try {
-    const { step } = JSON.parse(line) as { step?: unknown };
-    return typeof step === 'number' ? step : Infinity;
-  } catch {
-    return Infinity;
-  }
+  const { step } = (parsedJson(line) ?? {}) as { step?: unknown };
+  return typeof step === 'number' ? step : Infinity;
 }
