@@ -40,8 +40,8 @@ export function startKeyboard(tabs: Tabs, chooseRuns: () => void): void {
     else if (key === 't') toggleTheme();
     else if (key === 'r') chooseRuns();
     else if (key === '/') focusSearch();
-    else if (key === '[') tabs.current.turn?.(-1);
-    else if (key === ']') tabs.current.turn?.(1);
+    else if (key === '[') tabs.current.picker?.turn(-1);
+    else if (key === ']') tabs.current.picker?.turn(1);
     else return;
     event.preventDefault();
   });

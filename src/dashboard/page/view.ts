@@ -1,5 +1,6 @@
 /** The contract between the page and its views. */
 import type { Change, Session } from './session.ts';
+import type { StepPicker } from './step-picker.ts';
 
 /** A view of the page, made when it is first shown. */
 export interface View {
@@ -8,8 +9,8 @@ export interface View {
   show(): void;
   /** Takes a change while the view is in sight. */
   update?(change: Change): void;
-  /** Goes to the step before or behind, where the view shows one step. */
-  turn?(by: -1 | 1): void;
+  /** Choice of the step, where the view shows one step. */
+  readonly picker?: StepPicker;
 }
 
 /** Parts of the page that a view is made with. */

@@ -48,8 +48,8 @@ export class Samples implements View {
   readonly #listing: Latest;
   /** Fetches what stands beside the list. */
   readonly #choosing: Latest;
-  readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
-  readonly #picker = new StepPicker(() => this.#fetch());
+  readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
+  readonly picker = new StepPicker(() => this.show());
   readonly #kinds = element('select', {
     attributes: { 'aria-label': 'Kind of samples' },
     on: { change: () => this.#chooseKind() },
@@ -78,14 +78,10 @@ export class Samples implements View {
     this.element = element(
       'div',
       { className: 'samples' },
-      element('div', { className: 'toolbar' }, this.#kinds, this.#picker.element, this.#facts),
+      element('div', { className: 'toolbar' }, this.#kinds, this.picker.element, this.#facts),
       this.#empty,
       this.#content,
     );
-  }
-
-  show(): void {
-    this.#fetch();
   }
 
   update(change: Change): void {
@@ -94,16 +90,7 @@ export class Samples implements View {
     if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
   }
 
-  turn(by: -1 | 1): void {
-    this.#picker.turn(by);
-  }
-
-  #chooseKind(): void {
-    this.#kind = this.#kinds.value as SampleKind;
-    this.#fetch();
-  }
-
-  #fetch(): void {
+  show(): void {
     const { focus } = this.#context.session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
@@ -118,6 +105,11 @@ export class Samples implements View {
     });
   }
 
+  #chooseKind(): void {
+    this.#kind = this.#kinds.value as SampleKind;
+    this.show();
+  }
+
   #take(run: string, index: SampleIndex): void {
     const { kind, kinds, steps, counts, means, hint } = index;
     const options = kindsInOrder.map((each) => {
@@ -125,11 +117,11 @@ export class Samples implements View {
       return element('option', { value: each, selected: each === kind }, words);
     });
     this.#kinds.replaceChildren(...options);
-    const wanted = this.#picker.wanted;
+    const wanted = this.picker.wanted;
     const at = wanted === null ? steps.length - 1 : steps.indexOf(wanted);
     const place = at < 0 ? steps.length - 1 : at;
     const step = steps[place];
-    this.#picker.show(steps, step ?? null);
+    this.picker.show(steps, step ?? null);
     this.#empty.hidden = step !== undefined;
     this.#content.hidden = step === undefined;
     if (step === undefined) {

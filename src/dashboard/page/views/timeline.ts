@@ -34,8 +34,8 @@ export class Timeline implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
-  readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
-  readonly #picker = new StepPicker(() => this.#fetch());
+  readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
+  readonly picker = new StepPicker(() => this.show());
   readonly #canvas = element('canvas', { className: 'gantt', attributes: { role: 'img' } });
   readonly #selection = element('div', { className: 'drag', hidden: true });
   readonly #whole = button('Whole step', () => this.#zoom(null), { hidden: true });
@@ -59,7 +59,7 @@ export class Timeline implements View {
     this.element = element(
       'div',
       { className: 'timeline' },
-      element('div', { className: 'toolbar' }, this.#picker.element, this.#whole, this.#facts),
+      element('div', { className: 'toolbar' }, this.picker.element, this.#whole, this.#facts),
       this.#content,
     );
     this.#listenToPointer();
@@ -67,24 +67,16 @@ export class Timeline implements View {
     document.addEventListener(themeEvent, () => this.#draw());
   }
 
-  show(): void {
-    this.#fetch();
-  }
-
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'timeline') return;
     if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
   }
 
-  turn(by: -1 | 1): void {
-    this.#picker.turn(by);
-  }
-
-  #fetch(): void {
+  show(): void {
     const { focus } = this.#context.session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
-      const query = { step: this.#picker.wanted };
+      const query = { step: this.picker.wanted };
       const found = await get<StepTimeline | null>(`runs/${focus.id}/timeline`, query, signal);
       this.#take(found, yet('No step with a timeline', focus));
     });
@@ -95,7 +87,7 @@ export class Timeline implements View {
     const isNew = found?.step !== this.#timeline?.step || found?.began !== this.#timeline?.began;
     this.#timeline = found;
     if (found === null) {
-      this.#picker.show([], null);
+      this.picker.show([], null);
       this.#whole.hidden = true;
       this.#facts.textContent = '';
       fill(this.#content, emptyNote(none));
@@ -103,7 +95,7 @@ export class Timeline implements View {
     }
     const { firstStep, lastStep, step, duration, spans, leftOut } = found;
     const steps = Array.from({ length: lastStep - firstStep + 1 }, (_, i) => firstStep + i);
-    this.#picker.show(steps, step);
+    this.picker.show(steps, step);
     this.#layout = layoutOf(found);
     if (isNew) {
       this.#selected = null;

@@ -25,7 +25,7 @@ export class Validation implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
-  readonly #picker = new StepPicker(() => this.show());
+  readonly picker = new StepPicker(() => this.show());
   readonly #content = element('div', {}, emptyNote(loading));
 
   constructor(context: ViewContext) {
@@ -34,7 +34,7 @@ export class Validation implements View {
     this.element = element(
       'div',
       { className: 'validation' },
-      element('div', { className: 'toolbar' }, this.#picker.element),
+      element('div', { className: 'toolbar' }, this.picker.element),
       this.#content,
     );
   }
@@ -43,13 +43,13 @@ export class Validation implements View {
     const { focus } = this.#context.session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
-      const query = { step: this.#picker.wanted };
+      const query = { step: this.picker.wanted };
       const report = await get<ValidationReport | null>(
         `runs/${focus.id}/validation`,
         query,
         signal,
       );
-      this.#picker.show(report?.steps ?? [], report?.step ?? null);
+      this.picker.show(report?.steps ?? [], report?.step ?? null);
       fill(
         this.#content,
         report === null || report.answers === 0
@@ -62,10 +62,6 @@ export class Validation implements View {
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'validation') return;
     if (change.run === this.#context.session.focus?.id) this.show();
-  }
-
-  turn(by: -1 | 1): void {
-    this.#picker.turn(by);
   }
 }
 
