@@ -1,11 +1,11 @@
 import type { ValidationSampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
+import { promptInputOf } from '../data/sample.ts';
 import type { FinishReason } from '../finish-reason.ts';
 import { GenerationEngine } from '../generation/engine.ts';
 import { likeliest } from '../generation/n-best.ts';
 import { ControlCompiler, isNeutral } from '../generation/response-controls.ts';
 import { keyOf } from '../rng.ts';
-import { tensorOf } from '../tensor/tensor.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import { pictureTokens } from '../model/model-config.ts';
 import type { OpenedModel } from './open-model.ts';
@@ -64,19 +64,14 @@ export async function respond(
       rows.slice(first, first + PROMPTS_AT_ONCE).map((row) => builder.build(row)),
     );
     const groups = await engine.generate(
-      samples.map(({ tokenIds, positions, pixelValues, grids }, i) => ({
-        prompt: {
-          tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
-          positions,
-          pixelValues,
-          grids,
-        },
+      samples.map((sample, i) => ({
+        prompt: promptInputOf(sample),
         sampling: options,
         ...(controls && { controls }),
         maxTokens: options.maxTokens,
         stopTokens: options.ignoreEos ? [] : tokenizer.eosIds,
-        seeds: Array.from({ length: sampled }, (_, sample) =>
-          keyOf('generate', options.seed, first + i, sample),
+        seeds: Array.from({ length: sampled }, (_, nth) =>
+          keyOf('generate', options.seed, first + i, nth),
         ),
       })),
       { signal: options.signal },

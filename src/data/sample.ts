@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
+import type { PromptInput } from '../model/pack.ts';
 import { patchBytes, stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage } from '../text/chat-template.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
@@ -34,6 +35,12 @@ export interface PromptSample {
   /** One for each image or video. */
   readonly grids: readonly Grid[];
   readonly groundTruth: Answer;
+}
+
+/** The prompt of a sample as the input of a model. */
+export function promptInputOf(sample: PromptSample): PromptInput {
+  const { tokenIds, positions, pixelValues, grids } = sample;
+  return { tokenIds: tensorOf('i32', [tokenIds.length], tokenIds), positions, pixelValues, grids };
 }
 
 /**

@@ -3,9 +3,8 @@ import type { ModelConfig } from '../model/model-config.ts';
 import type { PromptInput } from '../model/pack.ts';
 import { loadDataset, type DatasetOptions } from '../data/dataset.ts';
 import { sampleOptions, type SampleSettings } from '../data/sample-options.ts';
-import { SampleBuilder } from '../data/sample.ts';
+import { promptInputOf, SampleBuilder } from '../data/sample.ts';
 import { heldRows } from '../data/row-store.ts';
-import { tensorOf } from '../tensor/tensor.ts';
 
 /** Prompts that are made of rows of a set; more would take long to decode, and tell little more. */
 const MOST_PROMPTS = 32;
@@ -31,15 +30,7 @@ export async function dataPrompts(
   const chosen = rows.slice(0, MOST_PROMPTS);
   await builder.settleBitDepth(heldRows(chosen));
   const prompts: PromptInput[] = [];
-  for (const row of chosen) {
-    const { tokenIds, positions, pixelValues, grids } = await builder.build(row);
-    prompts.push({
-      tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
-      positions,
-      pixelValues,
-      grids,
-    });
-  }
+  for (const row of chosen) prompts.push(promptInputOf(await builder.build(row)));
   return { prompts, rows: rows.length };
 }
 

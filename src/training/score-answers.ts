@@ -3,7 +3,7 @@ import type { Device } from '../device/device.ts';
 import { downloadFloats } from '../device/float-transfer.ts';
 import { decodeField } from '../data/decode-row.ts';
 import { rowError, type DatasetRow } from '../data/row.ts';
-import type { SampleBuilder } from '../data/sample.ts';
+import { promptInputOf, type SampleBuilder } from '../data/sample.ts';
 import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/weights/arena.ts';
 import type { LoadedCheckpoint } from '../model/checkpoint/checkpoint.ts';
@@ -110,7 +110,7 @@ async function passLogProbs(
 }
 
 async function answerOf(row: DatasetRow, builder: SampleBuilder): Promise<Answer> {
-  const { tokenIds, positions, pixelValues, grids } = await builder.build(row);
+  const prompt = promptInputOf(await builder.build(row));
   const response = builder.encodeAnswer(row);
   const weights =
     'weights' in row.fields
@@ -124,12 +124,6 @@ async function answerOf(row: DatasetRow, builder: SampleBuilder): Promise<Answer
         `got ${weights.length}`,
     );
   }
-  const prompt = {
-    tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
-    positions,
-    pixelValues,
-    grids,
-  };
   return {
     sequence: { prompt, response: tensorOf('i32', [response.length], response) },
     weights,
