@@ -184,6 +184,18 @@ export async function exists(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null)) !== null;
 }
 
+/** @throws CONFIG_INVALID where a directory to write to is there already, with something in it, or is none */
+export async function refuseOccupied(directory: string): Promise<void> {
+  const isFree = await readdir(directory).then(
+    (names) => names.length === 0,
+    (error: unknown) => isSystemError(error) && error.code === 'ENOENT',
+  );
+  if (isFree) return;
+  throw new CxmindError('CONFIG_INVALID', `${directory} exists and is not an empty directory`, {
+    detail: { directory },
+  });
+}
+
 /** Tells whether a path is that of a regular file, itself or by a link. */
 export async function isFile(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null))?.isFile() === true;

@@ -5,12 +5,12 @@
  * `data.image_dir` gives. Equal folders, options and seeds give equal bytes.
  */
 import { createWriteStream } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CxmindError } from '../errors.ts';
-import { exists, readText, writeDirectoryAtomically } from '../files.ts';
+import { exists, readText, refuseOccupied, writeDirectoryAtomically } from '../files.ts';
 import { keyOf, Rng } from '../rng.ts';
 import { chexpert } from './chexpert.ts';
 import type { LabelledPicture, SetFolders, SetLayout, Verdict } from './layout.ts';
@@ -70,12 +70,7 @@ const MOST_REPORT_BYTES = 2 ** 20;
  * @throws CONFIG_INVALID if the directory exists and is not empty; DATA_INVALID if the folder has not the set's layout
  */
 export async function convertSet(directory: string, options: ConvertOptions): Promise<Converted> {
-  const occupied = await readdir(directory).catch(() => []);
-  if (occupied.length > 0) {
-    throw new CxmindError('CONFIG_INVALID', `${directory} exists and is not an empty directory`, {
-      detail: { directory },
-    });
-  }
+  await refuseOccupied(directory);
   const parts = await partsOf(options);
   const files: WrittenRows[] = [];
   let missing = 0;

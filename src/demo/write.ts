@@ -1,7 +1,6 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { CxmindError } from '../errors.ts';
-import { writeDirectoryAtomically } from '../files.ts';
+import { refuseOccupied, writeDirectoryAtomically } from '../files.ts';
 import { encodePng } from '../vision/encode.ts';
 import { demoModelSize, writeDemoCheckpoint } from './checkpoint.ts';
 import { familyFiles, type DemoModelSize } from './families.ts';
@@ -109,13 +108,6 @@ async function writePart(directory: string, part: Part): Promise<string[]> {
 /** Words that the chat template adds around every prompt. */
 const chatWords = ['system\nYou are a helpful assistant.\n', 'user\n', 'assistant\n'];
 
-async function isOccupied(directory: string): Promise<boolean> {
-  return readdir(directory).then(
-    (names) => names.length > 0,
-    (error: unknown) => !(error instanceof Error && 'code' in error && error.code === 'ENOENT'),
-  );
-}
-
 /**
  * Writes the demo: a small model with random weights, drawn chest pictures, and closed and open questions about
  * them. Each kind of question has a training and a validation part that share no picture.
@@ -129,11 +121,7 @@ export async function writeDemo(directory: string, options: DemoOptions): Promis
   const { seed, family = 'qwen2.5-vl', modelSize = demoModelSize } = options;
   const files = familyFiles[family];
   const { pictureSize = files.pictureSize } = options;
-  if (await isOccupied(directory)) {
-    throw new CxmindError('CONFIG_INVALID', `${directory} exists and is not an empty directory`, {
-      detail: { directory },
-    });
-  }
+  await refuseOccupied(directory);
   const rows = { ...defaultRows, ...options.rows };
   let written = 0;
   const onRow = (): void => options.onProgress?.(++written);

@@ -230,6 +230,10 @@ describe('convertSet', () => {
       /seed 1: 4 options[^]*\n- closed-train\.jsonl: 2 rows[^]*Research Use Agreement/,
     );
     await assert.rejects(convert('out', { layout: 'chexpert' }), { code: 'CONFIG_INVALID' });
+    await assert.rejects(convert('out/README.md', { layout: 'chexpert' }), {
+      code: 'CONFIG_INVALID',
+      message: `${target.path}/out/README.md exists and is not an empty directory`,
+    });
     const table = readFileSync(join(source.path, 'train.csv'), 'utf8');
     source.write('train.csv', table.replace(',1.0,', ',2,'));
     await assert.rejects(convert('other', { layout: 'chexpert' }), {
