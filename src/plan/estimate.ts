@@ -1,8 +1,9 @@
 /** A counted step on a machine: the seconds of its phases, the memory of its parts, and whether these fit. */
+import { sum } from '../algorithms/primitives.ts';
 import { bytesPerElement } from '../tensor/dtype.ts';
 import { phases, type ActorName, type CountedStep, type Phase } from './count.ts';
 import type { DeviceMemory } from './counted/device.ts';
-import { sumOf as sumOfWork, timesWork, weighed, type Work } from './counted/work.ts';
+import { sumOf, timesWork, weighed, type Work } from './counted/work.ts';
 import { keptOnCard, keptOnHost, type Kept } from './kept.ts';
 import { ratesOf, type Machine } from './machines.ts';
 import type { PlannedRun } from './settings.ts';
@@ -54,7 +55,7 @@ export async function estimated(
 ): Promise<Estimate> {
   const rates = ratesOf(machine, counted.kind, computeDType, threads);
   const caches = cachesOn(counted, machine, run.memoryShare);
-  const memory = memoryOn(counted, machine, run.baseBytes, sumOf(caches));
+  const memory = memoryOn(counted, machine, run.baseBytes, sum(caches));
   const fits = memory.every((place) => place.fits);
   // What does not fit has no time; it is told that of a run with room, to compare with.
   const decode = fits ? await decodeWork(counted, caches) : counted.work.decode;
@@ -84,7 +85,7 @@ function cachesOn(
 ): number[] {
   const { cacheBytes, sequenceBytes } = cache;
   if (kind === 'cpu') return Array<number>(places.rolloutsADevice).fill(cacheBytes);
-  let free = cardBytes(machine) - sumOf(keptOnCard(kept).map(({ bytes }) => bytes));
+  let free = cardBytes(machine) - sum(keptOnCard(kept).map(({ bytes }) => bytes));
   return Array.from({ length: places.rolloutsADevice }, () => {
     const taken = Math.max(sequenceBytes, Math.min(cacheBytes, share * free));
     free -= taken;
@@ -102,7 +103,7 @@ async function decodeWork({ work, cache }: CountedStep, caches: readonly number[
       : timesWork(work.decode, 1 / caches.length);
     works.push(one);
   }
-  return sumOfWork(works);
+  return sumOf(works);
 }
 
 function cardBytes({ cards }: Machine): number {
@@ -159,10 +160,10 @@ function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: 
   };
   const passes = memories.map(([name, { workspaces }]) => workspaces + stagedBy(name));
   return [
-    { what: 'activations of passes', bytes: isCard ? Math.max(...passes) : sumOf(passes) },
+    { what: 'activations of passes', bytes: isCard ? Math.max(...passes) : sum(passes) },
     {
       what: "tensors inside of programs, in ONNX Runtime's arenas",
-      bytes: isCard ? sumOf(inside) : Math.max(...inside),
+      bytes: isCard ? sum(inside) : Math.max(...inside),
     },
     {
       what: 'cache of keys and values',
@@ -175,10 +176,6 @@ function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: 
 const ownerOf = { learner: 'policy', critic: 'critic' } as const;
 
 function placed(place: Placed['place'], parts: readonly Kept[], capacityBytes: number): Placed {
-  const peakBytes = sumOf(parts.map(({ bytes }) => bytes));
+  const peakBytes = sum(parts.map(({ bytes }) => bytes));
   return { place, parts, peakBytes, capacityBytes, fits: peakBytes <= capacityBytes };
-}
-
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }
