@@ -5,8 +5,9 @@
  * the warm start before a run. Folders are searched to a fixed depth, and those of checkpoints and of data are passed over.
  */
 import { createHash } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { exists } from '../files.ts';
 import { refusal } from '../serving/refusal.ts';
 import { Turns } from '../turns.ts';
 import type { RunListing } from './api.ts';
@@ -91,8 +92,7 @@ function commonFolder(folders: readonly string[]): string {
 
 /** A run's own log, or that of the curriculum that it is a stage of. */
 async function logFolderOf(folder: string): Promise<string> {
-  const isThere = async (at: string): Promise<boolean> =>
-    (await stat(join(at, LOG)).catch(() => null)) !== null;
+  const isThere = (at: string): Promise<boolean> => exists(join(at, LOG));
   return !(await isThere(folder)) && (await isThere(dirname(folder))) ? dirname(folder) : folder;
 }
 

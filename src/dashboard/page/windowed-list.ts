@@ -17,13 +17,6 @@ export interface ListRows {
   chosen?(index: number): void;
 }
 
-interface ListOptions {
-  /** Name for readers of screens. */
-  readonly label: string;
-  /** CSS pixels. */
-  readonly rowHeight: number;
-}
-
 /** Rows beyond the edges, so that a slow frame shows no gap. */
 const OVERSCAN = 6;
 
@@ -36,7 +29,11 @@ export class WindowedList {
   #selected: number | null = null;
   #isScheduled = false;
 
-  constructor({ label, rowHeight }: ListOptions) {
+  /**
+   * @param label     name for readers of screens
+   * @param rowHeight CSS pixels
+   */
+  constructor(label: string, rowHeight: number) {
     this.#rowHeight = rowHeight;
     this.#space = element('div', { className: 'list-space', attributes: { role: 'presentation' } });
     this.element = element(

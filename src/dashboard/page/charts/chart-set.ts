@@ -43,7 +43,7 @@ export class ChartSet {
 
   /** The element of a metric's chart, which is made when it is first asked for. */
   elementOf(name: string): HTMLElement {
-    const chart = this.#charts.get(name) ?? new Chart({ name, onZoom: this.#onZoom });
+    const chart = this.#charts.get(name) ?? new Chart(name, this.#onZoom);
     if (!this.#charts.has(name)) {
       this.#charts.set(name, chart);
       this.#names.set(chart.element, name);

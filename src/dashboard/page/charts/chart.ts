@@ -26,12 +26,6 @@ export interface Line {
   readonly curve: Curve;
 }
 
-interface ChartOptions {
-  readonly name: string;
-  /** Takes the range of steps that the reader chose; null for all. */
-  readonly onZoom: (range: StepRange | null) => void;
-}
-
 const HEIGHT = 150;
 const Y_AXIS_WIDTH = 54;
 const FONT = '11px system-ui, sans-serif';
@@ -49,7 +43,8 @@ export class Chart {
   /** Form of the drawing; for another one it is made anew. */
   #form = '';
 
-  constructor({ name, onZoom }: ChartOptions) {
+  /** @param onZoom takes the range of steps that the reader chose; null for all */
+  constructor(name: string, onZoom: (range: StepRange | null) => void) {
     this.#name = name;
     this.#unit = unitOf(name);
     this.#onZoom = onZoom;

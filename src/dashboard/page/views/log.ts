@@ -19,7 +19,7 @@ export class Log implements View {
   readonly #context: ViewContext;
   readonly #fetching: Latest;
   readonly #refresh = new Throttle(() => this.#fetchNew(), REFRESH_MS);
-  readonly #list = new WindowedList({ label: 'Log', rowHeight: ROW_HEIGHT });
+  readonly #list = new WindowedList('Log', ROW_HEIGHT);
   readonly #detail = element('div', {
     className: 'panel log-detail',
     attributes: { role: 'status' },

@@ -1,6 +1,6 @@
 /** Samples of a step, fetched a page at a time when they come into sight. */
 import type { SampleKind, SampleListing, SamplePage } from '../../api-samples.ts';
-import { get } from '../client.ts';
+import { get, type Query } from '../client.ts';
 
 const PAGE = 100;
 /** Pages that are kept; the one that was asked for least recently goes first. */
@@ -8,8 +8,7 @@ const MAX_PAGES = 50;
 
 export class SamplePages {
   readonly #path: string;
-  readonly #kind: SampleKind;
-  readonly #step: number;
+  readonly #query: Query;
   readonly #signal: AbortSignal;
   readonly #arrived: () => void;
   readonly #failed: (error: unknown) => void;
@@ -24,8 +23,7 @@ export class SamplePages {
     failed: (error: unknown) => void,
   ) {
     this.#path = `runs/${run}/samples/page`;
-    this.#kind = kind;
-    this.#step = step;
+    this.#query = { kind, step, count: PAGE };
     this.#signal = signal;
     this.#arrived = arrived;
     this.#failed = failed;
@@ -50,7 +48,7 @@ export class SamplePages {
 
   async #fetch(page: number): Promise<void> {
     this.#pages.set(page, null);
-    const query = { kind: this.#kind, step: this.#step, start: page * PAGE, count: PAGE };
+    const query = { ...this.#query, start: page * PAGE };
     try {
       const { samples } = await get<SamplePage>(this.#path, query, this.#signal);
       this.#pages.set(page, samples);

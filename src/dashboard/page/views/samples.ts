@@ -55,7 +55,7 @@ export class Samples implements View {
     on: { change: () => this.#chooseKind() },
   });
   readonly #facts = element('span', { className: 'soft', attributes: { role: 'status' } });
-  readonly #list = new WindowedList({ label: 'Samples', rowHeight: ROW_HEIGHT });
+  readonly #list = new WindowedList('Samples', ROW_HEIGHT);
   readonly #detail = element('div', { className: 'detail', tabIndex: -1 });
   readonly #content = element(
     'div',

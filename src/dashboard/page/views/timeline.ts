@@ -44,7 +44,7 @@ export class Timeline implements View {
     className: 'span-facts',
     attributes: { role: 'status' },
   });
-  readonly #list = new WindowedList({ label: 'Spans of the step', rowHeight: 24 });
+  readonly #list = new WindowedList('Spans of the step', 24);
   readonly #drawing = element('div', { className: 'gantt-box' }, this.#canvas, this.#selection);
   readonly #content = element('div', {}, emptyNote(loading));
   #timeline: StepTimeline | null = null;
