@@ -233,7 +233,6 @@ function plainJson(value: unknown): unknown {
   return Object.fromEntries(Object.entries(mapping).map(([key, entry]) => [key, plainJson(entry)]));
 }
 
-/** A key of a schema. */
 export interface SchemaKey {
   /** Dotted path in YAML spelling. */
   readonly path: string;

@@ -47,7 +47,6 @@ function scalar<A>(name: string, is: t.Is<A>, read: (input: unknown) => A | unde
   );
 }
 
-/** An integer. */
 export const whole = guarded('an integer', (value): value is number => Number.isInteger(value));
 
 /** A whole number of at least `low`, and of at most `high` where that is given. */
@@ -59,7 +58,6 @@ export function wholeFrom(low: number, high = Infinity): t.Type<number> {
   );
 }
 
-/** A finite number above zero. */
 export const positive = guarded(
   'a number > 0',
   (value): value is number => Number.isFinite(value) && Number(value) > 0,

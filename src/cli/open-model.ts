@@ -21,7 +21,6 @@ export interface OpenedModel extends Disposable {
   readonly builder: SampleBuilder;
 }
 
-/** Options of opening a model. */
 export interface OpenOptions {
   /** `auto` when left out. */
   readonly device: DeviceChoice | undefined;

@@ -40,7 +40,6 @@ const BASE_BYTES = 450 * 2 ** 20;
 /** Size of a picture that nobody gave. */
 const USUAL_PICTURE = [512, 512] as const;
 
-/** The plans of a config. */
 interface Plans {
   /** A line on the model and a step of it. */
   readonly head: string;

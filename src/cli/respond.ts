@@ -10,7 +10,6 @@ import { Tokenizer } from '../text/tokenizer.ts';
 import { pictureTokens } from '../model/model-config.ts';
 import type { OpenedModel } from './open-model.ts';
 
-/** Options of answering rows. */
 export interface RespondOptions extends ValidationSampling {
   /** Tokens of the longest response. */
   readonly maxTokens: number;
@@ -19,7 +18,6 @@ export interface RespondOptions extends ValidationSampling {
   readonly onProgress: (responses: number) => void;
 }
 
-/** One response to one row. */
 export interface RowResponse {
   /** Place of the row, from 0. */
   readonly index: number;

@@ -44,7 +44,6 @@ export interface SampleListing extends SamplePlace {
   /** Parts of the reward by name, without `overall`. */
   readonly parts: Readonly<Record<string, number | null>>;
   readonly tokens: number | null;
-  /** Number of pictures. */
   readonly pictures: number;
 }
 

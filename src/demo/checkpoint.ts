@@ -29,7 +29,6 @@ export const demoModelSize: DemoModelSize = {
   tieWordEmbeddings: false,
 };
 
-/** Options of a demo checkpoint. */
 export interface DemoCheckpointOptions {
   readonly seed: number;
   /** Family of the model; Qwen2.5-VL if absent. */

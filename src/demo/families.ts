@@ -29,7 +29,6 @@ export interface DemoModelSize {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A family's files. */
 interface FamilyFiles {
   readonly config: (size: DemoModelSize, bpe: Bpe, dtype: string) => Json;
   /** Null for a family without vision. */
@@ -271,7 +270,6 @@ const qwen3Processor: Json = {
   processor_class: 'Qwen3VLProcessor',
 };
 
-/** The files of each family. */
 export const familyFiles: Readonly<Record<DemoFamily, FamilyFiles>> = {
   'qwen2.5-vl': {
     config: qwen25Vl,

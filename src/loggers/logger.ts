@@ -14,7 +14,6 @@ export interface RunDescription {
   readonly experiment: string;
   /** The whole config in YAML spelling. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** The run's own folder. */
   readonly folder: string;
   /** The step that a resumed run goes on after; null for a new run. */
   readonly resumedAfter: number | null;
@@ -22,7 +21,6 @@ export interface RunDescription {
   readonly isLook: boolean;
 }
 
-/** End of a run. */
 export type RunEnd = 'finished' | 'failed';
 
 /** Destination of metrics. Its first error is reported, and no error ends the run. */

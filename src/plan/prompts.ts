@@ -11,7 +11,6 @@ import { zeros } from '../tensor/tensor.ts';
 export interface Lengths {
   /** Tokens of a prompt, its pictures among them. */
   readonly promptTokens: number;
-  /** Pictures of a prompt. */
   readonly pictures: number;
   /** Width and height of a picture as the model sees it, pixels. */
   readonly picture: readonly [width: number, height: number];

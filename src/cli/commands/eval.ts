@@ -18,7 +18,6 @@ import { bar } from '../output/progress.ts';
 import type { Paint } from '../output/style.ts';
 import { controlFlags, samplingKeys } from '../sampling-flags.ts';
 
-/** The flags of `eval`. */
 const evalFlags = {
   ...itemFlags,
   task: Flags.string({

@@ -26,7 +26,6 @@ import { serveNode } from './node.ts';
 import type { Output } from '../output/output.ts';
 import { packageRoot } from '../package-root.ts';
 
-/** The flags of `launch`. */
 const launchFlags = {
   np: Flags.integer({
     char: 'n',

@@ -6,7 +6,6 @@ import { writeWhole, type Write } from '../terminal.ts';
 import { snakeCase, type Event } from './events.ts';
 import { noteTo, type Level, type Output } from './output.ts';
 
-/** Output for machines. */
 export class JsonOutput implements Output {
   readonly level: Level;
   readonly columns = Infinity;

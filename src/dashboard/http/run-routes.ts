@@ -27,7 +27,6 @@ const MOST_BODY_BYTES = 4096;
 /** Longer side of a picture. */
 const PICTURE_SIDE = 1024;
 
-/** Makes the answer of a route. */
 type Answer = (query: Query) => object | Promise<object | null>;
 
 /** Routes that are of no single run. */

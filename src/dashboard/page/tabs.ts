@@ -7,7 +7,6 @@ import type { Change } from './session.ts';
 import type { View, ViewClass, ViewContext } from './view.ts';
 import { plainText } from './visible-text.ts';
 
-/** A tab. */
 export interface Tab {
   /** Name in the address. */
   readonly name: string;
@@ -41,7 +40,6 @@ export class Tabs {
     this.#follow();
   }
 
-  /** Number of tabs. */
   get count(): number {
     return this.#tabs.length;
   }

@@ -15,7 +15,6 @@ const workKinds = {
   copied: "bytes that are copied between the host's memory and a card's",
 } as const;
 
-/** The name of a kind of work. */
 type WorkKind = keyof typeof workKinds;
 
 /** An amount of each kind of work. */
@@ -28,7 +27,6 @@ export function workOf(amounts: Partial<Work>): Work {
   return byKind((kind) => amounts[kind] ?? 0);
 }
 
-/** No work. */
 export const noWork = workOf({});
 
 /** The sum of works. */
