@@ -71,6 +71,15 @@ export function firstFailure(thrown: unknown): unknown {
   return thrown instanceof SuppressedError ? firstFailure(thrown.suppressed) : thrown;
 }
 
+/** The result of reading or decoding something; null where that throws. */
+export function attempt<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
+
 /** Tells whether an error is the operating system's refusal of a call, as of a full disk. */
 export function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
   return thrown instanceof Error && 'syscall' in thrown && 'errno' in thrown;

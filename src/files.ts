@@ -22,7 +22,7 @@ import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { CxmindError, isSystemError, refusalText } from './errors.ts';
+import { attempt, CxmindError, isSystemError, refusalText } from './errors.ts';
 
 /** Bytes as a person reads them: `512 B`, `1.4 MiB`. */
 export function sizeText(bytes: number): string {
@@ -76,13 +76,7 @@ const MAX_POINTER_BYTES = 1024;
  * A URL that is no such path stays as it is, for the error that names it.
  */
 export function localPath(name: string): string {
-  if (/^file:\/\//i.test(name)) {
-    try {
-      return fileURLToPath(name);
-    } catch {
-      return name;
-    }
-  }
+  if (/^file:\/\//i.test(name)) return attempt(() => fileURLToPath(name)) ?? name;
   return name === '~' || /^~[/\\]/.test(name) ? path.join(homedir(), name.slice(1)) : name;
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import * as t from 'io-ts';
+import { attempt } from '../../src/errors.ts';
 import { bootId } from '../joint/host-info.ts';
 
 const textOrNull = t.union([t.string, t.null]);
@@ -47,12 +48,12 @@ export function stateOf(identity: ProcessIdentity): 'runs' | 'gone' | 'unseen' {
 }
 
 function pidNamespace(): string | null {
-  return orNull(() => readlinkSync('/proc/self/ns/pid'));
+  return attempt(() => readlinkSync('/proc/self/ns/pid'));
 }
 
 /** Fields 3 and 22 of `/proc/PID/stat`, counted after the command's name, which may hold anything. */
 function statOf(pid: number): { readonly startTicks: string; readonly isDead: boolean } | null {
-  const text = orNull(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  const text = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
   if (text === null) return null;
   const [state = '', ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return { startTicks: rest[18] ?? '', isDead: state === 'Z' || state === 'X' };
@@ -64,13 +65,5 @@ function isThere(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function orNull<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch {
-    return null;
   }
 }

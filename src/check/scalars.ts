@@ -6,6 +6,7 @@
  * the value alone.
  */
 import * as t from 'io-ts';
+import { attempt } from '../errors.ts';
 
 /**
  * A YAML float that happens to be whole, such as `4.0` or `1e3`, before the type of its key is known.
@@ -172,18 +173,10 @@ export function matching(name: string, form: RegExp): t.Type<string> {
 /** Text that is a regular expression. */
 export const pattern = scalar(
   'a regular expression',
-  (value): value is string => typeof value === 'string' && isPattern(value),
+  (value): value is string =>
+    typeof value === 'string' && attempt(() => new RegExp(value)) !== null,
   readText,
 );
-
-function isPattern(source: string): boolean {
-  try {
-    new RegExp(source);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** One of a fixed set of words or numbers. */
 export class OneOfType<S extends string | number> extends t.Type<S> {

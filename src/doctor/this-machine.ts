@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { attempt } from '../errors.ts';
 import type { Machine } from './machine.ts';
 
 /** Longest run of a program that prints its version. */
@@ -21,12 +22,12 @@ export function thisMachine(opened: Machine['opened']): Machine {
     cores: availableParallelism(),
     memoryBytes: totalmem(),
     environment: process.env,
-    text: (path) => orNull(() => readFileSync(path, 'utf8')),
-    names: (folder) => orNull(() => readdirSync(folder)) ?? [],
+    text: (path) => attempt(() => readFileSync(path, 'utf8')),
+    names: (folder) => attempt(() => readdirSync(folder)) ?? [],
     room: (folder) =>
-      orNull(() => {
+      attempt(() => {
         const { bavail, bsize } = statfsSync(folder);
-        const isWritable = orNull(() => {
+        const isWritable = attempt(() => {
           accessSync(folder, constants.W_OK);
           return true;
         });
@@ -40,13 +41,4 @@ export function thisMachine(opened: Machine['opened']): Machine {
       }),
     opened,
   };
-}
-
-/** Result of reading, or null where the system refuses. */
-function orNull<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch {
-    return null;
-  }
 }

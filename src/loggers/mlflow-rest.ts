@@ -1,3 +1,4 @@
+import { attempt } from '../errors.ts';
 import type { MetricPoint, MlflowEnvironment, NewRun, RunStore } from './mlflow-store.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -105,11 +106,7 @@ function basic(user: string, password: string): Record<string, string> {
 
 /** A part of a URL, whose percent signs need not stand for characters. */
 function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+  return attempt(() => decodeURIComponent(part)) ?? part;
 }
 
 /** A double as protobuf's JSON has it. */

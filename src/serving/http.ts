@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { CxmindError } from '../errors.ts';
+import { attempt, CxmindError } from '../errors.ts';
 import { errorReply, isRefusal, refusal } from './refusal.ts';
 
 /** Answers a request. */
@@ -25,11 +25,7 @@ export function routeOf(routes: Routes, path: string, method: string): Route {
 /** A URL's path without its query and escapes; one with broken escapes as it is. */
 export function pathOf(url: string): string {
   const path = url.split('?')[0]!;
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
+  return attempt(() => decodeURIComponent(path)) ?? path;
 }
 
 /** The key of a header `Authorization: Bearer KEY`; empty without one. */
