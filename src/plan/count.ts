@@ -13,7 +13,7 @@ import { countedGeneration, type CountedGeneration } from './generation.ts';
 import type { KeptRun } from './kept.ts';
 import { openCounted, scoringWork, updateWork, type CountedModel } from './passes.ts';
 import { madeResponses } from './prompts.ts';
-import type { PlannedModel, PlannedPlaces, PlannedRun, PlannedTraining } from './settings.ts';
+import type { PlannedPlaces, PlannedRun } from './settings.ts';
 import type { SizedModel } from './sizes.ts';
 
 /** Phases of a step, in their order, by the names of their metrics `timing_s/…`; generation in its two parts. */
@@ -176,14 +176,11 @@ function largestModuleBytes({ config, head }: SizedModel, dtype: FloatDType): nu
 /** A trained model on a device of its own. */
 function trained(
   kind: DeviceKind,
-  model: SizedModel,
-  {
-    model: { computeDType },
-    settings,
-  }: { readonly model: PlannedModel; readonly settings: PlannedTraining },
+  sized: SizedModel,
+  { model, settings }: PlannedRun['policy'],
 ): CountedModel {
   const device = new CountedDevice(kind);
-  return openCounted(device, model, computeDType, settings.gradientCheckpointing);
+  return openCounted(device, sized, model.computeDType, settings.gradientCheckpointing);
 }
 
 /** The reference: the policy without its adapters, on a device of its own. */
@@ -195,7 +192,7 @@ function keptRun(run: PlannedRun, { policy, critic }: RunModels, learners: numbe
   const modelOf = (
     name: 'policy' | 'critic',
     { layout, adapter, frozenLength }: SizedModel,
-    planned: { readonly model: PlannedModel; readonly settings: PlannedTraining },
+    planned: PlannedRun['policy'],
   ) => ({
     name,
     length: layout.length,

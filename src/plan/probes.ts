@@ -19,7 +19,7 @@ import { sequenceLength, totalLength } from '../training/experience.ts';
 import { CountedDevice } from './counted/device.ts';
 import { sumOf, type Work } from './counted/work.ts';
 import type { Measurement } from './fit.ts';
-import { countedGeneration } from './generation.ts';
+import { countedGeneration, type GenerationPlan } from './generation.ts';
 import { openCounted, scoringWork, updateWork } from './passes.ts';
 import { madePrompts, madeResponses } from './prompts.ts';
 import { sizedBy, type SizedModel } from './sizes.ts';
@@ -42,9 +42,9 @@ const [PROMPT_TOKENS, MADE_TOKENS] = [128, 64];
 const MADE_SIDE = 6;
 /** Sequences that are decoded together, and tokens of each. */
 const DECODED = [
-  { prompts: 1, responses: 4, tokens: 16 },
-  { prompts: 4, responses: 8, tokens: 16 },
-  { prompts: 4, responses: 8, tokens: 64 },
+  { prompts: 1, responses: 4, responseTokens: 16 },
+  { prompts: 4, responses: 8, responseTokens: 16 },
+  { prompts: 4, responses: 8, responseTokens: 64 },
 ];
 
 /** Settings of the run whose programs are measured. */
@@ -126,11 +126,11 @@ export async function probed(
     measurements.push(update);
     last = { tokens: length, seconds: update.seconds };
   }
-  for (const { prompts: count, responses, tokens } of DECODED) {
+  for (const { prompts: count, ...each } of DECODED) {
     const few = prompts.slice(0, count);
     measurements.push({
-      name: `generation of ${few.length * responses} responses`,
-      ...(await probedGeneration(device, model, arena, { prompts: few, responses, tokens })),
+      name: `generation of ${few.length * each.responses} responses`,
+      ...(await probedGeneration(device, model, arena, { prompts: few, ...each })),
     });
   }
   return measurements;
@@ -142,25 +142,18 @@ async function probedGeneration(
   device: CpuDevice,
   model: SizedModel,
   arena: Arena,
-  {
-    prompts,
-    responses,
-    tokens,
-  }: {
-    readonly prompts: readonly PromptInput[];
-    readonly responses: number;
-    readonly tokens: number;
-  },
+  sizes: Pick<GenerationPlan, 'prompts' | 'responses' | 'responseTokens'>,
 ): Promise<{ readonly work: Work; readonly seconds: number }> {
+  const { prompts, responses, responseTokens } = sizes;
   const engine = { maxPrefillTokens: 8192, memoryShare: 0.6 };
   const longest = Math.max(...prompts.map(({ tokenIds }) => tokenIds.data.length));
   const { prefill, decode } = await countedGeneration(new CountedDevice('cpu'), model, {
-    ...{ prompts, responses, responseTokens: tokens, engine, dtype: 'f32' },
-    longest: longest + tokens,
+    ...sizes,
+    ...{ engine, dtype: 'f32', longest: longest + responseTokens },
   });
   using real = new GenerationEngine(device, model.config, arena, { ...engine, bannedTokens: [] });
   const requests = prompts.map((prompt, i) => ({
-    ...{ prompt, maxTokens: tokens, stopTokens: [] },
+    ...{ prompt, maxTokens: responseTokens, stopTokens: [] },
     sampling: { temperature: 1, topK: -1, topP: 1 },
     seeds: Array.from({ length: responses }, (_, sample) => [i, sample] as const),
   }));

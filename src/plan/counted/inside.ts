@@ -22,11 +22,6 @@ export interface SizedUnit {
 /** ONNX Runtime aligns tensors to this. */
 const ALIGNMENT = 256;
 
-/** Bytes of a piece of memory, which several values may share in turn. */
-interface Piece {
-  readonly bytes: number;
-}
-
 /**
  * Most bytes that intermediate tensors take at a time.
  *
@@ -41,7 +36,8 @@ export function insideBytes(graph: Graph, units: readonly SizedUnit[], isInPlace
     ...[...graph.inputs, ...graph.outputs.map(({ value }) => value)].map(({ id }) => sourceOf(id)),
     ...graph.constants.keys(),
   ]);
-  const pieces = new Map<number, Piece>();
+  /** Bytes of the memory that each value has; several values may have one piece in turn. */
+  const pieces = new Map<number, number>();
   let [held, most] = [0, 0];
   for (const [at, unit] of units.entries()) {
     if (unit.op === 'reshape') continue;
@@ -51,15 +47,16 @@ export function insideBytes(graph: Graph, units: readonly SizedUnit[], isInPlace
     for (const [i, { id }] of unit.outputs.entries()) {
       if (outside.has(id)) continue;
       const bytes = Math.ceil(bytesOf(unit.outputSizes[i]!) / ALIGNMENT) * ALIGNMENT;
-      const reused = isInPlace && isElementwise(unit) ? reusable(dying, pieces, bytes) : undefined;
+      const isReuser = isInPlace && isElementwise(unit);
+      const reused = isReuser ? dying.find((from) => pieces.get(from) === bytes) : undefined;
       if (reused === undefined) held += bytes;
       else pieces.delete(reused);
-      pieces.set(id, { bytes });
+      pieces.set(id, bytes);
     }
     most = Math.max(most, held);
     const unread = unit.outputs.map(({ id }) => id).filter((id) => !lastReads.has(id));
     for (const id of [...dying, ...unread]) {
-      held -= pieces.get(id)?.bytes ?? 0;
+      held -= pieces.get(id) ?? 0;
       pieces.delete(id);
     }
   }
@@ -78,12 +75,4 @@ function reshapedSources(units: readonly SizedUnit[]): Map<number, number> {
 
 function isElementwise({ op }: SizedUnit): boolean {
   return op !== null && opOf(op).expression !== undefined;
-}
-
-function reusable(
-  dying: readonly number[],
-  pieces: ReadonlyMap<number, Piece>,
-  bytes: number,
-): number | undefined {
-  return dying.find((id) => pieces.get(id)?.bytes === bytes);
 }
