@@ -48,12 +48,10 @@ export function keptOnCard(run: KeptRun): Kept[] {
     ...(critic === null ? [] : trainedOnCard(critic, learners)),
     ...(reference === null || reference.isOffloaded
       ? []
-      : [
-          {
-            what: `reference, ${reference.computeDType}`,
-            bytes: policy.length * bytesPerElement(reference.computeDType),
-          },
-        ]),
+      : part(
+          `reference, ${reference.computeDType}`,
+          policy.length * bytesPerElement(reference.computeDType),
+        )),
   ];
 }
 
@@ -89,37 +87,27 @@ function trainedOnCard(model: TrainedModel, learners: number): Kept[] {
   const { storage = 'f32', offloadsState = false } = optimization;
   const trained = trainedOf(model);
   const hasMasters = !isSteppedItself({ dtype: computeDType }, storage);
+  const weights = isOffloaded ? 0 : allOf(model) * bytesPerElement(computeDType);
   return [
-    {
-      what: `${name}, ${computeDType}`,
-      bytes: isOffloaded ? 0 : allOf(model) * bytesPerElement(computeDType),
-    },
-    { what: `${name}'s weights in f32`, bytes: hasMasters ? (4 * trained) / learners : 0 },
-    {
-      what: `${name}'s gradients, f32`,
-      bytes: 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners),
-    },
+    ...part(`${name}, ${computeDType}`, weights),
+    ...part(`${name}'s weights in f32`, hasMasters ? (4 * trained) / learners : 0),
+    ...part(`${name}'s gradients, f32`, 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners)),
     ...(offloadsState ? [] : stateOf(model, learners)),
-  ].filter(({ bytes }) => bytes > 0);
+  ];
 }
 
 /** Weights and moments that are offloaded lie in files, whose pages are in memory while they are used alone. */
 function trainedOnHost(model: TrainedModel, learners: number): Kept[] {
   const { name, computeDType, isOffloaded, optimization } = model;
   const trained = trainedOf(model);
-  const hasCopy = computeDType !== 'f32';
+  const all = isOffloaded ? 0 : allOf(model);
+  const copy = computeDType === 'f32' ? 0 : all * bytesPerElement(computeDType);
   return [
-    { what: `${name}, f32`, bytes: isOffloaded ? 0 : 4 * allOf(model) },
-    {
-      what: `${name}, ${computeDType}`,
-      bytes: hasCopy && !isOffloaded ? allOf(model) * bytesPerElement(computeDType) : 0,
-    },
-    {
-      what: `${name}'s gradients, f32`,
-      bytes: 4 * trained * (learners === 1 ? 1 : learners + 1),
-    },
+    ...part(`${name}, f32`, 4 * all),
+    ...part(`${name}, ${computeDType}`, copy),
+    ...part(`${name}'s gradients, f32`, 4 * trained * (learners === 1 ? 1 : learners + 1)),
     ...(optimization.offloadsState === true ? [] : stateOf(model, 1)),
-  ].filter(({ bytes }) => bytes > 0);
+  ];
 }
 
 function referenceOnHost(
@@ -128,16 +116,18 @@ function referenceOnHost(
 ): Kept[] {
   if (isOffloaded) return [];
   const copy = computeDType === 'f32' ? 0 : length * bytesPerElement(computeDType);
-  return [
-    { what: 'reference, f32', bytes: 4 * length },
-    { what: `reference, ${computeDType}`, bytes: copy },
-  ].filter(({ bytes }) => bytes > 0);
+  return [...part('reference, f32', 4 * length), ...part(`reference, ${computeDType}`, copy)];
 }
 
 function stateOf(model: TrainedModel, learners: number): Kept[] {
   const { states, stateDType } = strategies[model.optimization.strategy ?? 'adamw'];
   const bytes = (states.length * bytesPerElement(stateDType) * trainedOf(model)) / learners;
   return [{ what: `${model.name}'s optimizer, ${stateDType}`, bytes }];
+}
+
+/** A part, unless it takes nothing. */
+function part(what: string, bytes: number): Kept[] {
+  return bytes > 0 ? [{ what, bytes }] : [];
 }
 
 function allOf({ length, adapterLength }: KeptModel): number {
