@@ -1,10 +1,10 @@
 import { Packr } from 'msgpackr';
 import { CxmindError, messageOf } from '../src/errors.ts';
-import { bytesPerElement, isDType, viewOf } from '../src/tensor/dtype.ts';
+import { bytesOf, bytesPerElement, isDType, viewOf } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 import type { Body } from './frame.ts';
 import { scanMsgpack } from './msgpack-scan.ts';
-import { bytesOf, ownMemory, sharedBytes, type PayloadMemory } from './shared/payload-memory.ts';
+import { ownMemory, sharedBytes, type PayloadMemory } from './shared/payload-memory.ts';
 import { isTensor } from './tensor-codec.ts';
 
 /** Encoder without records, which would need a dialogue of both ends, and whose reader is generated code. */

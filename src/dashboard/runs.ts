@@ -4,7 +4,7 @@
  * A folder is a run where it has the status or the metrics of one. Stages of a curriculum are runs of their own, and so is
  * the warm start before a run. Folders are searched to a fixed depth, and those of checkpoints and of data are passed over.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { exists } from '../files.ts';
@@ -98,7 +98,7 @@ async function logFolderOf(folder: string): Promise<string> {
 
 /** An id that follows from the folder alone. */
 function idOf(folder: string): string {
-  const digest = createHash('sha256').update(folder).digest('hex').slice(0, 8);
+  const digest = hash('sha256', folder).slice(0, 8);
   const name = basename(folder)
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')

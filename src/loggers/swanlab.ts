@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toYaml } from '../config/yaml.ts';
@@ -121,7 +121,7 @@ export class SwanLabLogger implements MetricLogger {
     const items = generations.map(({ input, output, label, score }, i) => {
       const text = [`input: ${input}`, `output: ${output}`, `label: ${label}`, `score: ${score}`];
       const content = Buffer.from(printable(text.join('\n\n---\n\n')));
-      const sha256 = createHash('sha256').update(content).digest('hex');
+      const sha256 = hash('sha256', content);
       const filename = `${String(step).padStart(3, '0')}-${sha256.slice(0, 8)}.txt`;
       writeFileSync(join(folder, filename), content);
       return { filename, sha256, size: content.length, caption: `sample ${i + 1}` };

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
@@ -107,7 +107,7 @@ export class WandbLogger implements MetricLogger {
       ...generations.flatMap(({ input, output, label, score }) => [input, output, label, score]),
     ]);
     const table = JSON.stringify({ columns, data: this.#rows });
-    const sha256 = createHash('sha256').update(table).digest('hex');
+    const sha256 = hash('sha256', table);
     const name = `generations_${step}_${sha256.slice(0, 20)}.table.json`;
     const path = join('media', 'table', 'val', name);
     const file = join(this.folder, 'files', path);

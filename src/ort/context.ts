@@ -13,8 +13,6 @@ export interface Context {
   readonly native: Native;
   /** The default allocator, which owns names and arrays that calls return. */
   readonly allocator: bigint;
-  /** Describes the CPU's memory. */
-  readonly memoryInfo: bigint;
   readonly values: ValueMaker;
   /** Observer of the runs of all sessions, if there is one. */
   observer: RunObserver | null;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -87,7 +87,7 @@ function cudaProvider(): string[] | null {
  * ONNX Runtime looks for its providers in its own folder. The folder of links is in the user's cache, and made once.
  */
 function linkedTogether(files: readonly [string, ...string[]]): string {
-  const key = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 16);
+  const key = hash('sha256', files.join('\n')).slice(0, 16);
   const folder = join(userCacheFolder(), 'cxmind', `onnxruntime-${key}`);
   const first = join(folder, basename(files[0]));
   if (existsSync(first)) return first;

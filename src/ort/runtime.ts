@@ -94,7 +94,6 @@ export class Runtime implements Disposable {
     this.#context = {
       native,
       allocator: native.out(OPENING, (slot) => ort.GetAllocatorWithDefaultOptions(slot)),
-      memoryInfo,
       values: new ValueMaker(native, memoryInfo),
       observer: null,
     };

@@ -1,4 +1,4 @@
-import type { Tensor } from '../../src/tensor/tensor.ts';
+import { vector, type Tensor } from '../../src/tensor/tensor.ts';
 import type { Call, Element } from './call.ts';
 import { copy, scratch, slice, type Elements } from './elements.ts';
 import { Communicator, type Engine } from './communicator.ts';
@@ -58,7 +58,7 @@ export class HierarchicalEngine implements Engine {
     }
     await this.#network.agree(call);
     try {
-      if (operation === 'broadcast') await this.#broadcast(tensorOf(dtype, output!), root);
+      if (operation === 'broadcast') await this.#broadcast(vector(dtype, output!), root);
       else if (operation === 'allGather') await this.#allGather(dtype, count, input!, output!);
       else await this.#reduceScatter(count, input!, output!);
     } catch (error) {
@@ -87,14 +87,14 @@ export class HierarchicalEngine implements Engine {
       ranks.forEach((rank, i) => {
         copy(slice(input, rank * count, (rank + 1) * count), rows, i * count);
       });
-      await inner.reduceScatter(tensorOf('f32', rows), tensorOf('f32', part));
-      await inner.gather(tensorOf('f32', part), outer && tensorOf('f32', rows), 0);
+      await inner.reduceScatter(vector('f32', rows), vector('f32', part));
+      await inner.gather(vector('f32', part), outer && vector('f32', rows), 0);
       if (sums !== null) copy(slice(rows, 0, length), sums, node * length);
     }
     const own = outer && scratch('f32', length);
-    await outer?.reduceScatter(tensorOf('f32', sums!), tensorOf('f32', own!));
-    const ofNode = own && tensorOf('f32', own.subarray(0, inner.size * count));
-    await inner.scatter(ofNode, tensorOf('f32', output as Float32Array), 0);
+    await outer?.reduceScatter(vector('f32', sums!), vector('f32', own!));
+    const ofNode = own && vector('f32', own.subarray(0, inner.size * count));
+    await inner.scatter(ofNode, vector('f32', output as Float32Array), 0);
   }
 
   async #broadcast(tensor: Tensor, root: number): Promise<void> {
@@ -116,17 +116,13 @@ export class HierarchicalEngine implements Engine {
     const { inner, outer, nodes } = this.#levels;
     const blocks = outer && nodes.map((ranks) => scratch(dtype, ranks.length * count));
     const own = nodes.findIndex((ranks) => ranks.includes(this.rank));
-    await inner.gather(tensorOf(dtype, input), blocks && tensorOf(dtype, blocks[own]!), 0);
+    await inner.gather(vector(dtype, input), blocks && vector(dtype, blocks[own]!), 0);
     for (const [node, block] of (blocks ?? []).entries()) {
-      await outer!.broadcast(tensorOf(dtype, block), node);
+      await outer!.broadcast(vector(dtype, block), node);
       nodes[node]!.forEach((rank, i) => {
         copy(slice(block, i * count, (i + 1) * count), output, rank * count);
       });
     }
-    await inner.broadcast(tensorOf(dtype, output), 0);
+    await inner.broadcast(vector(dtype, output), 0);
   }
-}
-
-function tensorOf<D extends Element>(dtype: D, data: Tensor<D>['data']): Tensor<D> {
-  return { dtype, shape: [data.length], data };
 }

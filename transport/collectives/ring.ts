@@ -1,5 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
-import { bytesOf } from '../shared/payload-memory.ts';
+import { bytesOf } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call } from './call.ts';
 import { copy, slice, type Elements } from './elements.ts';
 import type { Engine } from './communicator.ts';

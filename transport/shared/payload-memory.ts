@@ -6,11 +6,6 @@ export interface PayloadMemory {
   share(bytes: Uint8Array): Uint8Array;
 }
 
-/** Bytes of a view, in place. */
-export function bytesOf(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
 /** The same bytes in shared memory: the view itself if it is there, else one copy. */
 export function sharedBytes(bytes: Uint8Array): Uint8Array {
   return isShared(bytes.buffer) ? bytes : sharedCopy(bytes);

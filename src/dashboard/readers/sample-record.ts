@@ -6,7 +6,7 @@
  * - `validation` otherwise: a line of `generations.jsonl`.
  * - `evaluation`: a line of `predictions.jsonl`, the row of the data set with what `cxmind eval` adds.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as t from 'io-ts';
 import { answerText, Answer } from '../../data/row.ts';
 import { FinishReason } from '../../finish-reason.ts';
@@ -152,5 +152,5 @@ function ofPrediction(line: t.TypeOf<typeof Prediction>): SampleRecord {
 
 /** An id for a prompt that has none: the same text has the same one. */
 function idOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return hash('sha256', text).slice(0, 16);
 }

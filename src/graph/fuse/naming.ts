@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { OpName } from '../ops/table.ts';
 import type { Region } from './region.ts';
 
@@ -18,7 +18,7 @@ export function named(
 ): { entry: string; source: string } {
   const ops = new Set(nodes.map(({ op }) => op).filter((op) => !unnamed.has(op)));
   const said = ops.size === 0 ? nodes.slice(0, 1).map(({ op }) => op) : [...ops].slice(0, MOST_OPS);
-  const digest = createHash('sha256').update(write('kernel')).digest('hex').slice(0, 8);
+  const digest = hash('sha256', write('kernel')).slice(0, 8);
   const entry = [...said, digest].join('_');
   return { entry, source: indented(write(entry)) };
 }

@@ -2,7 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import * as t from 'io-ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { openToRead, writing } from '../../files.ts';
-import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
+import { bytesOf, bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import { letGo } from '../../tensor/file-memory.ts';
 import { floatsOf } from '../../tensor/numbers.ts';
 import type { MakeShared } from '../../tensor/memory.ts';
@@ -232,7 +232,7 @@ export class SafetensorsReader implements AsyncDisposable {
   }
 
   async #readBytes({ offset, sizeBytes }: StoredTensor, into: ArrayBufferView): Promise<void> {
-    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+    const bytes = bytesOf(into);
     for (let at = 0; at < sizeBytes; at += chunkBytes) {
       const part = bytes.subarray(at, Math.min(sizeBytes, at + chunkBytes));
       await readExactly(this.#handle, part, offset + at, this.header.file);

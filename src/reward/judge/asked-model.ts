@@ -1,5 +1,5 @@
 /** A model behind an endpoint that is asked the same things again and again, and is heard once about each. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Environment } from '../../config/interpolate.ts';
 import type { JudgeSettings } from '../../config/judge-schema.ts';
 import { CxmindError } from '../../errors.ts';
@@ -88,7 +88,7 @@ export class Asking<T> {
   async answer(request: ChatRequest, read: (content: string) => T): Promise<T> {
     // Models of one name at two addresses are two models.
     const asking = JSON.stringify([this.#model.client.baseUrl, request]);
-    const key = createHash('sha256').update(asking).digest('hex');
+    const key = hash('sha256', asking);
     const kept = this.#kept(key, read);
     const asked = this.#asked.get(key);
     if (kept !== null || asked !== undefined) {
