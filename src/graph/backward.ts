@@ -12,11 +12,11 @@
  *
  * An example of the last two, in which x `[n, d]`, w `[d]` and V `[d, m]` are inputs:
  *
- *     forward                      y, r = rmsNorm(x, w)     that is, y = x r w, with one number of r `[n, 1]` a row
- *                                  z = y V
- *     backward                     grad.V = yᵀ grad.z                    saves y, n·d numbers
- *     y has the substitute x r w   grad.V = (x r w)ᵀ grad.z              saves r, n numbers
- *     V has an accumulator too     grad.V = (x r w)ᵀ grad.z + accum.V    saves r; one node multiplies and adds
+ *     forward                        y, r = rmsNorm(x, w)    where y = x · r · w by element, and r is `[n, 1]`
+ *                                    z = y V
+ *     backward                       grad.V = yᵀ grad.z                        saves y, n·d numbers
+ *     with x · r · w in place of y   grad.V = (x · r · w)ᵀ grad.z              saves r, n numbers
+ *     with an accumulator of V too   grad.V = (x · r · w)ᵀ grad.z + accum.V    saves r; one node multiplies and adds
  *
  * The code relies on these invariants:
  *
@@ -84,12 +84,12 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
   const substitutions = save === 'costly' ? writeSubstitutes(source, g) : [];
   const { nodes: forwardNodes } = g.build(); // a snapshot, before there are gradients
   const gradients = writeGradients(source, g, targets);
-  const ofTargets = targets.map((target) => ({
+  const targetGradients = targets.map((target) => ({
     target,
     gradient: gradients.get(target.id) ?? g.zeros(target.dtype, target.shape),
   }));
-  // Its outputs are the gradients alone. The source's own come back with the forward graph.
-  const outputs = writeAccumulation(g, ofTargets, new Set(accumulate));
+  // The joint graph gives the gradients alone. The forward graph that is cut from it has the source's outputs again.
+  const outputs = writeAccumulation(g, targetGradients, new Set(accumulate));
   const joint = { ...g.build(), outputs };
   return partition({ source, joint, forwardNodes, substitutions }, save);
 }
@@ -166,12 +166,13 @@ function dependents(graph: Graph, inputs: readonly Value[]): Set<number> {
 /**
  * Brings a gradient to the shape of its value.
  *
- * It is larger where the op broadcast the value: those axes are summed. It is smaller where the gradient is the same
- * along an axis, which it has with one element or not at all: those axes are expanded.
+ * - It is larger where the op broadcast the value, such as `[3, 4]` for a value `[4]` or `[1, 4]`: those axes are summed.
+ * - It is smaller where it is the same along an axis, such as `[3, 1]` or `[]` for a value `[3, 4]`: those axes are expanded.
  */
 function unbroadcast(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
-  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first.
+  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first. There are fewer than
+  // none where the value has more.
   const lead = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dim, axis) =>
     axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],

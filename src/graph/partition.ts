@@ -19,7 +19,7 @@ import { GraphBuilder } from './builder.ts';
 import { symbolsOf } from './dim.ts';
 import type { Graph, Node, Value } from './ir.ts';
 import { chooseSaved } from './min-cut.ts';
-import { nodesLeadingTo, optimize, producersOf, prune, sorted } from './passes.ts';
+import { nodesLeadingTo, optimize, producersOf, prune, topologicalOrder } from './passes.ts';
 
 /**
  * Values that the forward graph saves for the backward graph: `costly`, those that it costs much to compute again, or
@@ -46,8 +46,8 @@ export interface Substitution {
   readonly substitute: Value;
 }
 
-/** A joint graph, and which of its nodes are which. */
-export interface JointGraph {
+/** A joint graph in its parts. */
+export interface JointParts {
   /** The graph that was differentiated. */
   readonly source: Graph;
   /** Nodes of the source, of substitutes and of gradients. The outputs are the gradients. */
@@ -58,8 +58,8 @@ export interface JointGraph {
 }
 
 /** Splits a joint graph into its forward and its backward part. */
-export function partition(whole: JointGraph, save: SavePolicy): ForwardAndBackward {
-  const { source, joint, forwardNodes, substitutions } = whole;
+export function partition(parts: JointParts, save: SavePolicy): ForwardAndBackward {
+  const { source, joint, forwardNodes, substitutions } = parts;
   const substitutes = new Map(
     substitutions.map(({ original, substitute }) => [original.id, substitute]),
   );
@@ -69,15 +69,15 @@ export function partition(whole: JointGraph, save: SavePolicy): ForwardAndBackwa
   });
   // The backward graph if nothing were saved: it computes the gradients from the inputs alone. It is sorted, since a
   // substitute was written after the nodes that read it now.
-  const fullBackward = prune({ ...joint, nodes: sorted(joint.nodes.map(substituted)) });
+  const fullBackward = prune({ ...joint, nodes: topologicalOrder(joint.nodes.map(substituted)) });
   let saved = new Set<number>();
   if (save === 'costly') {
     // Backward recomputes by nodes that read substitutes, so the choice is made among those.
-    const recomputable = sorted(forwardNodes.map(substituted));
+    const recomputable = topologicalOrder(forwardNodes.map(substituted));
     saved = chooseSaved(recomputable, forwardReads(fullBackward, forwardNodes));
   }
   return {
-    forward: forwardGraph(whole, saved),
+    forward: forwardGraph(parts, saved),
     backward: backwardGraph(source, fullBackward, saved),
   };
 }
@@ -98,11 +98,11 @@ const savedName = (value: Value): string => `saved.${value.name}`;
 
 /** The source with the saved values as further outputs. */
 function forwardGraph(
-  { source, joint, forwardNodes, substitutions }: JointGraph,
+  { source, joint, forwardNodes, substitutions }: JointParts,
   saved: ReadonlySet<number>,
 ): Graph {
-  // Where a substitute is to be saved, its original is given instead: it is there, and equal. With the substitute `s` of
-  // `y`, for one, the output `saved.s` gives `y`, and `s` is not computed.
+  // Where a substitute is to be saved, forward gives its original, which it computes anyway and which is equal. If that is
+  // the product `s = x · r · w` in place of `y`, the output `saved.s` is `y`, and nobody computes `s`.
   const originals = new Map(
     substitutions.map(({ original, substitute }) => [substitute.id, original]),
   );
@@ -120,14 +120,18 @@ function forwardGraph(
   });
 }
 
-/**
- * Copies the full backward graph with saved values as inputs, and without the nodes that are not needed then.
- *
- * The inputs come first, so they are found (`dependenciesOf`) before any node is copied (`copyNodes`). Both walk back from
- * the outputs, and stop at the same saved values.
- */
+/** Copies what is left of the full backward graph when saved values are inputs. */
 function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<number>): Graph {
-  const needed = dependenciesOf(fullBackward, saved);
+  const producers = producersOf(fullBackward.nodes);
+  const isSaved = ({ id }: Value): boolean => saved.has(id);
+  const gradients = fullBackward.outputs.map(({ value }) => value);
+  const lastNodes = gradients.flatMap((value) =>
+    isSaved(value) ? [] : (producers.get(value.id) ?? []),
+  );
+  const nodes = nodesLeadingTo(lastNodes, producers, isSaved);
+  const needed = [...gradients, ...nodes.flatMap((node) => node.inputs)];
+  const neededIds = new Set(needed.map(({ id }) => id));
+
   const g = new GraphBuilder(`${source.name}.backward`);
   // The new graph's values, by the ids that they have in the full backward graph.
   const copies = new Map<number, Value>();
@@ -135,65 +139,45 @@ function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<nu
     copies.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
   for (const [id, tensor] of fullBackward.constants) {
-    if (needed.has(id)) copies.set(id, g.constant(tensor));
+    if (neededIds.has(id)) copies.set(id, g.constant(tensor));
   }
-  copyNodes(fullBackward, g, copies);
-  for (const { name, value } of fullBackward.outputs) g.output(name, copies.get(value.id)!);
-  return optimize(g.build());
-}
-
-/** Copies the nodes that the outputs need, less those whose values have copies already. Adds to `copies`. */
-function copyNodes(graph: Graph, g: GraphBuilder, copies: Map<number, Value>): void {
-  const hasCopy = ({ id }: Value): boolean => copies.has(id);
-  const producers = producersOf(graph.nodes);
-  const lastNodes = graph.outputs.flatMap(({ value }) =>
-    hasCopy(value) ? [] : [producers.get(value.id)!],
-  );
-  for (const node of nodesLeadingTo(lastNodes, producers, hasCopy)) {
+  for (const node of nodes) {
     const inputs = node.inputs.map(({ id }) => copies.get(id)!);
     const results = g.apply(node.op, inputs, node.attributes);
     node.outputs.forEach((output, i) => {
       // One output of the node may be saved and another not. The saved one stays an input.
-      if (!hasCopy(output)) copies.set(output.id, results[i]!);
+      if (!isSaved(output)) copies.set(output.id, results[i]!);
     });
   }
-}
-
-/** The values that a graph's outputs depend on when its saved values are inputs, by id. The outputs are among them. */
-function dependenciesOf(graph: Graph, saved: ReadonlySet<number>): Map<number, Value> {
-  const producers = producersOf(graph.nodes);
-  const found = new Map<number, Value>();
-  const pending = graph.outputs.map(({ value }) => value);
-  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
-    if (found.has(value.id)) continue;
-    found.set(value.id, value);
-    if (!saved.has(value.id)) pending.push(...(producers.get(value.id)?.inputs ?? []));
-  }
-  return found;
+  for (const { name, value } of fullBackward.outputs) g.output(name, copies.get(value.id)!);
+  return optimize(g.build());
 }
 
 /**
  * Inputs of the backward graph: those of the source that it computes with, saved values, gradients of the outputs, and
- * accumulators. In front of them stand inputs of which only the shape is read, for the size of a symbolic dimension.
+ * accumulators. Further ones give the size of a symbolic dimension by their shape alone.
+ *
+ * @param needed the values that are computed with, some of them more than once
  */
 function inputsOf(
   source: Graph,
   fullBackward: Graph,
   saved: ReadonlySet<number>,
-  needed: ReadonlyMap<number, Value>,
+  needed: readonly Value[],
 ): Value[] {
+  const neededIds = new Set(needed.map(({ id }) => id));
   const isOfSource = ({ id }: Value): boolean => source.inputs.some((input) => input.id === id);
-  const inputs = fullBackward.inputs.filter(({ id }) => needed.has(id));
+  const inputs = fullBackward.inputs.filter(({ id }) => neededIds.has(id));
   const savedInputs = fullBackward.nodes
     .flatMap((node) => node.outputs)
-    .filter(({ id }) => saved.has(id) && needed.has(id))
+    .filter(({ id }) => saved.has(id) && neededIds.has(id))
     .map((value) => ({ ...value, name: savedName(value) }));
   const computedWith = [
     ...inputs.filter(isOfSource),
     ...savedInputs,
     ...inputs.filter((input) => !isOfSource(input)),
   ];
-  return [...inputsForSymbols(source, [...needed.values()], computedWith), ...computedWith];
+  return [...inputsForSymbols(source, needed, computedWith), ...computedWith];
 }
 
 /**

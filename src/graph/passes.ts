@@ -25,8 +25,8 @@ export function prune(graph: Graph): Graph {
 /** Anything that reads and makes values: a node, or several that run as one. */
 export type Unit = Pick<Node, 'inputs' | 'outputs'>;
 
-/** Sorts nodes so that each stands behind those it reads, and otherwise as they stood. */
-export function sorted<N extends Unit>(nodes: readonly N[]): N[] {
+/** The nodes in an order in which each stands behind those it reads, and otherwise as they stood. */
+export function topologicalOrder<N extends Unit>(nodes: readonly N[]): N[] {
   return nodesLeadingTo(nodes, producersOf(nodes), () => false);
 }
 

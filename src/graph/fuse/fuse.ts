@@ -9,7 +9,7 @@
 import type { Graph, Node, Value } from '../ir.ts';
 import type { Step } from '../kernel.ts';
 import type { ReduceAttributes } from '../ops/reduce.ts';
-import { sorted, producersOf } from '../passes.ts';
+import { topologicalOrder, producersOf } from '../passes.ts';
 import { symbolsOf } from '../dim.ts';
 import { areSized, broadcastShapes, sameShape } from '../shape.ts';
 import { columnSums } from './columns-kernel.ts';
@@ -94,7 +94,7 @@ class Fusion {
       else if (!this.#groups.has(node) && (!isFree(node) || this.#isDemanded(node)))
         units.push(node);
     }
-    return sorted(this.#complete(units));
+    return topologicalOrder(this.#complete(units));
   }
 
   /** True if a node belongs to a group, rather than to every kernel that reads it. */
