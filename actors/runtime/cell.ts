@@ -64,8 +64,8 @@ interface Backoff {
 /**
  * The system's side of one actor, from its start to its stop.
  *
- * The cell launches one incarnation after another and supervises them. Refs send through it, and messages that no
- * incarnation got yet wait in it. The `ActorHost` is its counterpart at the actor's end of the channel.
+ * The cell launches one incarnation after another and supervises them. Refs send through it. Messages that no incarnation
+ * got yet wait in the mailbox of its `PendingAsks`. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
  *   status      phase                  when ready  when it crashes          after stop()
  *   starting    launch, life           running     stopped                  stopping
@@ -76,8 +76,8 @@ interface Backoff {
  *
  *   * as the supervision decides
  *
- * Messages wait in `PendingAsks`. It sends them once it is connected to an incarnation. When that crashes it is
- * disconnected, and those that were sent fail. From `stop` on it is closed to new ones, and at the end it abandons the rest.
+ * `PendingAsks` sends messages of any kind once it is connected to an incarnation. When that crashes it is disconnected,
+ * and those that were sent fail. From `stop` on it is closed to new ones, and at the end it abandons the rest.
  */
 export class Cell implements Sender {
   readonly name: string;
@@ -167,7 +167,7 @@ export class Cell implements Sender {
     return this.#pending.stream(method, body, options);
   }
 
-  /** Launches the first incarnation and resolves when it is ready. Rejects with what went wrong. */
+  /** Launches the first incarnation and resolves when it is ready. Called once. Rejects with what went wrong. */
   async start(): Promise<void> {
     void this.#launch();
     await this.#started.promise;
@@ -199,7 +199,7 @@ export class Cell implements Sender {
       this.#onEnded(reason, life.crashReason);
     });
     // `stop` was called during the launch, when it was too late to cancel it.
-    if (cancel.signal.aborted) this.#endGracefully(life);
+    if (this.#status === 'stopping') this.#endGracefully(life);
   }
 
   #onMessage(envelope: Envelope, body: Body, relay: Relay, life: Life): void {
@@ -261,7 +261,11 @@ export class Cell implements Sender {
     this.#status = 'stopping';
     const phase = this.#phase;
     this.#pending.close(phase?.kind === 'life' ? phase.crashReason : undefined);
-    switch (phase?.kind) {
+    if (phase === null) {
+      void this.#finish();
+      return;
+    }
+    switch (phase.kind) {
       case 'launch':
         phase.cancel.abort(stoppedError(this.name));
         return;
@@ -272,8 +276,6 @@ export class Cell implements Sender {
         clearTimeout(phase.timer);
         void this.#finish();
         return;
-      case undefined:
-        void this.#finish();
     }
   }
 
@@ -303,7 +305,7 @@ export class Cell implements Sender {
   #onEnded(end: CxmindError, reported?: CxmindError): void {
     // The actor was told to stop, so its end is no crash, whatever caused it.
     if (this.#status === 'stopping') {
-      void this.#finish(undefined, reported);
+      void this.#finish({ reason: reported });
       return;
     }
     const reason = reported ?? end;
@@ -318,8 +320,8 @@ export class Cell implements Sender {
     const isFirstStart = this.#status === 'starting';
     const verdict = isFirstStart ? ({ kind: 'stop' } as const) : this.#crashes.add(reason);
     if (verdict.kind === 'restart') this.#restartAfter(verdict.afterMs);
-    else void this.#finish(crash);
-    // A listener may stop the actor, so all is decided before it hears of the crash.
+    else void this.#finish({ crash, reason });
+    // A listener may stop the actor, so all is decided before it hears of the crash. The event `stopped` comes later.
     this.#notify('crashed', crash);
     // The other actors cannot do without this one, so the whole system stops.
     if (verdict.kind === 'escalate') this.#options.onEscalate(crash);
@@ -337,13 +339,13 @@ export class Cell implements Sender {
   /**
    * Ends the cell: no incarnation runs or follows, and nobody waits for a reply any more.
    *
-   * @param crash  the crash that ends it; left out where `stop` does
-   * @param reason what whoever waits for the first start is told
+   * @param end.crash  the crash that ends it; undefined where `stop` does
+   * @param end.reason the reason of a crash, for whoever waits for the first start; undefined where there was none
    */
-  async #finish(
-    crash?: CxmindError,
-    reason: unknown = crash?.cause ?? stoppedError(this.name),
-  ): Promise<void> {
+  async #finish({
+    crash,
+    reason,
+  }: { crash?: CxmindError; reason?: CxmindError | undefined } = {}): Promise<void> {
     this.#status = 'stopped';
     this.#phase = null;
     this.#pending.abandon(crash);
@@ -358,7 +360,7 @@ export class Cell implements Sender {
     }
     this.#options.onEvent(event);
     // This changes nothing for an actor that has started.
-    this.#started.reject(reason);
+    this.#started.reject(reason ?? stoppedError(this.name));
     this.#stopped.resolve(undefined);
   }
 
