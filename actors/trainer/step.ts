@@ -41,7 +41,8 @@ import type { StepNumber } from './schedule.ts';
  * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs to
  * its end.
  *
- * @param batches    gives the step's responses: sampled now, or ahead of the step by rollouts that go on meanwhile
+ * @param batches    gives the step's responses (`take`): sampled now, or ahead of the step by rollouts that go on
+ *   meanwhile and that hear when the weights have changed (`advance`)
  * @param state      what one step leaves for the next, weights apart
  * @param stepNumber number of the step, and of all steps; learning rates follow from them
  * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint
@@ -55,23 +56,23 @@ export async function trainingStep(
   const clock = new Stopwatch(context.timeline);
   const plan = context.plan.step;
 
-  // n responses to each of P prompts, so B = P · n. Each has T tokens, a number of its own.
+  // B = P · n responses, n to each of P prompts. Each has T tokens, a number of its own.
   const sampled = await batches.take(context, state, stepNumber.step, clock);
 
-  // A reward for each response, [B]; and from the models before the update, a log-probability for each token, [T].
+  // A reward of each response. Of each token, what the models say before the update, [T] for each response.
   const { batch, outputs } = await scoreAndEvaluate(context, sampled, clock);
   const { scored } = batch;
 
-  // An advantage for each token. KL to the reference is taken off the rewards first, if it is to be part of them.
+  // An advantage of each token. KL to the reference is taken off the rewards first, if it is to be part of them.
   const estimate = clock.timeSync('adv', () =>
     estimateAdvantages(plan.algorithm, state.klController, batch, outputs),
   );
   const targets = targetsOf(plan, scored, outputs, estimate, state.entropyCoeff);
 
-  // Before weights change, since this throws where a reward function's metric has a name that is taken.
+  // This throws where a reward function's metric has a name that is taken, so it comes before weights change.
   const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(scored)];
 
-  // Some epochs of mini-batches, first for the critic where there is one, then for the policy.
+  // The point of no return. Some epochs of mini-batches, first for the critic where there is one, then for the policy.
   await context.beginUpdate();
   const criticMetrics = await updateCritic(context, targets.critic, stepNumber, clock);
   const policy = await updatePolicy(context, targets.policy, stepNumber, clock);
@@ -79,7 +80,8 @@ export async function trainingStep(
   batches.advance(stepNumber.step);
   await syncReference(context, stepNumber, clock);
 
-  // The next prompts, and the rewards' gates after this batch: of the run's own data, and of replayed stages.
+  // `cursor` is the place of the next prompt, `gate` a running mean of scores that rewards may depend on, and `replay` has
+  // both for each earlier stage of a curriculum whose prompts come again.
   const { cursor, gate, replay } = batch.progress;
   const { klController } = estimate;
   const { nextEntropyCoeff } = targets;
@@ -99,13 +101,15 @@ export interface StepResult {
   readonly metrics: Metrics;
   /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
   readonly trainedPromptIds: readonly string[];
+  /** The step's responses. */
   readonly scored: ScoredBatch['scored'];
 }
 
 /**
  * Scores responses while the models evaluate their tokens: neither needs the other.
  *
- * A response that could not be scored is left out of both results.
+ * A batch brings the function that scores it, since its reward functions may have scored it already. A response that could
+ * not be scored is left out of both results.
  */
 async function scoreAndEvaluate(
   context: StepContext,
@@ -133,8 +137,9 @@ interface Targets {
  * Some tokens count less than their advantage says, or not at all:
  *
  * - Rollouts compute by other programs than learners, perhaps in another precision. So the probability that a token was
- *   drawn with is not quite the one in `outputs`. The token is weighted, or left out where the two are too far apart, and
- *   so is what an environment said between two turns, which was not drawn at all (`correctStep`).
+ *   drawn with is not quite the one in `outputs`. The token is weighted, or left out where the two are too far apart
+ *   (`correctStep`).
+ * - Text of an environment between two turns was not drawn, and is left out (the mask of `policyTokens`).
  * - A response that was cut off at its longest length is left out if so configured (`lossMasks`).
  * - With a quantile of entropy, only the tokens of highest entropy keep their advantages (`explore`).
  *
@@ -156,6 +161,7 @@ function targetsOf(
   const correction = correctStep(plan.correction, drawnLogProbs, outputs.old, tokens.mask);
   const masks = lossMasks(plan.algorithm, correction.masks, responses);
   const exploration = explore(plan.exploration, tokens, outputs.entropies, entropyCoeff);
+  // One multiplies and the other sets to 0, so their order is of no matter.
   const advantages = exploration.keepHighEntropy(correction.weigh(estimate.advantages));
   return {
     critic: {
