@@ -5,8 +5,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 /**
  * A tensor in a device's memory.
  *
- * Views of a kind of device have further fields that say where the tensor lies, and only that device reads them. A view
- * is of use to its own device alone.
+ * Each kind of device has views of its own, with further fields that say where the tensor lies. So a view is of use to its
+ * device alone.
  * `reshaped` (`tensor.ts`) gives a view of the same memory under another shape.
  */
 export interface View<D extends DType = DType> {
@@ -28,9 +28,9 @@ export type Views = Readonly<Record<string, View>>;
  * Not every device can do everything:
  *
  *     device     `host`   `isAddressable`   `hasKernels`   `handles`
- *     cpu        yes      yes               no             null
- *     cuda       null     yes               yes            yes
- *     webgpu     null     no                no             null
+ *     cpu        yes      yes               no             no
+ *     cuda       no       yes               yes            yes
+ *     webgpu     no       no                no             no
  */
 export interface Device extends Disposable {
   /** Name such as `cpu`, `webgpu` or `cuda:0`. */
@@ -86,11 +86,10 @@ export interface Device extends Disposable {
   /**
    * Records work, to queue it again and again at little cost.
    *
-   * `record` may do the work several times before it returns, because the first runs of a program may take memory that has
-   * to be in place when work is recorded.
+   * The work is done several times before this returns, because the first runs of a program may take memory that has to be
+   * in place when work is recorded. So it must be safe to repeat.
    *
-   * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor
-   *   downloads, and may be repeated
+   * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor downloads
    */
   record(work: () => void): Recording;
 

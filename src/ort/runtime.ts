@@ -43,9 +43,28 @@ export interface RuntimeOptions {
 }
 
 /** The custom ops of a model, and their domain in it. */
-export interface ModelOps {
+interface ModelOps {
   readonly domain: string;
   readonly ops: readonly CustomOp[];
+}
+
+/** Options of a session. */
+export interface CompileOptions {
+  /** Name of the graph in errors. */
+  readonly name?: string;
+  /** Provider that runs it; the CPU's unless given. */
+  readonly provider?: Provider;
+  /** Number of the card, where a card runs it. */
+  readonly ordinal?: number;
+  /** Further options of the provider. */
+  readonly settings?: ProviderSettings;
+  /** The custom ops that the model has; the provider runs them. */
+  readonly modelOps?: ModelOps;
+  /**
+   * Waits for all that the device has queued. Called before the session is released, since queued runs use its memory, and
+   * after it, since the release queues work that frees the memory.
+   */
+  readonly waitForDevice?: () => void;
 }
 
 /** ONNX Runtime in this thread. All sessions of the process share one environment, thread pool and memory arena. */
@@ -107,26 +126,9 @@ export class Runtime implements Disposable {
    * Compiles a graph for a provider, with all of ONNX Runtime's optimizations.
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
-   * @param options.name its name in errors
-   * @param options.provider runs it; the CPU's unless given
-   * @param options.ordinal number of the card, where a card runs the session
-   * @param options.settings further options of the provider
-   * @param options.modelOps the custom ops that the model has; the provider runs them
-   * @param options.waitForDevice waits for all that the device has queued. Called before the session is released, since
-   *   queued runs use its memory, and after it, since the release queues work that frees the memory
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
-  compile(
-    model: Uint8Array,
-    options: {
-      readonly name?: string;
-      readonly provider?: Provider;
-      readonly ordinal?: number;
-      readonly settings?: ProviderSettings;
-      readonly modelOps?: ModelOps;
-      readonly waitForDevice?: () => void;
-    } = {},
-  ): Session {
+  compile(model: Uint8Array, options: CompileOptions = {}): Session {
     const { name = 'graph', provider = 'cpu', ordinal = 0, modelOps, waitForDevice } = options;
     const card = provider === 'cuda' ? { device_id: String(ordinal) } : {};
     const { native } = this.#context;

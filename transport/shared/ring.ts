@@ -3,6 +3,10 @@ import { u32At } from '../bytes.ts';
 /*
  * Ring of packets in shared memory, from one thread to one other: Lamport's queue of bytes.
  *
+ * A packet is a message's header, with descriptors of its frames if they lie on slabs (`slab.ts`). A message that does not
+ * fit goes another way. So each packet has its number in the order of all messages, by which the receiver puts both ways
+ * together.
+ *
  *   offset   bytes     content                                               writer
  *   0        4         i32 write position: where the next packet goes        writing end
  *   64       4         i32 read position: all before it is free again        reading end
@@ -40,6 +44,8 @@ const ASLEEP = 32;
 /** Offset of a ring's data, in bytes. */
 const DATA_AT = 192;
 
+/** Bytes of which packets take a multiple. */
+const PACKET_ALIGNMENT = 16;
 /** Bytes of a packet's prefix. */
 const PREFIX_BYTES = 16;
 /** Indexes of the fields of a packet's prefix, in i32 elements. */
@@ -63,7 +69,8 @@ export function ringBytes(capacity: number): number {
 
 /** Bytes that a packet takes in a ring. */
 export function packetBytes(headerBytes: number, descriptorBytes: number): number {
-  return 16 * Math.ceil((PREFIX_BYTES + headerBytes + descriptorBytes) / 16);
+  const bytes = PREFIX_BYTES + headerBytes + descriptorBytes;
+  return PACKET_ALIGNMENT * Math.ceil(bytes / PACKET_ALIGNMENT);
 }
 
 /** Views of one ring's memory. */
@@ -187,7 +194,8 @@ export class RingReader {
   /**
    * Takes out the next packet: its header and the descriptors of its frames. Called only while `hasNext`.
    *
-   * Both are views of the copy. A caller may keep them, and with them the memory of the whole copy.
+   * Both are views of the copy. A caller may keep them, and with them the memory of the whole copy, or of the pool that a
+   * small one is cut from.
    */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
@@ -204,9 +212,8 @@ export class RingReader {
   }
 
   /**
-   * Sets `asleep`, so that the writer wakes the reader after its next packet. The caller returns to its event loop then.
-   *
-   * False when there is a packet already, and the caller has to read on.
+   * Sets `asleep`, so that the writer wakes the reader after its next packet. True when the caller may return to its event
+   * loop; false when there is a packet already, and the caller has to read on.
    */
   prepareToSleep(): boolean {
     const { words } = this.#ring;
@@ -218,7 +225,7 @@ export class RingReader {
     return false;
   }
 
-  /** A field of the next packet's prefix, as u32. Machines that Node runs on are little-endian, as `u32At` is. */
+  /** A field of the next packet's prefix, as u32. The machine is little-endian, as `u32At` is. */
   #prefixWord(word: number): number {
     return u32At(this.#batch, this.#at + 4 * word);
   }

@@ -17,10 +17,13 @@ export const VERSION_BYTES = 64;
  *     block.set(numbers);              const result = compute(block);   // may see a write that began meanwhile
  *     version.publish(7);              version.confirm(7);              // throws in that case: drop the result
  *
- * Accesses of the block must stay between these calls. Two of them need more than a load or a store for that, on
- * processors that reorder: behind the store of `beginWrite`, writes of the block could move before it, and reads before the
- * load of `confirm` could move behind it. An addition, which loads and stores in one, holds both in their places (Boehm,
- * "Can seqlocks get along with programming language memory models?", MSPC 2012).
+ * Accesses of the block must stay between these calls, also on processors that reorder memory accesses:
+ *
+ * - A store in `beginWrite` would let later writes of the block move up, before it.
+ * - A load in `confirm` would let earlier reads of the block move down, behind it.
+ *
+ * So both add to the word instead. An addition loads and stores in one, and nothing moves across it (Boehm, "Can seqlocks
+ * get along with programming language memory models?", MSPC 2012).
  *
  * | word | holds                                                                     |
  * | ---- | ------------------------------------------------------------------------- |
@@ -42,9 +45,8 @@ export class SharedVersion {
 
   /** Tells readers that the block may not be read. Called before the first write to the block. */
   beginWrite(): void {
-    // Gives 0, since nobody else writes the word.
+    // Gives 0, since nobody else writes the word. Readers need not wake for it: they wait for a version.
     this.#words.add(0, -this.current);
-    this.#words.notify(0);
   }
 
   /** Tells readers that the block is written. */
@@ -76,7 +78,7 @@ export class SharedVersion {
    * @throws RUNTIME_CANCELLED when the block has another version, or is being written
    */
   confirm(version: number): void {
-    const now = this.#words.add(0, 0);
+    const now = this.#words.add(0, 0); // a load that nothing moves across
     if (now !== version) throw notAt(version, now);
   }
 }
