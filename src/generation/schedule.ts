@@ -3,9 +3,9 @@ import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
 import type { GenerateControl, Job } from './request.ts';
-import type { Prefill, PrefilledBatch } from './prefill.ts';
+import type { Prefill } from './prefill.ts';
 import type { ControlledSampler } from './controlled-sampler.ts';
-import type { Draw } from './sampler.ts';
+import type { Draw, HeadOutputs } from './sampler.ts';
 import { Sequence } from './sequence.ts';
 import type { Entering, StepDecoder } from './step-decoder.ts';
 
@@ -28,10 +28,7 @@ export interface Intake {
   readonly waiting: readonly Job[];
   /** Removes the first `count` of the waiting jobs, and returns them. */
   take(count: number): Job[];
-  /**
-   * Waits for a job while nothing runs; false once there will be none. The signal of `run` does not end this wait: whoever
-   * has jobs that come later says when there are no more.
-   */
+  /** Waits for a job while nothing runs; false once there will be none. An abort of `run` does not end this wait. */
   arrival(): Promise<boolean>;
   /**
    * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
@@ -45,6 +42,12 @@ interface QueuedResponse extends Entering {
   readonly sequence: Sequence;
 }
 
+/** The queued responses of a prefill pass, and what their first tokens are drawn from. */
+interface Queue {
+  readonly headOutputs: HeadOutputs;
+  readonly responses: readonly QueuedResponse[];
+}
+
 /**
  * The schedule of jobs by continuous batching (Orca, Yu et al., OSDI 2022).
  *
@@ -53,7 +56,8 @@ interface QueuedResponse extends Entering {
  *
  *     state        kept in         ends by                     and then it is
  *     waiting      the intake      a prefill of its prompt     queued
- *     queued       #queue          a slot that is free         running
+ *     queued       #queue          a slot that is free, and    running, or complete
+ *                                  its first token
  *                                  renew                       interrupted
  *     running      #running        its last token              complete
  *                                  renew with `recompute`      interrupted
@@ -65,8 +69,8 @@ interface QueuedResponse extends Entering {
  *   responses are of the same pass.
  * - Responses of an aborted job that are queued, running or interrupted leave at the next iteration, and waiting ones when
  *   they are to be prefilled. Nobody hears of them any more.
- * - Between iterations and passes, the event loop has a turn from time to time. There a run that is cancelled ends, since
- *   each response is in one list. The schedule may be renewed then, with the same weights or others, and runs on.
+ * - Between iterations and passes, the event loop has a turn from time to time. A run is cancelled only there, where each
+ *   response is in exactly one list. The schedule may be renewed then, with the same weights or others, and runs on.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
@@ -77,9 +81,8 @@ export class Schedule {
   #version: number | null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
-  /** Queued responses, and the prefill pass that they are all of. */
-  #queue: QueuedResponse[] = [];
-  #pass: PrefilledBatch | null = null;
+  /** Null where no response is queued. */
+  #queue: Queue | null = null;
   /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
   #interrupted: Sequence[] = [];
   #responseCount = 0;
@@ -107,7 +110,7 @@ export class Schedule {
    */
   async run(signal = this.#control.signal): Promise<void> {
     this.#lastTurnAt = performance.now();
-    for (let step = 0; ; step++) {
+    for (let steps = 0; ; steps++) {
       this.#dropAborted();
       await this.#admit(signal);
       if (this.#running.length === 0) {
@@ -115,7 +118,8 @@ export class Schedule {
         break;
       }
       await this.#step();
-      if (step % this.#intake.stepsPerTurn === 0 || this.#isTurnDue()) await this.#takeTurn(signal);
+      if (steps % this.#intake.stepsPerTurn === 0 || this.#isTurnDue())
+        await this.#takeTurn(signal);
     }
     this.#report();
   }
@@ -148,53 +152,67 @@ export class Schedule {
     this.#tools = tools;
     this.#version = version;
     const running = cache === 'keep' ? [] : this.#running.splice(0);
-    const queued = this.#queue.splice(0).map(({ sequence }) => sequence);
+    const queued = this.#queue?.responses.map(({ sequence }) => sequence) ?? [];
+    this.#queue = null;
     this.#interrupted = [...running, ...queued, ...this.#interrupted];
   }
 
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
-    this.#queue = this.#queue.filter(({ sequence }) => !isAborted(sequence.job));
+    this.#keepQueued((responses) => responses.filter(({ sequence }) => !isAborted(sequence.job)));
     // From the last slot, as in `#step`.
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!.job)) this.#leave(slot);
     }
   }
 
+  /** Keeps some of the queued responses. */
+  #keepQueued(select: (responses: readonly QueuedResponse[]) => readonly QueuedResponse[]): void {
+    if (this.#queue === null) return;
+    const responses = select(this.#queue.responses);
+    this.#queue = responses.length === 0 ? null : { ...this.#queue, responses };
+  }
+
   /** Fills the free slots with queued responses, and draws their first tokens. */
   async #admit(signal: AbortSignal | undefined): Promise<void> {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
-      if (!(await this.#fillQueue(signal))) return;
-      const room = decoder.roomFor(this.#queue, this.#running.length);
-      // Some responses are running then, since otherwise there is room for one at least.
+      const queue = await this.#filledQueue(signal);
+      if (queue === null) return;
+      const room = decoder.roomFor(queue.responses, this.#running.length);
+      // Some responses are running then: `roomFor` has room for one at least if none is.
       if (room === 0) return;
-      const entering = this.#queue.splice(0, room);
+      const entering = queue.responses.slice(0, room);
+      this.#keepQueued((responses) => responses.slice(room));
       const requests = entering.map(({ prompt, sequence }) => ({
         row: prompt.index,
-        ...sequence.nextDraw(),
+        ...sequence.requestDraw(),
       }));
-      const draws = await sampler.draw(this.#pass!.headOutputs, requests);
-      for (const [i, queued] of entering.entries()) {
-        const isComplete = this.#extend(queued.sequence, draws[i]!);
+      const draws = await sampler.draw(queue.headOutputs, requests);
+      for (const [i, response] of entering.entries()) {
+        const isComplete = this.#extend(response.sequence, draws[i]!);
         if (isComplete) continue;
-        decoder.enter(this.#running.length, queued);
-        this.#running.push(queued.sequence);
+        decoder.enter(this.#running.length, response);
+        this.#running.push(response.sequence);
       }
     }
   }
 
-  /** Prefills until the queue has a response; false if none is left to queue. */
-  async #fillQueue(signal: AbortSignal | undefined): Promise<boolean> {
-    while (this.#queue.length === 0) {
+  /** The queue, after a prefill pass where it was empty; null if no response is left to queue. */
+  async #filledQueue(signal: AbortSignal | undefined): Promise<Queue | null> {
+    while (this.#queue === null) {
       const freeSlots = this.#tools.decoder.slots - this.#running.length;
-      if (this.#interrupted.length > 0) await this.#prefill(this.#takeInterrupted(freeSlots));
-      else if (this.#intake.waiting.length > 0) await this.#prefill(this.#takeWaiting(freeSlots));
-      else return false;
+      if (this.#interrupted.length > 0) {
+        this.#queue = await this.#prefill(this.#takeInterrupted(freeSlots));
+      } else if (this.#intake.waiting.length > 0) {
+        this.#queue = await this.#prefill(this.#takeWaiting(freeSlots));
+      } else {
+        return null;
+      }
       if (this.#isTurnDue()) await this.#takeTurn(signal);
     }
-    return true;
+    return this.#queue;
   }
 
   /** Takes interrupted responses for a pass, each as a group of its own. */
@@ -239,29 +257,29 @@ export class Schedule {
     return count;
   }
 
-  /** Prefills groups of responses in one pass, and queues them. The responses of a group have the same context. */
-  async #prefill(groups: readonly (readonly Sequence[])[]): Promise<void> {
-    if (groups.length === 0) return;
+  /** Prefills groups of responses in one pass. The responses of a group have the same context. @returns null without any */
+  async #prefill(groups: readonly (readonly Sequence[])[]): Promise<Queue | null> {
+    if (groups.length === 0) return null;
     const firsts = groups.map(([first]) => first!);
     const { prefill, logitBias } = this.#tools;
-    this.#pass = await prefill.run(
+    const { headOutputs, prompts } = await prefill.run(
       packPrompts(firsts.map((sequence) => sequence.context())),
       firsts.map(({ job }) => job.request.sampling),
       logitBias,
     );
-    const { prompts } = this.#pass;
-    this.#queue = groups.flatMap((group, i) =>
+    const responses = groups.flatMap((group, i) =>
       group.map((sequence) => ({
         sequence,
         prompt: prompts[i]!,
         maxTokens: sequence.remainingTokens,
       })),
     );
+    return { headOutputs, responses };
   }
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
-    const rows = this.#running.map((sequence) => sequence.nextStep());
+    const rows = this.#running.map((sequence) => sequence.requestStep());
     const draws = await this.#tools.decoder.step(rows);
     // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
     for (let slot = rows.length - 1; slot >= 0; slot--) {
@@ -276,7 +294,7 @@ export class Schedule {
     const finishReason = sequence.append(draw, this.#version);
     if (finishReason === null) return false;
     this.#responseCount++;
-    sequence.job.onResponse(sequence.sample, sequence.response(finishReason));
+    sequence.job.onResponse(sequence.sampleIndex, sequence.response(finishReason));
     return true;
   }
 

@@ -11,7 +11,7 @@ import type { StepRow } from './step-decoder.ts';
 export class Sequence {
   readonly job: Job;
   /** Index of the response among those of its job. */
-  readonly sample: number;
+  readonly sampleIndex: number;
   readonly #rng: Rng;
   /** Controls of the request, and the tokens that they look at; null without any. */
   readonly #history: LogitHistory | null;
@@ -20,11 +20,11 @@ export class Sequence {
   /** Version of the weights that each token was drawn by; empty where tokens are not marked. */
   readonly #versions: number[] = [];
 
-  constructor(job: Job, sample: number) {
+  constructor(job: Job, sampleIndex: number) {
     const { prompt, seeds, controls } = job.request;
     this.job = job;
-    this.sample = sample;
-    this.#rng = new Rng(seeds[sample]!);
+    this.sampleIndex = sampleIndex;
+    this.#rng = new Rng(seeds[sampleIndex]!);
     this.#history =
       controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data);
   }
@@ -45,18 +45,18 @@ export class Sequence {
     return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
   }
 
-  /** Makes the request for the next draw. Each call moves the random stream on, unless the draw is greedy. */
-  nextDraw(): Omit<DrawRequest, 'row'> {
+  /** Requests the next draw. Each call moves the random stream on, unless the draw is greedy. */
+  requestDraw(): Omit<DrawRequest, 'row'> {
     const { sampling } = this.job.request;
     const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** Makes the row of the next decoding step: the last token, which the cache does not have yet, and the draw after it. */
-  nextStep(): StepRow {
+  /** Requests a decoding step: of the last token, which the cache does not have yet, and with the draw after it. */
+  requestStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
-    return { token: this.#tokens.at(-1)!, position, cached, ...this.nextDraw() };
+    return { token: this.#tokens.at(-1)!, position, cached, ...this.requestDraw() };
   }
 
   /**
@@ -66,13 +66,13 @@ export class Sequence {
    * @returns why the response ends with it; null where it goes on
    */
   append(draw: Draw, version: number | null): FinishReason | null {
-    const { job, sample } = this;
+    const { job, sampleIndex } = this;
     this.#tokens.push(draw.token);
     this.#logProbs.push(draw.logProb);
     this.#history?.add(draw.token);
     if (version !== null) this.#versions.push(version);
-    const isEndedByJob = job.onToken?.(sample, draw) === true;
-    // The controls allow no token after this one (`logit-control.ts`).
+    const isEndedByJob = job.onToken?.(sampleIndex, draw) === true;
+    // The controls allow no token after this one (`logit-control.ts`), which is for a caller as a filter that cut it off.
     if (this.#history?.isDeadEnd === true) return 'content_filter';
     if (isEndedByJob || job.request.stopTokens.includes(draw.token)) return 'stop';
     return this.remainingTokens > 0 ? null : 'length';
