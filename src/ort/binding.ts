@@ -50,10 +50,10 @@ export class Binding implements Disposable {
     const pointer = context.native.out(graph.name, (slot) =>
       functions.CreateIoBinding(graph.handle.pointer, slot),
     );
-    graph.handle.hold();
+    const held = graph.handle.hold();
     this.#handle = new Handle(`${graph.name}: binding`, pointer, () => {
       functions.ReleaseIoBinding(pointer);
-      graph.handle.drop();
+      held[Symbol.dispose]();
     });
   }
 

@@ -39,8 +39,7 @@ export class DeviceMemory implements Disposable {
     const info = memoryInfo(native, name, ordinal, made);
     const allocator = native.out(name, (slot) => ort.CreateAllocator(session.pointer, info, slot));
     made.adopt(allocator, ort.ReleaseAllocator);
-    session.hold();
-    made.defer(() => session.drop());
+    made.use(session.hold());
     const owned = made.move();
     this.info = info;
     this.#context = context;

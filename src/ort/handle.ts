@@ -3,14 +3,15 @@ import { CxmindError } from '../errors.ts';
 /**
  * A native object with one owner, and any number of users at a time.
  *
- * It is released when the owner has disposed it and the last user has dropped it. So no order of disposal leaves a
- * dangling pointer.
+ * It is released when its owner and the last of its users have disposed of it. So no order of disposal leaves a dangling
+ * pointer.
  */
 export class Handle implements Disposable {
   readonly #what: string;
   readonly #pointer: bigint;
   readonly #release: () => void;
-  #holders = 1;
+  /** Number of users, the owner among them. */
+  #users = 1;
   #isDisposed = false;
 
   /** @param what its name in errors, such as `session policy.forward` */
@@ -35,25 +36,29 @@ export class Handle implements Disposable {
   }
 
   /**
-   * Keeps the native object alive until the matching `drop`.
+   * Keeps the native object alive until the result is disposed of, once.
    *
    * @throws RUNTIME_FAILED after disposal
    */
-  hold(): void {
+  hold(): Disposable {
     this.#assertLive();
-    this.#holders++;
+    this.#users++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#drop();
+      },
+    };
   }
 
-  /** Ends a `hold`. */
-  drop(): void {
-    this.#holders--;
-    if (this.#holders === 0) this.#release();
+  #drop(): void {
+    this.#users--;
+    if (this.#users === 0) this.#release();
   }
 
   [Symbol.dispose](): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    this.drop();
+    this.#drop();
   }
 
   #assertLive(): void {

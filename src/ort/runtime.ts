@@ -137,10 +137,7 @@ export class Runtime implements Disposable {
     // Holds what the session needs as long as it lives. The session takes it over at the end.
     using made = new DisposableStack();
     // The environment counts its sessions, and is released with the last of them at the earliest.
-    this.#environment.hold();
-    made.defer(() => {
-      this.#environment.drop();
-    });
+    made.use(this.#environment.hold());
     // Holds what only compiling needs.
     using compiling = new DisposableStack();
     const sessionOptions = native.out(name, (slot) => ort.CreateSessionOptions(slot));
