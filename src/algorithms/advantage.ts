@@ -2,8 +2,8 @@
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
  * Names and numbers are those of EasyR1, whose configs this project reads, except where a function says otherwise;
- * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. `f32` rounds as PyTorch does after each operation on
- * tensors. Where a `Float32Array` stores the result, it rounds instead.
+ * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. So that the numbers are the same, `f32` rounds as
+ * PyTorch does after each operation on tensors. Where a `Float32Array` stores the result, it rounds instead.
  */
 import { CxmindError } from '../errors.ts';
 import {
@@ -15,7 +15,6 @@ import {
 import { comparableGroups } from './groups.ts';
 import {
   assertTokenLengths,
-  counted,
   f32,
   isCounted,
   maskedWhiten,
@@ -25,6 +24,7 @@ import {
   spread,
   sum,
   tokenCount,
+  zeroMasked,
   type TokenRows,
 } from './primitives.ts';
 
@@ -60,7 +60,7 @@ export interface AdvantageInput extends TokenRows {
 }
 
 /**
- * Advantages and returns per token, f32 `[T]` each.
+ * Advantages and returns per token, f32 `[T]` each; perhaps the same array.
  *
  * Those of masked tokens mean nothing, whatever an estimator leaves there: losses and metrics count no masked token.
  */
@@ -145,10 +145,11 @@ function perResponse(input: AdvantageInput, ofResponses: Float32Array): Advantag
  *
  * @param scores   f32 `[B]`, one per response
  * @param groupIds `[B]`, the prompt each response answers; members need not be adjacent
+ * @param scale    the deviation that leads are divided by, with n - 1 and plus 1e-6; TRL's `scale_rewards`. In verl,
+ *   `norm_adv_by_std_in_grpo` is `group` where it is true and `none` where it is false
  * @returns f32 `[B]`, unitless, mean zero within each group
  * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
- * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2; deviation with n - 1, plus 1e-6, as in EasyR1. `scale` is TRL's
- *   `scale_rewards`; verl's `norm_adv_by_std_in_grpo` is `group` where it is true and `none` where it is false
+ * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2
  */
 export function groupRelativeAdvantage(
   scores: Float32Array,
@@ -201,7 +202,7 @@ export function passAtKAdvantage(
  */
 function reinforcePlusPlusBaseline(input: AdvantageInput): AdvantageEstimate {
   const leads = leadsOverMean('reinforce_plus_plus_baseline', scoresOf(input), input.groupIds);
-  const advantages = counted(maskedWhiten(atTokens(input, leads), input), input);
+  const advantages = zeroMasked(maskedWhiten(atTokens(input, leads), input), input);
   return { advantages, returns: advantages };
 }
 
@@ -222,10 +223,10 @@ function remax(input: AdvantageInput): AdvantageEstimate {
   }
   const leads = scores.map((score, row) => score - baselines[row]!);
   const returns = new Float32Array(tokenCount(input));
-  backwards(input, (t, toGo) => {
+  walkBackwards(input, (t, toGo) => {
     const reward = isCounted(input, t) ? input.rewards[t]! : 0;
     returns[t] = toGo + reward;
-    return returns[t];
+    return returns[t]; // as it was rounded
   });
   return { advantages: atTokens(input, leads), returns };
 }
@@ -240,7 +241,7 @@ function reinforcePlusPlus(input: AdvantageInput): AdvantageEstimate {
   assertTokenLengths('reinforce_plus_plus', input, { rewards: input.rewards });
   const gamma = f32(input.gamma);
   const returns = new Float32Array(tokenCount(input));
-  backwards(input, (t, running) => {
+  walkBackwards(input, (t, running) => {
     returns[t] = input.rewards[t]! + f32(gamma * running);
     return isCounted(input, t) ? returns[t] : 0;
   });
@@ -290,11 +291,14 @@ function scoresOf(input: AdvantageInput): Float32Array {
 
 /** Each response's value at those of its tokens that count, 0 at the others: f32 `[T]` from f32 `[B]`. */
 function atTokens(rows: TokenRows, values: Float32Array): Float32Array {
-  return counted(spread(values, rows), rows);
+  return zeroMasked(spread(values, rows), rows);
 }
 
-/** Walks every row from its last token to its first, carrying a number that starts at 0 in each row. */
-function backwards({ offsets }: TokenRows, visit: (t: number, carried: number) => number): void {
+/** Walks every row from its last token to its first, carrying one number that starts at 0 in each row. */
+function walkBackwards(
+  { offsets }: TokenRows,
+  visit: (t: number, carried: number) => number,
+): void {
   for (let i = 0; i + 1 < offsets.length; i++) {
     let carried = 0;
     for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) carried = visit(t, carried);

@@ -3,8 +3,11 @@
  *
  * `default`, `gspo`, `gspo_token`, `cispo` and `sapo` give the numbers of EasyR1, the others those of verl or TRL.
  *
- * `f32` rounds as PyTorch does after each operation on tensors. Where a `Float32Array` stores the result, it rounds instead.
- * Derivatives are written by hand and rounded when they are stored; the tests check them by finite differences.
+ * So that the numbers are the same, `f32` rounds as PyTorch does after each operation on tensors. Where a `Float32Array`
+ * stores the result, it rounds instead. Derivatives are written by hand and rounded when they are stored; the tests check
+ * them by finite differences.
+ *
+ * In formulas, A is the advantage, ℓ the log ratio, `ρ = e^ℓ` the ratio and ρc the clipped ratio.
  */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import {
@@ -93,8 +96,9 @@ interface PolicyLossKind {
   /** Levels of rollouts' importance weights that it takes. */
   readonly weightLevels: readonly ImportanceLevel[];
   /**
-   * Factor of the loss that the importance weights multiply. With the weight `w = π_old / π_rollout`, a ratio
-   * `π / π_old` becomes `π / π_rollout`.
+   * Factor of the loss that an importance weight `w = π_old / π_rollout` multiplies:
+   * - `advantage`: `A` becomes `w A`;
+   * - `ratio`: `ρ = π / π_old` becomes `w ρ = π / π_rollout`.
    */
   readonly weightsMultiply: 'advantage' | 'ratio';
   /** The average that the loss is defined by; `loss_avg_mode` chooses where it is null. */
@@ -115,13 +119,16 @@ const clipFractions = ['pg_clipfrac_higher', 'pg_clipfrac_lower'] as const;
 
 /** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLosses = {
+  /** PPO, under EasyR1's name. */
   default: { ...ppoDefaults, tokenLossOf: ppoLoss, measures: clipFractions },
+  /** PPO with one ratio for each response, the geometric mean of its tokens' ratios. */
   gspo: {
     ...ppoDefaults,
     tokenLossOf: ppoLoss,
     measures: clipFractions,
     logRatiosOf: meanLogRatios,
   },
+  /** The same, but each token has a gradient of its own. */
   gspo_token: {
     ...ppoDefaults,
     tokenLossOf: ppoLoss,
@@ -136,6 +143,7 @@ export const policyLosses = {
   },
   sapo: { ...ppoDefaults, tokenLossOf: sapoLoss, measures: [] },
   gpg: { ...ppoDefaults, tokenLossOf: gpgLoss, measures: [], differentiatedBy: 'logProb' },
+  /** GSPO whose responses count by their lengths. */
   luspo: {
     ...ppoDefaults,
     tokenLossOf: ppoLoss,
@@ -176,7 +184,10 @@ export const policyLosses = {
 
 export type PolicyLossType = keyof typeof policyLosses;
 
-/** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
+/**
+ * PPO's clipped surrogate (arXiv:1707.06347) with dual clip (arXiv:1912.09729): `max(-A·ρ, -A·ρc)`, for a negative advantage
+ * at most `-A·C`.
+ */
 function ppoLoss(options: TokenLossOptions): TokenLossFunction {
   return surrogate(options, f32(options.clipRatioDual));
 }
@@ -215,7 +226,7 @@ function surrogate(
   };
 }
 
-/** CISPO: `-A · ρc · logProb` with the clipped ratio held constant. */
+/** CISPO (arXiv:2506.13585): `-A · ρc · logProb` with the clipped ratio held constant. */
 function cispoLoss(options: TokenLossOptions): TokenLossFunction {
   const [low, high] = logBounds(options);
   return ({ advantage, logRatio, logProb }) => {
@@ -224,7 +235,10 @@ function cispoLoss(options: TokenLossOptions): TokenLossFunction {
   };
 }
 
-/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is of options alone, so it is computed in f64 and rounded once. */
+/**
+ * SAPO (arXiv:2511.20347): `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is of options alone, so it is computed in f64 and
+ * rounded once.
+ */
 function sapoLoss({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio }) => {
     const tau = advantage >= 0 ? tauPositive : tauNegative;
@@ -235,14 +249,15 @@ function sapoLoss({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunc
   };
 }
 
-/** The policy gradient itself, as in GPG: `-A · logProb`. There is no ratio, and no bound of an update. */
+/** The policy gradient itself, as in GPG (arXiv:2504.02546): `-A · logProb`. There is no ratio, and no bound of an update. */
 function gpgLoss(): TokenLossFunction {
   return ({ advantage, logProb }) => unmeasured(f32(-advantage * logProb), -advantage);
 }
 
 /**
- * GMPO: `-A · ρ`. Its clip is in the log ratios: `clippedMeanLogRatios` holds each between `-clipRatioLow` and
- * `clipRatioHigh`. A token is measured as clipped where its own log ratio is out of bounds, under an advantage of either sign.
+ * GMPO (arXiv:2507.20673): `-A · ρ`. Its clip is in the log ratios: `clippedMeanLogRatios` holds each between
+ * `-clipRatioLow` and `clipRatioHigh`. A token is measured as clipped where its own log ratio is out of bounds, under an
+ * advantage of either sign.
  */
 function gmpoLoss({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
   const [low, high] = [f32(-clipRatioLow), f32(clipRatioHigh)];
@@ -261,10 +276,11 @@ function gmpoLoss({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossF
 }
 
 /**
- * VESPO: `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of the whole response.
+ * VESPO (arXiv:2602.10693): `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of the
+ * whole response.
  *
- * So φ is 1 on-policy and falls off on both sides. `k` and `λ` go by the sign of the advantage. The rule of its log ratio
- * (`responseLogRatios`) bounds the ratio, so it is not clamped again.
+ * So φ is 1 on-policy, and falls off on both sides of its peak at `ρ = k/λ`. `k` and `λ` go by the sign of the advantage.
+ * The rule of its log ratio (`responseLogRatios`) bounds the ratio, so it is not clamped again.
  */
 function vespoLoss(options: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio, logProb }) => {
@@ -279,7 +295,7 @@ function vespoLoss(options: TokenLossOptions): TokenLossFunction {
   };
 }
 
-/** Clip-Cov: the clipped surrogate without dual clip, and nothing at the tokens that are singled out. */
+/** Clip-Cov (arXiv:2505.22617): the clipped surrogate without dual clip, and nothing at the tokens that are singled out. */
 function clipCovLoss(options: TokenLossOptions): TokenLossFunction {
   const lossOf = surrogate(options, null);
   return (token) => {
@@ -296,7 +312,7 @@ function clipCovLoss(options: TokenLossOptions): TokenLossFunction {
   };
 }
 
-/** KL-Cov: `-A · ρ`, and at the tokens that are singled out a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
+/** KL-Cov (arXiv:2505.22617): `-A · ρ`, and at the tokens that are singled out a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
 function klCovLoss({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
   const coef = f32(ppoKlCoef);
   return ({ advantage, logRatio, isSingledOut }) => {

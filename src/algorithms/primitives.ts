@@ -98,8 +98,8 @@ export function spread(ofRows: Float32Array, { offsets }: TokenRows): Float32Arr
   return values;
 }
 
-/** The values with 0 at masked tokens. */
-export function counted(values: Float32Array, rows: TokenRows): Float32Array {
+/** Sets values to 0 at masked tokens. */
+export function zeroMasked(values: Float32Array, rows: TokenRows): Float32Array {
   return values.map((value, t) => (isCounted(rows, t) ? value : 0));
 }
 

@@ -1,7 +1,6 @@
 import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
 import {
   assertTokenLengths,
-  counted,
   EPSILON,
   f32,
   maskedMean,
@@ -9,6 +8,7 @@ import {
   rowSums,
   spread,
   type TokenRows,
+  zeroMasked,
 } from './primitives.ts';
 import { rejectTokens, type Rejection } from './rejection.ts';
 import {
@@ -103,7 +103,7 @@ function importanceWeights(
   const level = rolloutIs ?? 'token';
   const { logRatios, rowLogRatios } = ratios;
   const logWeights = level === 'token' ? logRatios : spread(rowLogRatios, ratios);
-  const full = counted(logWeights.map(boundedExp), ratios);
+  const full = zeroMasked(logWeights.map(boundedExp), ratios);
   const metrics = importanceMetrics(full, ratios, level, upper);
   if (rolloutIs === null) return { weights: null, metrics };
   const weights = full.map((weight) => Math.min(weight, upper));
