@@ -44,7 +44,9 @@ export const Prompt = t.type({
   context: PromptContext,
   groundTruth: Answer,
   input: PromptInput,
-  /** The prompt's pictures, paths or bytes of files, where an environment, a reward or a record of responses wants them. */
+  /**
+   * The prompt's pictures, paths or bytes of files, where an environment, a reward or a record of responses wants them.
+   */
   images: t.readonlyArray(t.union([t.string, bytes])),
   /** Used bits of 16-bit samples, in these pictures and in those that an environment shows. */
   bitDepth: BitDepth,

@@ -275,7 +275,10 @@ async function replaceDirectory(
   await rm(replaced, { recursive: true, force: true });
 }
 
-/** Writes a file so that readers find either the old content or the new one whole. It may be lost when the machine crashes. */
+/**
+ * Writes a file so that readers find either the old content or the new one whole. It may be lost when the machine
+ * crashes.
+ */
 export async function replaceFile(target: string, content: string): Promise<void> {
   const partial = path.join(path.dirname(target), `.${path.basename(target)}.partial`);
   await writeFile(partial, content);

@@ -28,7 +28,8 @@ export interface Log extends AsyncDisposable {
 const STANDARD_ERROR = 2;
 
 /**
- * Opens a logger that writes events as one JSON object a line, `{ time, level, …fields, msg }`, without waiting for the disk.
+ * Opens a logger that writes events as one JSON object a line, `{ time, level, …fields, msg }`, without waiting for the
+ * disk.
  *
  * Secrets are hidden and long words cut, as `readable` does. An error under `error` is written with its code, detail,
  * stack and causes.

@@ -1,9 +1,10 @@
 /**
  * Tools of a server that speaks the Model Context Protocol, revision 2025-06-18, by the official SDK.
  *
- * A server is a process of its own (stdio) or is reached over HTTP. All episodes of a rollout actor share its session, and
- * their calls run side by side. A connection that ended is opened again by the next call. Results of a tool that says it
- * changes nothing and gives the same each time (`readOnlyHint` and `idempotentHint`) are kept by the content of the call.
+ * A server is a process of its own (stdio) or is reached over HTTP. All episodes of a rollout actor share its session,
+ * and their calls run side by side. A connection that ended is opened again by the next call. Results of a tool that says
+ * it changes nothing and gives the same each time (`readOnlyHint` and `idempotentHint`) are kept by the content of the
+ * call.
  */
 import {
   getDefaultEnvironment,

@@ -85,7 +85,10 @@ export class RunFiles {
     }
   }
 
-  /** Appends the metrics of a step, or of a validation before the first one as step 0. Numbers that JSON cannot write become null. */
+  /**
+   * Appends the metrics of a step, or of a validation before the first one as step 0. Numbers that JSON cannot write
+   * become null.
+   */
   async metrics(step: number, metrics: Metrics): Promise<void> {
     await this.#append('metrics.jsonl', [{ step, ...metrics }]);
   }

@@ -45,8 +45,8 @@ export class RequestBox implements AsyncDisposable {
   }
 
   /**
-   * Opens the requests of a run that has taken its folder's lock and does nothing else yet, as requests come from then on.
-   * What was asked of the run before is over.
+   * Opens the requests of a run that has taken its folder's lock and does nothing else yet, as requests come from then
+   * on. What was asked of the run before is over.
    */
   static async open(folder: string): Promise<RequestBox> {
     const box = new RequestBox(folder);

@@ -3,7 +3,9 @@ import { IdMap } from './id-map.ts';
 
 /** An entry of a mailbox: a message that is not done. */
 interface Entry {
-  /** Number that is higher than that of every earlier entry, mostly by one: ids without an entry are looked at one by one. */
+  /**
+   * Number that is higher than that of every earlier entry, mostly by one: ids without an entry are looked at one by one.
+   */
   readonly id: number;
 }
 
@@ -11,8 +13,8 @@ interface Entry {
  * A bounded mailbox, kept at the sender's side.
  *
  * At most `capacity` entries are accepted and not done. An entry is sent when it is accepted. Until then it waits here,
- * and its sender waits with it. So at most `capacity` messages are on their way or with the actor, on any channel. Entries
- * wait only while `capacity` others are accepted.
+ * and its sender waits with it. So at most `capacity` messages are on their way or with the actor, on any channel.
+ * Entries wait only while `capacity` others are accepted.
  *
  * Entries come and are accepted in the order of their ids. There are gaps where a number was not used, and where an entry
  * was done or given up before an older one:

@@ -29,7 +29,10 @@ export interface StreamOptions extends AskOptions {
 /** State of an actor, as far as its ref can know. */
 export type ActorStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped';
 
-/** Sends a message and waits for the reply. Rejects with the handler's own error, or ACTOR_TIMEOUT, ACTOR_STOPPED, ACTOR_CRASHED. */
+/**
+ * Sends a message and waits for the reply. Rejects with the handler's own error, or ACTOR_TIMEOUT, ACTOR_STOPPED,
+ * ACTOR_CRASHED.
+ */
 export type Ask<P extends Protocol> = {
   readonly [M in MethodOf<P>]: (
     message: RequestOf<P, M>,

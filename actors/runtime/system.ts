@@ -207,7 +207,9 @@ export class ActorSystem implements AsyncDisposable {
     };
   }
 
-  /** Calls `listener` with every message that an actor is done with, until disposed of. There is one listener at a time. */
+  /**
+   * Calls `listener` with every message that an actor is done with, until disposed of. There is one listener at a time.
+   */
   watchWork(listener: WorkListener): Disposable {
     return this.#work.begin(listener);
   }

@@ -14,7 +14,9 @@ export interface ActorWork {
 
 export type WorkListener = (work: ActorWork) => void;
 
-/** The one that watches the work of a system's actors, if there is one. No time is taken of messages while there is none. */
+/**
+ * The one that watches the work of a system's actors, if there is one. No time is taken of messages while there is none.
+ */
 export class WorkWatch {
   #listener: WorkListener | null = null;
 

@@ -153,7 +153,10 @@ export async function trainOn(
   }
 }
 
-/** Writes the status from now on. A run that goes on in its folder has the place that it had, until it has read its checkpoint. */
+/**
+ * Writes the status from now on. A run that goes on in its folder has the place that it had, until it has read its
+ * checkpoint.
+ */
 async function beginStatus({ folder, trainer }: RunPlan, live: LiveRun): Promise<StatusFile> {
   const { findLastCheckpoint, loadCheckpointPath } = trainer;
   const earlier = findLastCheckpoint && loadCheckpointPath === null ? await statusIn(folder) : null;

@@ -38,8 +38,8 @@ import type { StepNumber } from './schedule.ts';
  * where a response with the reward r has the advantage `(r - mean) / deviation` among the responses to its prompt.
  *
  * A run may be preempted during a step. Until `beginUpdate` resolves, any call may throw the signal's reason. Neither
- * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs to
- * its end.
+ * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs
+ * to its end.
  *
  * @param batches    gives the step's responses (`take`): sampled now, or ahead of the step by rollouts that go on
  *   meanwhile and that hear when the weights have changed (`advance`)
@@ -80,8 +80,8 @@ export async function trainingStep(
   batches.advance(stepNumber.step);
   await syncReference(context, stepNumber, clock);
 
-  // `cursor` is the place of the next prompt, `gate` a running mean of scores that rewards may depend on, and `replay` has
-  // both for each earlier stage of a curriculum whose prompts come again.
+  // `cursor` is the place of the next prompt, `gate` a running mean of scores that rewards may depend on, and `replay`
+  // has both for each earlier stage of a curriculum whose prompts come again.
   const { cursor, gate, replay } = batch.progress;
   const { klController } = estimate;
   const { nextEntropyCoeff } = targets;
@@ -108,8 +108,8 @@ export interface StepResult {
 /**
  * Scores responses while the models evaluate their tokens: neither needs the other.
  *
- * A batch brings the function that scores it, since its reward functions may have scored it already. A response that could
- * not be scored is left out of both results.
+ * A batch brings the function that scores it, since its reward functions may have scored it already. A response that
+ * could not be scored is left out of both results.
  */
 async function scoreAndEvaluate(
   context: StepContext,

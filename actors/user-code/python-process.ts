@@ -98,8 +98,8 @@ export class PythonProcess {
   /**
    * One request and its reply.
    *
-   * @throws the code of the options with the function's traceback, or how the process ended; SHAPE_MISMATCH, ACTOR_TIMEOUT; the
-   *   signal's reason
+   * @throws the code of the options with the function's traceback, or how the process ended; SHAPE_MISMATCH,
+   *   ACTOR_TIMEOUT; the signal's reason
    */
   async ask(request: unknown, limitMs: number, signal: AbortSignal): Promise<unknown> {
     const { promise, resolve: reply, reject } = Promise.withResolvers<unknown>();

@@ -5,7 +5,9 @@ import { slices } from '../../src/tensor/slices.ts';
 /** Elements of a part: few enough that messages do not wait for them, and that both sides may lie in files. */
 const PART = 2 ** 22;
 
-/** Parts of two arenas of one layout. Each pair leaves the memory, where it lies in a file, when the next is asked for. */
+/**
+ * Parts of two arenas of one layout. Each pair leaves the memory, where it lies in a file, when the next is asked for.
+ */
 export function* pairedParts(
   one: Arena,
   other: Arena,

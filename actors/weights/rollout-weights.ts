@@ -90,8 +90,8 @@ export function weightsInPlace(weights: WeightSync): RolloutWeights {
  * version while learners make the next, and takes that up when it begins anew.
  *
  * Work that begins gets the newest weights there are. While learners step theirs, these cannot be copied; then older ones
- * do, as far as `oldest` allows. New weights wait until no work reads the old ones. Work that the weights are lent to lets
- * go of them at once, and goes on with the new ones.
+ * do, as far as `oldest` allows. New weights wait until no work reads the old ones. Work that the weights are lent to
+ * lets go of them at once, and goes on with the new ones.
  */
 export class TrailingWeights implements RolloutWeights {
   readonly #learned: WeightSync;

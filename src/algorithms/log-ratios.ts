@@ -88,7 +88,11 @@ export const clippedMeanLogRatios: LogRatioRule = ({ differences, advantages, ..
 /** Smallest ratio of a whole response, 1e-8, as in TRL. */
 const LOG_SMALLEST = f32(Math.log(1e-8));
 
-/** The sum over the response, held constant: the logarithm of the ratio of the whole response. @see VESPO, arXiv:2602.10693 */
+/**
+ * The sum over the response, held constant: the logarithm of the ratio of the whole response.
+ *
+ * @see VESPO, arXiv:2602.10693
+ */
 export const responseLogRatios: LogRatioRule = ({ differences, ...rows }) => {
   const bounded = differences.map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
   const sums = rowSums(bounded, rows).map((x) => clamp(x, LOG_SMALLEST, LOG_RATIO_BOUND));

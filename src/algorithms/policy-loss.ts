@@ -77,9 +77,9 @@ export interface PolicyLoss {
  * `vespo` weighs log-probabilities by a function of the ratio; `clip_cov` leaves out, and `kl_cov` penalizes, tokens of
  * high covariance (`covariance.ts`). Where two branches are equal, each gets half the gradient, as in PyTorch.
  *
- * The gradient is written by hand, not derived from a graph. So only f32 `[T]` crosses to the device, and the numbers equal
- * the originals'. The KL term, the entropy bonus and the metrics are averaged by `lossAvgMode`, whatever average the loss
- * itself is defined by.
+ * The gradient is written by hand, not derived from a graph. So only f32 `[T]` crosses to the device, and the numbers
+ * equal the originals'. The KL term, the entropy bonus and the metrics are averaged by `lossAvgMode`, whatever average
+ * the loss itself is defined by.
  *
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO arXiv:2506.13585; SAPO

@@ -185,8 +185,8 @@ export const policyLosses = {
 export type PolicyLossType = keyof typeof policyLosses;
 
 /**
- * PPO's clipped surrogate (arXiv:1707.06347) with dual clip (arXiv:1912.09729): `max(-A·ρ, -A·ρc)`, for a negative advantage
- * at most `-A·C`.
+ * PPO's clipped surrogate (arXiv:1707.06347) with dual clip (arXiv:1912.09729): `max(-A·ρ, -A·ρc)`, for a negative
+ * advantage at most `-A·C`.
  */
 function ppoLoss(options: TokenLossOptions): TokenLossFunction {
   return surrogate(options, f32(options.clipRatioDual));
@@ -236,8 +236,8 @@ function cispoLoss(options: TokenLossOptions): TokenLossFunction {
 }
 
 /**
- * SAPO (arXiv:2511.20347): `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is of options alone, so it is computed in f64 and
- * rounded once.
+ * SAPO (arXiv:2511.20347): `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is of options alone, so it is computed in f64
+ * and rounded once.
  */
 function sapoLoss({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
   return ({ advantage, logRatio }) => {
@@ -249,7 +249,9 @@ function sapoLoss({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunc
   };
 }
 
-/** The policy gradient itself, as in GPG (arXiv:2504.02546): `-A · logProb`. There is no ratio, and no bound of an update. */
+/**
+ * The policy gradient itself, as in GPG (arXiv:2504.02546): `-A · logProb`. There is no ratio, and no bound of an update.
+ */
 function gpgLoss(): TokenLossFunction {
   return ({ advantage, logProb }) => unmeasured(f32(-advantage * logProb), -advantage);
 }
@@ -276,8 +278,8 @@ function gmpoLoss({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossF
 }
 
 /**
- * VESPO (arXiv:2602.10693): `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of the
- * whole response.
+ * VESPO (arXiv:2602.10693): `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of
+ * the whole response.
  *
  * So φ is 1 on-policy, and falls off on both sides of its peak at `ρ = k/λ`. `k` and `λ` go by the sign of the advantage.
  * The rule of its log ratio (`responseLogRatios`) bounds the ratio, so it is not clamped again.
@@ -295,7 +297,9 @@ function vespoLoss(options: TokenLossOptions): TokenLossFunction {
   };
 }
 
-/** Clip-Cov (arXiv:2505.22617): the clipped surrogate without dual clip, and nothing at the tokens that are singled out. */
+/**
+ * Clip-Cov (arXiv:2505.22617): the clipped surrogate without dual clip, and nothing at the tokens that are singled out.
+ */
 function clipCovLoss(options: TokenLossOptions): TokenLossFunction {
   const lossOf = surrogate(options, null);
   return (token) => {
@@ -312,7 +316,10 @@ function clipCovLoss(options: TokenLossOptions): TokenLossFunction {
   };
 }
 
-/** KL-Cov (arXiv:2505.22617): `-A · ρ`, and at the tokens that are singled out a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
+/**
+ * KL-Cov (arXiv:2505.22617): `-A · ρ`, and at the tokens that are singled out a penalty `ppoKlCoef · |ℓ|`. There is no
+ * clip.
+ */
 function klCovLoss({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
   const coef = f32(ppoKlCoef);
   return ({ advantage, logRatio, isSingledOut }) => {

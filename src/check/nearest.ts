@@ -26,8 +26,8 @@ const SLIP = 2;
 /**
  * The valid key that an unknown path probably means.
  *
- * A sibling with a slip comes first, then the same name in another section, then a sibling spelt alike, then the path that
- * is near as a whole.
+ * A sibling with a slip comes first, then the same name in another section, then a sibling spelt alike, then the path
+ * that is near as a whole.
  */
 export function nearestKey(path: string, paths: readonly string[]): string | undefined {
   const leaf = leafOf(path);

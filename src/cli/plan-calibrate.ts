@@ -43,7 +43,9 @@ export async function calibrate(items: readonly string[], flags: PlanFlags): Pro
   return measured;
 }
 
-/** Steps in which the heaps of a run's threads grow, by some 40 MiB. Nothing more than 10 MiB comes in the next hundred. */
+/**
+ * Steps in which the heaps of a run's threads grow, by some 40 MiB. Nothing more than 10 MiB comes in the next hundred.
+ */
 const GROWING_STEPS = 12;
 
 /**

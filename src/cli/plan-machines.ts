@@ -51,7 +51,8 @@ interface Plans {
 /**
  * Plans a config on the machines that were asked for, or on all of the table.
  *
- * @throws DEVICE_MISSING, CONFIG_INVALID where a machine that was asked for cannot run the config, or none of the table can
+ * @throws DEVICE_MISSING, CONFIG_INVALID where a machine that was asked for cannot run the config, or none of the table
+ *   can
  */
 export async function plansOf(items: readonly string[], flags: PlanFlags): Promise<Plans> {
   const planner = new Planner(items, flags);
@@ -249,7 +250,10 @@ function mostADevice(stations: readonly Station[]): number {
   return Math.max(...[...devices.values()].map(({ length }) => length));
 }
 
-/** The config with directories that have the `config.json` of its models; of a model on the hub that file alone is fetched. */
+/**
+ * The config with directories that have the `config.json` of its models; of a model on the hub that file alone is
+ * fetched.
+ */
 async function withConfigDirectories(config: Config): Promise<Config> {
   const { actor, critic } = config.worker;
   const local = async <M extends { readonly modelPath: string | null }>(model: M): Promise<M> => ({

@@ -41,7 +41,8 @@ const PROMPTS_AT_ONCE = 64;
  *
  * A response depends on the model, its row, the options and its place alone.
  *
- * @throws DATA_INVALID naming file, line and field, or structured outputs that cannot be followed; RUNTIME_CANCELLED when the signal aborts
+ * @throws DATA_INVALID naming file, line and field, or structured outputs that cannot be followed; RUNTIME_CANCELLED when
+ *   the signal aborts
  */
 export async function respond(
   { checkpoint, device, arena, builder }: OpenedModel,

@@ -1,8 +1,8 @@
 /**
  * Rules about the folders that keep responses, `trainer.rollout_data_dir` and `trainer.validation_data_dir`.
  *
- * verl takes any folder. Here they belong to one run, which replaces files of steps that it takes anew and sets aside what
- * an earlier run left, so they lie inside the run's folder and apart from each other.
+ * verl takes any folder. Here they belong to one run, which replaces files of steps that it takes anew and sets aside
+ * what an earlier run left, so they lie inside the run's folder and apart from each other.
  */
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import type { Rule } from './rule.ts';

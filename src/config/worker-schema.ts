@@ -123,7 +123,9 @@ export const Optim = section({
   trainingSteps: about('Derived: steps of the whole run.', withDefault(int, -1)),
 });
 
-/** `worker.*.fsdp`: the reference's sharding engine, of which the dtypes and `enable_cpu_offload` have a counterpart here. */
+/**
+ * `worker.*.fsdp`: the reference's sharding engine, of which the dtypes and `enable_cpu_offload` have a counterpart here.
+ */
 const Fsdp = section({
   enableFullShard: about('ZeRO-3 rather than ZeRO-2.', withDefault(bool, true)),
   enableCpuOffload: about('The same as `offload.offload_params`.', withDefault(bool, false)),

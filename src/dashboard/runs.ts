@@ -1,8 +1,9 @@
 /**
  * The runs below some folders, found anew whenever they are asked for.
  *
- * A folder is a run where it has the status or the metrics of one. Stages of a curriculum are runs of their own, and so is
- * the warm start before a run. Folders are searched to a fixed depth, and those of checkpoints and of data are passed over.
+ * A folder is a run where it has the status or the metrics of one. Stages of a curriculum are runs of their own, and so
+ * is the warm start before a run. Folders are searched to a fixed depth, and those of checkpoints and of data are passed
+ * over.
  */
 import { hash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -52,7 +53,11 @@ export class Runs {
     return folders.map((folder) => this.#views.get(folder)!);
   }
 
-  /** The run of an id, for somebody who looks into it. @throws DATA_INVALID, a refusal with status 404, where there is none */
+  /**
+   * The run of an id, for somebody who looks into it.
+   *
+   * @throws DATA_INVALID, a refusal with status 404, where there is none
+   */
   async of(id: string): Promise<RunView> {
     const isWanted = ({ place }: RunView): boolean => place.id === id;
     const view = [...this.#views.values()].find(isWanted) ?? (await this.find()).find(isWanted);

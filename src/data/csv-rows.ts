@@ -10,7 +10,8 @@ const MAX_RECORD_CHARACTERS = 2 ** 28;
 /**
  * Rows of a CSV file whose first record names the columns. A row's line is the line of its last character.
  *
- * A file whose name ends in `.gz` is inflated on the way. Every cell is text. `decodeRow` reads a cell of images as a list.
+ * A file whose name ends in `.gz` is inflated on the way. Every cell is text. `decodeRow` reads a cell of images as a
+ * list.
  *
  * @throws DATA_INVALID if the file cannot be read, or a quote is not closed
  */

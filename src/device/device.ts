@@ -5,9 +5,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 /**
  * A tensor in a device's memory.
  *
- * Each kind of device has views of its own, with further fields that say where the tensor lies. So a view is of use to its
- * device alone.
- * `reshaped` (`tensor.ts`) gives a view of the same memory under another shape.
+ * Each kind of device has views of its own, with further fields that say where the tensor lies. So a view is of use to
+ * its device alone. `reshaped` (`tensor.ts`) gives a view of the same memory under another shape.
  */
 export interface View<D extends DType = DType> {
   readonly device: Device;
@@ -86,8 +85,8 @@ export interface Device extends Disposable {
   /**
    * Records work, to queue it again and again at little cost.
    *
-   * The work is done several times before this returns, because the first runs of a program may take memory that has to be
-   * in place when work is recorded. So it must be safe to repeat.
+   * The work is done several times before this returns, because the first runs of a program may take memory that has to
+   * be in place when work is recorded. So it must be safe to repeat.
    *
    * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor downloads
    */

@@ -65,7 +65,9 @@ export interface EnvironmentReply extends t.TypeOf<typeof EnvironmentReply> {}
  * episode is played again, up to its newest turn, where the thread or process that had it was lost.
  */
 export interface Environment {
-  /** Functions that the policy may call; the chat template shows them with the prompt. They are those of every episode. */
+  /**
+   * Functions that the policy may call; the chat template shows them with the prompt. They are those of every episode.
+   */
   readonly tools?: readonly Tool[];
   reset(episode: EpisodeStart): void | Promise<void>;
   /** @param messages those since the last step: the policy's turn last, before it such as other tools answered */

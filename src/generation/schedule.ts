@@ -67,8 +67,8 @@ interface Queue {
  * Rules:
  * - A prefill pass overwrites the memory of the one before. So a pass runs only while the queue is empty, and all queued
  *   responses are of the same pass.
- * - Responses of an aborted job that are queued, running or interrupted leave at the next iteration, and waiting ones when
- *   they are to be prefilled. Nobody hears of them any more.
+ * - Responses of an aborted job that are queued, running or interrupted leave at the next iteration, and waiting ones
+ *   when they are to be prefilled. Nobody hears of them any more.
  * - Between iterations and passes, the event loop has a turn from time to time. A run is cancelled only there, where each
  *   response is in exactly one list. The schedule may be renewed then, with the same weights or others, and runs on.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
@@ -141,12 +141,12 @@ export class Schedule {
   /**
    * Goes on with other weights, or with another decoder.
    *
-   * To be called between two calls of `run`. Queued responses are prefilled again: between two runs others may have used the
-   * memory of the prefill pass.
+   * To be called between two calls of `run`. Queued responses are prefilled again: between two runs others may have used
+   * the memory of the prefill pass.
    *
    * @param version version of the weights
-   * @param cache `keep` if the decoder still has the keys and values of what runs, perhaps of older weights; `recompute` to
-   *   compute them again
+   * @param cache `keep` if the decoder still has the keys and values of what runs, perhaps of older weights; `recompute`
+   *   to compute them again
    */
   renew(tools: ScheduleTools, version: number, cache: 'keep' | 'recompute'): void {
     this.#tools = tools;
@@ -257,7 +257,11 @@ export class Schedule {
     return count;
   }
 
-  /** Prefills groups of responses in one pass. The responses of a group have the same context. @returns null without any */
+  /**
+   * Prefills groups of responses in one pass. The responses of a group have the same context.
+   *
+   * @returns null without any
+   */
   async #prefill(groups: readonly (readonly Sequence[])[]): Promise<Queue | null> {
     if (groups.length === 0) return null;
     const firsts = groups.map(([first]) => first!);

@@ -56,8 +56,8 @@ export interface DifferentiateOptions {
  * Derives the graph that turns gradients of a graph's float outputs into gradients of its inputs.
  *
  * The backward graph takes:
- * - the inputs of the forward graph, its outputs `saved.<value>`, and `grad.<output>` for its float outputs, as far as the
- *   gradients depend on them;
+ * - the inputs of the forward graph, its outputs `saved.<value>`, and `grad.<output>` for its float outputs, as far as
+ *   the gradients depend on them;
  * - `accum.<input>`, f32, for every input in `accumulate`.
  *
  * It gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it is accumulated. Both
@@ -167,12 +167,13 @@ function dependents(graph: Graph, inputs: readonly Value[]): Set<number> {
  * Brings a gradient to the shape of its value.
  *
  * - It is larger where the op broadcast the value, such as `[3, 4]` for a value `[4]` or `[1, 4]`: those axes are summed.
- * - It is smaller where it is the same along an axis, such as `[3, 1]` or `[]` for a value `[3, 4]`: those axes are expanded.
+ * - It is smaller where it is the same along an axis, such as `[3, 1]` or `[]` for a value `[3, 4]`: those axes are
+ *   expanded.
  */
 function unbroadcast(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
-  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first. There are fewer than
-  // none where the value has more.
+  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first. There are fewer
+  // than none where the value has more.
   const lead = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dim, axis) =>
     axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],

@@ -26,7 +26,9 @@ export class GraphBuilder extends ElementwiseBuilder {
     return this.expand(this.scalar(0, dtype), shape);
   }
 
-  /** Alpha times the product of two batches of matrices, each transposed in its last two axes where the options say so. */
+  /**
+   * Alpha times the product of two batches of matrices, each transposed in its last two axes where the options say so.
+   */
   matMul(a: Value, b: Value, options: Partial<ProductAttributes> = {}): Value {
     return this.one('matMul', [a, b], productAttributes(a, options));
   }
@@ -64,8 +66,8 @@ export class GraphBuilder extends ElementwiseBuilder {
     return this.one('groupedProduct', [x, counts, ...weights], { transB });
   }
   /**
-   * The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each. With addends, f32 and as
-   * many, it is f32 sums with these.
+   * The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each. With addends, f32 and
+   * as many, it is f32 sums with these.
    */
   groupedOuterProduct(
     a: Value,
@@ -207,8 +209,8 @@ export class GraphBuilder extends ElementwiseBuilder {
     return [values!, places!];
   }
   /**
-   * The order of rows by their groups `i64 [N]`, of which there are `count`: the number of rows of each, i64 `[count]`; for
-   * each place the row that comes there, i64 `[N]`; and the place of each row. Rows of one group stay in order.
+   * The order of rows by their groups `i64 [N]`, of which there are `count`: the number of rows of each, i64 `[count]`;
+   * for each place the row that comes there, i64 `[N]`; and the place of each row. Rows of one group stay in order.
    */
   rowOrder(groups: Value, count: number): readonly [counts: Value, order: Value, inverse: Value] {
     const [counts, order, inverse] = this.apply('rowOrder', [groups], { count });
@@ -296,7 +298,8 @@ export class GraphBuilder extends ElementwiseBuilder {
    * Attention of one new token of each sequence over the sequence's pages of a key-value cache.
    *
    * `projected [B, (H + 2K)·d]`, not rotated; `keys` and `values [N, R, K, d]`; `pages i32 [B, M]`; `lengths i32 [B]`;
-   * perhaps a `bias [(H + 2K)·d]` of the projections. The next keys and values may be written in place of the given ones. See `ops/cached-attention.ts`.
+   * perhaps a `bias [(H + 2K)·d]` of the projections. The next keys and values may be written in place of the given ones.
+   * See `ops/cached-attention.ts`.
    */
   cachedAttention(
     projected: Value,

@@ -141,7 +141,8 @@ template <class Reduction> __device__ inline float rowReduce(float x) {
   return x;
 }
 
-// Sums over the threads of a block with the same x. There are 256 threads, a power of two in x. Those with y = 0 get the results.
+// Sums over the threads of a block with the same x. There are 256 threads, a power of two in x. Those with y = 0 get the
+// results.
 template <int N> __device__ inline void columnReduce(float (&sums)[N]) {
   __shared__ float parts[N][256];
   const u32 thread = threadIdx.y * blockDim.x + threadIdx.x;

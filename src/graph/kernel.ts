@@ -1,4 +1,7 @@
-/** The steps that a node takes on a device with kernels: CUDA C and its launches, products by the device's library, copies. */
+/**
+ * The steps that a node takes on a device with kernels: CUDA C and its launches, products by the device's library,
+ * copies.
+ */
 
 /** Sizes of the axes of several tensors. */
 export type Shapes = readonly (readonly number[])[];

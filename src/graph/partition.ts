@@ -101,8 +101,8 @@ function forwardGraph(
   { source, joint, forwardNodes, substitutions }: JointParts,
   saved: ReadonlySet<number>,
 ): Graph {
-  // Where a substitute is to be saved, forward gives its original, which it computes anyway and which is equal. If that is
-  // the product `s = x · r · w` in place of `y`, the output `saved.s` is `y`, and nobody computes `s`.
+  // Where a substitute is to be saved, forward gives its original, which it computes anyway and which is equal. If that
+  // is the product `s = x · r · w` in place of `y`, the output `saved.s` is `y`, and nobody computes `s`.
   const originals = new Map(
     substitutions.map(({ original, substitute }) => [substitute.id, original]),
   );

@@ -40,7 +40,10 @@ export class MlflowLogger implements MetricLogger {
     };
   }
 
-  /** Sends the points, unless others are being sent: then they wait for the next call, so a server that hangs is asked once. */
+  /**
+   * Sends the points, unless others are being sent: then they wait for the next call, so a server that hangs is asked
+   * once.
+   */
   async log(step: number, metrics: Metrics): Promise<void> {
     const timestamp = this.#now();
     for (const [key, value] of Object.entries(metrics)) {

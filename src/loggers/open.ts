@@ -90,7 +90,9 @@ export class Loggers {
   }
 }
 
-/** Maker of a logger, null for one that is switched off. It writes into the run's folder unless a variable names another. */
+/**
+ * Maker of a logger, null for one that is switched off. It writes into the run's folder unless a variable names another.
+ */
 type Maker = (run: RunDescription, surroundings: LoggerSurroundings) => MetricLogger | null;
 
 const makers: Readonly<Record<LoggerName, Maker>> = {

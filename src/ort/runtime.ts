@@ -61,8 +61,8 @@ export interface CompileOptions {
   /** The custom ops that the model has; the provider runs them. */
   readonly modelOps?: ModelOps;
   /**
-   * Waits for all that the device has queued. Called before the session is released, since queued runs use its memory, and
-   * after it, since the release queues work that frees the memory.
+   * Waits for all that the device has queued. Called before the session is released, since queued runs use its memory,
+   * and after it, since the release queues work that frees the memory.
    */
   readonly waitForDevice?: () => void;
 }

@@ -18,7 +18,8 @@ export class Session implements Disposable {
   /**
    * Takes ownership of a native session, and releases it at once when this throws.
    *
-   * @param options.waitForDevice waits for all that the device has queued; called before the native session is released, and after it
+   * @param options.waitForDevice waits for all that the device has queued; called before the native session is released,
+   *   and after it
    * @param options.ordinal number of the card, where a card runs the session
    * @param options.needs what the session needs as long as it lives; disposed of once it is gone
    * @throws DTYPE_MISMATCH when an input or output is no tensor, or has a dtype that tensors here do not have

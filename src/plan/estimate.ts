@@ -37,7 +37,9 @@ const MODEL_ACTORS = 3;
  * a reference and 37 MiB more with a critic, other parts left out (Node 24).
  */
 const THREAD_BYTES = 37 * 2 ** 20;
-/** Memory of the thread of a user's function, by which the quickstart's small steps take more than by a built-in reward. */
+/**
+ * Memory of the thread of a user's function, by which the quickstart's small steps take more than by a built-in reward.
+ */
 const FUNCTION_BYTES = 13 * 2 ** 20;
 /** Memory of ONNX Runtime's session for a program: 1.1 MiB for a decoder layer's, 0.4 MiB for a tower's block. */
 const PROGRAM_BYTES = 0.85 * 2 ** 20;
@@ -139,9 +141,9 @@ function memoryOn(
 }
 
 /**
- * Memory that computing takes. On a card, the actors give back the memory of their passes one after the other, so the largest
- * counts. Weights that are offloaded are on it while they are used: all of the policy's with its cache while responses are
- * sampled, one module's in any other pass.
+ * Memory that computing takes. On a card, the actors give back the memory of their passes one after the other, so the
+ * largest counts. Weights that are offloaded are on it while they are used: all of the policy's with its cache while
+ * responses are sampled, one module's in any other pass.
  */
 function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: number): Kept[] {
   const { policy, reference } = kept;

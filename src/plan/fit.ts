@@ -2,9 +2,9 @@
  * Seconds for a unit of each kind of work, fitted to measurements: least squares of relative errors, none below 0.
  *
  * A measurement is `Σ amount · seconds`. There are few measurements and kinds go together, so the kinds that they do not
- * tell apart keep the proportions of a prior: with factors x on the prior's seconds, what is minimized is
- * `Σ (planned / measured - 1)² + λ Σ (x - x̄)²`, where x̄ is the factor that fits best alone. Coordinates are minimized in
- * turn, and clipped at 0, which converges since the sum is convex.
+ * tell apart keep the proportions of a prior: with factors x on the prior's seconds, what is minimized is `Σ (planned /
+ * measured - 1)² + λ Σ (x - x̄)²`, where x̄ is the factor that fits best alone. Coordinates are minimized in turn, and
+ * clipped at 0, which converges since the sum is convex.
  */
 import { byKind, type Work } from './counted/work.ts';
 

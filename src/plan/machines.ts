@@ -81,7 +81,9 @@ const REACHED = {
   host: { products: 0.7, batched: 0.35, bandwidth: 0.5 },
 };
 
-/** Seconds of what no table states: queueing a program or a kernel, a pass of JavaScript, an exponential, a byte's copy. */
+/**
+ * Seconds of what no table states: queueing a program or a kernel, a pass of JavaScript, an exponential, a byte's copy.
+ */
 const FIXED = {
   card: { programs: 2e-5, nodes: 5e-6, recorded: 2e-6, exponentials: 2e-13, copied: 4e-11 },
   host: { programs: 1e-5, nodes: 4e-6, exponentials: 2e-9, scalars: 1.5e-9 },

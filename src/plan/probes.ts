@@ -3,8 +3,8 @@
  * nothing.
  *
  * The model has the widths of the run's own, few layers, and weights of one number each: the time of a product does not
- * depend on its numbers. Probes run for a second each, after some runs to compile; the median counts. Longer passes are left
- * out where shorter ones show that they would take too long, so that a wide model takes about a minute too.
+ * depend on its numbers. Probes run for a second each, after some runs to compile; the median counts. Longer passes are
+ * left out where shorter ones show that they would take too long, so that a wide model takes about a minute too.
  */
 import { CpuDevice } from '../device/cpu/device.ts';
 import { GenerationEngine } from '../generation/engine.ts';

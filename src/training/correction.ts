@@ -30,8 +30,8 @@ export interface StepCorrection {
  *
  * Importance weights multiply the advantages rather than the losses. Every policy loss is linear in the advantage where
  * the factor is not negative, so this is the same. A loss that is not linear in the whole ratio to the policy that
- * sampled (`vespo`) has them in its ratio: the base of that is `old` less `log w`, for a token's weight w. Rejected tokens
- * count in no loss. Advantages are estimated from all tokens, rejected ones among them; verl masks them before.
+ * sampled (`vespo`) has them in its ratio: the base of that is `old` less `log w`, for a token's weight w. Rejected
+ * tokens count in no loss. Advantages are estimated from all tokens, rejected ones among them; verl masks them before.
  *
  * @param rollout log-probabilities under the policy that sampled, f32 `[T]` for each response
  * @param old     those under the policy before the update
@@ -73,7 +73,9 @@ export function correctStep(
   };
 }
 
-/** The log-probabilities less the logarithm of their weights; as they are at tokens that do not count, whose weight is 0. */
+/**
+ * The log-probabilities less the logarithm of their weights; as they are at tokens that do not count, whose weight is 0.
+ */
 function ratioBases(old: readonly Tensor<'f32'>[], weights: Float32Array): Tensor<'f32'>[] {
   const parts = splitBy(
     weights,

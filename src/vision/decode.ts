@@ -31,8 +31,8 @@ export interface DecodeOptions {
 
 /**
  * Decodes a PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF file to the mode in which Pillow opens it: grey, RGB or CMYK, with
- * alpha if each pixel has it. 16-bit samples become levels by `bitDepth`. A DICOM file is decoded to grey or RGB levels as
- * pydicom shows it.
+ * alpha if each pixel has it. 16-bit samples become levels by `bitDepth`. A DICOM file is decoded to grey or RGB levels
+ * as pydicom shows it.
  *
  * EXIF rotation and embedded colour profiles are ignored, as in the reference. Of several frames the first is taken.
  *

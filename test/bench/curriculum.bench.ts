@@ -23,8 +23,8 @@ interface Generation {
 }
 
 /**
- * CX-Mind's curriculum on the demo's open questions, against open questions alone for as many steps: micro-F1 on the
- * open validation part, the same warm start, as many prompts a step, three seeds. Open rows are few, 140 beside 896 closed
+ * CX-Mind's curriculum on the demo's open questions, against open questions alone for as many steps: micro-F1 on the open
+ * validation part, the same warm start, as many prompts a step, three seeds. Open rows are few, 140 beside 896 closed
  * ones, as answers that experts wrote out are.
  */
 export async function benchCurriculum(): Promise<void> {

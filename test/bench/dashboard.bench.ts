@@ -1,8 +1,8 @@
 /**
  * The dashboard over a long run: 10,000 steps of 100 metrics, and 100,000 samples.
  *
- * `first` is the first answer, for which the file is read as a whole; `again` is one that finds nothing new. A look is what
- * the events of a running run cost, once a second, while a page listens.
+ * `first` is the first answer, for which the file is read as a whole; `again` is one that finds nothing new. A look is
+ * what the events of a running run cost, once a second, while a page listens.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

@@ -36,7 +36,8 @@ const arms: Readonly<Record<string, Arm>> = {
     items: [
       'algorithm.scale_rewards=none',
       'worker.actor.loss_avg_mode=seq-mean-token-sum-norm',
-      // Its steps differ more in size, as no deviation evens them out: at the others' rate it ends with one digit for all.
+      // Its steps differ more in size, as no deviation evens them out: at the others' rate it ends with one digit for
+      // all.
       'worker.actor.optim.lr=2e-4',
     ],
   },

@@ -85,8 +85,8 @@ interface Outcome {
 /**
  * Plans of unlike runs against the runs: seconds of a step and of its phases, and peak memory.
  *
- * The speed of a machine that others share wanders within minutes, by a half at times. So calibrations and runs take turns,
- * and medians are compared. Responses never end early, as the plan takes them.
+ * The speed of a machine that others share wanders within minutes, by a half at times. So calibrations and runs take
+ * turns, and medians are compared. Responses never end early, as the plan takes them.
  */
 export async function benchPlan(): Promise<void> {
   for (const { name, size, isText = false, items } of cases) {

@@ -20,9 +20,9 @@ const PARQUET_BATCHES = 10;
  * batch takes, and how little of them stays in memory. `CXMIND_BENCH_GIB` is their size, 1 unless given. The Parquet
  * files are pyarrow's, by its defaults and as `datasets` has them written.
  *
- * 2026-11-28, 4 GiB, two cores that others used too: a row of JSON Lines 0.16 ms; of Parquet 13 ms with row groups of 1,000
- * rows, 34 ms with one row group of a million and no offset index; peak 830 MiB. Reading whole row groups took 660 ms a row
- * of the former.
+ * 2026-11-28, 4 GiB, two cores that others used too: a row of JSON Lines 0.16 ms; of Parquet 13 ms with row groups of
+ * 1,000 rows, 34 ms with one row group of a million and no offset index; peak 830 MiB. Reading whole row groups took 660
+ * ms a row of the former.
  */
 export async function benchRows(): Promise<void> {
   const gib = Number(process.env['CXMIND_BENCH_GIB'] ?? 1);

@@ -1,8 +1,8 @@
 /**
  * The index of the package's two doors in Markdown: every export with the first sentence of its docstring.
  *
- * It reads the text of the sources, whose layout Prettier fixes: a docstring ends on the line above its declaration. Members and
- * signatures are on the pages that typedoc writes.
+ * It reads the text of the sources, whose layout Prettier fixes: a docstring ends on the line above its declaration.
+ * Members and signatures are on the pages that typedoc writes.
  */
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';

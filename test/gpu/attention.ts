@@ -1,4 +1,5 @@
-// Time of attention, forward and backward, on a CUDA card: `node test/gpu/attention.ts [bf16|f16|f32] [beginning of a name]`.
+// Time of attention, forward and backward, on a CUDA card: `node test/gpu/attention.ts [bf16|f16|f32] [beginning of a
+// name]`.
 import type { View } from '../../src/device/device.ts';
 import { CudaDevice } from '../../src/device/cuda/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';

@@ -6,8 +6,8 @@ import { CutHarness } from './cuts.ts';
 import { KillHarness, type KilledRun } from './kills.ts';
 
 /*
- * Long tests of whole runs whose processes and networks fail, and of a server that is attacked, a line for each case and an
- * exit code:
+ * Long tests of whole runs whose processes and networks fail, and of a server that is attacked, a line for each case and
+ * an exit code:
  *
  *   npm run soak                 everything
  *   npm run soak kills           fifty runs whose processes are killed

@@ -1,9 +1,9 @@
 /**
  * The Markdown pages of the project, and the code that stands in them.
  *
- * A fenced block in a language is code, and tests run it. One without a language, in `text` or in `mermaid` is a drawing or an
- * output. Code that no test can try has a mark on the line above it, which says why: `<!-- not run: it is half a file -->`.
- * Commands that a test can only read say what running them needs: `<!-- needs: an NVIDIA card -->`.
+ * A fenced block in a language is code, and tests run it. One without a language, in `text` or in `mermaid` is a drawing
+ * or an output. Code that no test can try has a mark on the line above it, which says why: `<!-- not run: it is half a
+ * file -->`. Commands that a test can only read say what running them needs: `<!-- needs: an NVIDIA card -->`.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -76,7 +76,11 @@ export function commandsIn(script: string): string[][] {
     .filter((words) => words.length > 0);
 }
 
-/** Items and flags of the one call of a command of cxmind that a page's shell blocks have. @throws where there is another number */
+/**
+ * Items and flags of the one call of a command of cxmind that a page's shell blocks have.
+ *
+ * @throws where there is another number
+ */
 export function callOf(page: string, command: string): string[] {
   const calls = codeBlocks(pageText(page))
     .filter(({ language }) => language === 'sh')

@@ -2,8 +2,8 @@
  * Claims of a room's page, as far as a test can check them.
  *
  * A page names in one sentence, "It may import …", the rooms that its files import. `src/data` names one room, `src` all
- * rooms of the folder. "the ground" stands for the rooms at the bottom, which the architecture test lists. Its first drawing
- * names files of the room by their bare names, and others by paths.
+ * rooms of the folder. "the ground" stands for the rooms at the bottom, which the architecture test lists. Its first
+ * drawing names files of the room by their bare names, and others by paths.
  */
 
 /** Rooms that a page's sentence on imports names; undefined where it has no such sentence. */

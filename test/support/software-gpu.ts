@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadLibrary } from '../../src/native.ts';
 
-/** Folder in which Debian's chromium keeps a Vulkan driver that computes on the processor, SwiftShader, and its loader. */
+/**
+ * Folder in which Debian's chromium keeps a Vulkan driver that computes on the processor, SwiftShader, and its loader.
+ */
 const folder = '/usr/lib/chromium';
 const driver = join(folder, 'vk_swiftshader_icd.json');
 /** Held, since a library that nobody refers to is unloaded. */

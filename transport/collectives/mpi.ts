@@ -12,7 +12,8 @@ import { IN_PLACE, MpiLibrary } from './native/mpi-library.ts';
  * whole job.
  *
  * @param place of this rank, if it is not the one in MPI's order
- * @throws DEVICE_MISSING when there is no Open MPI library; CONFIG_INVALID when its processes are not as many as the ranks
+ * @throws DEVICE_MISSING when there is no Open MPI library; CONFIG_INVALID when its processes are not as many as the
+ *   ranks
  */
 export async function openMpi(place?: {
   readonly rank: number;

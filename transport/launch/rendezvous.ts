@@ -35,7 +35,11 @@ export class Rendezvous {
     return join(this.folder, this.#name);
   }
 
-  /** Leaves the invitation, and replaces one that is there. @throws CONFIG_INVALID when the folder cannot be written to */
+  /**
+   * Leaves the invitation, and replaces one that is there.
+   *
+   * @throws CONFIG_INVALID when the folder cannot be written to
+   */
   async invite(invitation: Invitation): Promise<void> {
     const partial = `${this.#path}.${randomUUID()}`;
     try {

@@ -34,9 +34,9 @@ export class SharedBarrier {
   /**
    * Resolves when all have arrived.
    *
-   * Rejects with the failure that `findFailure` gives. After that every later call rejects with it too, so the owner drops
-   * the barrier. The arrival stays counted, because others may have seen it already: they may pass this one time, and find
-   * the failure when they arrive next.
+   * Rejects with the failure that `findFailure` gives. After that every later call rejects with it too, so the owner
+   * drops the barrier. The arrival stays counted, because others may have seen it already: they may pass this one time,
+   * and find the failure when they arrive next.
    */
   async arrive(findFailure: FindFailure): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;

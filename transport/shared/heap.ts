@@ -96,7 +96,9 @@ export class PayloadHeap implements PayloadMemory {
     this.#spilledBytes += byteLength;
   }
 
-  /** Holds a block, as one that another thread granted. `release` is called when nothing of it can be reached any more. */
+  /**
+   * Holds a block, as one that another thread granted. `release` is called when nothing of it can be reached any more.
+   */
   adopt(place: Place, release: () => void): SharedArrayBuffer {
     const buffer = structuredClone(place.slab.memory);
     // The size is looked up now: once released, the block may become part of another.

@@ -3,9 +3,9 @@ import { u32At } from '../bytes.ts';
 /*
  * Ring of packets in shared memory, from one thread to one other: Lamport's queue of bytes.
  *
- * A packet is a message's header, with descriptors of its frames if they lie on slabs (`slab.ts`). A message that does not
- * fit goes another way. So each packet has its number in the order of all messages, by which the receiver puts both ways
- * together.
+ * A packet is a message's header, with descriptors of its frames if they lie on slabs (`slab.ts`). A message that does
+ * not fit goes another way. So each packet has its number in the order of all messages, by which the receiver puts both
+ * ways together.
  *
  *   offset   bytes     content                                               writer
  *   0        4         i32 write position: where the next packet goes        writing end
@@ -212,8 +212,8 @@ export class RingReader {
   }
 
   /**
-   * Sets `asleep`, so that the writer wakes the reader after its next packet. True when the caller may return to its event
-   * loop; false when there is a packet already, and the caller has to read on.
+   * Sets `asleep`, so that the writer wakes the reader after its next packet. True when the caller may return to its
+   * event loop; false when there is a packet already, and the caller has to read on.
    */
   prepareToSleep(): boolean {
     const { words } = this.#ring;

@@ -12,9 +12,9 @@ type Rollout = RunActors['rollouts'][number];
  * The rollouts' answers by weights that may change inside a response, as in verl's fully_async_policy with
  * `partial_rollout` and in PipelineRL (arXiv:2509.19128).
  *
- * When learners publish a version, every rollout stops between two tokens, the weights are copied, and it goes on where it
- * was. Each token has the version and the log-probability of the weights that drew it. Unlike there no response is left
- * for a later batch, so a batch is as stale as it was when it began, and most of its tokens are less so.
+ * When learners publish a version, every rollout stops between two tokens, the weights are copied, and it goes on where
+ * it was. Each token has the version and the log-probability of the weights that drew it. Unlike there no response is
+ * left for a later batch, so a batch is as stale as it was when it began, and most of its tokens are less so.
  *
  * @param oldest version of the weights that may begin a response
  */

@@ -48,8 +48,8 @@ interface AheadOptions {
 /**
  * Rollouts ahead of the learners: batches are sampled and scored while earlier ones are trained on.
  *
- * With `trainer.max_staleness = S`, the batch of step j may begin once step j - 1 - S has updated the policy. It takes the
- * newest weights that can be copied then (`weights/rollout-weights.ts`), so at most S updates lie between the weights
+ * With `trainer.max_staleness = S`, the batch of step j may begin once step j - 1 - S has updated the policy. It takes
+ * the newest weights that can be copied then (`weights/rollout-weights.ts`), so at most S updates lie between the weights
  * that sample a batch and those that its update starts from.
  *
  * ```

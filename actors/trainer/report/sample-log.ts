@@ -1,10 +1,11 @@
 /**
- * Keeps responses with their scores in files for people and the dashboard to read: a folder with `STEP.jsonl` for each step.
+ * Keeps responses with their scores in files for people and the dashboard to read: a folder with `STEP.jsonl` for each
+ * step.
  *
- * Names are verl's (`input`, `output`, `gts`, `score`, `step`, of `trainer.rollout_data_dir`), with the parts of the reward
- * under `parts` instead of beside them, and small fields first, so that an index reads the beginnings of lines alone.
- * `turns` are those of a response that an environment answered. A picture that has no file of its own is written once into
- * `pictures`.
+ * Names are verl's (`input`, `output`, `gts`, `score`, `step`, of `trainer.rollout_data_dir`), with the parts of the
+ * reward under `parts` instead of beside them, and small fields first, so that an index reads the beginnings of lines
+ * alone. `turns` are those of a response that an environment answered. A picture that has no file of its own is written
+ * once into `pictures`.
  */
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';

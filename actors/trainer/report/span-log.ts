@@ -1,6 +1,6 @@
 /**
- * The spans of a step as a line of `spans.jsonl`: the trainer's phases, and the work of every actor with the time that its
- * message waited.
+ * The spans of a step as a line of `spans.jsonl`: the trainer's phases, and the work of every actor with the time that
+ * its message waited.
  *
  * Of a step with very many messages the longest spans are kept.
  */

@@ -88,7 +88,10 @@ const paintLine: Paint = (text, { faint, doubtful, bad }) =>
     .replace(/(?<=^\S* )error/, bad)
     .replace(/^\S+/, faint);
 
-/** An event as a line to read: time, level, event, fields. On a terminal its numbers have four digits, and it ends where the terminal does. */
+/**
+ * An event as a line to read: time, level, event, fields. On a terminal its numbers have four digits, and it ends where
+ * the terminal does.
+ */
 function textOf({ time, level, event, fields }: LogLine, columns: number): string {
   const { text, ...others } = fields;
   const at = time === null ? '' : new Date(time).toISOString();

@@ -2,8 +2,9 @@
  * Colours of the terminal, and the one place that decides whether there are any.
  *
  * Node's `styleText` asks the stream: colour goes to a terminal alone, unless `FORCE_COLOR` asks for it; `NO_COLOR` and
- * `TERM=dumb` take it away. All are of the sixteen that a terminal's own theme defines, and are read on light and on dark.
- * Yellow and cyan are faint on white (a contrast of 1.4 and 2.0 in the palettes of common terminals), blue on black.
+ * `TERM=dumb` take it away. All are of the sixteen that a terminal's own theme defines, and are read on light and on
+ * dark. Yellow and cyan are faint on white (a contrast of 1.4 and 2.0 in the palettes of common terminals), blue on
+ * black.
  */
 import { styleText } from 'node:util';
 

@@ -1,4 +1,6 @@
-/** Tables of views, with one form of heads and cells. On a narrow page each cell of a `stacked` table says its own head. */
+/**
+ * Tables of views, with one form of heads and cells. On a narrow page each cell of a `stacked` table says its own head.
+ */
 import { element, type Content } from './dom.ts';
 
 /** Head of a column: its name, or the name of a column of numbers, which stand right. */

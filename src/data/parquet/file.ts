@@ -27,7 +27,9 @@ interface Group {
   readonly rows: number;
 }
 
-/** Parquet file whose row groups are read as a whole or in parts. A binary column that is not marked as text gives bytes. */
+/**
+ * Parquet file whose row groups are read as a whole or in parts. A binary column that is not marked as text gives bytes.
+ */
 export class ParquetFile {
   readonly #file: DataFile;
   readonly #buffer: AsyncBuffer;

@@ -8,7 +8,8 @@ export interface PageHeader {
   readonly pageBytes: number;
   readonly plainBytes: number;
   /**
-   * Values of a data page: as many as rows, where a row has one. Version 2 counts rows. Null for a dictionary or an index.
+   * Values of a data page: as many as rows, where a row has one. Version 2 counts rows. Null for a dictionary or an
+   * index.
    */
   readonly values: number | null;
   /** Tells whether `values` are rows, however many values those have. */

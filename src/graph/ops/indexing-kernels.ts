@@ -159,8 +159,8 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${entry}(
 }
 
 /**
- * A launch of blocks for each row. One whose width is no multiple of a pack gets more blocks. Addresses decide in the kernel,
- * whose blocks go on where they are too few.
+ * A launch of blocks for each row. One whose width is no multiple of a pack gets more blocks. Addresses decide in the
+ * kernel, whose blocks go on where they are too few.
  */
 function byRow(rows: number, width: number, scalars: readonly number[]): Launch {
   const perBlock = width % PACK === 0 ? THREADS * PACK : THREADS;

@@ -4,7 +4,9 @@
  */
 import type { FloatDType } from '../../tensor/dtype.ts';
 
-/** C: copies of sixteen bytes to shared memory (cp.async), in batches. Where nothing is wanted they write zeros instead. */
+/**
+ * C: copies of sixteen bytes to shared memory (cp.async), in batches. Where nothing is wanted they write zeros instead.
+ */
 export const asyncCopies = `
 __device__ void copyPiece(Element* to, const Element* from, bool isWanted) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
@@ -30,7 +32,9 @@ __device__ inline void mma(float* d, const u32* a, u32 b0, u32 b1) {
 `;
 }
 
-/** C: the operands of `mma` from shared memory (ldmatrix): four 8 x 8 matrices. Each lane gives the address of one row. */
+/**
+ * C: the operands of `mma` from shared memory (ldmatrix): four 8 x 8 matrices. Each lane gives the address of one row.
+ */
 export const matrixLoads = `
 __device__ void loadMatrices(u32 (&x)[4], const Element* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"

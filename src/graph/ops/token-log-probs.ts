@@ -67,7 +67,9 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       return [logProbs, logSumExp];
     },
   },
-  /** The gradient of logits `[R, V]`. Inputs: those of `tokenLogProbs`, its log-sum-exps, and its result's gradient `[R]`. */
+  /**
+   * The gradient of logits `[R, V]`. Inputs: those of `tokenLogProbs`, its log-sum-exps, and its result's gradient `[R]`.
+   */
   tokenLogProbsGradient: {
     cost: 'costly',
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],

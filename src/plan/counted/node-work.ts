@@ -26,7 +26,9 @@ export interface SizedNode {
   readonly pairs: number;
 }
 
-/** Operations of the products of attention over packed tokens, in units of 2·pairs·H·d: forward, and all five backward. */
+/**
+ * Operations of the products of attention over packed tokens, in units of 2·pairs·H·d: forward, and all five backward.
+ */
 const ATTENTION_PRODUCTS = { forward: 2, backward: 5 };
 
 /** The size of a tensor in bytes. */

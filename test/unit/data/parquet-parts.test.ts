@@ -169,7 +169,8 @@ describe('columnPages', () => {
 
 describe('readPageHeader', () => {
   it('reads where a page ends, over fields that it does not know', () => {
-    // A data page of 300 compressed bytes and 7 values: an integer of two bytes, a text, a list and a truth value between.
+    // A data page of 300 compressed bytes and 7 values: an integer of two bytes, a text, a list and a truth value
+    // between.
     const header = [
       ...[0x15, 0x00, 0x15, 0xd0, 0x0f, 0x15, 0xd8, 0x04],
       ...[0x2c, 0x15, 0x0e, 0x18, 0x02, 0x61, 0x62, 0x19, 0x22, 0x01, 0x02, 0x11, 0x00],

@@ -19,7 +19,9 @@ import { byteLengthOf, sizeOf, tensorOf, type Tensor } from '../../../src/tensor
 /** Bytes of the card that does not exist. */
 const MEMORY_BYTES = 1 << 22;
 
-/** A card whose kernels are the ops' own definitions, and whose memory holds a number at the first byte of each element. */
+/**
+ * A card whose kernels are the ops' own definitions, and whose memory holds a number at the first byte of each element.
+ */
 class ReferenceCard {
   readonly #memory = new Float64Array(MEMORY_BYTES).fill(NaN);
   readonly #nodes = new Map<Step, Node>();

@@ -34,7 +34,8 @@ const rows = tokenRows([2, 3]);
 
 describe('a key of the config', () => {
   describe('of the policy loss', () => {
-    // Ratios e^0.5, e^-0.6 and e^-0.5 lie outside every bound, with advantages of either sign; e^1.5 under the dual clip alone.
+    // Ratios e^0.5, e^-0.6 and e^-0.5 lie outside every bound, with advantages of either sign; e^1.5 under the dual clip
+    // alone.
     const input = {
       ...rows,
       logProbs: f32(-1, -2, -1, -2, -0.5),

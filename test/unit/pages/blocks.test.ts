@@ -1,8 +1,9 @@
 /**
  * Code of every page: each block is tried by its language.
  *
- * A shell block calls commands, flags, keys and values that there are. YAML is a config that decodes. JSON is a row that decodes.
- * TypeScript is compiled by `test/integration/pack.test.ts`, Python here. Keys and commands in the text are tried too.
+ * A shell block calls commands, flags, keys and values that there are. YAML is a config that decodes. JSON is a row that
+ * decodes. TypeScript is compiled by `test/integration/pack.test.ts`, Python here. Keys and commands in the text are
+ * tried too.
  *
  * That is cheap, and holds for all blocks. Most are run besides: by `guides.test.ts` beside this file, by
  * `test/integration/walk.test.ts`, and by tests that are named after their guides.

@@ -1,8 +1,8 @@
 /**
  * Claims of Markdown pages about the files of the project.
  *
- * A relative link leads to a file or a folder of the project, and its anchor to a heading. A source file that a room's page
- * names, in a drawing too, is there: `ahead/batch-source.ts` is the end of some file's path.
+ * A relative link leads to a file or a folder of the project, and its anchor to a heading. A source file that a room's
+ * page names, in a drawing too, is there: `ahead/batch-source.ts` is the end of some file's path.
  *
  * Anchors are those that GitHub gives to headings: lower case, without punctuation, a hyphen for each space, and a number
  * behind one that was there before. Links in code are not links.

@@ -1,8 +1,8 @@
 /**
  * Curves that were fetched, by run and metric.
  *
- * A curve first comes reduced to what a chart has pixels for, and whole once the reader looks closer or smooths it. A run that goes on
- * is asked for the steps behind the last alone. All of it is void when the run's file was rewritten.
+ * A curve first comes reduced to what a chart has pixels for, and whole once the reader looks closer or smooths it. A run
+ * that goes on is asked for the steps behind the last alone. All of it is void when the run's file was rewritten.
  */
 import type { SeriesList } from '../../api.ts';
 import { get } from '../client.ts';

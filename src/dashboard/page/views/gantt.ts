@@ -117,7 +117,9 @@ export function spanAt(layout: Layout, scale: Scale, x: number, y: number): Plac
   return hits.at(-1) ?? null;
 }
 
-/** Colours of kinds of work, which each kind keeps from step to step. Phases have theirs, and work of actors has its own. */
+/**
+ * Colours of kinds of work, which each kind keeps from step to step. Phases have theirs, and work of actors has its own.
+ */
 export class SpanColours {
   readonly #phases: string[] = [];
   readonly #work: string[] = [];

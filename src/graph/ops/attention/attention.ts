@@ -82,7 +82,9 @@ export const attention: OpFamily<AttentionAttributes> = {
       return [y];
     },
   },
-  /** Softmax attention. Outputs, in the values' dtype: the mixed values, and the weights for backward. Scores may be f32. */
+  /**
+   * Softmax attention. Outputs, in the values' dtype: the mixed values, and the weights for backward. Scores may be f32.
+   */
   attend: {
     cost: 'costly',
     infer(inputs) {

@@ -127,7 +127,8 @@ template <int Pending> __device__ void awaitBatches() {
 // A thread copies one column of a tile: a piece of every STEP-th row, COPIES in all.
 constexpr int PIECES = COLUMNS / PIECE, STEP = THREADS / PIECES, COPIES = (ROWS + STEP - 1) / STEP;
 
-// The rows that this thread copies of a tile: those in \`order\` from \`first\` on. At its end the last row is read again.
+// The rows that this thread copies of a tile: those in \`order\` from \`first\` on. At its end the last row is read
+// again.
 struct Rows { int at[COPIES]; };
 __device__ Rows rowsFrom(const int* order, int first, int count) {
   Rows rows;
@@ -298,7 +299,8 @@ __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   }
 }
 
-// sums += weights b: the result of multiply times the rows of a tile. A warp uses its own rows of scratch, ROWS x (ROWS + 1).
+// sums += weights b: the result of multiply times the rows of a tile. A warp uses its own rows of scratch, ROWS x (ROWS +
+// 1).
 __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float* scratch) {
   __syncwarp();
   #pragma unroll

@@ -5,9 +5,9 @@ import { TILE_COLUMNS, TILE_ROWS, TILE_THREADS, tileBytes, tileProduct } from '.
 /**
  * The kernel of `groupedProduct`: each block computes a tile of rows of one group.
  *
- * Numbers of rows are read from the card's memory, so a recorded run has them too. A group's rows end with a tile that may
- * be part empty, so there are at most as many tiles as fit all rows, and one more for each group. A block finds its group by
- * its number; those that find none end.
+ * Numbers of rows are read from the card's memory, so a recorded run has them too. A group's rows end with a tile that
+ * may be part empty, so there are at most as many tiles as fit all rows, and one more for each group. A block finds its
+ * group by its number; those that find none end.
  */
 export function groupedProductKernel(dtype: FloatDType, groups: number, transB: boolean): Kernel {
   const entry = `groupedProduct${transB ? 'T' : ''}_${dtype}_${groups}`;

@@ -52,7 +52,8 @@ ${MULTIPLY}`;
 /** C: tiles in shared memory, and copies to them that go on while the thread does. */
 const LOADS = `
 // A tile of R rows has slabs of one line of each row, one after the other. The pieces of a line, of sixteen bytes, change
-// places by their number XOR the row's, modulo 8: so neither eight pieces of a row nor one piece of eight rows share banks.
+// places by their number XOR the row's, modulo 8: so neither eight pieces of a row nor one piece of eight rows share
+// banks.
 template <int R> __device__ int placeOf(int row, int column) {
   return column / LINE * R * LINE + row * LINE + (column / PIECE % 8 ^ row % 8) * PIECE + column % PIECE;
 }
@@ -60,8 +61,8 @@ template <int R> __device__ int placeOf(int row, int column) {
 // A row-major matrix. What is outside of it counts as zeros.
 struct Operand { const Element* at; i64 rows; int columns; };
 
-// Copies the tile of R rows and C columns from a place on. A thread copies one piece of every STEP-th row, and as STEP is a
-// multiple of eight, all at the same place of their lines.
+// Copies the tile of R rows and C columns from a place on. A thread copies one piece of every STEP-th row, and as STEP is
+// a multiple of eight, all at the same place of their lines.
 template <int R, int C> __device__ void loadTile(Element* tile, const Operand& from, i64 row, i64 column) {
   constexpr int ACROSS = C / PIECE, STEP = THREADS / ACROSS;
   static_assert(STEP % 8 == 0, "rows of a thread have one place in their lines");
@@ -195,8 +196,8 @@ const MULTIPLY = `
 template <int N> __device__ void addProductsTogether(
     float (&sums)[1][N / 8][4], const Element* a, const Element* b, int row, int column);
 
-// The tile of BM rows and COLUMNS columns of y [rows, columns] = a b, from a place on; the sum is over from ... to. Either
-// operand has its rows' or columns' axis first, or that of the sum if it is turned. The addend may be y itself.
+// The tile of BM rows and COLUMNS columns of y [rows, columns] = a b, from a place on; the sum is over from ... to.
+// Either operand has its rows' or columns' axis first, or that of the sum if it is turned. The addend may be y itself.
 template <int BM, class Result> __device__ void multiply(
     const Operand& a, i64 row, const Operand& b, int column, i64 from, i64 to,
     Result* y, i64 rows, int columns, const Result* addend = nullptr) {
