@@ -68,7 +68,7 @@ interface Backoff {
  * got yet wait in the mailbox of its `PendingAsks`. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
  *   status      phase                  when ready  when it crashes          after stop()
- *   starting    launch, life           running     stopped                  stopping
+ *   starting    null, launch, life     running     stopped                  stopping
  *   running     life                   -           restarting or stopped *  stopping
  *   restarting  backoff, launch, life  running     restarting or stopped *  stopping
  *   stopping    launch, life           -           stopped                  -
@@ -87,7 +87,7 @@ export class Cell implements Sender {
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
-  /** Null before the start, and once the cell has ended. */
+  /** Null before `start`, and once the cell has ended. */
   #phase: Launch | Life | Backoff | null = null;
   #restarts = 0;
   /** Newest crash, an error around its reason. */
@@ -260,6 +260,7 @@ export class Cell implements Sender {
   #beginStop(): void {
     this.#status = 'stopping';
     const phase = this.#phase;
+    // If it has crashed and only disposes of what it has, later messages are told so.
     this.#pending.close(phase?.kind === 'life' ? phase.crashReason : undefined);
     if (phase === null) {
       void this.#finish();
@@ -321,7 +322,8 @@ export class Cell implements Sender {
     const verdict = isFirstStart ? ({ kind: 'stop' } as const) : this.#crashes.add(reason);
     if (verdict.kind === 'restart') this.#restartAfter(verdict.afterMs);
     else void this.#finish({ crash, reason });
-    // A listener may stop the actor, so all is decided before it hears of the crash. The event `stopped` comes later.
+    // A listener may stop the actor, so all is decided before it hears of the crash. The event `stopped` comes later,
+    // since `#finish` awaits the release first.
     this.#notify('crashed', crash);
     // The other actors cannot do without this one, so the whole system stops.
     if (verdict.kind === 'escalate') this.#options.onEscalate(crash);

@@ -27,7 +27,7 @@ export class Mailbox<E extends Entry> {
   readonly #onAccept: (entry: E) => void;
   readonly #entries = new IdMap<E>();
   /** Number of accepted entries: those below `#waitsFrom`. The others wait. */
-  #accepted = 0;
+  #acceptedCount = 0;
   /** Id of the oldest entry; `#end` where there is none. */
   #first = 0;
   /** Id above that of every accepted entry. */
@@ -67,7 +67,7 @@ export class Mailbox<E extends Entry> {
     }
     this.#entries.add(id, entry);
     this.#end = id + 1;
-    if (this.#accepted < this.#capacity) this.#accept(entry);
+    if (this.#acceptedCount < this.#capacity) this.#accept(entry);
   }
 
   /** Finds an accepted entry. */
@@ -100,8 +100,8 @@ export class Mailbox<E extends Entry> {
     this.#entries.delete(id);
     if (id === this.#first) this.#first = this.#nextFrom(id + 1);
     if (id >= this.#waitsFrom) return undefined;
-    this.#accepted--;
-    if (this.size > this.#accepted)
+    this.#acceptedCount--;
+    if (this.size > this.#acceptedCount)
       this.#accept(this.#entries.get(this.#nextFrom(this.#waitsFrom))!);
     return entry;
   }
@@ -110,14 +110,14 @@ export class Mailbox<E extends Entry> {
   clear(): E[] {
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    this.#accepted = 0;
+    this.#acceptedCount = 0;
     this.#first = this.#end;
     this.#waitsFrom = this.#end;
     return entries;
   }
 
   #accept(entry: E): void {
-    this.#accepted++;
+    this.#acceptedCount++;
     this.#waitsFrom = entry.id + 1;
     this.#onAccept(entry);
   }

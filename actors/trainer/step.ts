@@ -41,8 +41,8 @@ import type { StepNumber } from './schedule.ts';
  * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs
  * to its end.
  *
- * @param batches    gives the step's responses (`take`): sampled now, or ahead of the step by rollouts that go on
- *   meanwhile and that hear when the weights have changed (`advance`)
+ * @param batches    gives the step's responses: sampled now, or before the step by rollouts that run ahead. These hear
+ *   when the weights have changed
  * @param state      what one step leaves for the next, weights apart
  * @param stepNumber number of the step, and of all steps; learning rates follow from them
  * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint
@@ -56,14 +56,15 @@ export async function trainingStep(
   const clock = new Stopwatch(context.timeline);
   const plan = context.plan.step;
 
-  // B = P · n responses, n to each of P prompts. Each has T tokens, a number of its own.
+  // B = P · n responses, n to each of P prompts. T is the number of a response's tokens, which differs from one to the
+  // next.
   const sampled = await batches.take(context, state, stepNumber.step, clock);
 
-  // A reward of each response. Of each token, what the models say before the update, [T] for each response.
+  // A reward for each response; and, [T] for each response, what the models say of its tokens before the update.
   const { batch, outputs } = await scoreAndEvaluate(context, sampled, clock);
   const { scored } = batch;
 
-  // An advantage of each token. KL to the reference is taken off the rewards first, if it is to be part of them.
+  // An advantage for each token. KL to the reference is taken off the rewards first, if it is to be part of them.
   const estimate = clock.timeSync('adv', () =>
     estimateAdvantages(plan.algorithm, state.klController, batch, outputs),
   );
@@ -108,8 +109,8 @@ export interface StepResult {
 /**
  * Scores responses while the models evaluate their tokens: neither needs the other.
  *
- * A batch brings the function that scores it, since its reward functions may have scored it already. A response that
- * could not be scored is left out of both results.
+ * `score` scores the responses now, unless sampling had to: then it gives those scores. A response that could not be
+ * scored is left out of both results.
  */
 async function scoreAndEvaluate(
   context: StepContext,
@@ -118,8 +119,8 @@ async function scoreAndEvaluate(
 ): Promise<{ readonly batch: ScoredBatch; readonly outputs: ModelOutputs }> {
   const evaluate = (signal: AbortSignal): Promise<ModelOutputs> =>
     evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock);
-  const [batch, outputs] = await concurrently(context.signal, score, evaluate);
-  return { batch, outputs: outputsOfScored(outputs, responses, batch.scored) };
+  const [batch, allOutputs] = await concurrently(context.signal, score, evaluate);
+  return { batch, outputs: outputsOfScored(allOutputs, responses, batch.scored) };
 }
 
 /** Targets that the update of a step trains on. */
@@ -161,7 +162,7 @@ function targetsOf(
   const correction = correctStep(plan.correction, drawnLogProbs, outputs.old, tokens.mask);
   const masks = lossMasks(plan.algorithm, correction.masks, responses);
   const exploration = explore(plan.exploration, tokens, outputs.entropies, entropyCoeff);
-  // One multiplies and the other sets to 0, so their order is of no matter.
+  // `weigh` multiplies and `keepHighEntropy` sets to 0, so their order does not matter.
   const advantages = exploration.keepHighEntropy(correction.weigh(estimate.advantages));
   return {
     critic: {

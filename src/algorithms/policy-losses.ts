@@ -7,6 +7,12 @@
  * stores the result, it rounds instead. Derivatives are written by hand and rounded when they are stored; the tests check
  * them by finite differences.
  *
+ * `policyLoss` (`policy-loss.ts`) makes a loss of its kind in these steps:
+ * 1. `logRatiosOf` makes the log ratio of each token from `logProbs - oldLogProbs`.
+ * 2. `tokenLossOf` gives the loss at each token, and its derivative by that log ratio or by the log-probability.
+ * 3. The losses are averaged, and derivatives weighted by their share in the average.
+ * 4. Derivatives by log ratios go back to log-probabilities, by the rule of step 1.
+ *
  * In formulas, A is the advantage, ℓ the log ratio, `ρ = e^ℓ` the ratio and ρc the clipped ratio.
  */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
@@ -49,7 +55,7 @@ export interface TokenLossOptions extends ClipRange, CovarianceOptions {
 
 /** Metrics that some losses measure at each token, by name, with the average that makes one number of them. */
 export const lossMeasures = {
-  /** Share of tokens whose clipped loss won. */
+  /** Share of tokens whose clipped loss won; of `geo_mean`, those clipped under a positive advantage. */
   pg_clipfrac_higher: 'token',
   /** Share of tokens that dual clipping changed; of `geo_mean`, those clipped under a negative advantage. */
   pg_clipfrac_lower: 'token',
@@ -135,13 +141,16 @@ export const policyLosses = {
     measures: clipFractions,
     logRatiosOf: meanLogRatiosByToken,
   },
+  /** A policy gradient that a clipped ratio weighs. */
   cispo: {
     ...ppoDefaults,
     tokenLossOf: cispoLoss,
     measures: [],
     differentiatedBy: 'logProb',
   },
+  /** PPO with a soft gate in place of the clip. */
   sapo: { ...ppoDefaults, tokenLossOf: sapoLoss, measures: [] },
+  /** The policy gradient without any ratio. */
   gpg: { ...ppoDefaults, tokenLossOf: gpgLoss, measures: [], differentiatedBy: 'logProb' },
   /** GSPO whose responses count by their lengths. */
   luspo: {
@@ -151,6 +160,7 @@ export const policyLosses = {
     logRatiosOf: meanLogRatios,
     average: 'seq-mean-token-sum',
   },
+  /** GMPO: one ratio for each response, of tokens' ratios that are clipped before their mean. */
   geo_mean: {
     ...ppoDefaults,
     tokenLossOf: gmpoLoss,
@@ -159,6 +169,7 @@ export const policyLosses = {
     weightLevels: ['sequence'],
     average: 'seq-mean-token-mean',
   },
+  /** A policy gradient that a smooth function of the response's ratio weighs. */
   vespo: {
     ...ppoDefaults,
     tokenLossOf: vespoLoss,
@@ -168,12 +179,14 @@ export const policyLosses = {
     weightLevels: ['token'],
     weightsMultiply: 'ratio',
   },
+  /** PPO without the tokens that would take the entropy down most. */
   clip_cov: {
     ...ppoDefaults,
     tokenLossOf: clipCovLoss,
     measures: ['pg_clipfrac_higher', 'pg_clipfrac'],
     singleOut: drawnBetweenBounds,
   },
+  /** No clip, but a penalty at those tokens. */
   kl_cov: {
     ...ppoDefaults,
     tokenLossOf: klCovLoss,

@@ -28,7 +28,7 @@ export interface Intake {
   readonly waiting: readonly Job[];
   /** Removes the first `count` of the waiting jobs, and returns them. */
   take(count: number): Job[];
-  /** Waits for a job while nothing runs; false once there will be none. An abort of `run` does not end this wait. */
+  /** Waits for a job while nothing runs; false once there will be none. It is not ended by an abort of `run`. */
   arrival(): Promise<boolean>;
   /**
    * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
@@ -54,15 +54,14 @@ interface Queue {
  * Every iteration admits responses to free slots, decodes one token of each running response, and finishes those that are
  * complete. A prompt is prefilled once for all its responses. A response goes through these states:
  *
- *     state        kept in         ends by                     and then it is
- *     waiting      the intake      a prefill of its prompt     queued
- *     queued       #queue          a slot that is free, and    running, or complete
- *                                  its first token
- *                                  renew                       interrupted
- *     running      #running        its last token              complete
- *                                  renew with `recompute`      interrupted
- *     interrupted  #interrupted    a prefill of its prompt     queued
- *                                  with its tokens so far
+ *     from                      event                                             to
+ *     waiting (the intake)      its prompt is prefilled                           queued
+ *     queued (#queue)           a slot is free, and its first token is drawn      running, or complete
+ *     running (#running)        its last token is drawn                           complete
+ *     queued                    renew                                             interrupted
+ *     running                   renew with `recompute`                            interrupted
+ *     interrupted               its prompt is prefilled with its tokens so far    queued
+ *     (#interrupted)
  *
  * Rules:
  * - A prefill pass overwrites the memory of the one before. So a pass runs only while the queue is empty, and all queued
@@ -160,18 +159,19 @@ export class Schedule {
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
-    this.#keepQueued((responses) => responses.filter(({ sequence }) => !isAborted(sequence.job)));
+    if (this.#queue !== null) {
+      const { responses } = this.#queue;
+      this.#keepQueued(responses.filter(({ sequence }) => !isAborted(sequence.job)));
+    }
     // From the last slot, as in `#step`.
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!.job)) this.#leave(slot);
     }
   }
 
-  /** Keeps some of the queued responses. */
-  #keepQueued(select: (responses: readonly QueuedResponse[]) => readonly QueuedResponse[]): void {
-    if (this.#queue === null) return;
-    const responses = select(this.#queue.responses);
-    this.#queue = responses.length === 0 ? null : { ...this.#queue, responses };
+  /** Keeps some of the queued responses, and drops the others. */
+  #keepQueued(responses: readonly QueuedResponse[]): void {
+    this.#queue = responses.length === 0 ? null : { ...this.#queue!, responses };
   }
 
   /** Fills the free slots with queued responses, and draws their first tokens. */
@@ -181,10 +181,11 @@ export class Schedule {
       const queue = await this.#filledQueue(signal);
       if (queue === null) return;
       const room = decoder.roomFor(queue.responses, this.#running.length);
-      // Some responses are running then: `roomFor` has room for one at least if none is.
+      // Only while some responses run: `roomFor` has room for one at least if none does.
       if (room === 0) return;
+      // They are in no list until they have entered. A run is not cancelled in between.
       const entering = queue.responses.slice(0, room);
-      this.#keepQueued((responses) => responses.slice(room));
+      this.#keepQueued(queue.responses.slice(room));
       const requests = entering.map(({ prompt, sequence }) => ({
         row: prompt.index,
         ...sequence.requestDraw(),

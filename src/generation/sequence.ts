@@ -72,7 +72,8 @@ export class Sequence {
     this.#history?.add(draw.token);
     if (version !== null) this.#versions.push(version);
     const isEndedByJob = job.onToken?.(sampleIndex, draw) === true;
-    // The controls allow no token after this one (`logit-control.ts`), which is for a caller as a filter that cut it off.
+    // The controls allow no token after this one (`logit-control.ts`). Callers see that as a filter that has cut the
+    // response off.
     if (this.#history?.isDeadEnd === true) return 'content_filter';
     if (isEndedByJob || job.request.stopTokens.includes(draw.token)) return 'stop';
     return this.remainingTokens > 0 ? null : 'length';

@@ -172,8 +172,8 @@ function dependents(graph: Graph, inputs: readonly Value[]): Set<number> {
  */
 function unbroadcast(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
-  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first. There are fewer
-  // than none where the value has more.
+  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first. `lead` is negative
+  // where the value has more.
   const lead = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dim, axis) =>
     axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],

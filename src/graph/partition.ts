@@ -102,7 +102,8 @@ function forwardGraph(
   saved: ReadonlySet<number>,
 ): Graph {
   // Where a substitute is to be saved, forward gives its original, which it computes anyway and which is equal. If that
-  // is the product `s = x · r · w` in place of `y`, the output `saved.s` is `y`, and nobody computes `s`.
+  // is the product `s = x · r · w` in place of `y` (the example of `backward.ts`), the output `saved.s` is `y`, and nobody
+  // computes `s`.
   const originals = new Map(
     substitutions.map(({ original, substitute }) => [substitute.id, original]),
   );
