@@ -8,6 +8,11 @@ import { now } from '../harness.ts';
 import { LinkPort, order, RawPort, type Port } from './port.ts';
 import type { Orders } from './server.ts';
 
+/**
+ * Longest time without a message. A bare socket of zeromq.js may lose the event that it can send again, on a busy machine.
+ */
+const STALL_MS = 10_000;
+
 /** Asks the other process for something, and waits for all of it. */
 export class Client {
   readonly #port: Port;
@@ -52,11 +57,17 @@ export class Client {
     start: () => unknown,
     take?: (frame: Uint8Array | undefined) => void,
   ): Promise<void> {
-    await new Promise<void>((resolve) => {
+    await new Promise<void>((resolve, reject) => {
       let missing = count;
+      const stalled = setTimeout(() => {
+        reject(new Error(`nothing came for ${STALL_MS / 1000} s, ${missing} messages are missing`));
+      }, STALL_MS);
       this.#onMessage = (frame) => {
+        stalled.refresh();
         take?.(frame);
-        if (--missing === 0) resolve();
+        if (--missing > 0) return;
+        clearTimeout(stalled);
+        resolve();
       };
       start();
     });
