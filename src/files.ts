@@ -185,9 +185,13 @@ export async function refuseOccupied(directory: string): Promise<void> {
     (error: unknown) => isSystemError(error) && error.code === 'ENOENT',
   );
   if (isFree) return;
-  throw new CxmindError('CONFIG_INVALID', `${directory} exists and is not an empty directory`, {
-    detail: { directory },
-  });
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `${directory} exists and is not an empty directory; name another one`,
+    {
+      detail: { directory },
+    },
+  );
 }
 
 /** Tells whether a path is that of a regular file, itself or by a link. */

@@ -10,6 +10,7 @@ import type { Metrics } from '../../src/metrics.ts';
 import { SafetensorsReader } from '../../src/model/checkpoint/safetensors.ts';
 import type { StateRequest } from '../joint/protocol.ts';
 import type { AskOptions } from '../runtime/ref.ts';
+import { TRACKER } from './files.ts';
 
 const RunningMean = t.type({ ema: t.union([t.number, t.null]) });
 const KlState = t.union([
@@ -92,7 +93,6 @@ export interface SaveRequest extends ResumePoint {
 
 const TIMEOUT_MS = 3600_000;
 const FOLDER = /^global_step_(\d+)$/;
-const TRACKER = 'checkpoint_tracker.json';
 const STATE = 'optimizer.safetensors';
 const REFERENCE = 'reference';
 const REFERENCE_STATE = 'weights.safetensors';

@@ -9,6 +9,9 @@ import { linesUntil } from '../../src/loggers/file.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import type { Metrics } from '../../src/metrics.ts';
 
+/** Name of the file that names a run's newest checkpoint and its best. */
+export const TRACKER = 'checkpoint_tracker.json';
+
 const numberOrNull = t.union([t.number, t.null]);
 
 /** Content of a run's `summary.json`. */
@@ -131,6 +134,13 @@ export class RunFiles {
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
     await writing(file, () => appendFile(file, text), Buffer.byteLength(text));
   }
+}
+
+/** The stage of what a run has left in a folder: it is `done`, it may go `on` from a checkpoint, or there is `none`. */
+export async function stageOf(folder: string): Promise<'done' | 'on' | 'none'> {
+  const summary = await jsonIn(RunSummary, join(folder, 'summary.json'));
+  if (summary !== undefined && summary.preempted !== true) return 'done';
+  return existsSync(join(folder, TRACKER)) ? 'on' : 'none';
 }
 
 /**

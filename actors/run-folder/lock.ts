@@ -8,6 +8,7 @@ import { parsedJson } from '../../src/check/json.ts';
 import type { Holder as HolderState } from '../../src/dashboard/run-control.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
 import { readWhole, writeJson, writing } from '../../src/files.ts';
+import { setAside } from './files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
 
 /** Content of `run.lock`: the run that writes the folder. */
@@ -61,11 +62,19 @@ export class RunLock implements AsyncDisposable {
     return new RunLock(file, holder.id);
   }
 
-  /** Empties a folder that no run writes. @throws as `take` */
-  static async empty(folder: string): Promise<void> {
+  /**
+   * Sets aside all that is in a folder that no run writes, but for what was set aside before.
+   *
+   * @returns the folder inside where it is kept; null where there was nothing
+   * @throws as `take`
+   */
+  static async setAside(folder: string): Promise<string | null> {
     await using _ = await RunLock.take(folder);
-    const names = (await readdir(folder)).filter((name) => name !== FILE);
-    await Promise.all(names.map((name) => rm(join(folder, name), { recursive: true })));
+    const names = await readdir(folder);
+    return await setAside(
+      folder,
+      names.filter((name) => name !== FILE && !/^before-\d+$/.test(name)),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -103,7 +103,9 @@ function refuseUnknownFlags(given: readonly string[], known: Interfaces.FlagInpu
     flag.type === 'boolean' && flag.allowNo ? [`--${name}`, `--no-${name}`] : [`--${name}`],
   );
   const lines = given.map((text) => {
-    const [name = ''] = text.split('=');
+    const [name = '', value] = text.split('=');
+    if (name === '--config')
+      return `no flag --config; a file is given as config=${value ?? 'FILE'}`;
     const nearest = nearestOf(name, names);
     return `no flag ${name}${nearest === undefined ? '; --help lists them' : `, did you mean ${nearest}?`}`;
   });

@@ -256,6 +256,11 @@ function mostADevice(stations: readonly Station[]): number {
  */
 async function withConfigDirectories(config: Config): Promise<Config> {
   const { actor, critic } = config.worker;
+  if (actor.model.modelPath === null) {
+    throw configInvalid([
+      { path: 'worker.actor.model.model_path', expected: 'needed and not set' },
+    ]);
+  }
   const local = async <M extends { readonly modelPath: string | null }>(model: M): Promise<M> => ({
     ...model,
     modelPath: model.modelPath && (await configDirectory(model.modelPath)),

@@ -62,8 +62,8 @@ export function sourceIn({ sources }: Layer): SourceOf {
 /**
  * Reads `path.to.key=value` items.
  *
- * The text after the first `=` is YAML, an item without `=` is null, and `config=PATH` names the file. A `+` before a
- * key, which Hydra wants for keys that a file lacks, is passed over.
+ * The text after the first `=` is YAML, and nothing is null. `config=PATH` names the file. A `+` before a key, which Hydra
+ * wants for keys that a file lacks, is passed over.
  *
  * @throws CONFIG_INVALID with every item that cannot be read
  */
@@ -86,8 +86,10 @@ export function readItems(items: readonly string[]): Items {
       issues.push({ path: item, expected: 'expected path.to.key=value' });
       continue;
     }
-    if (equals < 0 && /\.ya?ml$/.test(item)) {
-      issues.push({ path: item, expected: `a file is given as config=${item}` });
+    if (equals < 0) {
+      const isFile = /\.ya?ml$/.test(item);
+      const expected = isFile ? `a file is given as config=${item}` : 'expected path.to.key=value';
+      issues.push({ path: item, expected });
       continue;
     }
     // A text that begins with `*` is a pattern of files, as for Hydra; YAML would read it as an alias.

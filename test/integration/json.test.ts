@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { commands } from '../../src/cli/commands.ts';
 import { ReportingCommand } from '../../src/cli/command.ts';
@@ -71,6 +72,20 @@ describe('--json', () => {
     }
     assert.equal(result['steps'], 1);
     assert.match(String(result['checkpoint']), /global_step_1\/actor\/huggingface$/);
+
+    // Without its summary the run is one that was stopped.
+    const run = join(folder.path, 'run');
+    rmSync(join(run, 'summary.json'));
+    const further = [...items, 'trainer.max_steps=2'];
+    const on = await told('quickstart', '--folder', folder.path, ...further);
+    assert.deepEqual(named(on.lines, 'sft_step'), []);
+    assert.deepEqual(
+      named(on.lines, 'step').map(({ step: number }) => number),
+      [2],
+    );
+    const anew = await told('quickstart', '--folder', folder.path, ...items);
+    assert.equal(anew.result['steps'], 1);
+    assert.ok(existsSync(join(run, 'before-1', 'global_step_2')));
   });
 
   it('tells the facts of commands that end soon: init, config, generate, score, merge', async () => {

@@ -11,7 +11,8 @@ export class Quickstart extends ClusterCommand {
   static override summary = 'Teach a small Qwen2.5-VL to read drawn chest pictures, in minutes.';
   static override description =
     'Writes the demo (init), warms the model up on a few reference answers (sft) and trains it by GRPO ' +
-    '(train), all with configs/quickstart.yaml. Values may be laid over it as for train.';
+    '(train), all with configs/quickstart.yaml. Values may be laid over it as for train. A run that was stopped goes ' +
+    'on; one that is done is kept in a folder beside the new one.';
   static override usage = 'quickstart [path.to.key=value ...]';
   static override examples = ['<%= config.bin %> quickstart --seed 2 trainer.max_steps=40'];
   static override strict = false;
@@ -29,8 +30,8 @@ export class Quickstart extends ClusterCommand {
     const { output } = this;
     const { seed, folder } = flags;
     const demo = join(folder, `demo-${seed}`);
-    const run = join(folder, `seed-${seed}`);
     const { demoPaths } = await import('../../demo/write.ts');
+    const { stageOf } = await import('../../../actors/run-folder/files.ts');
     const { RunLock } = await import('../../../actors/run-folder/lock.ts');
     const { trainPolicy } = await import('../../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../../actors/trainer/warm-start.ts');
@@ -42,21 +43,35 @@ export class Quickstart extends ClusterCommand {
       `data.seed=${seed}`,
       `worker.rollout.seed=${seed}`,
       `trainer.seed=${seed}`,
-      `trainer.save_checkpoint_path=${run}`,
+      `trainer.save_checkpoint_path=${join(folder, `seed-${seed}`)}`,
       ...(argv as string[]),
     ];
     if (!existsSync(paths.model)) {
       this.log(`1/3 init: pictures and a model in ${demo}`);
       await drawDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } }, output);
     }
-    await RunLock.empty(run);
-    this.log('2/3 sft: a few answers, to learn how an answer looks');
     const sft = await configFromItems(items(paths.model), 'sft', output);
-    const { checkpoint, loss } = await runTraining(sft, trainSupervised, { output });
-    this.log(`loss ${loss.toFixed(3)} nats per token`);
+    const run = sft.trainer.saveCheckpointPath!;
+    {
+      // Refuses a folder that another run writes before the warm start, which takes a while.
+      await using _ = await RunLock.take(run);
+    }
+    const stage = await stageOf(run);
+    if (stage === 'done') {
+      const aside = await RunLock.setAside(run);
+      this.log(`the run that was here is kept in ${aside}`);
+    }
+    const warm = join(sft.sft.saveCheckpointPath!, 'huggingface');
+    if (stage === 'on' && existsSync(warm)) {
+      this.log(`2/3 sft: done before, in ${warm}`);
+    } else {
+      this.log('2/3 sft: a few answers, to learn how an answer looks');
+      const { loss } = await runTraining(sft, trainSupervised, { output });
+      this.log(`loss ${loss.toFixed(3)} nats per token`);
+    }
     this.log('3/3 train: GRPO on the closed questions');
     const summary = await runTraining(
-      await configFromItems(items(checkpoint), 'train', output),
+      await configFromItems(items(warm), 'train', output),
       trainPolicy,
       { output, gather, saves: true },
     );

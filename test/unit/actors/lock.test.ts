@@ -112,15 +112,17 @@ describe('the lock of a run’s folder', () => {
     assert.deepEqual(readdirSync(folder), []);
   });
 
-  it('guards what is in a folder when that is to be emptied', async () => {
+  it('guards what is in a folder when that is to be set aside', async () => {
     {
       await using _ = await RunLock.take(folder);
       writeFileSync(join(folder, 'metrics.jsonl'), '');
-      await assert.rejects(RunLock.empty(folder), taken(/another run writes this folder/));
+      await assert.rejects(RunLock.setAside(folder), taken(/another run writes this folder/));
       assert.ok(existsSync(join(folder, 'metrics.jsonl')));
     }
-    await RunLock.empty(folder);
-    assert.deepEqual(readdirSync(folder), []);
+    assert.equal(await RunLock.setAside(folder), join(folder, 'before-1'));
+    assert.deepEqual(readdirSync(join(folder, 'before-1')), ['metrics.jsonl']);
+    assert.equal(await RunLock.setAside(folder), null);
+    assert.deepEqual(readdirSync(folder), ['before-1']);
   });
 
   it('says where the folder cannot be written', async () => {

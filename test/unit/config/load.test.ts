@@ -77,7 +77,7 @@ describe('configFrom', () => {
       'worker.rollout.val_override_config={"n":16,"top_p":0.7}',
       'data.shuffle=false',
       'data.min_pixels=null',
-      'data.max_pixels',
+      'data.max_pixels=',
       'data.image_dir=~',
       'data.prompt_key=a=b',
       'trainer.experiment_name=1.0',
@@ -161,12 +161,16 @@ describe('configFrom', () => {
 
   it('says what of an item or a file cannot be read', async () => {
     const path = file('broken.yaml', 'data:\n  seed: 1\n  seed: 2\n');
-    assert.deepEqual(await messageOf(['data.seed=[1', '=3', 'x.yaml', 'config='], reading), [
-      'data.seed: Flow sequence must end with a ] (argument data.seed=[1)',
-      '=3: expected path.to.key=value',
-      'x.yaml: a file is given as config=x.yaml',
-      'config: expected config=PATH (argument config=)',
-    ]);
+    assert.deepEqual(
+      await messageOf(['data.seed=[1', '=3', 'data.seed', 'x.yaml', 'config='], reading),
+      [
+        'data.seed: Flow sequence must end with a ] (argument data.seed=[1)',
+        '=3: expected path.to.key=value',
+        'data.seed: expected path.to.key=value',
+        'x.yaml: a file is given as config=x.yaml',
+        'config: expected config=PATH (argument config=)',
+      ],
+    );
     assert.deepEqual(await messageOf([`config=${path}`], reading), [
       `${path}: Map keys must be unique (${path}:3)`,
     ]);

@@ -232,7 +232,7 @@ describe('convertSet', () => {
     await assert.rejects(convert('out', { layout: 'chexpert' }), { code: 'CONFIG_INVALID' });
     await assert.rejects(convert('out/README.md', { layout: 'chexpert' }), {
       code: 'CONFIG_INVALID',
-      message: `${target.path}/out/README.md exists and is not an empty directory`,
+      message: `${target.path}/out/README.md exists and is not an empty directory; name another one`,
     });
     const table = readFileSync(join(source.path, 'train.csv'), 'utf8');
     source.write('train.csv', table.replace(',1.0,', ',2,'));
