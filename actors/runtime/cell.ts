@@ -167,9 +167,11 @@ export class Cell implements Sender {
     return this.#pending.stream(method, body, options);
   }
 
-  /** Launches the first incarnation and resolves when it is ready. Called once. Rejects with what went wrong. */
+  /**
+   * Launches the first incarnation and resolves when it is ready. Rejects with what went wrong, or when it is stopped.
+   */
   async start(): Promise<void> {
-    void this.#launch();
+    if (this.#status === 'starting') void this.#launch();
     await this.#started.promise;
   }
 

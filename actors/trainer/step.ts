@@ -41,8 +41,8 @@ import type { StepNumber } from './schedule.ts';
  * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs
  * to its end.
  *
- * @param batches    gives the step's responses: sampled now, or before the step by rollouts that run ahead. These hear
- *   when the weights have changed
+ * @param batches    gives the step's responses: sampled now, or before the step by rollouts that run ahead. Such rollouts
+ *   hear when the weights have changed (`advance`)
  * @param state      what one step leaves for the next, weights apart
  * @param stepNumber number of the step, and of all steps; learning rates follow from them
  * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint

@@ -134,7 +134,7 @@ export const policyLosses = {
     measures: clipFractions,
     logRatiosOf: meanLogRatios,
   },
-  /** The same, but each token has a gradient of its own. */
+  /** GSPO in which each token has a gradient of its own. */
   gspo_token: {
     ...ppoDefaults,
     tokenLossOf: ppoLoss,
@@ -186,7 +186,7 @@ export const policyLosses = {
     measures: ['pg_clipfrac_higher', 'pg_clipfrac'],
     singleOut: drawnBetweenBounds,
   },
-  /** No clip, but a penalty at those tokens. */
+  /** No clip, but a penalty at the tokens that would take the entropy down most. */
   kl_cov: {
     ...ppoDefaults,
     tokenLossOf: klCovLoss,

@@ -181,7 +181,7 @@ export class Schedule {
       const queue = await this.#filledQueue(signal);
       if (queue === null) return;
       const room = decoder.roomFor(queue.responses, this.#running.length);
-      // Only while some responses run: `roomFor` has room for one at least if none does.
+      // Some responses run then, and make room as they end: where none runs, `roomFor` is 1 at least.
       if (room === 0) return;
       // They are in no list until they have entered. A run is not cancelled in between.
       const entering = queue.responses.slice(0, room);

@@ -49,18 +49,18 @@ const PACKET_ALIGNMENT = 16;
 /** Bytes of a packet's prefix. */
 const PREFIX_BYTES = 16;
 /** Indexes of the fields of a packet's prefix, in i32 elements. */
-const HEADER_BYTES = 0;
-const SEQUENCE = 1;
-const DESCRIPTOR_BYTES = 2;
+const HEADER_WORD = 0;
+const SEQUENCE_WORD = 1;
+const DESCRIPTORS_WORD = 2;
 
 const NO_DESCRIPTORS = new Uint8Array(0);
 
 /** Longest batch that is copied byte by byte. For so few bytes, `set` from a new view takes longer. */
 const SMALL_BATCH_BYTES = 128;
-/** Smallest ring: room for a few packets of small messages. */
-const MIN_RING_BYTES = 64;
-/** Largest ring, whose positions and their differences are i32. */
-const MAX_RING_BYTES = 2 ** 30;
+/** Smallest capacity, in bytes: room for a few packets of small messages. */
+const MIN_CAPACITY = 64;
+/** Largest capacity, in bytes: positions and their differences are i32. */
+const MAX_CAPACITY = 2 ** 30;
 
 /** Bytes of a ring with that capacity, a power of two. */
 export function ringBytes(capacity: number): number {
@@ -83,10 +83,10 @@ class RingMemory {
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
     // Packets begin at multiples of 16, and so does the end of the ring. So no prefix of 16 bytes is cut by the end.
-    const isInRange = capacity >= MIN_RING_BYTES && capacity <= MAX_RING_BYTES;
+    const isInRange = capacity >= MIN_CAPACITY && capacity <= MAX_CAPACITY;
     if (!isInRange || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(
-        `a ring of ${capacity} bytes; a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES} is expected`,
+        `a ring with a capacity of ${capacity} bytes; a power of two from ${MIN_CAPACITY} to ${MAX_CAPACITY} is expected`,
       );
     }
     this.words = new Int32Array(memory, offset, DATA_AT / 4);
@@ -120,9 +120,9 @@ export class RingWriter {
     if (sizeBytes > data.length - takenBytes) return false;
     const start = this.#position & mask;
     const prefixAt = start >> 2;
-    prefixes[prefixAt + HEADER_BYTES] = header.length;
-    prefixes[prefixAt + SEQUENCE] = sequence;
-    prefixes[prefixAt + DESCRIPTOR_BYTES] = descriptors.length;
+    prefixes[prefixAt + HEADER_WORD] = header.length;
+    prefixes[prefixAt + SEQUENCE_WORD] = sequence;
+    prefixes[prefixAt + DESCRIPTORS_WORD] = descriptors.length;
     this.#put(header, start + PREFIX_BYTES);
     if (descriptors.length > 0) this.#put(descriptors, start + PREFIX_BYTES + header.length);
     this.#position = (this.#position + sizeBytes) | 0;
@@ -188,7 +188,7 @@ export class RingReader {
 
   /** Number of packets that were sent before the next one, an i32 that wraps. Read only while `hasNext`. */
   get sequence(): number {
-    return this.#prefixWord(SEQUENCE) | 0;
+    return this.#prefixWord(SEQUENCE_WORD) | 0;
   }
 
   /**
@@ -199,8 +199,8 @@ export class RingReader {
    */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
-    const headerBytes = this.#prefixWord(HEADER_BYTES);
-    const descriptorBytes = this.#prefixWord(DESCRIPTOR_BYTES);
+    const headerBytes = this.#prefixWord(HEADER_WORD);
+    const descriptorBytes = this.#prefixWord(DESCRIPTORS_WORD);
     const start = batch.byteOffset + this.#at + PREFIX_BYTES;
     this.#at += packetBytes(headerBytes, descriptorBytes);
     return [
