@@ -65,7 +65,12 @@ function lineRow(source: DataFile, line: number, bytes: Uint8Array): RawRow | nu
     const { path: file, name } = source;
     return text === '' ? null : { file, name, line, value: parseJson(text) };
   } catch (cause) {
-    return brokenRow(source, line, `not JSON: ${asCxmindError(cause).message}`, cause);
+    // The engine counts a line of its own, which is not the file's.
+    const reason = asCxmindError(cause).message.replace(
+      / in JSON at position \d+ \(line 1 column (\d+)\)/,
+      ' at column $1',
+    );
+    return brokenRow(source, line, `not JSON: ${reason}`, cause);
   }
 }
 
