@@ -85,7 +85,7 @@ async function coresOf(host: Host, options: readonly string[]): Promise<number> 
     throw new Error(`it answered ${JSON.stringify(stdout)}`);
   } catch (cause) {
     const { stderr = '', message } = cause as { stderr?: string; message: string };
-    const said = stderr.trim() === '' ? message : stderr.trim();
+    const said = (stderr.trim() || message).replaceAll('\r', '');
     throw new CxmindError(
       'PEER_LOST',
       `${host.host}: cannot ask how many cores it has, and no slots are given: ${said}`,

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { CxmindError } from '../../errors.ts';
 import { localPath } from '../../files.ts';
@@ -50,6 +51,9 @@ export class DashboardCommand extends ReportingCommand {
       await using dashboard = new Dashboard(options);
       const url = await dashboard.listen(flags.host, flags.port);
       await output.tell({ event: 'listening', url }, url);
+      for (const folder of folders.filter((one) => !existsSync(one))) {
+        output.warn(`${folder}: no such folder yet; its runs show once they are there`);
+      }
       if (!isLoopback(flags.host)) {
         output.warn('the token and all that is shown go over the network in clear text');
       }
