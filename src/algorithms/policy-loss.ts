@@ -88,8 +88,7 @@ export interface PolicyLoss {
  */
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
   const { logProbs, oldLogProbs, advantages, refLogProbs, entropies } = input;
-  const { tokenLossOf, logRatiosOf, differentiatedBy, singleOut, measures, average } =
-    policyLosses[options.lossType];
+  const { tokenLossOf, logRatiosOf, singleOut, measures, average } = policyLosses[options.lossType];
   const tokenValues = { logProbs, oldLogProbs, advantages, refLogProbs, entropies };
   assertTokenLengths('policyLoss', input, tokenValues);
   const count = tokenCount(input);
@@ -115,7 +114,7 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
     gradient[t] = weights[t] === 0 ? 0 : weights[t]! * term.derivative;
     for (const [name, values] of measured) values[t] = term.measured[name]!;
   }
-  if (differentiatedBy === 'logRatio') logRatios.backward(gradient);
+  logRatios.backward(gradient);
 
   const policyTerm = lossAverage(losses, input, averaging);
   const metrics: PolicyLossMetrics = {

@@ -83,7 +83,10 @@ interface SampledToken {
 /** The loss at one token, its derivative, and what is measured of it. */
 interface TokenLoss {
   readonly loss: number;
-  /** Derivative by the variable that the loss's kind names (`differentiatedBy`). */
+  /**
+   * Derivative by the log ratio; by the log-probability where the loss holds the ratio constant (`cispo`, `gpg`, `vespo`).
+   * The rule of the log ratios carries the one on to log-probabilities, and hands on the other as it is.
+   */
   readonly derivative: number;
   /** Values of the loss's `measures`. */
   readonly measured: Readonly<Partial<Record<LossMeasure, number>>>;
@@ -94,8 +97,6 @@ type TokenLossFunction = (token: SampledToken) => TokenLoss;
 interface PolicyLossKind {
   readonly tokenLossOf: (options: TokenLossOptions) => TokenLossFunction;
   readonly logRatiosOf: LogRatioRule;
-  /** Variable of the loss's derivative: the log-probability where it holds the ratio constant. */
-  readonly differentiatedBy: 'logRatio' | 'logProb';
   /** Rule that singles tokens out, for the loss to leave out or to penalize; null where it takes all alike. */
   readonly singleOut: TokenChoice | null;
   readonly measures: readonly LossMeasure[];
@@ -114,7 +115,6 @@ interface PolicyLossKind {
 /** Fields as PPO has them, for losses that say nothing else. */
 const ppoDefaults = {
   logRatiosOf: tokenLogRatios,
-  differentiatedBy: 'logRatio',
   singleOut: null,
   weightLevels: importanceLevels,
   weightsMultiply: 'advantage',
@@ -146,12 +146,11 @@ export const policyLosses = {
     ...ppoDefaults,
     tokenLossOf: cispoLoss,
     measures: [],
-    differentiatedBy: 'logProb',
   },
   /** PPO with a soft gate in place of the clip. */
   sapo: { ...ppoDefaults, tokenLossOf: sapoLoss, measures: [] },
   /** The policy gradient without any ratio. */
-  gpg: { ...ppoDefaults, tokenLossOf: gpgLoss, measures: [], differentiatedBy: 'logProb' },
+  gpg: { ...ppoDefaults, tokenLossOf: gpgLoss, measures: [] },
   /** GSPO whose responses count by their lengths. */
   luspo: {
     ...ppoDefaults,
@@ -175,7 +174,6 @@ export const policyLosses = {
     tokenLossOf: vespoLoss,
     measures: ['phi_seq_mean'],
     logRatiosOf: responseLogRatios,
-    differentiatedBy: 'logProb',
     weightLevels: ['token'],
     weightsMultiply: 'ratio',
   },

@@ -98,7 +98,7 @@ export function spread(ofRows: Float32Array, { offsets }: TokenRows): Float32Arr
   return values;
 }
 
-/** Sets values to 0 at masked tokens. */
+/** The values with 0 at masked tokens. */
 export function zeroMasked(values: Float32Array, rows: TokenRows): Float32Array {
   return values.map((value, t) => (isCounted(rows, t) ? value : 0));
 }
