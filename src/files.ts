@@ -96,7 +96,9 @@ export function userCacheFolder(
 export async function openToRead(file: string): Promise<FileHandle> {
   const handle = await open(file, READ_FLAGS).catch(refuse);
   try {
-    checkReadable(handle.fd);
+    const head = Buffer.alloc(LFS_POINTER.length);
+    if (mayBePointer(await handle.stat())) await handle.read(head, 0, head.length, 0);
+    refusePointer(head);
     return handle;
   } catch (error) {
     await handle.close();
@@ -108,7 +110,9 @@ export async function openToRead(file: string): Promise<FileHandle> {
 export function openToReadSync(file: string): number {
   const descriptor = tryOpen(file);
   try {
-    checkReadable(descriptor);
+    const head = Buffer.alloc(LFS_POINTER.length);
+    if (mayBePointer(fstatSync(descriptor))) readSync(descriptor, head, 0, head.length, 0);
+    refusePointer(head);
     return descriptor;
   } catch (error) {
     closeSync(descriptor);
@@ -154,15 +158,16 @@ function refuse(cause: unknown): never {
   throw new Error(refusals[code] ?? refusalText(cause), { cause });
 }
 
-function checkReadable(descriptor: number): void {
-  const stats = fstatSync(descriptor);
+/** Tells by its size whether a file may be a pointer of Git LFS. @throws for what is no file */
+function mayBePointer(stats: Stats): boolean {
   if (!stats.isFile()) {
     const kind = stats.isDirectory() ? 'a directory' : stats.isFIFO() ? 'a pipe' : 'a device';
     throw new Error(`${kind}, not a file`);
   }
-  if (stats.size < LFS_POINTER.length || stats.size > MAX_POINTER_BYTES) return;
-  const head = Buffer.alloc(LFS_POINTER.length);
-  readSync(descriptor, head, 0, head.length, 0);
+  return stats.size >= LFS_POINTER.length && stats.size <= MAX_POINTER_BYTES;
+}
+
+function refusePointer(head: Uint8Array): void {
   if (!LFS_POINTER.equals(head)) return;
   throw new Error('a Git LFS pointer, not the file itself: run "git lfs pull" where it was cloned');
 }
