@@ -112,7 +112,7 @@ export class GenerationEngine implements Disposable {
     const owner = {};
     const run: PausableCall['run'] = async (version, signal) => {
       const work = (tools: ScheduleTools, isKept: boolean): Promise<void> => {
-        schedule ??= new Schedule(intake, control, tools, version);
+        schedule ??= new Schedule(intake, control, tools);
         if (isKept && cache === 'recompute') tools.decoder.clear();
         schedule.renew(tools, version, isKept ? cache : 'recompute');
         return schedule.run(signal);

@@ -77,7 +77,7 @@ export class Schedule {
   readonly #control: GenerateControl;
   #tools: ScheduleTools;
   /** Version of the weights that decode, by which tokens are marked; null where they are not. */
-  #version: number | null;
+  #version: number | null = null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
   /** Null where no response is queued. */
@@ -89,17 +89,10 @@ export class Schedule {
   /** The time of the last turn of the event loop, in ms. */
   #lastTurnAt = 0;
 
-  /** @param version version of the weights, to mark each token by; null to mark none */
-  constructor(
-    intake: Intake,
-    control: GenerateControl,
-    tools: ScheduleTools,
-    version: number | null = null,
-  ) {
+  constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
     this.#intake = intake;
     this.#control = control;
     this.#tools = tools;
-    this.#version = version;
   }
 
   /**
@@ -159,9 +152,9 @@ export class Schedule {
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
-    if (this.#queue !== null) {
-      const { responses } = this.#queue;
-      this.#keepQueued(responses.filter(({ sequence }) => !isAborted(sequence.job)));
+    const queued = this.#queue?.responses ?? [];
+    if (queued.some(({ sequence }) => isAborted(sequence.job))) {
+      this.#keepQueued(queued.filter(({ sequence }) => !isAborted(sequence.job)));
     }
     // From the last slot, as in `#step`.
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
