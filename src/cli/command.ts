@@ -15,7 +15,8 @@ export abstract class CxmindCommand extends Command {
   /** @throws CONFIG_INVALID for unknown flags; any other error as it came */
   protected override catch(error: Interfaces.CommandError): Promise<unknown> {
     const { input, output } = (error as ParseError).parse ?? {};
-    refuseUnknownFlags(output?.nonExistentFlags ?? [], input?.flags ?? {});
+    const takesConfig = Object.hasOwn(this.ctor.args, 'items');
+    refuseUnknownFlags(output?.nonExistentFlags ?? [], input?.flags ?? {}, takesConfig);
     return super.catch(error);
   }
 }
@@ -97,14 +98,18 @@ export function refuseUnknown(name: string, commands: readonly string[]): void {
 }
 
 /** @throws CONFIG_INVALID for unknown flags, each with the flag that was probably meant */
-function refuseUnknownFlags(given: readonly string[], known: Interfaces.FlagInput): void {
+function refuseUnknownFlags(
+  given: readonly string[],
+  known: Interfaces.FlagInput,
+  takesConfig: boolean,
+): void {
   if (given.length === 0) return;
   const names = Object.entries(known).flatMap(([name, flag]) =>
     flag.type === 'boolean' && flag.allowNo ? [`--${name}`, `--no-${name}`] : [`--${name}`],
   );
   const lines = given.map((text) => {
     const [name = '', value] = text.split('=');
-    if (name === '--config')
+    if (takesConfig && name === '--config')
       return `no flag --config; a file is given as config=${value ?? 'FILE'}`;
     const nearest = nearestOf(name, names);
     return `no flag ${name}${nearest === undefined ? '; --help lists them' : `, did you mean ${nearest}?`}`;

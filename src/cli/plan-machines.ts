@@ -55,6 +55,7 @@ interface Plans {
  *   can
  */
 export async function plansOf(items: readonly string[], flags: PlanFlags): Promise<Plans> {
+  await refuseWithoutModel(items);
   const planner = new Planner(items, flags);
   const plans: MachinePlan[] = [];
   const refusals: { readonly machine: string; readonly error: CxmindError }[] = [];
@@ -73,6 +74,13 @@ export async function plansOf(items: readonly string[], flags: PlanFlags): Promi
     reason: error.message,
   }));
   return { head: planner.head, plans, refused };
+}
+
+/** @throws CONFIG_INVALID for a config without a model, which is wrong on every machine */
+async function refuseWithoutModel(items: readonly string[]): Promise<void> {
+  const { config } = await load(items, null);
+  if (config.worker.actor.model.modelPath !== null) return;
+  throw configInvalid([{ path: 'worker.actor.model.model_path', expected: 'needed and not set' }]);
 }
 
 async function planOn(planner: Planner, machine: Machine): Promise<MachinePlan> {
@@ -256,11 +264,6 @@ function mostADevice(stations: readonly Station[]): number {
  */
 async function withConfigDirectories(config: Config): Promise<Config> {
   const { actor, critic } = config.worker;
-  if (actor.model.modelPath === null) {
-    throw configInvalid([
-      { path: 'worker.actor.model.model_path', expected: 'needed and not set' },
-    ]);
-  }
   const local = async <M extends { readonly modelPath: string | null }>(model: M): Promise<M> => ({
     ...model,
     modelPath: model.modelPath && (await configDirectory(model.modelPath)),

@@ -82,12 +82,8 @@ export function readItems(items: readonly string[]): Items {
       continue;
     }
     const keys = key.split('.');
-    if (keys.includes('')) {
-      issues.push({ path: item, expected: 'expected path.to.key=value' });
-      continue;
-    }
-    if (equals < 0) {
-      const isFile = /\.ya?ml$/.test(item);
+    if (equals < 0 || keys.includes('')) {
+      const isFile = equals < 0 && /\.ya?ml$/.test(item);
       const expected = isFile ? `a file is given as config=${item}` : 'expected path.to.key=value';
       issues.push({ path: item, expected });
       continue;
