@@ -40,11 +40,7 @@ export const growingFiles: readonly string[] = [
 ];
 
 /** Files of a run that tell of its steps. */
-export const filesOfSteps: readonly string[] = [
-  ...growingFiles,
-  'checkpoint_tracker.json',
-  'summary.json',
-];
+export const filesOfSteps: readonly string[] = [...growingFiles, TRACKER, 'summary.json'];
 
 /**
  * The plain files of a run's folder: `metrics.jsonl`, `trained.jsonl`, `generations.jsonl`, `spans.jsonl`,
@@ -126,7 +122,7 @@ export class RunFiles {
 
   /** Reads the summary of an earlier run; null where there is none. */
   async earlierSummary(): Promise<RunSummary | null> {
-    return (await jsonIn(RunSummary, join(this.folder, 'summary.json'))) ?? null;
+    return await summaryIn(this.folder);
   }
 
   async #append(name: string, lines: readonly object[]): Promise<void> {
@@ -136,11 +132,25 @@ export class RunFiles {
   }
 }
 
+async function summaryIn(folder: string): Promise<RunSummary | null> {
+  return (await jsonIn(RunSummary, join(folder, 'summary.json'))) ?? null;
+}
+
+/** The model that a warm start leaves in its folder. */
+export function warmStartModel(folder: string): string {
+  return join(folder, 'huggingface');
+}
+
 /** The stage of what a run has left in a folder: it is `done`, it may go `on` from a checkpoint, or there is `none`. */
 export async function stageOf(folder: string): Promise<'done' | 'on' | 'none'> {
-  const summary = await jsonIn(RunSummary, join(folder, 'summary.json'));
-  if (summary !== undefined && summary.preempted !== true) return 'done';
+  const summary = await summaryIn(folder);
+  if (summary !== null && summary.preempted !== true) return 'done';
   return existsSync(join(folder, TRACKER)) ? 'on' : 'none';
+}
+
+/** Tells whether a folder's name is one that `setAside` gives. */
+export function isAside(name: string): boolean {
+  return /^before-\d+$/.test(name);
 }
 
 /**

@@ -8,7 +8,7 @@ import { parsedJson } from '../../src/check/json.ts';
 import type { Holder as HolderState } from '../../src/dashboard/run-control.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
 import { readWhole, writeJson, writing } from '../../src/files.ts';
-import { setAside } from './files.ts';
+import { isAside, setAside } from './files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
 
 /** Content of `run.lock`: the run that writes the folder. */
@@ -73,7 +73,7 @@ export class RunLock implements AsyncDisposable {
     const names = await readdir(folder);
     return await setAside(
       folder,
-      names.filter((name) => name !== FILE && !/^before-\d+$/.test(name)),
+      names.filter((name) => name !== FILE && !isAside(name)),
     );
   }
 

@@ -1,5 +1,4 @@
 import { addAbortListener } from 'node:events';
-import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
 import { shrinkHeap } from '../../src/collector.ts';
 import { openMemoryGauge } from '../../src/device/memory.ts';
@@ -21,7 +20,7 @@ import { onThisMachine } from './this-machine.ts';
 import { placeLearners, type Station } from './placement.ts';
 import { planSupervised, type SupervisedPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
-import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
+import { growingFiles, RunFiles, setAside, warmStartModel } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { StatusFile } from '../run-folder/status.ts';
 import { Timeline } from './report/timeline.ts';
@@ -114,7 +113,7 @@ async function supervise(
   const result = await new SupervisedTraining(run).toEnd();
   await learners.save({ directory: folder, modelOnly: true }, ask);
   log.finish();
-  return { ...result, checkpoint: join(folder, 'huggingface') };
+  return { ...result, checkpoint: warmStartModel(folder) };
 }
 
 /** The parts of supervised training that its loop works with. */

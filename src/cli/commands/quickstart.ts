@@ -31,7 +31,7 @@ export class Quickstart extends ClusterCommand {
     const { seed, folder } = flags;
     const demo = join(folder, `demo-${seed}`);
     const { demoPaths } = await import('../../demo/write.ts');
-    const { stageOf } = await import('../../../actors/run-folder/files.ts');
+    const { stageOf, warmStartModel } = await import('../../../actors/run-folder/files.ts');
     const { RunLock } = await import('../../../actors/run-folder/lock.ts');
     const { trainPolicy } = await import('../../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../../actors/trainer/warm-start.ts');
@@ -61,7 +61,7 @@ export class Quickstart extends ClusterCommand {
       const aside = await RunLock.setAside(run);
       this.log(`the run that was here is kept in ${aside}`);
     }
-    const warm = join(sft.sft.saveCheckpointPath!, 'huggingface');
+    const warm = warmStartModel(sft.sft.saveCheckpointPath!);
     if (stage === 'on' && existsSync(warm)) {
       this.log(`2/3 sft: done before, in ${warm}`);
     } else {
