@@ -65,10 +65,12 @@ function lineRow(source: DataFile, line: number, bytes: Uint8Array): RawRow | nu
     const { path: file, name } = source;
     return text === '' ? null : { file, name, line, value: parseJson(text) };
   } catch (cause) {
-    // The engine counts a line of its own, which is not the file's.
+    // The engine counts a line of its own, and columns behind the white space that was trimmed.
+    const whole = Buffer.from(bytes).toString();
+    const lead = whole.length - whole.trimStart().length;
     const reason = asCxmindError(cause).message.replace(
       / in JSON at position \d+ \(line 1 column (\d+)\)/,
-      ' at column $1',
+      (_, column) => ` at column ${Number(column) + lead}`,
     );
     return brokenRow(source, line, `not JSON: ${reason}`, cause);
   }

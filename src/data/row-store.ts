@@ -2,7 +2,7 @@
  * Rows of a data set that stay in their files: a row is read when it is asked for, so a set may be larger than memory.
  *
  * That holds for JSON Lines, whose rows are found by their offset, and for Parquet, whose pages are read again
- * (`parquet-parts.ts`). What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of other
+ * (`parquet/parts.ts`). What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of other
  * files are held in memory, and so are rows of Parquet until they take too much of it.
  */
 import { stat } from 'node:fs/promises';

@@ -54,9 +54,10 @@ function gradeAnswer({ response, groundTruth }: AnsweredText, form: Form): Answe
  */
 function gradeChain(input: AnsweredText, { form, alpha }: ChainOptions): ChainGrade {
   const faithful = form === 'faithful';
-  const read = faithful ? anyOptionLetter : leadingOptionLetter;
+  const read = (text: string): string =>
+    faithful ? anyOptionLetter(text, 'G') : leadingOptionLetter(text);
   const lettered = (text: string): LetteredPair[] =>
-    pairsOf(text).map((pair) => ({ ...pair, letter: read(pair.answer, 'G') }));
+    pairsOf(text).map((pair) => ({ ...pair, letter: read(pair.answer) }));
   const pairs = lettered(input.response);
   const reference = lettered(input.groundTruth);
   const truth = reference.at(-1)?.letter ?? '';

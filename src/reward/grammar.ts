@@ -105,13 +105,16 @@ export const formatChecks = {
   strict: (text: string): boolean => STRICT_CHAIN.test(text),
 } as const satisfies Record<string, (text: string) => boolean>;
 
+/** Options anywhere in a text, by the last of their letters. */
+const ANY_OPTION = { D: /[a-d]/i, G: /[a-g]/i } as const;
+
 /**
  * Option as the released scorer reads it: the first letter from A to `last` anywhere, upper-cased; empty if none.
  *
  * `The answer is B` therefore reads as E.
  */
 export function anyOptionLetter(answer: string, last: 'D' | 'G'): string {
-  return new RegExp(`[A-${last}]`, 'i').exec(answer)?.[0].toUpperCase() ?? '';
+  return ANY_OPTION[last].exec(answer)?.[0].toUpperCase() ?? '';
 }
 
 const LEADING_OPTION = /^(?:option\s*)?[(\uff08]?\s*([a-g])(?![a-z0-9])/i;

@@ -163,6 +163,7 @@ describe('loadDataset', () => {
   const invalid: readonly (readonly [what: string, row: unknown, message: string])[] = [
     ['a line that is not JSON', '{"prompt": ', '2: not JSON: Unexpected end of JSON input'],
     ['a text that does not end', '{"prompt": "a', '2: not JSON: Unterminated string at column 14'],
+    ['one behind spaces', '  {"prompt": "a', '2: not JSON: Unterminated string at column 16'],
     ['a line that is no object', [1], '2: expected an object, got [1]'],
     ['a missing prompt', { answer: 'A' }, '2: prompt: missing; the row has answer'],
     ['a missing answer', { prompt: 'p' }, '2: answer: missing; the row has prompt'],
