@@ -10,6 +10,7 @@ import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
 import { patchBytes } from '../../src/tensor/patch-levels.ts';
+import { vector } from '../../src/tensor/tensor.ts';
 import type { Tool } from '../../src/text/chat-template.ts';
 import type { Prompt, Sequence } from '../messages.ts';
 import { actorFactory, type Actor, type Environment, type Logger } from '../runtime/actor.ts';
@@ -235,7 +236,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     const sample = await made;
     const input = inputOf(sample);
     const data = this.#builder.encodeAnswer(sample.row);
-    return { prompt: input, response: { dtype: 'i32', shape: [data.length], data }, media: null };
+    return { prompt: input, response: vector('i32', data), media: null };
   }
 
   async #orSkip<T>(set: Rows, make: () => Promise<T>): Promise<T | null> {
@@ -304,7 +305,7 @@ function rowOf({ message, detail }: CxmindError): string {
 
 function inputOf({ tokenIds, positions, pixelValues, grids }: PromptSample): Prompt['input'] {
   return {
-    tokenIds: { dtype: 'i32', shape: [tokenIds.length], data: tokenIds },
+    tokenIds: vector('i32', tokenIds),
     positions,
     pixelValues,
     grids: grids.map(([t, h, w]) => [t, h, w]),

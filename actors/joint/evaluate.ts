@@ -4,7 +4,7 @@ import type { Network } from '../../src/model/network.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import { responseEntropies, responseScores } from '../../src/training/response-scores.ts';
-import { vector } from '../../src/tensor/tensor.ts';
+import { vector, type Tensor } from '../../src/tensor/tensor.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, Sequence } from '../messages.ts';
 import type { SharedWeights } from '../model-props.ts';
@@ -44,7 +44,7 @@ export function evaluate(
   const report = (done: number): void => progress?.data.set([done]);
   return weights.at(version, signal, async () => {
     const found = await responseScores(network, sequences, temperature, microBatch, report);
-    return { perToken: found.map((values) => vector('f32', values)) };
+    return { perToken: vectors(found) };
   });
 }
 
@@ -59,9 +59,10 @@ export function evaluateEntropies(
   const report = (done: number): void => progress?.data.set([done]);
   return weights.at(version, signal, async () => {
     const found = await responseEntropies(policy, sequences, temperature, microBatch, report);
-    const [perToken, entropies] = [found.logProbs, found.entropies].map((column) =>
-      column.map((values) => vector('f32', values)),
-    );
-    return { perToken: perToken!, entropies: entropies! };
+    return { perToken: vectors(found.logProbs), entropies: vectors(found.entropies) };
   });
+}
+
+function vectors(columns: readonly Float32Array[]): Tensor<'f32'>[] {
+  return columns.map((values) => vector('f32', values));
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import * as t from 'io-ts';
+import { attempt } from '../../src/errors.ts';
 
 /** A process's host and addresses, from which the address is chosen at which others reach it. */
 export const HostInfo = t.type({
@@ -27,11 +28,7 @@ export function hostInfo(): HostInfo {
 
 /** Id of the running kernel, new with every boot; null where it has none. */
 export function bootId(): string | null {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return null;
-  }
+  return attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
 /**

@@ -67,7 +67,7 @@ const MOST_REPORT_BYTES = 2 ** 20;
 /**
  * Writes rows of questions about a set, a file for each kind of question and part of the set, and a note on its licence.
  *
- * @throws CONFIG_INVALID if the directory exists and is not empty; DATA_INVALID if the folder has not the set's layout
+ * @throws CONFIG_INVALID as `refuseOccupied`; DATA_INVALID if the folder has not the set's layout
  */
 export async function convertSet(directory: string, options: ConvertOptions): Promise<Converted> {
   await refuseOccupied(directory);

@@ -115,7 +115,7 @@ const chatWords = ['system\nYou are a helpful assistant.\n', 'user\n', 'assistan
  * Image paths in the rows are relative to the directory. Equal options give equal bytes. The directory appears whole or
  * not at all.
  *
- * @throws CONFIG_INVALID if the directory exists and is not empty
+ * @throws CONFIG_INVALID as `refuseOccupied`
  */
 export async function writeDemo(directory: string, options: DemoOptions): Promise<DemoPaths> {
   const { seed, family = 'qwen2.5-vl', modelSize = demoModelSize } = options;

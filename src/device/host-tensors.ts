@@ -2,7 +2,7 @@
 import { viewOf, type DType } from '../tensor/dtype.ts';
 import { bringIn, bringInAhead, letGo } from '../tensor/file-memory.ts';
 import { isShared } from '../tensor/memory.ts';
-import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
+import { vector, zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { Device, View, Views, Workspace } from './device.ts';
 
 /** Memory for host tensors that are written and then put: the workspace's own where the host can write there. */
@@ -27,7 +27,7 @@ export function putIndex(workspace: Workspace, rows: Int32Array): View<'i32'> {
 function sharedIndex(rows: Int32Array): Tensor<'i32'> {
   if (isShared(rows.buffer)) {
     const data = viewOf('i32', rows.buffer, rows.byteOffset, rows.length);
-    return { dtype: 'i32', shape: [rows.length], data };
+    return vector('i32', data);
   }
   const tensor = zeros('i32', [rows.length]);
   tensor.data.set(rows);

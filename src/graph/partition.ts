@@ -47,7 +47,7 @@ export interface Substitution {
 }
 
 /** A joint graph in its parts. */
-export interface JointParts {
+interface JointParts {
   /** The graph that was differentiated. */
   readonly source: Graph;
   /** Nodes of the source, of substitutes and of gradients. The outputs are the gradients. */
@@ -130,8 +130,9 @@ function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<nu
     isSaved(value) ? [] : (producers.get(value.id) ?? []),
   );
   const nodes = nodesLeadingTo(lastNodes, producers, isSaved);
-  const needed = [...gradients, ...nodes.flatMap((node) => node.inputs)];
-  const neededIds = new Set(needed.map(({ id }) => id));
+  const needed = new Map(
+    [...gradients, ...nodes.flatMap((node) => node.inputs)].map((value) => [value.id, value]),
+  );
 
   const g = new GraphBuilder(`${source.name}.backward`);
   // The new graph's values, by the ids that they have in the full backward graph.
@@ -140,7 +141,7 @@ function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<nu
     copies.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
   for (const [id, tensor] of fullBackward.constants) {
-    if (neededIds.has(id)) copies.set(id, g.constant(tensor));
+    if (needed.has(id)) copies.set(id, g.constant(tensor));
   }
   for (const node of nodes) {
     const inputs = node.inputs.map(({ id }) => copies.get(id)!);
@@ -158,27 +159,26 @@ function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<nu
  * Inputs of the backward graph: those of the source that it computes with, saved values, gradients of the outputs, and
  * accumulators. Further ones give the size of a symbolic dimension by their shape alone.
  *
- * @param needed the values that are computed with, some of them more than once
+ * @param needed the values that are computed with, by id
  */
 function inputsOf(
   source: Graph,
   fullBackward: Graph,
   saved: ReadonlySet<number>,
-  needed: readonly Value[],
+  needed: ReadonlyMap<number, Value>,
 ): Value[] {
-  const neededIds = new Set(needed.map(({ id }) => id));
   const isOfSource = ({ id }: Value): boolean => source.inputs.some((input) => input.id === id);
-  const inputs = fullBackward.inputs.filter(({ id }) => neededIds.has(id));
+  const inputs = fullBackward.inputs.filter(({ id }) => needed.has(id));
   const savedInputs = fullBackward.nodes
     .flatMap((node) => node.outputs)
-    .filter(({ id }) => saved.has(id) && neededIds.has(id))
+    .filter(({ id }) => saved.has(id) && needed.has(id))
     .map((value) => ({ ...value, name: savedName(value) }));
   const computedWith = [
     ...inputs.filter(isOfSource),
     ...savedInputs,
     ...inputs.filter((input) => !isOfSource(input)),
   ];
-  return [...inputsForSymbols(source, needed, computedWith), ...computedWith];
+  return [...inputsForSymbols(source, [...needed.values()], computedWith), ...computedWith];
 }
 
 /**

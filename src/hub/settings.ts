@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { attempt } from '../errors.ts';
 import { localPath, readWholeSync, userCacheFolder } from '../files.ts';
 
 /** Address of the hub, access to it, and its cache. */
@@ -38,9 +39,5 @@ export function hubSettings(environment: Environment = process.env): HubSettings
 }
 
 function savedToken(path: string): string | null {
-  try {
-    return readWholeSync(path).toString().trim() || null;
-  } catch {
-    return null;
-  }
+  return attempt(() => readWholeSync(path).toString().trim() || null);
 }

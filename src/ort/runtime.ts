@@ -49,7 +49,7 @@ interface ModelOps {
 }
 
 /** Options of a session. */
-export interface CompileOptions {
+interface CompileOptions {
   /** Name of the graph in errors. */
   readonly name?: string;
   /** Provider that runs it; the CPU's unless given. */

@@ -6,6 +6,7 @@
  * measured - 1)² + λ Σ (x - x̄)²`, where x̄ is the factor that fits best alone. Coordinates are minimized in turn, and
  * clipped at 0, which converges since the sum is convex.
  */
+import { sum } from '../algorithms/primitives.ts';
 import { byKind, type Work } from './counted/work.ts';
 
 /** Work that was done, and the seconds that it took. */
@@ -26,8 +27,8 @@ export function fittedRates(measurements: readonly Measurement[], prior: Work): 
   const rows = measurements.map(({ work, seconds }) =>
     kinds.map((kind) => (work[kind] * prior[kind]) / seconds),
   );
-  const sums = rows.map((row) => row.reduce((sum, part) => sum + part, 0));
-  const common = sums.reduce((total, sum) => total + sum, 0) / dot(sums, sums);
+  const sums = rows.map((row) => sum(row));
+  const common = sum(sums) / dot(sums, sums);
   const factors = kinds.map(() => common);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     for (const k of kinds.keys()) {

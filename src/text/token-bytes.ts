@@ -6,7 +6,7 @@
  * vocabulary has `▁` for a space and `<0xE2>` for a single byte.
  */
 import * as t from 'io-ts';
-import { CxmindError } from '../errors.ts';
+import { attempt, CxmindError } from '../errors.ts';
 
 const Decoder = t.intersection([
   t.type({ type: t.string }),
@@ -70,13 +70,7 @@ export function tokenBytes(json: object, vocabulary: ReadonlyMap<string, number>
 function wholeTexts(bytes: readonly Uint8Array[]): TokenBytes['text'] {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const known = new Map<number, string | null>();
-  const decoded = (token: number): string | null => {
-    try {
-      return decoder.decode(bytes[token]);
-    } catch {
-      return null;
-    }
-  };
+  const decoded = (token: number): string | null => attempt(() => decoder.decode(bytes[token]));
   return (token) => {
     let text = known.get(token);
     if (text === undefined) known.set(token, (text = decoded(token)));

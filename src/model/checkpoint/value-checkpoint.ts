@@ -42,7 +42,7 @@ export async function loadValueCheckpoint(
   directory: string,
   { seed, ...options }: LoadOptions & { readonly seed: number },
 ): Promise<LoadedCheckpoint> {
-  const { file, places, ...loaded } = await readClassifier(directory, options, FROM_POLICY);
+  const { loaded, file, places } = await readClassifier(directory, options, FROM_POLICY);
   if (![...places.values()].some(({ name }) => name === SCORE.weight)) {
     const rng = new Rng(keyOf('value-head', seed));
     const deviation = file.initializer_range ?? 0.02;
@@ -57,9 +57,10 @@ export async function loadValueCheckpoint(
  *
  * @throws CHECKPOINT_INVALID naming file, field and tensors; among others where there is no `score.weight`
  */
-export function loadRewardCheckpoint(directory: string): Promise<LoadedCheckpoint> {
+export async function loadRewardCheckpoint(directory: string): Promise<LoadedCheckpoint> {
   // A sequence classifier of transformers has no bias, and an older one may have kept the policy's head.
-  return readClassifier(directory, {}, { optional: [SCORE.bias], unread: [HEAD] });
+  const reading = { optional: [SCORE.bias], unread: [HEAD] };
+  return (await readClassifier(directory, {}, reading)).loaded;
 }
 
 /** A model with a head of one number, its `config.json`, and the places of the weights that are stored. */
@@ -67,13 +68,15 @@ async function readClassifier(
   directory: string,
   { overrides = {}, ...options }: LoadOptions,
   leniency: Leniency,
-): Promise<LoadedCheckpoint & Pick<Places, 'places'> & { readonly file: ConfigFile }> {
+): Promise<
+  Pick<Places, 'places'> & { readonly loaded: LoadedCheckpoint; readonly file: ConfigFile }
+> {
   const { config, file } = await readValueConfig(directory, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
   const model = { config, head: 'value' } as const;
-  const read = await readWeights(directory, model, readers, options, leniency);
-  return { directory, config, file, ...read };
+  const { places, ...read } = await readWeights(directory, model, readers, options, leniency);
+  return { loaded: { directory, config, ...read }, file, places };
 }
 
 /**

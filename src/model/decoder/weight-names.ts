@@ -137,10 +137,14 @@ function layerModule(prefix: string, text: TextConfig): Module {
   ]);
 }
 
+function embeddingOf(prefix: string): string {
+  return `${prefix}.embed_tokens.weight`;
+}
+
 /** The modules of a decoder with a head, in arena order; `prefix` begins the names of its parameters. */
 function decoderModules({ text }: ModelConfig, kind: HeadKind, prefix: string): NamedModule[] {
   const { vocabSize, hiddenSize: width } = text;
-  const embedding = `${prefix}.embed_tokens.weight`;
+  const embedding = embeddingOf(prefix);
   const finalNorm = one(`${prefix}.norm.weight`, width);
   const headWeight = one(text.tieWordEmbeddings ? embedding : HEAD, vocabSize, width);
   const score = { scoreWeight: one(SCORE.weight, 1, width), scoreBias: one(SCORE.bias, 1) };
@@ -171,7 +175,7 @@ export function weightNamesOf({
   ofStored = (stored) => stored,
   inTransformers = (name) => name,
 }: NamesOfFamily = {}): WeightNames {
-  const embedding = `${prefix}.embed_tokens.weight`;
+  const embedding = embeddingOf(prefix);
   return {
     embedding,
     modules(config, head) {

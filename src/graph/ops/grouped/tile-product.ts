@@ -21,7 +21,7 @@ const STAGES = 3;
 const LINE_BYTES = 128;
 
 /** Operands that lie in memory with the axis of the sum first. */
-export interface Turned {
+interface Turned {
   readonly isATurned: boolean;
   readonly isBTurned: boolean;
 }
