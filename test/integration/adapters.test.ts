@@ -9,14 +9,7 @@ import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { numberToBf16, bf16ToNumber } from '../../src/tensor/dtype.ts';
 import { effectOf } from '../support/effect.ts';
 import { relativeError } from '../support/golden-model.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import {
-  metricsOf,
-  numbersOf,
-  superviseTiny,
-  trainTiny,
-  writeTinyDemo,
-} from '../support/tiny-run.ts';
+import { metricsOf, numbersOf, superviseTiny, trainTiny, tinySuite } from '../support/tiny-run.ts';
 
 const reward = 'worker.reward.reward_function=test/support/letters-reward.ts:score';
 const lora = ['worker.actor.model.lora.rank=4', 'worker.actor.model.lora.alpha=8'];
@@ -35,10 +28,8 @@ async function changed(directory: string, from: string): Promise<string[]> {
 }
 
 describe('a run that trains a part of the model', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   let base: string;
-  const path = (...names: string[]): string => join(temporary.path, ...names);
   const actor = (run: string, step: number): string => path(run, `global_step_${step}`, 'actor');
   const train = (run: string, items: readonly string[], notes: string[] = []) =>
     trainTiny(demo, path(run), [reward, 'trainer.save_freq=2', ...items], {
@@ -47,13 +38,9 @@ describe('a run that trains a part of the model', () => {
   const stateOf = async (run: string, step: number) =>
     readSafetensors(join(actor(run, step), 'optimizer.safetensors'));
 
-  before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = path('demo');
+  before(() => {
     base = path('demo', 'model');
-    await writeTinyDemo(demo);
   });
-  after(() => temporary[Symbol.dispose]());
 
   describe('with low-rank adapters', () => {
     const notes: string[] = [];

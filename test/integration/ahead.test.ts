@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { effectOf } from '../support/effect.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
+  assertSameRun,
   keepingReporter,
   metricsOf,
-  numbersOf,
   phaseReporter,
+  tinySuite,
   trainedOf,
   trainTiny,
-  writeTinyDemo,
 } from '../support/tiny-run.ts';
 
 const items = [
@@ -23,36 +22,24 @@ const items = [
 const ahead = [...items, 'trainer.max_staleness=1', 'trainer.save_freq=1', 'trainer.val_freq=2'];
 
 describe('a run whose rollouts are one step ahead', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   /** Four steps without a stop, one step ahead; a checkpoint after each. */
-  let whole: string;
-  const fileOf = (run: string, name: string): Buffer => readFileSync(join(run, name));
-  const assertSameEnd = (run: string): void => {
-    for (const name of [
+  const whole = path('whole');
+  const assertSameEnd = (run: string): void =>
+    assertSameRun(run, whole, [
       'global_step_3/rollouts.safetensors',
       'global_step_4/actor/huggingface/model.safetensors',
       'global_step_4/actor/optimizer.safetensors',
       'global_step_4/trainer.json',
-    ]) {
-      assert.ok(fileOf(run, name).equals(fileOf(whole, name)), `${name} differs`);
-    }
-    assert.deepEqual(numbersOf(run), numbersOf(whole));
-    assert.deepEqual(trainedOf(run), trainedOf(whole));
-  };
+    ]);
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    whole = join(temporary.path, 'whole');
-    await writeTinyDemo(demo);
     await trainTiny(demo, whole, ahead);
   });
-  after(() => temporary[Symbol.dispose]());
 
   effectOf('trainer.max_staleness');
   it('samples each batch with the weights before the last update, and corrects for it', async () => {
-    const [turns, untrained] = ['turns', 'untrained'].map((name) => join(temporary.path, name));
+    const [turns, untrained] = ['turns', 'untrained'].map((name) => path(name));
     await trainTiny(demo, turns!, [...items, 'trainer.max_steps=2']);
     await trainTiny(demo, untrained!, [...items, 'trainer.max_steps=2', 'worker.actor.optim.lr=0']);
     const [first, second, ...others] = metricsOf(whole);
@@ -76,7 +63,7 @@ describe('a run whose rollouts are one step ahead', () => {
       (line as Record<string, number>)['actor/rollout_train_mismatch/mean']!;
     assert.equal(mismatch(first), mismatch(metricsOf(turns!)[0]));
     assert.ok(mismatch(second) > 10 * mismatch(first), `${mismatch(second)}`);
-    const uncorrected = join(temporary.path, 'uncorrected');
+    const uncorrected = path('uncorrected');
     await trainTiny(demo, uncorrected, [
       ...ahead,
       'algorithm.rollout_correction.rollout_is=null',
@@ -88,14 +75,14 @@ describe('a run whose rollouts are one step ahead', () => {
   });
 
   it('ends the same from a checkpoint, with the responses that were in flight at the save', async () => {
-    const run = join(temporary.path, 'resumed');
+    const run = path('resumed');
     cpSync(whole, run, { recursive: true });
     await trainTiny(demo, run, [...ahead, `trainer.load_checkpoint_path=${run}/global_step_2`]);
     assertSameEnd(run);
   });
 
   it('ends the same after a preemption in the middle of an update', async () => {
-    const run = join(temporary.path, 'preempted');
+    const run = path('preempted');
     const preemption = new AbortController();
     let updates = 0;
     const reporter = phaseReporter(({ name }) => {
@@ -109,7 +96,7 @@ describe('a run whose rollouts are one step ahead', () => {
   });
 
   it('goes on in turns without the responses that are too stale for that', async () => {
-    const run = join(temporary.path, 'in-turns');
+    const run = path('in-turns');
     cpSync(whole, run, { recursive: true });
     const { notes, reporter } = keepingReporter();
     const from = `trainer.load_checkpoint_path=${run}/global_step_3`;
@@ -134,7 +121,7 @@ describe('a run whose rollouts are one step ahead', () => {
     for (const cache of ['keep', 'recompute']) {
       // Whether an update ends inside a response depends on who is faster. In `partial-rollouts.test.ts` one does.
       it(`trains on tokens that know their versions, and goes on from a checkpoint: ${cache}`, async () => {
-        const run = join(temporary.path, cache);
+        const run = path(cache);
         const mode = `trainer.partial_rollout=${cache}`;
         await trainTiny(demo, run, [...partial, mode]);
         const lines = metricsOf(run) as Record<string, number>[];
@@ -144,7 +131,7 @@ describe('a run whose rollouts are one step ahead', () => {
           assert.ok(line['rollout/token_staleness']! <= line['rollout/staleness']!);
         }
         // The third batch was in flight at the save, and a resumed run trains on it as it was.
-        const again = join(temporary.path, `${cache}-again`);
+        const again = path(`${cache}-again`);
         cpSync(run, again, { recursive: true });
         await trainTiny(demo, again, [
           ...partial,

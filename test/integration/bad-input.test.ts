@@ -5,14 +5,13 @@ import { failureOf, type Failure } from '../../src/cli/exit-code.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { runHere } from '../support/cxmind-process.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
   keepingReporter,
   metricsOf,
   superviseTiny,
   trainTiny,
-  writeTinyDemo,
+  tinySuite,
 } from '../support/tiny-run.ts';
 
 type Row = Record<string, unknown>;
@@ -20,8 +19,7 @@ type Row = Record<string, unknown>;
 type Told = Pick<Failure, 'exitCode' | 'text'>;
 
 describe('bad input', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path, write } = tinySuite();
   let run: string;
   let rows: Row[];
   let count = 0;
@@ -30,7 +28,7 @@ describe('bad input', () => {
   const rowsWith = (third: Row | string): string => {
     const lines = rows.map((row, i) => (i === 2 ? third : row));
     const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)));
-    return temporary.write(`rows-${count}.jsonl`, `${text.join('\n')}\n`);
+    return write(`rows-${count}.jsonl`, `${text.join('\n')}\n`);
   };
 
   /** Fine-tunes in this process. */
@@ -51,10 +49,8 @@ describe('bad input', () => {
     );
   };
 
-  before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    const { closedTrain } = await writeTinyDemo(demo);
+  before(() => {
+    const closedTrain = join(demo, 'closed-train.jsonl');
     const lines = readFileSync(closedTrain, 'utf8').trimEnd().split('\n');
     rows = lines.map((line) => JSON.parse(line) as Row);
     const picture = readFileSync(join(demo, 'images/closed-train/00002.png'));
@@ -63,9 +59,8 @@ describe('bad input', () => {
   });
   beforeEach(() => {
     count++;
-    run = join(temporary.path, `run-${count}`);
+    run = path(`run-${count}`);
   });
-  after(() => temporary[Symbol.dispose]());
 
   describe('in a data set', () => {
     const withImage = (name: string) => (row: Row) => ({ ...row, images: [name] });
@@ -107,7 +102,7 @@ describe('bad input', () => {
         JSON.stringify({ ...rows[0], images: ['none.png'] }),
         JSON.stringify({ ...rows[0], images: ['truncated.png'] }),
       ];
-      const file = temporary.write(
+      const file = write(
         'mixed.jsonl',
         [...bad, ...rows.map((row) => JSON.stringify(row))].join('\n'),
       );
@@ -139,7 +134,7 @@ describe('bad input', () => {
 
   describe('in a checkpoint', () => {
     async function changeTensors(change: (tensors: Map<string, Tensor>) => void): Promise<string> {
-      const model = join(temporary.path, `model-${count}`);
+      const model = path(`model-${count}`);
       cpSync(join(demo, 'model'), model, { recursive: true });
       const weights = join(model, 'model.safetensors');
       const tensors = new Map(await readSafetensors(weights));
@@ -164,7 +159,7 @@ describe('bad input', () => {
     });
 
     it('an unknown architecture is named with those that are known', async () => {
-      const model = join(temporary.path, `model-${count}`);
+      const model = path(`model-${count}`);
       cpSync(join(demo, 'model'), model, { recursive: true });
       const file = join(model, 'config.json');
       const config = JSON.parse(readFileSync(file, 'utf8')) as Row;
@@ -194,7 +189,7 @@ describe('bad input', () => {
 
   describe('in what is to be merged', () => {
     const cases: Record<string, [folder: () => string, more: readonly string[], wanted: RegExp]> = {
-      'a folder that is missing': [() => join(temporary.path, 'none'), [], /\/none: is not there/],
+      'a folder that is missing': [() => path('none'), [], /\/none: is not there/],
       'a folder of something else': [
         () => join(demo, 'images'),
         [],

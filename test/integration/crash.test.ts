@@ -7,13 +7,13 @@ import { CxmindError, type ErrorCode } from '../../src/errors.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { effectOf } from '../support/effect.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
+  assertSameRun,
   keepingLogger,
   numbersOf,
   phaseReporter,
+  tinySuite,
   trainTiny,
-  writeTinyDemo,
   type LoggedEvent,
 } from '../support/tiny-run.ts';
 
@@ -60,8 +60,7 @@ export function withoutOverall(inputs) {
 `;
 
 describe('a run whose actors crash', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path, write } = tinySuite();
   let rewards: string;
   let steady: string;
   let workers: LivingWorkers;
@@ -82,7 +81,7 @@ describe('a run whose actors crash', () => {
     reward: string,
     { extra = [], onPhase }: { extra?: string[]; onPhase?: (p: Phase) => void },
   ): Promise<{ run: string; events: LoggedEvent[]; ending: Promise<RunSummary> }> {
-    const run = join(temporary.path, `run-${count++}`);
+    const run = path(`run-${count++}`);
     const { logger, events } = keepingLogger();
     const ending = trainTiny(
       demo,
@@ -120,13 +119,8 @@ describe('a run whose actors crash', () => {
   const livesOf = (events: readonly LoggedEvent[], actor: string): string[] =>
     events.filter(({ fields }) => fields['actor'] === actor).map(({ event }) => event);
 
-  function assertSameAsSteady(run: string): void {
-    const weights = [run, steady].map((one) =>
-      readFileSync(join(one, 'global_step_2/actor/huggingface/model.safetensors')),
-    );
-    assert.ok(weights[0]!.equals(weights[1]!), 'the weights differ');
-    assert.deepEqual(numbersOf(run), numbersOf(steady));
-  }
+  const assertSameAsSteady = (run: string): void =>
+    assertSameRun(run, steady, ['global_step_2/actor/huggingface/model.safetensors']);
 
   async function assertEnds(
     { run, ending }: Pick<Awaited<ReturnType<typeof train>>, 'run' | 'ending'>,
@@ -145,11 +139,8 @@ describe('a run whose actors crash', () => {
   }
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
     workers = new LivingWorkers();
-    rewards = temporary.write('rewards.mjs', rewardFile);
-    await writeTinyDemo(demo);
+    rewards = write('rewards.mjs', rewardFile);
     const { run, ending } = await train('steady', {});
     await ending;
     steady = run;
@@ -157,10 +148,7 @@ describe('a run whose actors crash', () => {
   afterEach(() => {
     assert.deepEqual(workers.names, []);
   });
-  after(() => {
-    workers[Symbol.dispose]();
-    temporary[Symbol.dispose]();
-  });
+  after(() => workers[Symbol.dispose]());
 
   it('has lost rollout and reference actors restarted, with no other numbers', async () => {
     const [killRollout, killReference] = [
@@ -235,7 +223,7 @@ describe('a run whose actors crash', () => {
   });
 
   it('ends with the learner, which nothing can ask again, while others work', async () => {
-    const run = join(temporary.path, 'without-learner');
+    const run = path('without-learner');
     const reporter = phaseReporter(killIn('rollout', 'learner/0'));
     const ending = trainTiny(demo, run, [...items, ...fewThreads], { reporter });
     const message = /learner\/0 crashed: thread exited with code 1/;
@@ -247,7 +235,7 @@ describe('a run whose actors crash', () => {
     let [run, found]: [string, string[]] = ['', []];
     // Writing takes milliseconds: again, until the loss falls into them.
     for (let attempt = 0; attempt < 5 && found.length !== 1; attempt++) {
-      run = join(temporary.path, `saving-${attempt}`);
+      run = path(`saving-${attempt}`);
       mkdirSync(run);
       const watcher = watch(run, (_, name) => {
         if (name === '.global_step_2.partial') void workers.find('learner/0')?.terminate();

@@ -4,8 +4,14 @@ import { join } from 'node:path';
 import { effectOf } from '../support/effect.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { metricsOf, numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import {
+  assertSameRun,
+  metricsOf,
+  numbersOf,
+  tinyItems,
+  tinySuite,
+  trainTiny,
+} from '../support/tiny-run.ts';
 import { configFrom } from '../../src/config/load.ts';
 
 const summaries = ['critic/values', 'critic/advantages', 'critic/returns'];
@@ -22,10 +28,9 @@ const names = [
 ];
 
 describe('a run with a critic', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   /** Four steps without a stop; a checkpoint at each. The policy is held back in the first two. */
-  let whole: string;
+  const whole = path('whole');
   const items = [
     'algorithm.adv_estimator=gae',
     'algorithm.gamma=0.95',
@@ -46,13 +51,8 @@ describe('a run with a critic', () => {
   const weights = 'huggingface/model.safetensors';
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    whole = join(temporary.path, 'whole');
-    await writeTinyDemo(demo);
     await trainTiny(demo, whole, [...items, 'trainer.max_steps=4']);
   });
-  after(() => temporary[Symbol.dispose]());
 
   it('reports what the critic does in every step, under the names of the reference', () => {
     const lines = metricsOf(whole);
@@ -89,21 +89,20 @@ describe('a run with a critic', () => {
   });
 
   it('ends, when it was resumed, with the bytes of a run that never stopped', async () => {
-    const run = join(temporary.path, 'halves');
+    const run = path('halves');
     await trainTiny(demo, run, [...items, 'trainer.max_steps=2']);
     await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
-    for (const model of ['actor', 'critic']) {
-      for (const name of [weights, 'optimizer.safetensors']) {
-        const path = `${model}/${name}`;
-        assert.ok(file(run, 4, path).equals(file(whole, 4, path)), `${path} differs`);
-      }
-    }
-    assert.deepEqual(numbersOf(run), numbersOf(whole));
+    assertSameRun(run, whole, [
+      'global_step_4/actor/huggingface/model.safetensors',
+      'global_step_4/actor/optimizer.safetensors',
+      'global_step_4/critic/huggingface/model.safetensors',
+      'global_step_4/critic/optimizer.safetensors',
+    ]);
   });
 
   it('has the numbers of one critic when two share every mini-batch, and leaves no thread', async () => {
     using workers = new LivingWorkers();
-    const run = join(temporary.path, 'two');
+    const run = path('two');
     const two = ['trainer.max_steps=4', 'worker.actor.num_workers=2', 'trainer.save_freq=4'];
     await trainTiny(demo, run, [...items, ...two]);
     for (const name of ['vf_loss', 'vpred_mean', 'vf_explained_var'].map((n) => `critic/${n}`)) {

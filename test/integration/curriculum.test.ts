@@ -6,19 +6,17 @@ import { trainCurriculum, type CurriculumSummary } from '../../actors/trainer/cu
 import type { RunOptions } from '../../actors/trainer/run.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { effectOf } from '../support/effect.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
   numbersOf,
   phaseReporter,
   tinyItems,
-  writeTinyDemo,
+  tinySuite,
 } from '../support/tiny-run.ts';
 
 describe('a curriculum', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
-  let whole: string;
+  const { demo, path } = tinySuite();
+  const whole = path('whole');
   let summary: CurriculumSummary;
 
   const train = async (
@@ -53,13 +51,8 @@ describe('a curriculum', () => {
     );
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    whole = join(temporary.path, 'whole');
-    await writeTinyDemo(demo);
     summary = await train(whole);
   });
-  after(() => temporary[Symbol.dispose]());
 
   effectOf('curriculum');
   it('trains stage after stage and says what each came to', () => {
@@ -112,8 +105,8 @@ describe('a curriculum', () => {
   });
 
   it('goes on inside the stage it was interrupted in, to the same numbers, wherever its folder is now', async () => {
-    const run = join(temporary.path, 'interrupted');
-    const moved = join(temporary.path, 'moved');
+    const run = path('interrupted');
+    const moved = path('moved');
     const interruption = new AbortController();
     let updates = 0;
     const reporter = phaseReporter(({ name }) => {
@@ -132,7 +125,7 @@ describe('a curriculum', () => {
   });
 
   it('runs no stage again that has ended, also when its end was not noted any more', async () => {
-    const run = join(temporary.path, 'moved');
+    const run = path('moved');
     rmSync(join(run, 'curriculum.json'));
     const again = await train(run);
     assert.deepEqual(

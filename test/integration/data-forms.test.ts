@@ -5,20 +5,14 @@ import { join } from 'node:path';
 import { withVariables } from '../support/environment.ts';
 import { goldenPath } from '../support/golden.ts';
 import { HubServer } from '../support/hub-server.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { metricsOf, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { metricsOf, tinySuite, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
 describe('a run on data of other forms', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path, write } = tinySuite();
   const answer = '<think>Yes.</think><answer>A ✅</answer>';
-  before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    await writeTinyDemo(demo);
+  before(() => {
     cpSync(goldenPath('video/frames/slow-0.png'), join(demo, 'red.png'));
   });
-  after(() => temporary[Symbol.dispose]());
 
   /** One step on so many prompts, all of a file's; returns its metrics. */
   async function trainOn(
@@ -26,7 +20,7 @@ describe('a run on data of other forms', () => {
     prompts: number,
     more: readonly string[] = [],
   ): Promise<Record<string, number | null>> {
-    const run = join(temporary.path, `run-${files.replace(/\W/g, '-')}`);
+    const run = path(`run-${files.replace(/\W/g, '-')}`);
     await trainTiny(demo, run, [
       'trainer.max_steps=1',
       'trainer.val_freq=-1',
@@ -56,7 +50,7 @@ describe('a run on data of other forms', () => {
         token: 'hf_secret',
       },
     ]);
-    const cache = join(temporary.path, 'hub');
+    const cache = path('hub');
     const variables = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: cache, HF_TOKEN: 'hf_secret' };
     await withVariables(variables, () =>
       trainOn('clinic/chest@train', 3, ['data.prompt_key=problem']),
@@ -91,22 +85,20 @@ describe('a run on data of other forms', () => {
     // .ci/run installs it.
     if (made.error !== undefined) this.skip();
     assert.equal(made.status, 0, made.stderr);
-    const metrics = await trainOn(temporary.write('videos.jsonl', watched(frames, clip)), 2);
+    const metrics = await trainOn(write('videos.jsonl', watched(frames, clip)), 2);
     const plain = await trainOn(
-      temporary.write('text.jsonl', `${JSON.stringify({ prompt: 'Does it move?', answer })}\n`),
+      write('text.jsonl', `${JSON.stringify({ prompt: 'Does it move?', answer })}\n`),
       1,
     );
     assert.ok(metrics['prompt_length/min']! > plain['prompt_length/max']! + 2);
   });
 
   it('trains on videos whose frames stand apart, each behind its time', async () => {
-    const apart = join(temporary.path, 'apart');
-    const { model } = await writeTinyDemo(apart, 'qwen3-vl');
-    const path = `worker.actor.model.model_path=${model}`;
+    const { model } = await writeTinyDemo(path('apart'), 'qwen3-vl');
     const of = async (file: string): Promise<number> =>
-      (await trainOn(file, 1, [path]))['prompt_length/max']!;
-    const one = await of(temporary.write('two-frames.jsonl', watched(frames.slice(0, 2))));
-    const two = await of(temporary.write('four-frames.jsonl', watched(frames)));
+      (await trainOn(file, 1, [`worker.actor.model.model_path=${model}`]))['prompt_length/max']!;
+    const one = await of(write('two-frames.jsonl', watched(frames.slice(0, 2))));
+    const two = await of(write('four-frames.jsonl', watched(frames)));
     // Of frames of 64 x 64 a pair has 4 tokens, with its marks 6, and the times are text.
     assert.ok(two >= one + 6 + '<1.0>'.length);
   });

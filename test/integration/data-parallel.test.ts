@@ -1,27 +1,24 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { NodeOptions } from '../../actors/runtime/placement.ts';
 import type { Phase } from '../../actors/trainer/report/reporter.ts';
 import { defaultHeartbeat } from '../../transport/zmq/liveness.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { NodeProcesses } from '../support/node-processes.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
+  assertSameRun,
   keepingLogger,
   numbersOf,
   phaseReporter,
+  tinySuite,
   trainTiny,
-  writeTinyDemo,
   type LoggedEvent,
 } from '../support/tiny-run.ts';
 
 describe('a run over several processes', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
-  let alone: string;
+  const { demo, path } = tinySuite();
+  const alone = path('alone');
   const items = [
     'worker.reward.reward_function=test/support/letters-reward.ts:score',
     'data.rollout_batch_size=8',
@@ -29,7 +26,6 @@ describe('a run over several processes', () => {
     'worker.rollout.n=4',
     'trainer.max_steps=2',
   ];
-  const runFolder = (name: string): string => join(temporary.path, name);
 
   /** Trains with the nodes that a callback starts. */
   async function train(
@@ -42,7 +38,7 @@ describe('a run over several processes', () => {
     const { logger, events } = keepingLogger();
     const nodes = await nodesOf(processes);
     const reporter = phaseReporter((phase) => onPhase(phase, processes));
-    await trainTiny(demo, runFolder(name), [...items, ...extra], { logger, reporter, nodes });
+    await trainTiny(demo, path(name), [...items, ...extra], { logger, reporter, nodes });
     return events;
   }
 
@@ -51,25 +47,15 @@ describe('a run over several processes', () => {
       .filter(({ fields, event }) => fields['actor'] === actor && /^actor/.test(event))
       .map(({ event, fields }) => [event, fields['node']]);
 
-  function assertSame(name: string, as = alone): void {
-    assert.deepEqual(numbersOf(runFolder(name)), numbersOf(as));
-    const [weights, expected] = [runFolder(name), as].map((run) =>
-      readFileSync(join(run, 'global_step_2/actor/huggingface/model.safetensors')),
-    );
-    assert.ok(weights!.equals(expected!), 'the weights differ');
-  }
+  const assertSame = (name: string, as = alone): void =>
+    assertSameRun(path(name), as, ['global_step_2/actor/huggingface/model.safetensors']);
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    alone = runFolder('alone');
-    await writeTinyDemo(demo);
     await trainTiny(demo, alone, items);
     for (const { 'critic/advantages/max': advantage } of numbersOf(alone)) {
       assert.ok(advantage! > 0, 'there is something to learn in every step');
     }
   });
-  after(() => temporary[Symbol.dispose]());
 
   it('has the same numbers when a process is killed in the middle of its rollouts', async () => {
     let rollouts = 0;
@@ -108,7 +94,7 @@ describe('a run over several processes', () => {
         replaced = replace();
       }, 5);
     });
-    await trainTiny(demo, runFolder('joined'), items, {
+    await trainTiny(demo, path('joined'), items, {
       logger,
       reporter,
       nodes,
@@ -133,7 +119,7 @@ describe('a run over several processes', () => {
     await using proxy = await TcpProxy.to(processes.endpoint, weather);
     const { logger, events } = keepingLogger();
     const nodes = [await processes.start('a', [], proxy.endpoint)];
-    await trainTiny(demo, runFolder('slow'), items, { logger, nodes });
+    await trainTiny(demo, path('slow'), items, { logger, nodes });
     for (const actor of ['rollout/1', 'reward/1', 'reference']) {
       const lives = ['started', 'stopped'].map((kind) => [`actor ${kind}`, 'a']);
       assert.deepEqual(livesOf(events, actor), lives);
@@ -160,10 +146,10 @@ describe('a run over several processes', () => {
       const events = await train(name, nodes, undefined, learners);
       const lives = [0, 1].map((rank) => livesOf(events, `learner/${rank}`).at(0));
       assert.deepEqual(lives, places);
-      assertSame(name, runFolder('threads'));
+      assertSame(name, path('threads'));
     }
 
-    before(() => trainTiny(demo, runFolder('threads'), [...items, ...learners]));
+    before(() => trainTiny(demo, path('threads'), [...items, ...learners]));
 
     it('trains over several processes as on as many threads', () => trainApart('learners'));
 
@@ -181,9 +167,7 @@ describe('a run over several processes', () => {
       const lives = [0, 1, 2].map((rank) => livesOf(events, `learner/${rank}`).at(0));
       assert.deepEqual(lives, [...places, ['actor started', 'b']]);
       // The sums of a host come first, so it is not the order of three threads.
-      const [lines, expected] = [runFolder('hosts'), alone].map((run) =>
-        numbersOf(run).slice(0, 1),
-      );
+      const [lines, expected] = [path('hosts'), alone].map((run) => numbersOf(run).slice(0, 1));
       for (const name of ['actor/pg_loss', 'actor/entropy_loss', 'actor/grad_norm']) {
         const [actual, wanted] = [lines, expected].map((some) => some!.map((line) => line[name]!));
         assertClose(actual!, wanted!, { rtol: 1e-3, atol: 1e-5 }, name);

@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
   numbersOf,
   phaseReporter,
   superviseTiny,
   trainTiny,
-  writeTinyDemo,
+  tinySuite,
 } from '../support/tiny-run.ts';
 
 const STEPS = 10;
@@ -20,8 +19,7 @@ const bound = { atol: 1e-5 };
 const losses = ['actor/pg_loss', 'actor/kl_loss', 'actor/entropy_loss', 'actor/ppo_kl'];
 
 describe('learners that share every mini-batch', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   const items = [
     'worker.reward.reward_function=test/support/letters-reward.ts:score',
     'data.rollout_batch_size=4',
@@ -31,20 +29,16 @@ describe('learners that share every mini-batch', () => {
     'trainer.val_before_train=false',
     `trainer.max_steps=${STEPS}`,
   ];
-  const runOf = (learners: number): string => join(temporary.path, `learners-${learners}`);
+  const runOf = (learners: number): string => path(`learners-${learners}`);
   const train = (learners: number, run: string, extra: readonly string[] = []) =>
     trainTiny(demo, run, [...items, `worker.actor.num_workers=${learners}`, ...extra]);
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    await writeTinyDemo(demo);
     await train(1, runOf(1), ['trainer.save_freq=5']);
     for (const { 'critic/advantages/max': advantage } of numbersOf(runOf(1))) {
       assert.ok(advantage! > 0, 'there is something to learn in every step');
     }
   });
-  after(() => temporary[Symbol.dispose]());
 
   function assertSameLosses(run: string, lines = numbersOf(run)): void {
     const expected = numbersOf(runOf(1)).slice(-lines.length);
@@ -67,7 +61,7 @@ describe('learners that share every mini-batch', () => {
   });
 
   it('goes on from a checkpoint that another number of learners saved', async () => {
-    const run = join(temporary.path, 'resumed');
+    const run = path('resumed');
     cpSync(runOf(1), run, {
       recursive: true,
       filter: (source) => !/global_step_10|checkpoint_tracker/.test(source),
@@ -95,7 +89,7 @@ describe('learners that share every mini-batch', () => {
   it('warms up with the losses of one', async () => {
     const curves = await Promise.all(
       [1, 3].map(async (learners) => {
-        const run = join(temporary.path, `warm-${learners}`);
+        const run = path(`warm-${learners}`);
         const extra = [
           'sft.max_steps=8',
           'data.max_response_length=64',
@@ -118,7 +112,7 @@ describe('learners that share every mini-batch', () => {
 
   it('ends when one of them is lost, and leaves none of the others waiting', async () => {
     using workers = new LivingWorkers();
-    const run = join(temporary.path, 'lost');
+    const run = path('lost');
     const reporter = phaseReporter(({ name }) => {
       if (name === 'update') setTimeout(() => void workers.find('learner/1')?.terminate(), 5);
     });

@@ -12,16 +12,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Phase } from '../../actors/trainer/report/reporter.ts';
 import { statusIn } from '../../src/dashboard/readers/status.ts';
 import { cxmind, start, until } from '../support/cxmind-process.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
+  assertSameRun,
   endlessItems,
   keepingReporter,
-  numbersOf,
   phaseReporter,
   tinyItems,
+  tinySuite,
   trainedOf,
   trainTiny,
-  writeTinyDemo,
 } from '../support/tiny-run.ts';
 
 const items = [
@@ -32,31 +31,19 @@ const items = [
 ];
 
 describe('a run that is preempted', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   /** Three steps without a stop. */
-  let whole: string;
+  const whole = path('whole');
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    whole = join(temporary.path, 'whole');
-    await writeTinyDemo(demo);
     await trainTiny(demo, whole, items);
   });
-  after(() => temporary[Symbol.dispose]());
 
-  const assertSameEnd = (run: string): void => {
-    for (const name of ['actor/huggingface/model.safetensors', 'actor/optimizer.safetensors']) {
-      const [got, wanted] = [run, whole].map((of) => readFileSync(join(of, 'global_step_3', name)));
-      assert.ok(got!.equals(wanted!), `${name} differs`);
-    }
-    assert.deepEqual(numbersOf(run), numbersOf(whole));
-    assert.deepEqual(trainedOf(run), trainedOf(whole));
-    const [got, wanted] = [run, whole].map((of) =>
-      readFileSync(join(of, 'global_step_3/trainer.json'), 'utf8'),
-    );
-    assert.equal(got, wanted);
-  };
+  const assertSameEnd = (run: string): void =>
+    assertSameRun(run, whole, [
+      'global_step_3/actor/huggingface/model.safetensors',
+      'global_step_3/actor/optimizer.safetensors',
+      'global_step_3/trainer.json',
+    ]);
 
   /** Phases come in this order: rollout (validation), then per step rollout, old, reference, update, rollout. */
   const cases: [string, (phases: readonly string[]) => boolean, number][] = [
@@ -66,7 +53,7 @@ describe('a run that is preempted', () => {
   ];
   for (const [when, isTime, step] of cases) {
     it(`${when} saves what is whole, and goes on from there to the same end`, async () => {
-      const run = join(temporary.path, when.replaceAll(' ', '-'));
+      const run = path(when.replaceAll(' ', '-'));
       const preemption = new AbortController();
       const phases: string[] = [];
       const reporter = phaseReporter(({ name }: Phase) => {
@@ -89,7 +76,7 @@ describe('a run that is preempted', () => {
   }
 
   it('saves at once when it is asked to and goes on, and after the step where weights change', async () => {
-    const run = join(temporary.path, 'asked');
+    const run = path('asked');
     const saveRequests = new EventTarget();
     const phases: string[] = [];
     const reporter = phaseReporter(({ name }: Phase) => {
@@ -107,7 +94,7 @@ describe('a run that is preempted', () => {
   });
 
   it('before its first step has nothing to save', async () => {
-    const run = join(temporary.path, 'early');
+    const run = path('early');
     const preemption = AbortSignal.abort(new Error('wanted back'));
     await assert.rejects(trainTiny(demo, run, items, { preemption }), /^Error: wanted back$/);
     assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);
@@ -116,8 +103,8 @@ describe('a run that is preempted', () => {
   });
 
   it('by a row that cannot be read saves what is whole, and goes on once that is mended', async () => {
-    const run = join(temporary.path, 'bad-row');
-    const broken = join(temporary.path, 'broken');
+    const run = path('bad-row');
+    const broken = path('broken');
     cpSync(demo, broken, { recursive: true });
     const [last] = Object.keys(trainedOf(whole)[2]!.groups);
     const rows = readFileSync(join(demo, 'closed-train.jsonl'), 'utf8').split('\n');
@@ -143,7 +130,7 @@ describe('a run that is preempted', () => {
 
     // Under launch it is the same command in the same process, and its actors are in others.
     it('exits with 0 after saving, under launch as alone', async () => {
-      const run = join(temporary.path, 'term');
+      const run = path('term');
       const train = ['train', ...tinyItems(demo, run, [...items, ...endlessItems])];
       const { child, ended, output } = cxmind(['launch', '--host', 'localhost:1', '--', ...train]);
       await until(() => isTraining(run) || child.exitCode !== null);
@@ -178,7 +165,7 @@ describe('a run that is preempted', () => {
   });
 
   it('keeps the best score of the run it goes on from', async () => {
-    const run = join(temporary.path, 'best');
+    const run = path('best');
     cpSync(whole, run, { recursive: true });
     const file = join(run, 'checkpoint_tracker.json');
     const tracker = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;

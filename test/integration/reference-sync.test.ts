@@ -5,8 +5,7 @@ import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { effectOf } from '../support/effect.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { keepingReporter, numbersOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { keepingReporter, numbersOf, trainTiny, tinySuite } from '../support/tiny-run.ts';
 
 const STATES = ['actor/optimizer.safetensors', 'reference/weights.safetensors'];
 
@@ -17,10 +16,9 @@ async function weightsOf(run: string, step: number, file: string): Promise<Float
 }
 
 describe('a reference that moves towards the policy', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   /** Two steps without a stop, with a move after each; a checkpoint at each. */
-  let whole: string;
+  const whole = path('whole');
   const items = [
     'worker.reward.reward_function=test/support/letters-reward.ts:score',
     'algorithm.use_kl_loss=true',
@@ -32,18 +30,13 @@ describe('a reference that moves towards the policy', () => {
   ];
   const synced = [...items, 'worker.ref.sync_ref_model=true', 'worker.ref.ref_model_sync_steps=1'];
   const runTo = (name: string, steps: number, chosen: readonly string[]) =>
-    trainTiny(demo, join(temporary.path, name), [...chosen, `trainer.max_steps=${steps}`]);
+    trainTiny(demo, path(name), [...chosen, `trainer.max_steps=${steps}`]);
   const bytes = (run: string, step: number, file: string): Buffer =>
     readFileSync(join(run, `global_step_${step}`, file));
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    await writeTinyDemo(demo);
-    whole = join(temporary.path, 'whole');
     await runTo('whole', 2, synced);
   });
-  after(() => temporary[Symbol.dispose]());
 
   it('is 0.6 of the policy and 0.4 of what it was after each step', async () => {
     const { arena } = await loadCheckpoint(join(demo, 'model'));
@@ -60,7 +53,7 @@ describe('a reference that moves towards the policy', () => {
   it('is exact in a run that is resumed', async () => {
     await runTo('halves', 1, synced);
     await runTo('halves', 2, synced);
-    const run = join(temporary.path, 'halves');
+    const run = path('halves');
     for (const file of STATES) assert.ok(bytes(run, 2, file).equals(bytes(whole, 2, file)), file);
     assert.deepEqual(numbersOf(run).at(-1), numbersOf(whole).at(-1));
   });
@@ -78,7 +71,7 @@ describe('a reference that moves towards the policy', () => {
       ['late', 'worker.ref.ref_model_sync_steps=2'],
     ] as const) {
       await runTo(name, 2, [...synced, item]);
-      const run = join(temporary.path, name);
+      const run = path(name);
       learned.set(name, bytes(run, 2, STATES[0]!));
       assert.equal(existsSync(join(run, 'global_step_1/reference')), name === 'replaced');
       assert.equal(existsSync(join(run, 'global_step_2/reference')), name !== 'frozen');
@@ -89,13 +82,13 @@ describe('a reference that moves towards the policy', () => {
       learned.get(name)!.toString('base64'),
     );
     assert.equal(new Set(different).size, 3);
-    const replaced = join(temporary.path, 'replaced');
+    const replaced = path('replaced');
     const [policy, reference] = await Promise.all(STATES.map((f) => weightsOf(replaced, 2, f)));
     assert.deepEqual(reference, policy);
   });
 
   it('is passed over where its file is damaged', async () => {
-    const run = join(temporary.path, 'replaced');
+    const run = path('replaced');
     rmSync(join(run, 'global_step_2', STATES[1]!));
     const { notes, reporter } = keepingReporter();
     const chosen = [...synced, 'worker.ref.ref_model_mixup_alpha=1', 'trainer.max_steps=1'];

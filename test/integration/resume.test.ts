@@ -13,14 +13,13 @@ import {
 import { join } from 'node:path';
 import { start } from '../support/cxmind-process.ts';
 import { effectOf } from '../support/effect.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
+  assertSameRun,
   keepingReporter,
   metricsBefore,
   numbersOf,
-  trainedOf,
+  tinySuite,
   trainTiny,
-  writeTinyDemo,
 } from '../support/tiny-run.ts';
 
 const program = join(import.meta.dirname, '../support/tiny-process.ts');
@@ -36,10 +35,9 @@ function checkpointsOf(run: string): string[] {
 }
 
 describe('a run that is resumed', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
+  const { demo, path } = tinySuite();
   /** Four steps without a stop; a checkpoint at each, none removed. */
-  let whole: string;
+  const whole = path('whole');
   const items = [
     'worker.reward.reward_function=test/support/letters-reward.ts:score',
     'trainer.save_freq=1',
@@ -51,32 +49,22 @@ describe('a run that is resumed', () => {
   ];
   const file = (run: string, step: number, name: string): Buffer =>
     readFileSync(join(run, `global_step_${step}`, name));
-  const assertSameEnd = (run: string): void => {
-    for (const name of [
-      'actor/huggingface/model.safetensors',
-      'actor/optimizer.safetensors',
-      'trainer.json',
-    ]) {
-      assert.ok(file(run, 4, name).equals(file(whole, 4, name)), `${name} differs`);
-    }
-    assert.deepEqual(numbersOf(run), numbersOf(whole));
-    assert.deepEqual(trainedOf(run), trainedOf(whole));
-  };
+  const assertSameEnd = (run: string): void =>
+    assertSameRun(run, whole, [
+      'global_step_4/actor/huggingface/model.safetensors',
+      'global_step_4/actor/optimizer.safetensors',
+      'global_step_4/trainer.json',
+    ]);
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    whole = join(temporary.path, 'whole');
-    await writeTinyDemo(demo);
     await trainTiny(demo, whole, [...items, 'trainer.max_steps=4']);
     for (const { 'critic/advantages/max': advantage } of numbersOf(whole)) {
       assert.ok(advantage! > 0, 'there is something to learn in every step');
     }
   });
-  after(() => temporary[Symbol.dispose]());
 
   it('ends with the numbers, weights and moments of a run that never stopped', async () => {
-    const run = join(temporary.path, 'halves');
+    const run = path('halves');
     await trainTiny(demo, run, [...items, 'trainer.max_steps=2']);
     const summary = await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
     assert.equal(summary.steps, 4);
@@ -88,7 +76,7 @@ describe('a run that is resumed', () => {
   });
 
   it('says that it is done when all its steps are, and leaves what it wrote', async () => {
-    const run = join(temporary.path, 'done');
+    const run = path('done');
     cpSync(whole, run, { recursive: true });
     const before = readFileSync(join(run, 'summary.json'), 'utf8');
     const { notes, reporter } = keepingReporter();
@@ -108,7 +96,7 @@ describe('a run that is resumed', () => {
 
   effectOf('trainer.load_checkpoint_path');
   it('begins at the checkpoint it is given, and forgets the steps after it', async () => {
-    const run = join(temporary.path, 'given');
+    const run = path('given');
     cpSync(whole, run, { recursive: true });
     appendFileSync(join(run, 'metrics.jsonl'), '{"step": 5, "actor/');
     await trainTiny(demo, run, [
@@ -121,7 +109,7 @@ describe('a run that is resumed', () => {
 
   effectOf('trainer.save_model_only', 'trainer.find_last_checkpoint');
   it('starts afresh where it is not to look for a checkpoint, and saves weights alone if told so', async () => {
-    const run = join(temporary.path, 'afresh');
+    const run = path('afresh');
     cpSync(whole, run, { recursive: true });
     const told = ['trainer.find_last_checkpoint=false', 'trainer.save_model_only=true'];
     await trainTiny(demo, run, [...items, ...told, 'trainer.max_steps=1', 'trainer.val_freq=-1']);
@@ -136,7 +124,7 @@ describe('a run that is resumed', () => {
 
   effectOf('trainer.save_limit');
   it('keeps the newest checkpoints and the best one', async () => {
-    const run = join(temporary.path, 'limited');
+    const run = path('limited');
     await trainTiny(demo, run, [...items, 'trainer.max_steps=4', 'trainer.save_limit=2']);
     const tracker = JSON.parse(readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8')) as {
       best_global_step: number;
@@ -151,7 +139,7 @@ describe('a run that is resumed', () => {
   });
 
   it('never takes up a checkpoint that was being written when the run was killed, offloaded', async () => {
-    const run = join(temporary.path, 'killed');
+    const run = path('killed');
     // Changes no number, and so none of the end's.
     const offloaded = [
       ...items,

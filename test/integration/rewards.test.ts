@@ -15,8 +15,7 @@ import { ended, isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { JudgeServer } from '../support/judge-server.ts';
 import { scoreRequest, shortContext } from '../support/reward-input.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { keepingLogger, metricsOf, trainTiny, tinySuite } from '../support/tiny-run.ts';
 
 const soon = { timeoutMs: 60_000 };
 
@@ -99,24 +98,19 @@ const usual: Omit<FileOptions, 'python'> = {
 };
 
 describe('reward functions of users', () => {
-  let temporary: TemporaryDirectory;
+  const { demo, path, write } = tinySuite();
   let system: ActorSystem;
-  let demo: string;
   let tokenizer: Tokenizer;
   let python: string;
   let script: string;
   let interpreter = 'python3';
   let count = 0;
 
-  before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    await writeTinyDemo(demo);
+  before(() => {
     tokenizer = Tokenizer.load(join(demo, 'model'));
-    python = temporary.write('reward.py', pythonFile);
-    script = temporary.write('reward.mjs', scriptFile);
+    python = write('reward.py', pythonFile);
+    script = write('reward.mjs', scriptFile);
   });
-  after(() => temporary[Symbol.dispose]());
   // A thread for an actor would cost more than its work; what scores has its own process or thread beside it.
   beforeEach(() => (system = new ActorSystem({ localMode: true })));
   afterEach(() => system.shutdown());
@@ -197,7 +191,7 @@ describe('reward functions of users', () => {
     it('are called as reward_type says, or their own REWARD_TYPE', async () => {
       const told = await actorOf(`${python}:one`, { rewardType: 'sequential' });
       assert.deepEqual(overall(await score(told, 'a', 'bc')), [1, 2]);
-      const own = temporary.write('own.py', `REWARD_TYPE = "sequential"\n${pythonFile}`);
+      const own = write('own.py', `REWARD_TYPE = "sequential"\n${pythonFile}`);
       const saying = await actorOf(`${own}:one`);
       assert.deepEqual(overall(await score(saying, 'a', 'bc')), [1, 2]);
     });
@@ -258,8 +252,8 @@ describe('reward functions of users', () => {
         /needs python-of-nobody, which does not start .*install Python 3.*worker\.reward\.python/,
       );
       await assert.rejects(starting(`${python}:nothing`), /has no function 'nothing'/);
-      await assert.rejects(starting(join(temporary.path, 'none.py:f')), /no such file/);
-      const wrong = temporary.write('wrong.py', 'def f(:\n');
+      await assert.rejects(starting(path('none.py:f')), /no such file/);
+      const wrong = write('wrong.py', 'def f(:\n');
       await assert.rejects(starting(`${wrong}:f`), /wrong\.py:f does not load: [^]*SyntaxError/);
     });
 
@@ -293,7 +287,7 @@ describe('reward functions of users', () => {
     });
 
     it('train under the gate of their config, without forwarding its weights', async () => {
-      const run = join(temporary.path, 'gated');
+      const run = path('gated');
       await trainTiny(demo, run, [
         `worker.reward.reward_function=${python}:chain`,
         `worker.reward.python=${interpreter}`,
@@ -323,11 +317,11 @@ describe('reward functions of users', () => {
     });
 
     it('run at the same time in the actors of a run', async () => {
-      const kwargs = { folder: temporary.path, others: ['first', 'second'] };
+      const kwargs = { folder: path(), others: ['first', 'second'] };
       const actors = await Promise.all([0, 1].map(() => actorOf(`${script}:meet`, {}, { kwargs })));
       const replies = await Promise.all(kwargs.others.map((name, i) => score(actors[i]!, name)));
       assert.deepEqual(replies.map(overall), [[1], [1]]);
-      assert.ok(existsSync(join(temporary.path, 'second')));
+      assert.ok(existsSync(path('second')));
     });
 
     it('are ended with a run that is stopped in the middle of a call', async () => {
@@ -340,8 +334,8 @@ describe('reward functions of users', () => {
 
   effectOf('worker.reward.invalid_responses');
   it('train on without the responses that cannot be scored, and count them', async () => {
-    const run = join(temporary.path, 'skipping');
-    const odd = temporary.write(
+    const run = path('skipping');
+    const odd = write(
       'odd.mjs',
       // Of every four responses to a prompt the first is never scored; of the first prompt only one is.
       `export const score = (inputs) => inputs.map((_, i) =>
@@ -371,8 +365,8 @@ describe('reward functions of users', () => {
   });
 
   it('see the prompt, the conversation, the columns of the row, the tokens and how the response ended', async () => {
-    const file = join(temporary.path, 'seen.json');
-    await trainTiny(demo, join(temporary.path, 'seeing'), [
+    const file = path('seen.json');
+    await trainTiny(demo, path('seeing'), [
       `worker.reward.reward_function=${script}:seen`,
       `worker.reward.reward_function_kwargs.file=${file}`,
       'trainer.max_steps=1',
@@ -398,7 +392,7 @@ describe('reward functions of users', () => {
   });
 
   it('are summed by their weights, each with its own metrics', async () => {
-    const run = join(temporary.path, 'several');
+    const run = path('several');
     const letters = 'test/support/letters-reward.ts:score';
     await trainTiny(demo, run, [
       'worker.reward.reward_function=null',
@@ -424,7 +418,7 @@ describe('reward functions of users', () => {
     await using server = await JudgeServer.open((_, index) =>
       index === 1 ? { status: 429, headers: { 'retry-after': '0' } } : 'Score: 4',
     );
-    const run = join(temporary.path, 'judged');
+    const run = path('judged');
     const judge = { base_url: server.baseUrl, model: 'm', input_cost_per_token: 0.5 };
     await trainTiny(demo, run, [
       'worker.reward.reward_function=null',
@@ -442,8 +436,8 @@ describe('reward functions of users', () => {
   });
 
   it('score while the learners and the reference compute log-probabilities', async () => {
-    const timeline = join(temporary.path, 'timeline.json');
-    await trainTiny(demo, join(temporary.path, 'beside'), [
+    const timeline = path('timeline.json');
+    await trainTiny(demo, path('beside'), [
       'worker.reward.reward_function=test/support/slow-reward.ts:score',
       `trainer.ray_timeline=${timeline}`,
       'trainer.max_steps=1',

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { metricsOf, numbersOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { metricsOf, numbersOf, trainTiny, tinySuite } from '../support/tiny-run.ts';
 
 describe('a run with an environment', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
-  let run: string;
+  const { demo, path } = tinySuite();
+  const run = path('run');
   const items = [
     'worker.rollout.multi_turn.enable=true',
     'worker.rollout.multi_turn.environment=test/support/counting-environment.ts:mirror',
@@ -22,10 +20,6 @@ describe('a run with an environment', () => {
   ];
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    run = join(temporary.path, 'run');
-    await writeTinyDemo(demo);
     // A model that has learnt nothing ends a turn as seldom as it draws any token, so that every fourth one ends it.
     const file = join(demo, 'model/generation_config.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as { eos_token_id: number[] };
@@ -36,7 +30,6 @@ describe('a run with an environment', () => {
     );
     await trainTiny(demo, run, items);
   });
-  after(() => temporary[Symbol.dispose]());
 
   it('trains on the policy’s tokens alone, with pictures between its turns', () => {
     for (const line of metricsOf(run)) {
@@ -70,7 +63,7 @@ describe('a run with an environment', () => {
   });
 
   it('gives the same numbers again', async () => {
-    const again = join(temporary.path, 'again');
+    const again = path('again');
     await trainTiny(demo, again, items);
     assert.deepEqual(numbersOf(again), numbersOf(run));
   });
@@ -78,7 +71,7 @@ describe('a run with an environment', () => {
   it('does not begin with an environment that does not load', async () => {
     const wrong =
       'worker.rollout.multi_turn.environment=test/support/counting-environment.ts:miror';
-    await assert.rejects(trainTiny(demo, join(temporary.path, 'wrong'), [...items, wrong]), {
+    await assert.rejects(trainTiny(demo, path('wrong'), [...items, wrong]), {
       code: 'ENVIRONMENT_INVALID',
       message: /nearest is 'mirror'/,
     });

@@ -12,14 +12,13 @@ import type {
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { runHere, type Told } from '../support/cxmind-process.ts';
 import { effectOf } from '../support/effect.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import {
   keepingLogger,
   metricsOf,
   phaseReporter,
   trainTiny,
-  writeTinyDemo,
+  tinySuite,
 } from '../support/tiny-run.ts';
 
 effectOf(
@@ -45,9 +44,8 @@ const statusOf = (folder: string): RunStatus =>
   JSON.parse(readFileSync(join(folder, 'status.json'), 'utf8')) as RunStatus;
 
 describe('a run that is asked', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
-  let run: string;
+  const { demo, path } = tinySuite();
+  const run = path('run');
   let summary: RunSummary;
   const answers: Told[] = [];
   const notes: string[] = [];
@@ -57,10 +55,6 @@ describe('a run that is asked', () => {
   let served: number;
 
   before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    run = join(temporary.path, 'run');
-    await writeTinyDemo(demo);
     const askAll = async (): Promise<void> => {
       for (const kind of ['save', 'validate', 'stop']) {
         answers.push(await runHere([kind, run, '--wait']));
@@ -82,7 +76,6 @@ describe('a run that is asked', () => {
     summary = await trainTiny(demo, run, items, { reporter, logger });
     await all;
   });
-  after(() => temporary[Symbol.dispose]());
 
   it('saves and validates between two steps, then stops, and answers', async () => {
     const [saved, validated, stopped] = answers;
@@ -220,7 +213,7 @@ describe('a run that is asked', () => {
   });
 
   it('saves and stops before its first step where it is asked while it starts', async () => {
-    const folder = join(temporary.path, 'asked-early');
+    const folder = path('asked-early');
     const startItems = [...items, 'trainer.dashboard=false', 'trainer.max_steps=1'];
     let asked = 0;
     const ask = (text: string): void => {

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { effectOf } from '../support/effect.ts';
 import { withVariables } from '../support/environment.ts';
-import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { metricsOf, trainTiny, tinySuite } from '../support/tiny-run.ts';
 
 interface Traced {
   name: string;
@@ -17,14 +16,7 @@ interface Traced {
 }
 
 describe('what a run tells', () => {
-  let temporary: TemporaryDirectory;
-  let demo: string;
-  before(async () => {
-    temporary = new TemporaryDirectory();
-    demo = join(temporary.path, 'demo');
-    await writeTinyDemo(demo);
-  });
-  after(() => temporary[Symbol.dispose]());
+  const { demo, path } = tinySuite();
   const lines = (run: string, name: string): Record<string, unknown>[] =>
     readFileSync(join(run, name), 'utf8')
       .trimEnd()
@@ -42,10 +34,10 @@ describe('what a run tells', () => {
     'trainer.profile',
   );
   it('goes to every logger that is listed, under the names of the reference', async () => {
-    const run = join(temporary.path, 'told');
-    const trace = join(temporary.path, 'trace.json');
+    const run = path('told');
+    const trace = path('trace.json');
     const notes: string[] = [];
-    const boards = join(temporary.path, 'boards');
+    const boards = path('boards');
     await withVariables({ TENSORBOARD_DIR: boards }, () =>
       trainTiny(
         demo,
@@ -101,7 +93,7 @@ describe('what a run tells', () => {
 
     assert.ok(notes.some((note) => note.startsWith('Config\nalgorithm:\n  adv_estimator: grpo')));
     assert.ok(notes.some((note) => /^Step 2\nactor:\n {2}entropy_loss: /.test(note)));
-    assert.equal(readdirSync(join(temporary.path, 'boards/chest/first')).length, 1);
+    assert.equal(readdirSync(path('boards/chest/first')).length, 1);
 
     const tracker = JSON.parse(
       readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8'),
@@ -158,7 +150,7 @@ describe('what a run tells', () => {
 
   effectOf('trainer.val_only');
   it('is nothing but a validation with val_only, and leaves no checkpoint', async () => {
-    const run = join(temporary.path, 'only');
+    const run = path('only');
     const notes: string[] = [];
     const items = [
       'trainer.val_only=true',
@@ -178,7 +170,7 @@ describe('what a run tells', () => {
 
   it('stops before it trains when the metric that chooses the best is none', async () => {
     const items = ['trainer.best_metric=val/accuracy'];
-    await assert.rejects(trainTiny(demo, join(temporary.path, 'none'), items), {
+    await assert.rejects(trainTiny(demo, path('none'), items), {
       code: 'CONFIG_INVALID',
       message: /^trainer\.best_metric: expected one of val\/reward_score, .*, got val\/accuracy$/,
     });

@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../../actors/runtime/actor.ts';
 import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/report/reporter.ts';
@@ -33,6 +36,28 @@ export function writeTinyDemo(directory: string, family?: DemoFamily): Promise<D
     ...{ seed: 1, rows, pictureSize: 56, modelSize: tinyModel },
     ...(family && { family }),
   });
+}
+
+/** A tiny demo for the suite that calls this, in a folder that is gone after its tests. */
+export function tinySuite(): {
+  readonly demo: string;
+  /** Path of a file in the folder; of the folder without a name. */
+  readonly path: (...names: string[]) => string;
+  /** Writes a file into the folder and gives its path. */
+  readonly write: (name: string, content: string) => string;
+} {
+  const folder = join(tmpdir(), `cxmind-test-${randomUUID()}`);
+  const path = (...names: string[]): string => join(folder, ...names);
+  const write = (name: string, content: string): string => {
+    writeFileSync(path(name), content);
+    return path(name);
+  };
+  const demo = path('demo');
+  before(async () => {
+    await writeTinyDemo(demo);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  return { demo, path, write };
 }
 
 /** The command-line items of a tiny run over a demo, those of a test last. */
@@ -151,6 +176,16 @@ export function numbersOf(run: string): Record<string, number | null>[] {
   return metricsOf(run).map((line) =>
     Object.fromEntries(Object.entries(line).filter(([name]) => !isMeasured.test(name))),
   );
+}
+
+/** Asserts that a run has another's numbers, trained on its prompts, and wrote the same bytes into some files. */
+export function assertSameRun(run: string, other: string, files: readonly string[]): void {
+  for (const file of files) {
+    const [bytes, expected] = [run, other].map((folder) => readFileSync(join(folder, file)));
+    assert.ok(bytes!.equals(expected!), `${file} differs`);
+  }
+  assert.deepEqual(numbersOf(run), numbersOf(other));
+  assert.deepEqual(trainedOf(run), trainedOf(other));
 }
 
 /** A reporter that keeps its notes. */
