@@ -11,8 +11,6 @@ import {
   maskedMean,
   maskedVariance,
   maskedWhiten,
-  tokenRows,
-  type TokenRows,
 } from '../../src/algorithms/primitives.ts';
 import {
   balancedSets,
@@ -29,8 +27,7 @@ import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { adamWOver, flatView } from '../support/flat-adamw.ts';
 import { goldenJson } from '../support/golden.ts';
-
-type Rectangle = readonly (readonly number[])[];
+import { flat, rowsOf, type Rectangle } from '../support/golden-rows.ts';
 
 interface Golden {
   readonly advantages: readonly {
@@ -141,13 +138,6 @@ interface Golden {
 const golden = goldenJson('algorithms/cases.json') as Golden;
 /** Tolerance that the project promises; of numbers above 1 it is a share of them. */
 const bound = { rtol: 1e-6, atol: 1e-6 };
-
-const flat = (rectangle: Rectangle): Float32Array => Float32Array.from(rectangle.flat());
-
-function rowsOf(mask: Rectangle): TokenRows & { readonly mask: Uint8Array } {
-  const counted = Uint8Array.from(mask.flat());
-  return { ...tokenRows(mask.map((row) => row.length)), mask: counted };
-}
 
 /** Zeroes the tokens that do not count: the reference has numbers there that nobody reads, the golden vectors zeros. */
 function masked(values: Float32Array, { mask }: { readonly mask: Uint8Array }): Float32Array {

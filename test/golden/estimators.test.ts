@@ -4,15 +4,14 @@ import {
 } from '../../src/algorithms/advantage.ts';
 import { policyLoss, type PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 import { policyLosses } from '../../src/algorithms/policy-losses.ts';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { mixWeights } from '../../src/algorithms/reference-mix.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { correctStep } from '../../src/training/correction.ts';
 import { concatenate } from '../../src/training/experience.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
-
-type Rectangle = readonly (readonly number[])[];
+import { flat, rowsOf, type Rectangle } from '../support/golden-rows.ts';
+import { policyLossOptions } from '../support/policy-loss-options.ts';
 
 interface LossCase {
   readonly options: Partial<PolicyLossOptions>;
@@ -49,37 +48,6 @@ const golden = goldenJson('estimators/cases.json') as Golden;
 /** Tolerance that the project promises; of numbers above 1 it is a share of them. */
 const bound = { rtol: 1e-6, atol: 1e-6 };
 
-const flat = (rectangle: Rectangle): Float32Array => Float32Array.from(rectangle.flat());
-
-const rowsOf = (mask: Rectangle) =>
-  tokenRows(
-    mask.map(({ length }) => length),
-    Uint8Array.from(mask.flat()),
-  );
-
-/** Options that a case leaves out. */
-const usual: PolicyLossOptions = {
-  lossType: 'default',
-  lossAvgMode: 'token',
-  clipRatioLow: 0.2,
-  clipRatioHigh: 0.3,
-  clipRatioDual: 3,
-  tauPositive: 1,
-  tauNegative: 1.05,
-  vespoKPos: 2,
-  vespoLambdaPos: 3,
-  vespoKNeg: 3,
-  vespoLambdaNeg: 2,
-  clipCovRatio: 0.0002,
-  clipCovLb: 1,
-  clipCovUb: 5,
-  klCovRatio: 0.0002,
-  ppoKlCoef: 1,
-  useKlLoss: false,
-  klPenalty: 'kl',
-  klCoef: 0,
-};
-
 describe('what verl and TRL have and EasyR1 has not', () => {
   for (const [i, { name, kind, ...one }] of golden.advantages.entries()) {
     it(`advantages by ${name}, ${kind} (${i})`, () => {
@@ -103,7 +71,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
         oldLogProbs: flat(one.oldLogProbs),
         advantages: flat(one.advantages),
       };
-      const { loss, gradient, metrics } = policyLoss(input, { ...usual, ...options });
+      const { loss, gradient, metrics } = policyLoss(input, { ...policyLossOptions, ...options });
       assertClose([loss], [one.loss], bound, 'loss');
       assertClose(gradient, flat(one.gradient), bound, 'gradient');
       for (const [name, value] of Object.entries(one.metrics)) {
@@ -135,7 +103,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
         oldLogProbs: concatenate(ratioBase),
         advantages: weigh(flat(one.advantages)),
       };
-      const { loss, gradient, metrics } = policyLoss(input, { ...usual, ...options });
+      const { loss, gradient, metrics } = policyLoss(input, { ...policyLossOptions, ...options });
       assertClose([loss], [one.loss], bound, 'loss');
       assertClose(gradient, flat(one.gradient), bound, 'gradient');
       assertClose([metrics.phi_seq_mean!], [one.metrics['phi_seq_mean']!], bound, 'phi');

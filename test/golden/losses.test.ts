@@ -13,15 +13,14 @@ import {
 } from '../../src/algorithms/loss-average.ts';
 import { policyLoss } from '../../src/algorithms/policy-loss.ts';
 import { configFrom } from '../../src/config/load.ts';
-import { tokenRows, type TokenRows } from '../../src/algorithms/primitives.ts';
+import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { differentiate } from '../../src/graph/backward.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { interpret } from '../../src/graph/interpret.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
-
-type Rectangle = readonly (readonly number[])[];
+import { flat, rowsOf, type Rectangle } from '../support/golden-rows.ts';
 
 interface Golden {
   readonly scales: readonly {
@@ -65,9 +64,6 @@ interface Golden {
 }
 
 const golden = goldenJson('losses/cases.json') as Golden;
-const flat = (rows: Rectangle): Float32Array => Float32Array.from(rows.flat());
-const rowsOf = (mask: Rectangle): TokenRows =>
-  tokenRows(mask.map(({ length }) => length), Uint8Array.from(mask.flat()));
 const bound = { rtol: 1e-6, atol: 1e-6 };
 
 describe('the losses of verl and TRL', () => {

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { rejectionsOf } from '../../src/algorithms/rejection.ts';
 import { correctRollouts, type ImportanceLevel } from '../../src/algorithms/rollout-correction.ts';
 import { assertClose } from '../support/assert-close.ts';
+import { flat, rowsOf, type Rectangle } from '../support/golden-rows.ts';
 import { goldenJson } from '../support/golden.ts';
-
-type Rectangle = readonly (readonly number[])[];
 
 interface Case {
   readonly options: {
@@ -28,13 +26,12 @@ interface Batch {
 }
 
 const tolerance = { rtol: 1e-6, atol: 1e-6 };
-const flat = (rows: Rectangle): Float32Array => Float32Array.from(rows.flat());
 
 describe('correctRollouts', () => {
   const batches = goldenJson('rollout-correction/cases.json') as readonly Batch[];
   for (const [i, { old, rollout, mask, cases }] of batches.entries()) {
     const input = {
-      ...tokenRows(old.map(({ length }) => length), Uint8Array.from(mask.flat())),
+      ...rowsOf(mask),
       oldLogProbs: flat(old),
       rolloutLogProbs: flat(rollout),
     };
@@ -48,7 +45,7 @@ describe('correctRollouts', () => {
         });
         if (golden.weights === null) assert.equal(weights, null);
         else assertClose(weights!, flat(golden.weights), tolerance);
-        assert.deepEqual([...(kept ?? input.mask!)], golden.kept.flat());
+        assert.deepEqual([...(kept ?? input.mask)], golden.kept.flat());
         for (const [name, value] of Object.entries(metrics)) {
           if (!(name in golden.metrics)) continue;
           // A variance is a difference of two numbers near 1, so its root has lost more digits than itself.

@@ -10,29 +10,8 @@ import {
 import { policyLosses } from '../../../src/algorithms/policy-losses.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { policyLossOptions as options } from '../../support/policy-loss-options.ts';
 import { mask, packed, packedRow, padded, rectangle, unpadded } from './reference-case.ts';
-
-const options: PolicyLossOptions = {
-  lossType: 'default',
-  lossAvgMode: 'token',
-  clipRatioLow: 0.2,
-  clipRatioHigh: 0.3,
-  clipRatioDual: 3,
-  tauPositive: 1,
-  tauNegative: 1.05,
-  vespoKPos: 2,
-  vespoLambdaPos: 3,
-  vespoKNeg: 3,
-  vespoLambdaNeg: 2,
-  clipCovRatio: 0.0002,
-  clipCovLb: 1,
-  clipCovUb: 5,
-  klCovRatio: 0.0002,
-  ppoKlCoef: 1,
-  useKlLoss: false,
-  klPenalty: 'low_var_kl',
-  klCoef: 0.01,
-};
 
 const inPadding: PolicyLossInput = {
   ...padded,

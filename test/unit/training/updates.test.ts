@@ -16,6 +16,7 @@ import { updateSupervised } from '../../../src/training/supervised-update.ts';
 import { updateByMiniBatches, type UpdateOptions } from '../../../src/training/updates.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { policyLossOptions } from '../../support/policy-loss-options.ts';
 import {
   goldenSequences,
   loadGoldenModel,
@@ -24,27 +25,7 @@ import {
   type GoldenModel,
 } from '../../support/golden-model.ts';
 
-const loss: PolicyLossOptions = {
-  lossType: 'default',
-  lossAvgMode: 'token',
-  clipRatioLow: 0.2,
-  clipRatioHigh: 0.3,
-  clipRatioDual: 3,
-  tauPositive: 1,
-  tauNegative: 1.05,
-  vespoKPos: 2,
-  vespoLambdaPos: 3,
-  vespoKNeg: 3,
-  vespoLambdaNeg: 2,
-  clipCovRatio: 0.0002,
-  clipCovLb: 1,
-  clipCovUb: 5,
-  klCovRatio: 0.0002,
-  ppoKlCoef: 1,
-  useKlLoss: false,
-  klPenalty: 'low_var_kl',
-  klCoef: 0.1,
-};
+const loss: PolicyLossOptions = { ...policyLossOptions, klCoef: 0.1 };
 const adamW = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 } as const;
 const lossWithKl = policyLossOf({ ...loss, useKlLoss: true });
 const whole = { size: 8, dynamic: false, maxTokens: 200 };
