@@ -3,7 +3,7 @@ import { promptsOfShares } from '../../src/config/curriculum.ts';
 import { sourceList, type DataSources } from '../../src/config/names.ts';
 import { learnerCount, trainingSteps, validationSampling } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
-import type { Sampling } from '../../src/config/worker-schema.ts';
+import type { Sampling } from '../../src/config/rollout-schema.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
 import { grammarAutomaton } from '../../src/generation/grammar/grammars.ts';
 import { grammarSource } from '../../src/generation/response-controls.ts';

@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { keyOf } from '../../src/rng.ts';
 import { zeros } from '../../src/tensor/tensor.ts';
-import type { Sampling, ValidationSampling } from '../../src/config/worker-schema.ts';
+import type { Sampling, ValidationSampling } from '../../src/config/rollout-schema.ts';
 import { likeliest } from '../../src/generation/n-best.ts';
 import { cutEvery } from '../../src/training/micro-batches.ts';
 import { isNeutral, type ResponseControls } from '../../src/generation/response-controls.ts';

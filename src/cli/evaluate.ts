@@ -8,7 +8,7 @@ import type { Gather } from '../../transport/launch/cluster.ts';
 import { sourceList } from '../config/names.ts';
 import { validationSampling } from '../config/derive.ts';
 import type { Config } from '../config/schema.ts';
-import { ValidationSampling } from '../config/worker-schema.ts';
+import { ValidationSampling } from '../config/rollout-schema.ts';
 import { answerText, DEFAULT_KEYS } from '../data/row.ts';
 import { loadDataset } from '../data/dataset.ts';
 import { openJudge, type Judge } from '../evaluation/judge.ts';

@@ -1,4 +1,4 @@
-import type { ValidationSampling } from '../config/worker-schema.ts';
+import type { ValidationSampling } from '../config/rollout-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { promptInputOf } from '../data/sample.ts';
 import type { FinishReason } from '../finish-reason.ts';

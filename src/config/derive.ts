@@ -7,7 +7,7 @@ import type { JudgeSettings } from './judge-schema.ts';
 import { rewardFileOf } from './names.ts';
 import type { RewardSource } from './reward-schema.ts';
 import type { Config } from './schema.ts';
-import { ValidationSampling } from './worker-schema.ts';
+import { ValidationSampling } from './rollout-schema.ts';
 
 /** The value at a dotted path of fields; never where there is none. */
 type At<T, P extends string> = P extends `${infer Field}.${infer Rest}`

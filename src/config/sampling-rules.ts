@@ -3,7 +3,7 @@ import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { validationSampling } from './derive.ts';
 import type { Rule } from './rule.ts';
 import type { Config } from './schema.ts';
-import { ValidationSampling, type Sampling } from './worker-schema.ts';
+import { ValidationSampling, type Sampling } from './rollout-schema.ts';
 
 const formProblem = ({ structuredOutputs: { regex, json } }: Sampling): string | undefined =>
   regex !== null && json !== null

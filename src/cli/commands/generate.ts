@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { configInvalid, issuesOf } from '../../check/issues.ts';
-import { ValidationSampling } from '../../config/worker-schema.ts';
+import { ValidationSampling } from '../../config/rollout-schema.ts';
 import type { DatasetRow } from '../../data/row.ts';
 import { ReportingCommand } from '../command.ts';
 import { deviceFlag, modelFlag, pathFlag, templateVariablesFlag } from '../flags.ts';
