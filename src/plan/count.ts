@@ -1,5 +1,5 @@
 /** The work and the memory of one step of a run, counted part by part on devices that compute nothing. */
-import type { PromptInput } from '../model/pack.ts';
+import type { PromptInput, SequenceInput } from '../model/pack.ts';
 import { modelModules } from '../model/parameters.ts';
 import { parameterGroupsOf } from '../model/weights/modules.ts';
 import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
@@ -11,9 +11,9 @@ import { CountedDevice, type DeviceKind, type DeviceMemory } from './counted/dev
 import { noWork, timesWork, type Work } from './counted/work.ts';
 import { countedGeneration, type CountedGeneration } from './generation.ts';
 import type { KeptRun } from './kept.ts';
-import { openCounted, scoringWork, updateWork, type CountedModel } from './passes.ts';
+import { openCounted, scoringWork, updateWork } from './passes.ts';
 import { madeResponses } from './prompts.ts';
-import type { PlannedPlaces, PlannedRun } from './settings.ts';
+import type { PlannedPlaces, PlannedRun, PlannedUpdates } from './settings.ts';
 import type { SizedModel } from './sizes.ts';
 
 /** Phases of a step, in their order, by the names of their metrics `timing_s/…`; generation in its two parts. */
@@ -82,8 +82,7 @@ export async function countStep(
   const { learners, learnersADevice, rolloutsADevice } = places;
   const { n } = run.step.sampling;
   const samples = madeResponses(prompts, n, responseTokens);
-  const own = learnerShares(samples, learners)[0]!.map((i) => samples[i]!);
-  const { settings, model } = run.policy;
+  const { computeDType } = run.policy.model;
   const rollout = new CountedDevice(kind);
   const generation = await countedGeneration(rollout, policy, {
     prompts: prompts.slice(0, Math.ceil(prompts.length / places.rollouts)),
@@ -92,45 +91,43 @@ export async function countStep(
     responseTokens,
     longest: run.step.maxPromptLength + run.step.maxResponseLength,
     engine: run.rollout.engine,
-    dtype: model.computeDType,
+    dtype: computeDType,
   });
-  const trainer = trained(kind, policy, run.policy);
-  const withEntropies = needsEntropies(run.step.exploration);
-  const old = await scoringWork(trainer, own, settings.experienceMicroBatch, withEntropies);
-  const update = await updateWork(trainer, samples, {
-    ...{ settings, updates: run.step.policy, learners, dtype: model.computeDType },
-    entropyCoeff: run.step.exploration.entropyCoeff,
+  const learner = await countTrained(kind, policy, run.policy, {
+    samples,
+    learners,
+    updates: run.step.policy,
+    exploration: run.step.exploration,
   });
-  const reference = run.reference && scored(kind, policy, run.reference.model.computeDType);
-  const ref = reference && (await scoringWork(reference, samples, run.reference.microBatch));
-  const valuer = run.critic && critic && trained(kind, critic, run.critic);
-  const values =
-    valuer && (await scoringWork(valuer, own, run.critic.settings.experienceMicroBatch));
-  const updateCritic =
-    valuer &&
-    (await updateWork(valuer, samples, {
-      ...{ settings: run.critic.settings, updates: run.step.critic, learners },
-      dtype: run.critic.model.computeDType,
+  const reference = run.reference && (await countReference(kind, policy, run.reference, samples));
+  const valuer =
+    run.critic &&
+    critic &&
+    (await countTrained(kind, critic, run.critic, {
+      samples,
+      learners,
+      updates: run.step.critic,
+      exploration: null,
     }));
   return {
     kind,
     work: {
       prefill: timesWork(generation.prefill, rolloutsADevice),
       decode: timesWork(generation.decode, rolloutsADevice),
-      old: timesWork(old, learnersADevice),
-      ref: ref ?? noWork,
-      values: timesWork(values ?? noWork, learnersADevice),
-      update_critic: timesWork(updateCritic ?? noWork, learnersADevice),
-      update_actor: timesWork(update, learnersADevice),
+      old: timesWork(learner.scoring, learnersADevice),
+      ref: reference?.scoring ?? noWork,
+      values: timesWork(valuer?.scoring ?? noWork, learnersADevice),
+      update_critic: timesWork(valuer?.update ?? noWork, learnersADevice),
+      update_actor: timesWork(learner.update, learnersADevice),
     },
     actors: {
       rollout: memoryOf(rollout, rolloutsADevice),
-      learner: memoryOf(trainer.device, learnersADevice),
+      learner: memoryOf(learner.device, learnersADevice),
       ...(reference !== null && { reference: memoryOf(reference.device, 1) }),
       ...(valuer !== null && { critic: memoryOf(valuer.device, learnersADevice) }),
     },
     places,
-    cache: { ...generation, largestModuleBytes: largestModuleBytes(policy, model.computeDType) },
+    cache: { ...generation, largestModuleBytes: largestModuleBytes(policy, computeDType) },
     kept: keptRun(run, { policy, critic }, learners),
     experienceBytes: experienceBytes(prompts, samples.length * responseTokens),
     tokens: samples.reduce(
@@ -138,6 +135,49 @@ export async function countStep(
       0,
     ),
   };
+}
+
+/** Passes of a trained model in a step. */
+interface TrainedPasses {
+  readonly samples: readonly SequenceInput[];
+  readonly learners: number;
+  readonly updates: PlannedUpdates;
+  /** Null for a critic, which has no entropies. */
+  readonly exploration: PlannedRun['step']['exploration'] | null;
+}
+
+/** The passes of a trained model over the responses of a step, on a device of one of its actors. */
+async function countTrained(
+  kind: DeviceKind,
+  sized: SizedModel,
+  { model, settings }: PlannedRun['policy'],
+  { samples, learners, updates, exploration }: TrainedPasses,
+): Promise<{ readonly device: CountedDevice; readonly scoring: Work; readonly update: Work }> {
+  const device = new CountedDevice(kind);
+  const { computeDType: dtype } = model;
+  const counted = openCounted(device, sized, dtype, settings.gradientCheckpointing);
+  const own = learnerShares(samples, learners)[0]!.map((i) => samples[i]!);
+  const withEntropies = exploration !== null && needsEntropies(exploration);
+  return {
+    device,
+    scoring: await scoringWork(counted, own, settings.experienceMicroBatch, withEntropies),
+    update: await updateWork(counted, samples, {
+      ...{ settings, updates, learners, dtype },
+      ...(exploration !== null && { entropyCoeff: exploration.entropyCoeff }),
+    }),
+  };
+}
+
+/** The reference's pass over the responses of a step: the policy without its adapters, on a device of its own. */
+async function countReference(
+  kind: DeviceKind,
+  policy: SizedModel,
+  { model, microBatch }: NonNullable<PlannedRun['reference']>,
+  samples: readonly SequenceInput[],
+): Promise<{ readonly device: CountedDevice; readonly scoring: Work }> {
+  const device = new CountedDevice(kind);
+  const counted = openCounted(device, { ...policy, adapter: null }, model.computeDType, false);
+  return { device, scoring: await scoringWork(counted, samples, microBatch) };
 }
 
 /** The memory of as many actors on one device as there are of a role. */
@@ -171,21 +211,6 @@ function largestModuleBytes({ config, head }: SizedModel, dtype: FloatDType): nu
       .reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   );
   return Math.max(...sizes) * bytesPerElement(dtype);
-}
-
-/** A trained model on a device of its own. */
-function trained(
-  kind: DeviceKind,
-  sized: SizedModel,
-  { model, settings }: PlannedRun['policy'],
-): CountedModel {
-  const device = new CountedDevice(kind);
-  return openCounted(device, sized, model.computeDType, settings.gradientCheckpointing);
-}
-
-/** The reference: the policy without its adapters, on a device of its own. */
-function scored(kind: DeviceKind, policy: SizedModel, dtype: FloatDType): CountedModel {
-  return openCounted(new CountedDevice(kind), { ...policy, adapter: null }, dtype, false);
 }
 
 function keptRun(run: PlannedRun, { policy, critic }: RunModels, learners: number): KeptRun {
