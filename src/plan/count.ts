@@ -93,21 +93,16 @@ export async function countStep(
     engine: run.rollout.engine,
     dtype: computeDType,
   });
+  const { exploration } = run.step;
   const learner = await countTrained(kind, policy, run.policy, {
-    samples,
-    learners,
-    updates: run.step.policy,
-    exploration: run.step.exploration,
+    ...{ samples, learners, updates: run.step.policy, exploration },
   });
   const reference = run.reference && (await countReference(kind, policy, run.reference, samples));
   const valuer =
     run.critic &&
     critic &&
     (await countTrained(kind, critic, run.critic, {
-      samples,
-      learners,
-      updates: run.step.critic,
-      exploration: null,
+      ...{ samples, learners, updates: run.step.critic, exploration: null },
     }));
   return {
     kind,
