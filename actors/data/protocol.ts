@@ -35,7 +35,7 @@ export const dataProtocol = protocol('data', {
   ),
   /** Validation prompts `start` to `end`, in file order. */
   validation: call(t.type({ start: whole, end: whole }), t.type({ prompts: t.array(Prompt) })),
-  /** Those validation prompts with their reference answers as responses. */
+  /** Validation prompts with their reference answers as responses. */
   validationSolutions: call(
     t.type({ start: whole, end: whole }),
     t.type({ samples: t.array(Sequence) }),

@@ -24,7 +24,7 @@ export const RunSummary = t.intersection([
     /** Hugging Face directory of the last checkpoint. */
     checkpoint: t.union([t.string, t.null]),
   }),
-  /** Only where it was stopped before its end, to go on later. */
+  /** True if it was stopped before its end, to go on later; left out otherwise. */
   t.partial({ preempted: t.boolean }),
 ]);
 export interface RunSummary extends Readonly<t.TypeOf<typeof RunSummary>> {}

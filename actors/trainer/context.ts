@@ -17,7 +17,7 @@ import type { Timeline } from './report/timeline.ts';
 export interface RunActors {
   /** The run's own prompts and rewards. */
   readonly task: Task;
-  /** Those of earlier stages of a curriculum that go on. */
+  /** Prompts and rewards of earlier stages of a curriculum that go on. */
   readonly replays: readonly Task[];
   readonly learners: Learners;
   /** Null unless advantages are estimated from values. */
@@ -39,7 +39,7 @@ export interface StepContext {
   readonly actors: RunActors;
   /** The policy's weights, which get to every process that reads them. */
   readonly weights: WeightSync;
-  /** Those of them that rollouts sample with. */
+  /** Weights that rollouts sample with. */
   readonly rolloutWeights: RolloutWeights;
   /** Sizes of the models that are trained; they say what training costs. */
   readonly sizes: {

@@ -99,7 +99,7 @@ export function planRun(
     },
     /** The run's own prompts and reward. */
     task: planTask(config, files, null, note),
-    /** Those of earlier stages that go on. */
+    /** Tasks of earlier stages that go on. */
     replays: mix.map((stage, i) => planReplay(config, stage, shares[i]!)),
     step: planStep(config),
     validation: {

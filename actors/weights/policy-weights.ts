@@ -16,7 +16,7 @@ export function adapterBlock(sizeBytes: number): string {
 /** The policy's weights for every process: the trained ones version by version, and those under adapters once. */
 export class PolicyWeights implements AsyncDisposable {
   readonly trained: WeightSync;
-  /** Those that rollouts sample with: the trained ones, or a second arena of them where rollouts run ahead. */
+  /** Weights that rollouts sample with: the trained ones, or a second arena of them where rollouts run ahead. */
   readonly sampled: WeightSync;
   /** Null where the weights themselves are trained. */
   readonly frozen: WeightSync | null;

@@ -40,9 +40,9 @@ export interface RolloutCorrectionOptions {
 
 /** Log-probabilities of the sampled tokens, f32 `[T]` each, nats. */
 export interface RolloutCorrectionInput extends TokenRows {
-  /** Under the policy that is trained, before the step's first update. */
+  /** Log-probabilities under the policy that is trained, before the step's first update. */
   readonly oldLogProbs: Float32Array;
-  /** Under the policy that sampled. */
+  /** Log-probabilities under the policy that sampled. */
   readonly rolloutLogProbs: Float32Array;
 }
 

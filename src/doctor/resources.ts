@@ -6,7 +6,7 @@ import type { Machine } from './machine.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
-/** Below the first, Node and ONNX Runtime hardly start. A 2B model in bf16 alone takes 4 GiB. */
+/** Limits of memory: below the first, Node and ONNX Runtime hardly start; a 2B model in bf16 alone takes 4 GiB. */
 const memoryBounds: Bounds = { broken: 512 * MIB, scarce: 4 * GIB };
 /** Gradients of a group of ranks pass through here; Docker's default is 64 MiB. */
 const sharedBounds: Bounds = { broken: 16 * MIB, scarce: GIB };

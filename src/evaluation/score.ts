@@ -3,7 +3,7 @@ import { trimSpace } from '../text/whitespace.ts';
 import { findingsOf, optionOf, stepsOf, type Task } from './task.ts';
 import { plainText, textOverlap, wordJaccard, type TextOverlap } from './text.ts';
 
-/** Above this Jaccard index the released script takes an open answer for correct. */
+/** Jaccard index above which the released script takes an open answer for correct. */
 const JACCARD_CORRECT = 0.7;
 
 /** The released script's verdict on an open answer, its judge's or its own. */

@@ -15,7 +15,7 @@ export class Policy extends Network {
     return this.scores(batch, temperature);
   }
 
-  /** Those, and the entropies of the distributions that the tokens are of, f32 `[R]` each, in nats. */
+  /** Log-probabilities, and entropies of the distributions that the tokens are of, f32 `[R]` each, in nats. */
   logProbsAndEntropies(
     batch: PackedBatch,
     temperature: number,

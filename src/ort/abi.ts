@@ -11,7 +11,7 @@ interface Kinds {
   pointer: Pointer;
   /** A typed array, of which C gets the address of the first element. */
   memory: ArrayBufferView;
-  /** Either of the two. */
+  /** A pointer or a typed array. */
   place: Pointer | ArrayBufferView;
   text: string;
   /** `ORTCHAR_T *`: wide characters on Windows. */

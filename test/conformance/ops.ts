@@ -43,7 +43,7 @@ export interface NamedCase {
   readonly opCase: OpCase;
   /** Inputs of the float dtype under test. */
   readonly floats: readonly string[];
-  /** Those of them whose gradients are compared. */
+  /** Names of the floats whose gradients are compared. */
   readonly wrt: readonly string[];
 }
 

@@ -2,7 +2,8 @@
 
 /** First words that make a docstring's first sentence lean on something outside it. */
 const leaning =
-  'of|what|who|whose|where|which|how|why|whether|that|as|when|if|for|from|with|without|in|on|at|by|to|its|their|it|they|and|but|because';
+  'of|what|who|whose|where|which|how|why|whether|that|as|when|if|for|from|with|without|in|on|at|by|to|its|their|it|they|these|those|under|' +
+  'above|below|only|either|and|but|because';
 const leans = new RegExp(`^\\*[\\s*]*(${leaning})(?![\\w-])`, 'i');
 
 /**

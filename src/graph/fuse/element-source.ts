@@ -69,7 +69,7 @@ export class ElementSource {
     return this.#sizeNodes().map((node) => this.#sizeName(node));
   }
 
-  /** Those parameters' values in a run. */
+  /** Values of those parameters in a run. */
   sizeScalars(shapes: Shapes): Scalar[] {
     const { inputs, sizes } = this.region;
     const products = this.#sizeNodes().map((node) => ({ shape: dimsOf(node) }));
