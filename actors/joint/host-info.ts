@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import * as t from 'io-ts';
-import { attempt } from '../../src/errors.ts';
+import { bootId } from '../../src/host-identity.ts';
 
 /** A process's host and addresses, from which the address is chosen at which others reach it. */
 export const HostInfo = t.type({
@@ -24,11 +23,6 @@ export function hostInfo(): HostInfo {
     .sort((a, b) => order(a) - order(b))
     .flatMap(({ cidr }) => (cidr === null ? [] : [cidr]));
   return { kernel: bootId() ?? hostname(), addresses };
-}
-
-/** Id of the running kernel, new with every boot; null where it has none. */
-export function bootId(): string | null {
-  return attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
 /**

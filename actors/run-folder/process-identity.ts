@@ -1,8 +1,8 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import * as t from 'io-ts';
 import { attempt } from '../../src/errors.ts';
-import { bootId } from '../joint/host-info.ts';
+import { bootId, pidNamespace } from '../../src/host-identity.ts';
 
 const textOrNull = t.union([t.string, t.null]);
 
@@ -45,10 +45,6 @@ export function stateOf(identity: ProcessIdentity): 'runs' | 'gone' | 'unseen' {
   const stat = statOf(identity.pid);
   const isSame = stat?.startTicks === identity.startTicks;
   return isSame && !stat.isDead ? 'runs' : 'gone';
-}
-
-function pidNamespace(): string | null {
-  return attempt(() => readlinkSync('/proc/self/ns/pid'));
 }
 
 /** Fields 3 and 22 of `/proc/PID/stat`, counted after the command's name, which may hold anything. */

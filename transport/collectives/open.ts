@@ -1,7 +1,9 @@
-import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { CudaDevice } from '../../src/device/cuda/device.ts';
 import type { Device } from '../../src/device/device.ts';
+import { attempt } from '../../src/errors.ts';
+import { bootId, pidNamespace } from '../../src/host-identity.ts';
 import { LinkListener } from '../zmq/listener.ts';
 import { Communicator } from './communicator.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
@@ -107,12 +109,7 @@ async function joinHost(members: RingEngine): Promise<Communicator> {
  */
 function sharedHost(): string {
   if (!hasHostMemory()) return '';
-  try {
-    const kernel = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    const processes = readlinkSync('/proc/self/ns/pid');
-    const parts = [kernel, statSync('/dev/shm').dev, processes, userInfo().uid];
-    return parts.join(' ');
-  } catch {
-    return '';
-  }
+  const memory = (): number => statSync('/dev/shm').dev;
+  const parts = attempt(() => [bootId(), memory(), pidNamespace(), userInfo().uid]);
+  return parts === null || parts.includes(null) ? '' : parts.join(' ');
 }
