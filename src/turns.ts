@@ -1,4 +1,8 @@
-/** Queue that runs asynchronous work one piece at a time, in the order in which it was asked for. */
+/**
+ * Queue that runs asynchronous work one piece at a time, in the order in which it was asked for.
+ *
+ * One method of a mutex is all that its users need, so it is no dependency.
+ */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 

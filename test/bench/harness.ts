@@ -30,6 +30,8 @@ const commit =
  * Measures our side and the peer's in turns, so that both see the same machine, and prints a JSON line
  * for every part of each; for parts that both have also the ratio of ours to theirs, pair by pair.
  *
+ * Libraries such as mitata time one function in a loop. Here a call is a whole run, and two programs take turns.
+ *
  * @param ours one call; returns its parts' values
  * @param peer the other side, undefined when there is none
  */

@@ -38,6 +38,8 @@ export interface NodeProcessOptions {
  *
  * It runs in a process group of its own, so that Ctrl-C reaches it only through `stop`, and so that its children are
  * ended with it. It ends at the end of its stdin, which comes even when this process is killed.
+ *
+ * Node's `spawn` does it: execa ends a process and not its group, and has no prefixes for lines.
  */
 export class NodeProcess {
   /** Resolves once the process is gone, whatever ended it. */
