@@ -5,12 +5,15 @@ import {
   type ColumnChunk,
   type ColumnMetaData,
   type OffsetIndex,
+  type PageHeader,
   type RowGroup,
   type SchemaTree,
 } from 'hyparquet';
-import { readPageHeader, type PageHeader } from './page-header.ts';
+import { parquetHeader } from 'hyparquet/src/column.js';
+import { decompressPage } from 'hyparquet/src/datapage.js';
+import { readRleBitPackedHybrid } from 'hyparquet/src/encoding.js';
+import { getMaxRepetitionLevel, getTreePath } from 'hyparquet/src/schema.js';
 import { compressors } from './codecs.ts';
-import { begunRows, type BegunRows } from './repetition-levels.ts';
 
 type PageLocation = OffsetIndex['page_locations'][number];
 
@@ -34,8 +37,8 @@ export async function columnPages(
     if (column === undefined) return null;
     const pages = await (chunk.offset_index_offset !== undefined && chunk.offset_index_length
       ? indexedPages(file, chunk)
-      : walkedPages(file, column, repetition(schema, column.path_in_schema)));
-    if (pages === null || !isCovering(pages, Number(group.num_rows))) return null;
+      : walkedPages(file, column, mostRepeated(schema, column)));
+    if (!isCovering(pages, Number(group.num_rows))) return null;
     columns[column.path_in_schema.join('.')] = pages;
   }
   return columns;
@@ -67,70 +70,93 @@ async function walkedPages(
   file: AsyncBuffer,
   column: ColumnMetaData,
   most: number,
-): Promise<PageLocation[] | null> {
+): Promise<PageLocation[]> {
   const pages: PageLocation[] = [];
   const start = Number(column.dictionary_page_offset || column.data_page_offset);
   const end = start + Number(column.total_compressed_size);
   let row = 0;
   for (let at = start; at < end;) {
-    const header = await headerAt(file, at, end);
-    const { headerBytes, pageBytes, values, countsRows } = header;
-    const size = headerBytes + pageBytes;
-    if (values !== null) {
-      const begun =
-        countsRows || most === 0
-          ? { rows: values, isContinued: false }
-          : await begunIn(file, at, { ...header, values }, column.codec, most);
-      if (begun === null) return null;
-      const last = pages.at(-1);
-      if (begun.isContinued && last !== undefined) last.compressed_page_size += size;
-      else {
-        const place = { offset: BigInt(at), first_row_index: BigInt(row) };
-        pages.push({ ...place, compressed_page_size: size });
-      }
-      row += begun.rows;
+    const { header, bodyAt } = await headerAt(file, at, end);
+    const next = bodyAt + header.compressed_page_size;
+    const begun = await begunIn(file, bodyAt, header, column.codec, most);
+    const last = pages.at(-1);
+    if (begun?.isContinued === true && last !== undefined) last.compressed_page_size += next - at;
+    else if (begun !== null) {
+      const place = { offset: BigInt(at), first_row_index: BigInt(row) };
+      pages.push({ ...place, compressed_page_size: next - at });
     }
-    at += size;
+    row += begun?.rows ?? 0;
+    at = next;
   }
   return pages;
-}
-
-/** Rows that begin in a page; null where its codec is not known. */
-async function begunIn(
-  file: AsyncBuffer,
-  at: number,
-  { headerBytes, pageBytes, plainBytes, values }: PageHeader & { readonly values: number },
-  codec: ColumnMetaData['codec'],
-  most: number,
-): Promise<BegunRows | null> {
-  const decompress = codec === 'UNCOMPRESSED' ? undefined : compressors[codec];
-  if (codec !== 'UNCOMPRESSED' && decompress === undefined) return null;
-  const from = at + headerBytes;
-  const page = new Uint8Array(await file.slice(from, from + pageBytes));
-  return begunRows(decompress?.(page, plainBytes) ?? page, values, most);
 }
 
 /** Bytes in which most headers end. One with statistics of long texts has more. */
 const HEADER_BYTES = 2 ** 9;
 
-async function headerAt(file: AsyncBuffer, at: number, end: number): Promise<PageHeader> {
+/** The header of a page, and where it ends. */
+async function headerAt(
+  file: AsyncBuffer,
+  at: number,
+  end: number,
+): Promise<{ readonly header: PageHeader; readonly bodyAt: number }> {
   for (let bytes = HEADER_BYTES; ; bytes *= 16) {
     const stop = Math.min(at + bytes, end);
+    const reader = { view: new DataView(await file.slice(at, stop)), offset: 0 };
     try {
-      return readPageHeader(new Uint8Array(await file.slice(at, stop)));
+      const header = parquetHeader(reader);
+      if (header.compressed_page_size >= 0) return { header, bodyAt: at + reader.offset };
+      throw new Error('a page has no header');
     } catch (error) {
-      if (!(error instanceof RangeError) || stop === end) throw error;
+      if (stop === end) throw error;
     }
   }
 }
 
+/** Rows that begin in a page of a column with lists. */
+interface BegunRows {
+  readonly rows: number;
+  /** Tells whether the page begins inside a row that began in the page before it. */
+  readonly isContinued: boolean;
+}
+
+/** Rows that begin in a page; null for one that is no page of data. */
+async function begunIn(
+  file: AsyncBuffer,
+  at: number,
+  header: PageHeader,
+  codec: ColumnMetaData['codec'],
+  most: number,
+): Promise<BegunRows | null> {
+  const { data_page_header: first, data_page_header_v2: second } = header;
+  // Version 2 counts rows. Version 1 counts values, which are rows where a row has one at most.
+  if (second !== undefined) return { rows: second.num_rows, isContinued: false };
+  if (first === undefined) return null;
+  if (most === 0) return { rows: first.num_values, isContinued: false };
+  const page = new Uint8Array(await file.slice(at, at + header.compressed_page_size));
+  const plain = decompressPage(page, header.uncompressed_page_size, codec, compressors);
+  return begunRows(plain, first.num_values, most);
+}
+
+/**
+ * Counts the rows that begin in a page of version 1, by its repetition levels, which it begins with: a value of level 0
+ * is the first of its row.
+ *
+ * @param values number of its values
+ * @param most   largest level of the column
+ * @throws where the page ends before them
+ */
+export function begunRows(page: Uint8Array, values: number, most: number): BegunRows {
+  const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
+  const levels = new Uint8Array(values);
+  readRleBitPackedHybrid({ view, offset: 0 }, 32 - Math.clz32(most), levels);
+  const rows = levels.reduce((sum, level) => sum + Number(level === 0), 0);
+  return { rows, isContinued: levels.length > 0 && levels[0] !== 0 };
+}
+
 /** Largest repetition level of a column: the number of lists that its values are in. */
-function repetition(schema: SchemaTree, path: readonly string[]): number {
-  const [name, ...inner] = path;
-  if (name === undefined) return 0;
-  const child = schema.children.find(({ element }) => element.name === name);
-  if (child === undefined) throw new Error(`its schema has no column ${name}`);
-  return Number(child.element.repetition_type === 'REPEATED') + repetition(child, inner);
+function mostRepeated(schema: SchemaTree, { path_in_schema: path }: ColumnMetaData): number {
+  return getMaxRepetitionLevel(getTreePath(schema, path));
 }
 
 /** Tells whether pages cover the rows of a group one after the other. */

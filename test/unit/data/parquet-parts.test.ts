@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { parquetMetadataAsync, parquetSchema, type AsyncBuffer, type RowGroup } from 'hyparquet';
-import { readPageHeader } from '../../../src/data/parquet/page-header.ts';
 import { ParquetFile, type PartPlace } from '../../../src/data/parquet/file.ts';
-import { columnPages } from '../../../src/data/parquet/pages.ts';
+import { begunRows, columnPages } from '../../../src/data/parquet/pages.ts';
 import { ParquetParts } from '../../../src/data/parquet/parts.ts';
 import type { RawRow } from '../../../src/data/raw-row.ts';
 import type { DataFile } from '../../../src/data/source.ts';
@@ -134,6 +133,26 @@ describe('ParquetParts', () => {
 });
 
 describe('columnPages', () => {
+  /** The pages of a column of integers, by the bytes of its pages. */
+  const pagesOf = async (pages: readonly number[][], repeated: boolean, rows: bigint) => {
+    const bytes = Uint8Array.from(pages.flat());
+    const buffer: AsyncBuffer = {
+      byteLength: bytes.length,
+      slice: (start, end) => bytes.slice(start, end).buffer,
+    };
+    const repetition_type = repeated ? 'REPEATED' : 'REQUIRED';
+    const schema = parquetSchema({
+      schema: [
+        { name: 'root', num_children: 1 },
+        { name: 'of', repetition_type, type: 'INT32' },
+      ],
+    });
+    const column = { path_in_schema: ['of'], codec: 'UNCOMPRESSED', data_page_offset: 0n };
+    const chunk = { meta_data: { ...column, total_compressed_size: BigInt(bytes.length) } };
+    const group = { columns: [chunk], num_rows: rows } as unknown as RowGroup;
+    return columnPages(buffer, schema, group);
+  };
+
   it('takes pages between which a row goes on as one', async () => {
     // Lists of 2, 3 and 1 values in pages of 2, 1 and 3 values: the second list begins in the second page.
     const levels = [[0, 1], [0], [1, 1, 0]];
@@ -143,48 +162,69 @@ describe('columnPages', () => {
       const header = [0x15, 0, 0x15, bytes, 0x15, bytes, 0x2c, 0x15, page.length << 1, 0, 0];
       return [...header, ...runs];
     });
-    const bytes = Uint8Array.from(pages.flat());
-    const buffer: AsyncBuffer = {
-      byteLength: bytes.length,
-      slice: (start, end) => bytes.slice(start, end).buffer,
-    };
-    const schema = parquetSchema({
-      schema: [
-        { name: 'root', num_children: 1 },
-        { name: 'of', repetition_type: 'REPEATED', type: 'INT32' },
-      ],
-    });
-    const column = { path_in_schema: ['of'], codec: 'UNCOMPRESSED', data_page_offset: 0n };
-    const chunk = { meta_data: { ...column, total_compressed_size: BigInt(bytes.length) } };
-    const group = { columns: [chunk], num_rows: 3n } as unknown as RowGroup;
     const [first, second, third] = pages.map(({ length }) => length);
-    assert.deepEqual(await columnPages(buffer, schema, group), {
+    assert.deepEqual(await pagesOf(pages, true, 3n), {
       of: [
         { offset: 0n, first_row_index: 0n, compressed_page_size: first },
         { offset: BigInt(first!), first_row_index: 1n, compressed_page_size: second! + third! },
       ],
     });
   });
-});
 
-describe('readPageHeader', () => {
-  it('reads where a page ends, over fields that it does not know', () => {
-    // A data page of 300 compressed bytes and 7 values: an integer of two bytes, a text, a list and a truth value
-    // between.
+  it('reads where a page ends over fields that it does not need, however long they are', async () => {
+    // A data page of 300 compressed bytes and 7 values: an integer of two bytes, statistics with a text of 700 bytes, a
+    // list and a truth value between.
+    const statistics = [0x4c, 0x18, 0xbc, 0x05, ...Array<number>(700).fill(0x61), 0];
     const header = [
       ...[0x15, 0x00, 0x15, 0xd0, 0x0f, 0x15, 0xd8, 0x04],
-      ...[0x2c, 0x15, 0x0e, 0x18, 0x02, 0x61, 0x62, 0x19, 0x22, 0x01, 0x02, 0x11, 0x00],
+      ...[0x2c, 0x15, 0x0e, ...statistics, 0x19, 0x22, 0x01, 0x02, 0x11, 0x00],
       0x00,
     ];
-    assert.deepEqual(readPageHeader(Uint8Array.of(...header, 1, 2, 3)), {
-      headerBytes: header.length,
-      pageBytes: 300,
-      plainBytes: 1000,
-      values: 7,
-      countsRows: false,
+    const page = [...header, ...Array<number>(300).fill(0)];
+    assert.deepEqual(await pagesOf([page, page], false, 14n), {
+      of: [
+        { offset: 0n, first_row_index: 0n, compressed_page_size: page.length },
+        { offset: BigInt(page.length), first_row_index: 7n, compressed_page_size: page.length },
+      ],
     });
-    for (let end = 0; end < header.length; end++) {
-      assert.throws(() => readPageHeader(Uint8Array.from(header.slice(0, end))), RangeError);
+    await assert.rejects(pagesOf([page, header.slice(0, 20)], false, 14n));
+  });
+});
+
+/** A page that begins with these runs of levels, behind their length, which is not looked at. */
+function pageOf(...runs: readonly number[]): Uint8Array {
+  return Uint8Array.of(0, 0, 0, 0, ...runs);
+}
+
+describe('begunRows', () => {
+  it('counts the values of level 0 in runs of like levels and in packed ones', () => {
+    // Five of level 0, three of level 1, then eight packed: 0 1 1 0 0 0 1 0 from the lowest bit on.
+    const page = pageOf(5 << 1, 0, 3 << 1, 1, (1 << 1) | 1, 0b0100_0110);
+    assert.deepEqual(begunRows(page, 16, 1), { rows: 10, isContinued: false });
+    // The last eight may have values that are not there.
+    assert.deepEqual(begunRows(page, 10, 1), { rows: 6, isContinued: false });
+  });
+
+  it('reads levels of several bits across bytes', () => {
+    // 0 1 2 3 4 0 4 1 by three bits each.
+    const packed = [0, 1, 2, 3, 4, 0, 4, 1].reduce((bits, level, i) => bits + level * 8 ** i, 0);
+    const bytes = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
+    assert.deepEqual(begunRows(pageOf(3, ...bytes), 8, 4), { rows: 2, isContinued: false });
+  });
+
+  it('tells a page that begins inside a row', () => {
+    assert.deepEqual(begunRows(pageOf(2 << 1, 1, 1 << 1, 0), 3, 1), { rows: 1, isContinued: true });
+  });
+
+  it('throws at a page that ends too soon, or has runs of nothing', () => {
+    for (const page of [
+      pageOf(),
+      pageOf(5 << 1, 0),
+      pageOf(0, 0),
+      pageOf(1),
+      pageOf(255, 255, 255, 255, 255),
+    ]) {
+      assert.throws(() => begunRows(page, 16, 1), /outside the bounds|out of range/);
     }
   });
 });
