@@ -1,6 +1,6 @@
 import type { RewardFile } from '../../src/config/names.ts';
 import type { EpisodeMessage, TurnRequest } from '../../src/environment/environment.ts';
-import { checkEnvironmentFile } from '../../src/environment/load.ts';
+import { userEnvironment } from '../../src/environment/load.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { PythonCode } from '../user-code/python-code.ts';
 import { threadCode, titleOf, type UserCode } from '../user-code/user-code.ts';
@@ -22,15 +22,11 @@ export type EnvironmentWorker = UserCode<TurnRequest | null>;
 /** Makes a worker of an environment: a process for a Python file, else a thread. */
 export function environmentWorker(props: EnvironmentProps, logger: Logger): EnvironmentWorker {
   const { source, kwargs, python } = props;
-  const names = {
-    kind: 'environment',
-    title: titleOf(source),
-    code: 'ENVIRONMENT_INVALID',
-  } as const;
+  const names = { ...userEnvironment, title: titleOf(source) };
   if (source.file.endsWith('.py')) {
     const interpreter = { python, cpus: CPUS, pythonKey: 'worker.rollout.multi_turn.python' };
-    const loading = { source, kwargs, type: 'environment', check: checkEnvironmentFile };
-    return new PythonCode({ ...names, ...interpreter, ...loading, spelt }, logger);
+    const loading = { source, kwargs, type: 'environment', spelt };
+    return new PythonCode({ ...names, ...interpreter, ...loading }, logger);
   }
   const module = new URL('./environment-thread.ts', import.meta.url);
   return threadCode(names, { module, create: 'createEnvironment', props }, logger);

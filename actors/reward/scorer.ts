@@ -2,7 +2,7 @@ import type { RewardFile } from '../../src/config/names.ts';
 import type { Answer } from '../../src/data/row.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import { checkRewardFile, type RewardType } from '../../src/reward/user-function.ts';
+import { rewardFunction, type RewardType } from '../../src/reward/user-function.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { PythonCode } from '../user-code/python-code.ts';
 import { threadCode, titleOf, type UserCode } from '../user-code/user-code.ts';
@@ -32,16 +32,12 @@ export class Scorer implements AsyncDisposable {
 
   constructor({ python, cpus, ...props }: ScorerProps, logger: Logger) {
     const { source, kwargs, rewardType: type } = props;
-    const names = {
-      kind: 'reward function',
-      title: titleOf(source),
-      code: 'REWARD_INVALID',
-    } as const;
+    const names = { ...rewardFunction, title: titleOf(source) };
     this.#isPython = source.file.endsWith('.py');
     if (this.#isPython) {
       const interpreter = { python, cpus, pythonKey: 'worker.reward.python' };
-      const loading = { source, kwargs, type, check: checkRewardFile };
-      this.#code = new PythonCode({ ...names, ...interpreter, ...loading, spelt }, logger);
+      const loading = { source, kwargs, type, spelt };
+      this.#code = new PythonCode({ ...names, ...interpreter, ...loading }, logger);
     } else {
       const module = new URL('./function-thread.ts', import.meta.url);
       this.#code = threadCode(names, { module, create: 'createScorer', props }, logger);

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { RewardFile } from '../../src/config/names.ts';
+import { checkUserFile } from '../../src/reward/user-file.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { PythonProcess, type PythonOptions } from './python-process.ts';
 import { LOAD_LIMIT_MS, loadError, type UserCode } from './user-code.ts';
@@ -9,8 +10,6 @@ interface PythonCodeOptions<Request> extends PythonOptions {
   readonly kwargs: Readonly<Record<string, unknown>>;
   /** The way in which `host.py` is to call it. */
   readonly type: string;
-  /** Throws for a file that cannot be read. */
-  readonly check: (path: string) => Promise<void>;
   /** A request in Python's spelling. */
   readonly spelt: (request: Request) => unknown;
 }
@@ -28,9 +27,9 @@ export class PythonCode<Request> implements UserCode<Request> {
 
   async start(signal: AbortSignal): Promise<void> {
     if (this.#process?.isAlive === true) return;
-    const { source, kwargs, type, check, kind, title } = this.#options;
+    const { source, kwargs, type, kind, title } = this.#options;
     const file = resolve(source.file);
-    await check(file);
+    await checkUserFile(file, this.#options);
     const process = new PythonProcess(this.#options, this.#logger);
     this.#process = process;
     const request = { file, function: source.name, type, kwargs };

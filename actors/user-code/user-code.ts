@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import type { RewardFile } from '../../src/config/names.ts';
-import { asCxmindError, CxmindError, type ErrorCode } from '../../src/errors.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import type { CodeKind } from '../../src/reward/user-file.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { Sandbox, type SandboxOptions } from '../runtime/sandbox.ts';
 
@@ -23,13 +24,9 @@ export interface UserCode<Request> extends AsyncDisposable {
 }
 
 /** Names of some user code in logs and errors. */
-export interface CodeNames {
-  /** Name of the kind of code: `reward function`. */
-  readonly kind: string;
+export interface CodeNames extends CodeKind {
   /** File and function. */
   readonly title: string;
-  /** Code of the errors that it makes. */
-  readonly code: ErrorCode;
 }
 
 /** Time for loading user code, which may mean heavy libraries. */

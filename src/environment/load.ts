@@ -3,7 +3,7 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import { formatIssue, issuesOf } from '../check/issues.ts';
 import type { RewardFile } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
-import { checkUserFile, exportedFunction, type RefuseFile } from '../reward/user-file.ts';
+import { exportedFunction } from '../reward/user-file.ts';
 import { Tool } from '../text/chat-template.ts';
 import {
   EnvironmentReply,
@@ -12,6 +12,9 @@ import {
   type TurnReply,
   type TurnRequest,
 } from './environment.ts';
+
+/** Kind of the functions that make environments. */
+export const userEnvironment = { kind: 'environment', code: 'ENVIRONMENT_INVALID' } as const;
 
 /** A user's environment on this thread: it plays the turns of many episodes. */
 export interface EnvironmentHost {
@@ -29,7 +32,7 @@ export async function loadEnvironment(
   file: RewardFile,
   kwargs: Readonly<Record<string, unknown>>,
 ): Promise<EnvironmentHost> {
-  const { candidate } = await exportedFunction(file, refuse);
+  const { candidate } = await exportedFunction(file, userEnvironment);
   const make = candidate as EnvironmentFunction;
   const { tools = [] } = make(kwargs);
   const episodes = new Map<string, Environment>();
@@ -51,11 +54,6 @@ export async function loadEnvironment(
   };
 }
 
-/** Checks that a file with an environment can be read. @throws ENVIRONMENT_INVALID */
-export function checkEnvironmentFile(path: string): Promise<void> {
-  return checkUserFile(path, refuse);
-}
-
 /** The tools that an environment names. @throws ENVIRONMENT_INVALID naming what is wrong with them */
 export function toolsOf(value: unknown): Tool[] {
   return decoded(t.array(Tool), value, 'tools');
@@ -70,11 +68,5 @@ function decoded<A>(codec: t.Type<A>, value: unknown, what: string): A {
   const result = codec.decode(value);
   if (!isLeft(result)) return result.right;
   const issues = issuesOf(codec, result.left).map(formatIssue).join('; ');
-  throw invalid(`${what}: ${issues}`);
+  throw new CxmindError('ENVIRONMENT_INVALID', `environment: ${what}: ${issues}`);
 }
-
-function invalid(message: string, cause?: unknown): CxmindError {
-  return new CxmindError('ENVIRONMENT_INVALID', `environment: ${message}`, { cause });
-}
-
-const refuse: RefuseFile = (message, _, cause) => invalid(message, cause);

@@ -1,9 +1,9 @@
 import type { RewardFile } from '../config/names.ts';
 import type { Answer } from '../data/row.ts';
-import { asCxmindError, CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError, type ErrorDetail } from '../errors.ts';
 import { outcomeOf, outcomesOf, type Outcome } from './outcome.ts';
 import type { Reward, RewardInput, RewardParts } from './reward.ts';
-import { checkUserFile, exportedFunction, type RefuseFile } from './user-file.ts';
+import { exportedFunction } from './user-file.ts';
 
 /** `reward_function_kwargs` as the config has them. */
 export type RewardKwargs = Readonly<Record<string, unknown>>;
@@ -36,19 +36,11 @@ export interface UserFunction {
   score(batch: readonly RewardInput<Answer>[]): Promise<Outcome[]>;
 }
 
-const invalid: RefuseFile = (message, detail, cause) =>
-  new CxmindError('REWARD_INVALID', message, { detail, cause });
+/** Kind of the functions that score. */
+export const rewardFunction = { kind: 'reward function', code: 'REWARD_INVALID' } as const;
 
-const refuse: RefuseFile = (message, detail, cause) =>
-  invalid(`reward function: ${message}`, detail, cause);
-
-/**
- * Checks that a file with a reward function can be read.
- *
- * @throws REWARD_INVALID if it is missing or no regular file
- */
-export function checkRewardFile(path: string): Promise<void> {
-  return checkUserFile(path, refuse);
+function invalid(message: string, detail: ErrorDetail, cause?: unknown): CxmindError {
+  return new CxmindError('REWARD_INVALID', message, { detail, cause });
 }
 
 /**
@@ -65,7 +57,7 @@ export async function loadUserFunction(
   kwargs: RewardKwargs,
   usualType: RewardType = 'batch',
 ): Promise<UserFunction> {
-  const { exported, candidate } = await exportedFunction({ file, name }, refuse);
+  const { exported, candidate } = await exportedFunction({ file, name }, rewardFunction);
   const type = exported['REWARD_TYPE'] ?? usualType;
   if (type !== 'batch' && type !== 'sequential') {
     throw invalid(`${file}: REWARD_TYPE is neither 'batch' nor 'sequential'`, { file, type });
