@@ -18,21 +18,11 @@ import type { RowKeys } from './row.ts';
 import type { SampleVision } from './sample-media.ts';
 import type { SampleOptions } from './sample.ts';
 
-/** Settings by which rows become samples, as plain data. */
-export interface SampleSettings
-  extends
-    RowKeys,
-    Pick<SampleOptions, 'imageDir' | 'bitDepth' | 'limitImages'>,
-    Pick<SampleOptions, 'maxPromptLength' | 'maxResponseLength'> {
+/** Settings by which pictures and videos become patches, as plain data. */
+interface MediaSettings {
   readonly model: ModelConfig;
   /** Directory of the tokenizer, the chat template and the processors of images and videos. */
   readonly tokenizerPath: string;
-  /** Jinja file of the prompt's format, or null. */
-  readonly formatPrompt: string | null;
-  /** Chat template as text or as a file's path, or null for the checkpoint's own. */
-  readonly overrideChatTemplate: string | null;
-  /** Further variables of the chat template; none unless given. */
-  readonly applyChatTemplateKwargs?: Readonly<Record<string, unknown>>;
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
   /** Frames taken per second of video. */
@@ -41,18 +31,24 @@ export interface SampleSettings
   readonly window?: DicomWindow | null;
 }
 
-/** The settings among them by which any message becomes tokens and patches. */
-export type ChatSettings = Pick<
-  SampleSettings,
-  | 'model'
-  | 'tokenizerPath'
-  | 'overrideChatTemplate'
-  | 'applyChatTemplateKwargs'
-  | 'minPixels'
-  | 'maxPixels'
-  | 'videoFps'
-  | 'window'
->;
+/** Settings by which any message becomes tokens and patches. */
+export interface ChatSettings extends MediaSettings {
+  /** Chat template as text or as a file's path, or null for the checkpoint's own. */
+  readonly overrideChatTemplate: string | null;
+  /** Further variables of the chat template; none unless given. */
+  readonly applyChatTemplateKwargs?: Readonly<Record<string, unknown>>;
+}
+
+/** Settings by which rows become samples. */
+export interface SampleSettings
+  extends
+    ChatSettings,
+    RowKeys,
+    Pick<SampleOptions, 'imageDir' | 'bitDepth' | 'limitImages'>,
+    Pick<SampleOptions, 'maxPromptLength' | 'maxResponseLength'> {
+  /** Jinja file of the prompt's format, or null. */
+  readonly formatPrompt: string | null;
+}
 
 /**
  * Loads the tokenizer, the chat template and the processors that samples are made with.
@@ -114,10 +110,7 @@ export function pixelSettings({
   maxPixels,
   videoFps,
   window = null,
-}: Pick<
-  SampleSettings,
-  'model' | 'tokenizerPath' | 'minPixels' | 'maxPixels' | 'videoFps' | 'window'
->): PixelSettings | null {
+}: MediaSettings): PixelSettings | null {
   const { vision } = model;
   if (vision === null) return null;
   const settingsOf = (kind: ProcessorKind): ProcessorSettings => {
