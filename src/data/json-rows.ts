@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { asMapping } from '../check/codec.ts';
-import { asCxmindError, CxmindError } from '../errors.ts';
+import { asCxmindError, attempt, CxmindError } from '../errors.ts';
 import { checkWholeSize } from '../files.ts';
 import {
   brokenRow,
@@ -85,9 +85,9 @@ async function wholeValue(handle: FileHandle, file: string): Promise<unknown> {
   if (begin === '[') return parseWhole(handle, file);
   if (begin !== '{') return undefined;
   const [first, second] = await firstLines(handle, file);
-  if (!isJson(first!)) return parseWhole(handle, file).catch(() => undefined);
-  const value = second === undefined ? parseJson(first!) : undefined;
-  return Array.isArray(asMapping(value)?.['data']) ? value : undefined;
+  const value = attempt(() => parseJson(first!));
+  if (value === null) return parseWhole(handle, file).catch(() => undefined);
+  return second === undefined && Array.isArray(asMapping(value)?.['data']) ? value : undefined;
 }
 
 async function parseWhole(handle: FileHandle, file: string): Promise<unknown> {
@@ -108,15 +108,6 @@ function rowsIn(whole: unknown, file: string): readonly unknown[] {
     `${file}: one JSON object (${keys}), expected an array of rows, {"data": [rows]}, or a row a line`,
     { detail: { file } },
   );
-}
-
-function isJson(text: string): boolean {
-  try {
-    parseJson(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** @throws TypeError for bytes that are not UTF-8 */
