@@ -1,4 +1,5 @@
 import { crc32, inflateSync } from 'node:zlib';
+import { attempt } from '../errors.ts';
 import { SAMPLES, type DecodedImage, type ImageMode } from './decoded-image.ts';
 import { PngFilters } from './png-filters.ts';
 
@@ -94,11 +95,8 @@ const MOST_INFLATION = 1032;
 /** Inflates a stream; null if it does not give exactly `size` bytes. */
 function inflate(stream: Buffer, size: number): Buffer | null {
   if (size > stream.length * MOST_INFLATION) return null;
-  try {
-    // A little more room lets zlib find the end of the stream in the first buffer.
-    const inflated = inflateSync(stream, { chunkSize: size + 64, maxOutputLength: size + 64 });
-    return inflated.length === size ? inflated : null;
-  } catch {
-    return null;
-  }
+  // A little more room lets zlib find the end of the stream in the first buffer.
+  const room = { chunkSize: size + 64, maxOutputLength: size + 64 };
+  const inflated = attempt(() => inflateSync(stream, room));
+  return inflated?.length === size ? inflated : null;
 }

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { Environment } from '../../config/interpolate.ts';
 import type { JudgeSettings } from '../../config/judge-schema.ts';
-import { CxmindError } from '../../errors.ts';
+import { attempt, CxmindError } from '../../errors.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { ChatClient, type ChatAnswer, type ChatRequest } from './chat-client.ts';
 
@@ -103,11 +103,7 @@ export class Asking<T> {
   /** The reading of a kept answer. One that another reader kept may say nothing to this one, and is no hit. */
   #kept(key: string, read: (content: string) => T): { readonly value: T } | null {
     const content = this.#model.cache?.get(key);
-    try {
-      return content === undefined ? null : { value: read(content) };
-    } catch {
-      return null;
-    }
+    return content === undefined ? null : attempt(() => ({ value: read(content) }));
   }
 
   async #ask(request: ChatRequest, key: string, read: (content: string) => T): Promise<T> {
