@@ -8,11 +8,7 @@ import { PromptFormat } from '../text/prompt-format.ts';
 import { specialTokens, type SpecialTokens } from '../text/special-tokens.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import type { DicomWindow } from '../vision/decoded-image.ts';
-import {
-  VisionProcessor,
-  type ProcessorKind,
-  type ProcessorSettings,
-} from '../vision/processor.ts';
+import { loadProcessor, type ProcessorKind, type ProcessorSettings } from '../vision/processor.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from './pixel-reader.ts';
 import type { RowKeys } from './row.ts';
 import type { SampleVision } from './sample-media.ts';
@@ -114,7 +110,7 @@ export function pixelSettings({
   const { vision } = model;
   if (vision === null) return null;
   const settingsOf = (kind: ProcessorKind): ProcessorSettings => {
-    const { settings } = VisionProcessor.load(tokenizerPath, kind);
+    const settings = loadProcessor(tokenizerPath, kind);
     checkPatches(settings, vision, `${tokenizerPath}: the processor of ${kind}s`);
     return settings;
   };

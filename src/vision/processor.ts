@@ -80,6 +80,25 @@ export interface ProcessedPixels {
 /** Medium of a processor. A checkpoint may give videos bounds of their own. */
 export type ProcessorKind = 'image' | 'video';
 
+/**
+ * Loads the settings of a Hugging Face directory's processor. Videos use those of images if they have none of their own.
+ *
+ * @throws CHECKPOINT_INVALID naming file and key
+ */
+export function loadProcessor(directory: string, kind: ProcessorKind = 'image'): ProcessorSettings {
+  const names = kind === 'video' ? ['video_preprocessor_config.json'] : [];
+  const path = [...names, 'preprocessor_config.json', 'processor_config.json']
+    .map((name) => join(directory, name))
+    .find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${directory}: no preprocessor_config.json, which a model that takes images needs`,
+    );
+  }
+  return settingsOf(readJsonSync(t.unknown, path), path, kind);
+}
+
 /** Size that a processor resizes an image to. */
 export function processedSize(
   size: ImageSize,
@@ -103,25 +122,6 @@ export class VisionProcessor {
     this.settings = settings;
     this.#resampler = resampler;
     this.#patchifier = new Patchifier(settings, allocate);
-  }
-
-  /**
-   * Loads the processor of a Hugging Face directory. Videos use the image settings if they have none of their own.
-   *
-   * @throws CHECKPOINT_INVALID naming file and key
-   */
-  static load(directory: string, kind: ProcessorKind = 'image'): VisionProcessor {
-    const names = kind === 'video' ? ['video_preprocessor_config.json'] : [];
-    const path = [...names, 'preprocessor_config.json', 'processor_config.json']
-      .map((name) => join(directory, name))
-      .find((candidate) => existsSync(candidate));
-    if (path === undefined) {
-      throw new CxmindError(
-        'CHECKPOINT_INVALID',
-        `${directory}: no preprocessor_config.json, which a model that takes images needs`,
-      );
-    }
-    return new VisionProcessor(settingsOf(readJsonSync(t.unknown, path), path, kind));
   }
 
   /** Patch grid of an image of this size. */

@@ -14,7 +14,7 @@ import { tensorOf } from '../../src/tensor/tensor.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { Optimization } from '../../src/training/optimization.ts';
-import { VisionProcessor } from '../../src/vision/processor.ts';
+import { loadProcessor } from '../../src/vision/processor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import {
   goldenSequences,
@@ -243,7 +243,7 @@ describe('the model against transformers', () => {
 
     it('gives the same log-probabilities from question and PNG files, with its own pixel values', async () => {
       const checkpoint = goldenPath('micro-vl');
-      const { settings } = VisionProcessor.load(checkpoint);
+      const settings = loadProcessor(checkpoint);
       const bounds = { minPixels: null, maxPixels: null };
       const frames = 'joined' as const;
       const pixels = { image: settings, video: settings, frames, bounds, videoFps: 2 };

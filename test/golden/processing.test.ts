@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { decodeImage } from '../../src/vision/decode.ts';
 import { toPlain } from '../../src/vision/modes.ts';
-import { VisionProcessor } from '../../src/vision/processor.ts';
+import { loadProcessor, VisionProcessor } from '../../src/vision/processor.ts';
 import { ChatTemplate, type ChatMessage } from '../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../src/text/image-tokens.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
@@ -22,7 +22,7 @@ const checkpoint = goldenPath('micro-vl');
 describe('processing of the golden cases', () => {
   const tokenizer = Tokenizer.load(checkpoint);
   const chatTemplate = ChatTemplate.load(checkpoint);
-  const processor = VisionProcessor.load(checkpoint);
+  const processor = new VisionProcessor(loadProcessor(checkpoint));
   const imageTokenId = tokenizer.idOf('<|image_pad|>')!;
   const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
 
@@ -86,7 +86,7 @@ describe("the image processor with Qwen3-VL's settings", () => {
   };
   using directory = new TemporaryDirectory();
   directory.write('preprocessor_config.json', JSON.stringify(golden.settings));
-  const processor = VisionProcessor.load(directory.path);
+  const processor = new VisionProcessor(loadProcessor(directory.path));
 
   for (const { file, grid, sums, first, last } of golden.cases) {
     it(`gives the grid and the patches of ${file} that transformers gives`, async () => {

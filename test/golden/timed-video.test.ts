@@ -5,7 +5,7 @@ import type { Grid } from '../../src/model/batch.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { writeFrameTimes } from '../../src/text/frame-times.ts';
-import { VisionProcessor } from '../../src/vision/processor.ts';
+import { loadProcessor } from '../../src/vision/processor.ts';
 import { sampleTimedFrames, timedFrameSize } from '../../src/vision/timed-frames.ts';
 import { pairTimes } from '../../src/vision/video-rules.ts';
 import { assertClose } from '../support/assert-close.ts';
@@ -109,7 +109,7 @@ describe("Qwen3-VL's videos against transformers", () => {
     for (const { frames, height, width, size, resized } of golden.sizes) {
       using directory = new TemporaryDirectory();
       directory.write('video_preprocessor_config.json', timedProcessorFile(size, 16));
-      const { settings } = VisionProcessor.load(directory.path, 'video');
+      const settings = loadProcessor(directory.path, 'video');
       const open = { minPixels: null, maxPixels: null };
       const found = timedFrameSize({ width, height }, frames, settings, open);
       assert.deepEqual([found.height, found.width], resized, `${frames} of ${width}x${height}`);

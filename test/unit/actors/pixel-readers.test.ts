@@ -9,14 +9,14 @@ import {
   type PixelSettings,
 } from '../../../src/data/pixel-reader.ts';
 import type { ImageSource } from '../../../src/vision/decode.ts';
-import { VisionProcessor } from '../../../src/vision/processor.ts';
+import { loadProcessor } from '../../../src/vision/processor.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 describe('readers of pixels on threads', () => {
   it('read what one reader reads, however many there are', async () => {
     using directory = new TemporaryDirectory();
-    const { settings: processor } = VisionProcessor.load(goldenPath('micro-vl'));
+    const processor = loadProcessor(goldenPath('micro-vl'));
     const bounds = { minPixels: 3136, maxPixels: 12_544 };
     const props: PixelSettings = {
       ...{ image: processor, video: processor, frames: 'joined' },

@@ -11,7 +11,7 @@ import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
-import { VisionProcessor } from '../../../src/vision/processor.ts';
+import { loadProcessor } from '../../../src/vision/processor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenCases,
@@ -27,7 +27,7 @@ const reference = goldenPath('micro-vl-reference');
 const cases = goldenCases();
 
 function visionOf(changes: Partial<PixelSettings> = {}): NonNullable<SampleOptions['vision']> {
-  const { settings } = VisionProcessor.load(checkpoint);
+  const settings = loadProcessor(checkpoint);
   const bounds = { minPixels: null, maxPixels: null };
   const pixels = new LocalPixels({
     image: settings,

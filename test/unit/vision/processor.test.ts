@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import type { PlainImage } from '../../../src/vision/decoded-image.ts';
 import { patchValues, stackLevels } from '../../../src/tensor/patch-levels.ts';
 import { Patchifier } from '../../../src/vision/patchify.ts';
-import { VisionProcessor } from '../../../src/vision/processor.ts';
+import {
+  loadProcessor,
+  VisionProcessor,
+  type ProcessorSettings,
+} from '../../../src/vision/processor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -87,12 +91,12 @@ describe('VisionProcessor', () => {
     using directory = new TemporaryDirectory();
     const newer = { size: { shortest_edge: 784, longest_edge: 7840 }, patch_size: 16 };
     directory.write('preprocessor_config.json', JSON.stringify(newer));
-    const { settings } = VisionProcessor.load(directory.path);
+    const settings = loadProcessor(directory.path);
     assert.deepEqual(
       [settings.minPixels, settings.maxPixels, settings.patchSize, settings.mergeSize],
       [784, 7840, 16, 2],
     );
-    assert.equal(VisionProcessor.load(goldenPath('micro-vl')).settings.maxPixels, 50176);
+    assert.equal(loadProcessor(goldenPath('micro-vl')).maxPixels, 50176);
   });
 
   it('reads the image part of a combined processor_config.json', () => {
@@ -102,7 +106,7 @@ describe('VisionProcessor', () => {
       processor_class: 'Qwen2_5_VLProcessor',
     };
     directory.write('processor_config.json', JSON.stringify(combined));
-    assert.equal(VisionProcessor.load(directory.path).settings.minPixels, 1000);
+    assert.equal(loadProcessor(directory.path).minPixels, 1000);
   });
 
   const refused: readonly [string, unknown, string][] = [
@@ -122,16 +126,16 @@ describe('VisionProcessor', () => {
       for (const settings of [{ [key]: value }, { image_processor: { [key]: value } }]) {
         const path = directory.write('preprocessor_config.json', JSON.stringify(settings));
         const error = { code: 'CHECKPOINT_INVALID', message: `${path}: ${message}` };
-        assert.throws(() => VisionProcessor.load(directory.path), error);
+        assert.throws(() => loadProcessor(directory.path), error);
       }
     });
   }
 
   it('refuses the processor of another model, and takes all forms of its own', () => {
     using directory = new TemporaryDirectory();
-    const load = (type: string): VisionProcessor => {
+    const load = (type: string): ProcessorSettings => {
       directory.write('preprocessor_config.json', JSON.stringify({ image_processor_type: type }));
-      return VisionProcessor.load(directory.path);
+      return loadProcessor(directory.path);
     };
     assert.throws(
       () => load('CLIPImageProcessor'),
@@ -143,16 +147,16 @@ describe('VisionProcessor', () => {
 
   it('names file and key of a bad setting, and a missing file', () => {
     using directory = new TemporaryDirectory();
-    assert.throws(() => VisionProcessor.load(directory.path), {
+    assert.throws(() => loadProcessor(directory.path), {
       code: 'CHECKPOINT_INVALID',
       message: /no preprocessor_config\.json/,
     });
     const path = directory.write('preprocessor_config.json', '{"merge_size": "two"}');
-    assert.throws(() => VisionProcessor.load(directory.path), {
+    assert.throws(() => loadProcessor(directory.path), {
       code: 'CHECKPOINT_INVALID',
       message: `${path}: merge_size: expected number, got "two"`,
     });
     directory.write('preprocessor_config.json', '{');
-    assert.throws(() => VisionProcessor.load(directory.path), { code: 'CHECKPOINT_INVALID' });
+    assert.throws(() => loadProcessor(directory.path), { code: 'CHECKPOINT_INVALID' });
   });
 });

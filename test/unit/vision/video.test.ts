@@ -8,7 +8,7 @@ import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import type { PlainImage } from '../../../src/vision/decoded-image.ts';
 import { probeVideo, readFrames } from '../../../src/vision/ffmpeg.ts';
 import { Patchifier } from '../../../src/vision/patchify.ts';
-import { VisionProcessor } from '../../../src/vision/processor.ts';
+import { loadProcessor } from '../../../src/vision/processor.ts';
 import {
   pictureFrameSize,
   sampleFrames,
@@ -55,7 +55,7 @@ function colourOf({ data }: PlainImage, x: number, y: number): number[] {
 }
 
 function pixelsWith(changes: Partial<PixelSettings>): LocalPixels {
-  const { settings } = VisionProcessor.load(goldenPath('micro-vl'));
+  const settings = loadProcessor(goldenPath('micro-vl'));
   const bounds = { minPixels: 3136, maxPixels: 6272 };
   return new LocalPixels({
     ...{ image: settings, video: settings, frames: 'joined', bounds, videoFps: 2 },
@@ -113,7 +113,7 @@ describe('videoFrameSize', () => {
 });
 
 describe('timedFrameSize', () => {
-  const { settings } = VisionProcessor.load(goldenPath('micro-vl'));
+  const settings = loadProcessor(goldenPath('micro-vl'));
   const processor = { ...settings, patchSize: 16, minPixels: 4096, maxPixels: 25_165_824 };
   const sizeOf = (
     [width, height]: readonly [number, number],
