@@ -1,13 +1,10 @@
 /** A prompt with a response to it as a reward model reads them: by its own template, tokenizer and processor. */
+import { expandedIds, placesOf, promptWith } from '../../src/data/media-prompt.ts';
 import { chatTools, type ChatSettings } from '../../src/data/sample-options.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { architectureOf } from '../../src/model/families.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import type { PromptInput } from '../../src/model/pack.ts';
-import { stackLevels } from '../../src/tensor/patch-levels.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
 import type { ChatMessage } from '../../src/text/chat-template.ts';
-import { expandPlaceholders } from '../../src/text/image-tokens.ts';
 import type { ProcessedPixels } from '../../src/vision/processor.ts';
 import type { BitDepth } from '../../src/vision/sample-depth.ts';
 
@@ -26,13 +23,11 @@ export type Pictures = readonly ProcessedPixels[];
 /** Writer of conversations for one model. */
 export class ConversationWriter {
   readonly #path: string;
-  readonly #config: ModelConfig;
   readonly #tools: ReturnType<typeof chatTools>;
 
   /** @throws CHECKPOINT_INVALID if the directory lacks a tokenizer, a template or, for pictures, a processor */
   constructor(path: string, config: ModelConfig, media: RewardMedia) {
     this.#path = path;
-    this.#config = config;
     const text = { tokenizerPath: path, overrideChatTemplate: null, videoFps: 1 };
     this.#tools = chatTools({ ...media, ...text, model: config });
   }
@@ -56,7 +51,7 @@ export class ConversationWriter {
    * @throws DATA_INVALID for a conversation with other pictures, or with videos
    */
   write({ messages, response }: Conversation, pictures: Pictures): PromptInput {
-    const { tokenizer, chatTemplate, vision } = this.#tools;
+    const { tokenizer, chatTemplate, vision, positionsOf } = this.#tools;
     const kinds = messages.flatMap(({ content }) =>
       typeof content === 'string' ? [] : content.map(({ type }) => type),
     );
@@ -66,21 +61,12 @@ export class ConversationWriter {
     }
     const turns = [...messages, { role: 'assistant' as const, content: response }];
     const ids = tokenizer.encode(chatTemplate.render(turns, { addGenerationPrompt: false }));
-    const places = ids.filter((id) => id === vision?.imageTokenId).length;
-    if (places !== pictures.length) {
-      throw this.#invalid(`has ${places} place(s) for ${pictures.length} picture(s)`);
-    }
-    const grids = pictures.map(({ grid }) => grid);
-    const counts = grids.map((grid) => vision!.pixels.tokensOf(grid));
-    const tokenIds =
-      vision === null ? Int32Array.from(ids) : expandPlaceholders(ids, vision.imageTokenId, counts);
-    const media = { grids, secondsPerGrid: null };
-    return {
-      tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
-      positions: architectureOf(this.#config).positions(this.#config, tokenIds, media),
-      pixelValues: stackLevels(pictures.map(({ pixelValues }) => pixelValues)),
-      grids,
-    };
+    const { tokenCounts } = placesOf(vision, 'image', pictures);
+    const places = { kind: 'image', tokenCounts } as const;
+    const tokenIds = expandedIds(ids, vision, places, (_, found, wanted) =>
+      this.#invalid(`has ${found} place(s) for ${wanted} picture(s)`),
+    );
+    return promptWith(tokenIds, 'image', pictures, positionsOf);
   }
 
   #invalid(reason: string): CxmindError {

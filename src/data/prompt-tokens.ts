@@ -1,10 +1,10 @@
 import { CxmindError } from '../errors.ts';
 import type { ChatMessage, ChatTemplate, Tool } from '../text/chat-template.ts';
 import { writeFrameTimes } from '../text/frame-times.ts';
-import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { answerText, rowError, type DatasetRow, type RowKeys } from './row.ts';
-import type { Media, MediaPlaces, SampleVision } from './sample-media.ts';
+import { expandedIds, type MediaPlaces } from './media-prompt.ts';
+import type { Media, SampleVision } from './sample-media.ts';
 
 /** Options of tokenisation and truncation. */
 export interface PromptTokenOptions {
@@ -37,16 +37,16 @@ export class PromptTokens {
   encode(
     row: DatasetRow,
     messages: readonly ChatMessage[],
-    media: Media | null,
+    kind: Media['kind'],
     { tokenCounts, frameTimes }: MediaPlaces,
   ): Int32Array {
-    const { tokenizer, vision } = this.#options;
+    const { tokenizer, vision, keys } = this.#options;
     const text = this.#render(row, messages);
     const ids = tokenizer.encode(frameTimes === null ? text : writeFrameTimes(text, frameTimes));
-    const kind = media?.kind ?? 'image';
-    this.#checkPlaceholders(row, ids, { [kind]: tokenCounts.length });
-    if (vision === null) return Int32Array.from(ids);
-    return expandPlaceholders(ids, placeholdersOf(vision)[kind], tokenCounts);
+    return expandedIds(ids, vision, { kind, tokenCounts }, (one, found, wanted) => {
+      const reason = `the chat text has ${found} ${one} placeholder(s) in place of ${wanted}`;
+      return rowError(row, keys.promptKey, reason);
+    });
   }
 
   /**
@@ -94,7 +94,7 @@ export class PromptTokens {
 
   #placeholders(): number[] {
     const { vision } = this.#options;
-    return vision === null ? [] : Object.values(placeholdersOf(vision));
+    return vision === null ? [] : [vision.imageTokenId, vision.videoTokenId];
   }
 
   /** Chat text. A template may refuse the order of turns, in which case the row is invalid. */
@@ -107,28 +107,4 @@ export class PromptTokens {
       throw rowError(row, 'messages', error.message, error);
     }
   }
-
-  /** Checks that the text itself has no placeholder: one that is spelt out would be given pixels. */
-  #checkPlaceholders(
-    row: DatasetRow,
-    ids: readonly number[],
-    wantedOf: Readonly<Partial<Record<Media['kind'], number>>>,
-  ): void {
-    const { vision, keys } = this.#options;
-    if (vision === null) return;
-    for (const [kind, token] of Object.entries(placeholdersOf(vision))) {
-      const found = ids.filter((id) => id === token).length;
-      const wanted = wantedOf[kind as Media['kind']] ?? 0;
-      if (found === wanted) continue;
-      const reason = `the chat text has ${found} ${kind} placeholder(s) in place of ${wanted}`;
-      throw rowError(row, keys.promptKey, reason);
-    }
-  }
-}
-
-function placeholdersOf({
-  imageTokenId,
-  videoTokenId,
-}: SampleVision): Record<Media['kind'], number> {
-  return { image: imageTokenId, video: videoTokenId };
 }

@@ -1,4 +1,3 @@
-import { frameGrids } from '../model/position-ids.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
@@ -65,14 +64,6 @@ export type ReadMedia = ProcessedPixels &
 /** Patch grid of an image or a video; of a video also when its grid rows are. */
 export type MediaGrid = Pick<ReadMedia, 'grid' | 'times'>;
 
-/** Places of images or videos in a prompt's text. */
-export interface MediaPlaces {
-  /** Tokens of each placeholder, in order: an image and a video has one, and so has a frame that stands apart. */
-  readonly tokenCounts: readonly number[];
-  /** Seconds of the frames of each video, where they stand apart; null where nothing does. */
-  readonly frameTimes: readonly (readonly number[])[] | null;
-}
-
 /** Images or videos of a row; null if it has neither column. */
 export function mediaOf(
   { images, videos }: DatasetRow,
@@ -80,20 +71,6 @@ export function mediaOf(
 ): Media | null {
   if (images !== null) return { kind: 'image', key: imageKey, entries: images };
   return videos === null ? null : { kind: 'video', key: videoKey, entries: videos };
-}
-
-/** Places in a text of images or videos, of which there is one kind. */
-export function placesOf(
-  { pixels }: SampleVision,
-  kind: Media['kind'],
-  read: readonly MediaGrid[],
-): MediaPlaces {
-  const isApart = kind === 'video' && pixels.settings.frames === 'apart';
-  const grids = read.map(({ grid }) => grid);
-  return {
-    tokenCounts: (isApart ? frameGrids(grids) : grids).map((grid) => pixels.tokensOf(grid)),
-    frameTimes: isApart ? read.map(({ times = [] }) => times) : null,
-  };
 }
 
 /** Reader of the images and videos of rows. Every error names file, line and field of the row. */
@@ -137,12 +114,6 @@ export class MediaReader {
         ? pixels.videoGrid(source)
         : { grid: await pixels.imageGrid(source as ImageSource) },
     );
-  }
-
-  /** Places in the text of what was read. */
-  places(media: Media | null, read: readonly MediaGrid[]): MediaPlaces {
-    if (this.#vision === null || media === null) return { tokenCounts: [], frameTimes: null };
-    return placesOf(this.#vision, media.kind, read);
   }
 
   /**

@@ -1,11 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { PromptInput } from '../model/pack.ts';
-import { patchBytes, stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
+import { patchBytes, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage } from '../text/chat-template.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
+import { placesOf, promptWith, type PositionRule } from './media-prompt.ts';
 import { promptText, type PromptText, type PromptTextOptions } from './prompt-text.ts';
 import { PromptTokens, type PromptTokenOptions } from './prompt-tokens.ts';
 import { rowBytes, type Answer, type DatasetRow } from './row.ts';
@@ -43,17 +44,6 @@ export function promptInputOf(sample: PromptSample): PromptInput {
   return { tokenIds: tensorOf('i32', [tokenIds.length], tokenIds), positions, pixelValues, grids };
 }
 
-/**
- * Computes the model's positions, i32 `[3, T]`, of expanded token ids.
- *
- * @param secondsPerGrid one for each grid of a video, null for images
- */
-type PositionRule = (
-  tokenIds: Int32Array,
-  grids: readonly Grid[],
-  secondsPerGrid: readonly number[] | null,
-) => Tensor<'i32'>;
-
 /** Everything that turns rows into samples. */
 export interface SampleOptions extends PromptTextOptions, PromptTokenOptions, MediaOptions {
   readonly positionsOf: PositionRule;
@@ -88,12 +78,12 @@ export class SampleBuilder {
   async build(row: DatasetRow): Promise<PromptSample> {
     const kept = this.#kept.get(row);
     if (kept !== undefined) return kept;
-    const { text, messages, media } = this.#promptOf(row);
+    const { text, messages, media, kind } = this.#promptOf(row);
     const read = await this.#media.read(row, media);
-    const grids = read.map(({ grid }) => grid);
-    const whole = this.#tokens.encode(row, messages, media, this.#media.places(media, read));
+    const { vision, positionsOf } = this.#options;
+    const whole = this.#tokens.encode(row, messages, kind, placesOf(vision, kind, read));
     const tokenIds = this.#tokens.cut(row, whole);
-    const seconds = media?.kind === 'video' ? read.map((each) => each.secondsPerGrid ?? 1) : null;
+    const { positions, pixelValues, grids } = promptWith(tokenIds, kind, read, positionsOf);
     const sample: PromptSample = {
       id: `${row.name}:${row.line}`,
       row,
@@ -101,9 +91,7 @@ export class SampleBuilder {
       messages,
       tokenIds,
       isCut: tokenIds.length < whole.length,
-      positions: this.#options.positionsOf(tokenIds, grids, seconds),
-      pixelValues: stackLevels(read.map(({ pixelValues }) => pixelValues)),
-      grids,
+      ...{ positions, pixelValues, grids },
       groundTruth: row.answer,
     };
     this.#kept.set(row, sample);
@@ -121,9 +109,9 @@ export class SampleBuilder {
    * @throws DATA_INVALID as `build` does
    */
   async promptLength(row: DatasetRow): Promise<number> {
-    const { messages, media } = this.#promptOf(row);
-    const places = this.#media.places(media, await this.#media.grids(row, media));
-    return this.#tokens.encode(row, messages, media, places).length;
+    const { messages, media, kind } = this.#promptOf(row);
+    const places = placesOf(this.#options.vision, kind, await this.#media.grids(row, media));
+    return this.#tokens.encode(row, messages, kind, places).length;
   }
 
   /** Token ids that teach a row's answer, the end of turn last. @throws as `PromptTokens.encodeAnswer` */
@@ -141,9 +129,11 @@ export class SampleBuilder {
     return this.#media.bitDepth;
   }
 
-  #promptOf(row: DatasetRow): PromptText & { readonly media: Media | null } {
+  #promptOf(
+    row: DatasetRow,
+  ): PromptText & { readonly media: Media | null; readonly kind: Media['kind'] } {
     const media = mediaOf(row, this.#options.keys);
-    return { ...promptText(row, media, this.#options), media };
+    return { ...promptText(row, media, this.#options), media, kind: media?.kind ?? 'image' };
   }
 }
 

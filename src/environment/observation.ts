@@ -6,11 +6,11 @@
  * never rendered or tokenised again: the sequence is what it sampled, whatever a template would make of its text.
  */
 import { resolve } from 'node:path';
+import { expandedIds, placesOf } from '../data/media-prompt.ts';
 import type { SampleVision } from '../data/sample-media.ts';
 import { CxmindError } from '../errors.ts';
 import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
-import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Grid } from '../vision/patchify.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
@@ -65,19 +65,15 @@ export async function observe(
   );
   const ids = tokenizer.encode(textBehindTurn(chatTemplate, messages.map(rendered)));
   if (ids[0] === lastToken) ids.shift();
-  if (vision === null) return { tokenIds: Int32Array.from(ids), pictures: null };
-  const { imageTokenId, videoTokenId, pixels } = vision;
-  const places = ids.filter((id) => id === imageTokenId).length;
-  if (places !== read.length || ids.includes(videoTokenId)) {
-    throw invalid(`the messages have ${places} image placeholder(s) for ${read.length} picture(s)`);
-  }
+  const { tokenCounts } = placesOf(vision, 'image', read);
+  const places = { kind: 'image', tokenCounts } as const;
+  const tokenIds = expandedIds(ids, vision, places, (kind, found, wanted) => {
+    const media = kind === 'image' ? 'picture' : kind;
+    return invalid(`the messages have ${found} ${kind} placeholder(s) for ${wanted} ${media}(s)`);
+  });
   const grids = read.map(({ grid }) => grid);
-  const counts = grids.map((grid) => pixels.tokensOf(grid));
   const pixelValues = stackLevels(read.map((one) => one.pixelValues));
-  return {
-    tokenIds: expandPlaceholders(ids, imageTokenId, counts),
-    pictures: pixelValues && { pixelValues, grids },
-  };
+  return { tokenIds, pictures: pixelValues && { pixelValues, grids } };
 }
 
 /** The text from the end of the assistant's turn on, up to where it speaks again. */

@@ -1,21 +1,12 @@
 /** Conversations of requests to prompts of the model: template, tokens, pictures or videos, positions. */
 import { BitDepthChoice } from '../data/bit-depth.ts';
-import {
-  placesOf,
-  type Media,
-  type MediaGrid,
-  type MediaPlaces,
-  type ReadMedia,
-  type SampleVision,
-} from '../data/sample-media.ts';
+import { expandedIds, placesOf, promptWith, type MediaPlaces } from '../data/media-prompt.ts';
+import type { Media, MediaGrid, ReadMedia, SampleVision } from '../data/sample-media.ts';
 import type { SampleOptions } from '../data/sample.ts';
 import { asCxmindError } from '../errors.ts';
 import type { PromptInput } from '../model/pack.ts';
-import { stackLevels } from '../tensor/patch-levels.ts';
-import { tensorOf } from '../tensor/tensor.ts';
 import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { writeFrameTimes } from '../text/frame-times.ts';
-import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import { mediaOf, type MediaAccess } from './media.ts';
 import type { ChatRequest, Message } from './chat-request.ts';
@@ -66,40 +57,17 @@ export async function promptOf(
   const laid = await layOut(messages, options);
   const { chatTemplate, tokenizer, positionsOf, vision } = options.sample;
   const headers = await readHeaders(laid, least, options, signal);
-  const places =
-    vision === null ? { tokenCounts: [], frameTimes: null } : placesOf(vision, laid.kind, headers);
+  const { kind } = laid;
+  const places = placesOf(vision, kind, headers);
   const text = rendered(chatTemplate.with(chatTemplateKwargs ?? {}), laid.messages, places);
   refuseLong(text.length / CHARACTERS_PER_TOKEN, options.mostTokens);
-  const tokenIds = expanded(tokenizer.encode(text), laid.kind, vision, places);
+  const tokenIds = expandedIds(tokenizer.encode(text), vision, { kind, ...places }, () => {
+    const reason = 'it spells out placeholders of pictures or videos';
+    return refusal(400, `the conversation: ${reason}`, { param: 'messages' });
+  });
   refuseLong(tokenIds.length, options.mostTokens);
   const read = await readMedia(laid, options, signal);
-  const grids = read.map(({ grid }) => grid);
-  const seconds = laid.kind === 'image' ? null : read.map((one) => one.secondsPerGrid ?? 1);
-  return {
-    tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
-    positions: positionsOf(tokenIds, grids, seconds),
-    pixelValues: stackLevels(read.map(({ pixelValues }) => pixelValues)),
-    grids,
-  };
-}
-
-/** Token ids with a placeholder for each merged patch. @throws DATA_INVALID, a refusal, where the text has others */
-function expanded(
-  ids: readonly number[],
-  kind: Media['kind'],
-  vision: SampleVision | null,
-  { tokenCounts }: MediaPlaces,
-): Int32Array {
-  if (vision === null) return Int32Array.from(ids);
-  const { imageTokenId, videoTokenId } = vision;
-  const [own, other] =
-    kind === 'image' ? [imageTokenId, videoTokenId] : [videoTokenId, imageTokenId];
-  const found = ids.filter((id) => id === own).length;
-  if (found !== tokenCounts.length || ids.includes(other)) {
-    const reason = 'it spells out placeholders of pictures or videos';
-    throw refusal(400, `the conversation: ${reason}`, { param: 'messages' });
-  }
-  return expandPlaceholders(ids, own, tokenCounts);
+  return promptWith(tokenIds, kind, read, positionsOf);
 }
 
 function charactersOf(messages: readonly Message[]): number {

@@ -134,11 +134,16 @@ describe('observe', () => {
 
   it('refuses a text that spells a placeholder out, and pictures for a model without vision', async () => {
     const end = tools.tokenizer.endOfTurnId;
-    const spelt = [{ role: 'tool', content: 'a <|image_pad|>' } as const];
-    await assert.rejects(observe(tools, spelt, end), {
-      code: 'DATA_INVALID',
-      message: 'the messages have 1 image placeholder(s) for 0 picture(s)',
-    });
+    for (const [kind, media] of [
+      ['image', 'picture'],
+      ['video', 'video'],
+    ] as const) {
+      const spelt = [{ role: 'tool', content: `a <|${kind}_pad|>` } as const];
+      await assert.rejects(observe(tools, spelt, end), {
+        code: 'DATA_INVALID',
+        message: `the messages have 1 ${kind} placeholder(s) for 0 ${media}(s)`,
+      });
+    }
     const shown = [{ role: 'tool', content: [{ type: 'image', image: 'a.png' }] } as const];
     await assert.rejects(observe({ ...tools, vision: null }, shown, end), {
       message: /this model takes none/,
