@@ -1,17 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  mkdir,
-  mkdtemp,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-} from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { asCxmindError } from '../../src/errors.ts';
@@ -32,13 +22,15 @@ import { TemporaryDirectory } from '../support/temporary-directory.ts';
 const files = new URL('../../src/files.ts', import.meta.url).href;
 
 describe('writeDirectoryAtomically', () => {
+  let folder: TemporaryDirectory;
   let scratch = '';
   let target = '';
-  beforeEach(async () => {
-    scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
+  beforeEach(() => {
+    folder = new TemporaryDirectory();
+    scratch = folder.path;
     target = path.join(scratch, 'step-5');
   });
-  afterEach(() => rm(scratch, { recursive: true, force: true }));
+  afterEach(() => folder[Symbol.dispose]());
 
   const put = (content: string) => (directory: string) =>
     writeFile(path.join(directory, 'weights'), content);
@@ -108,23 +100,19 @@ describe('writeFileAtomically', () => {
   });
 
   it('replaces a file whole', async () => {
-    const scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
-    try {
-      const file = path.join(scratch, 'deep', 'summary.json');
-      await writeFileAtomically(file, 'one');
-      await writeFileAtomically(file, new TextEncoder().encode('two'));
-      assert.equal(await readFile(file, 'utf8'), 'two');
-      assert.deepEqual(await readdir(path.dirname(file)), ['summary.json']);
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
+    using folder = new TemporaryDirectory();
+    const file = path.join(folder.path, 'deep', 'summary.json');
+    await writeFileAtomically(file, 'one');
+    await writeFileAtomically(file, new TextEncoder().encode('two'));
+    assert.equal(await readFile(file, 'utf8'), 'two');
+    assert.deepEqual(await readdir(path.dirname(file)), ['summary.json']);
   });
 });
 
 describe('what the operating system refuses', () => {
-  let scratch = '';
-  beforeEach(async () => (scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'))));
-  afterEach(() => rm(scratch, { recursive: true, force: true }));
+  const folder = new TemporaryDirectory();
+  const scratch = folder.path;
+  after(() => folder[Symbol.dispose]());
 
   const refusal = async (work: Promise<unknown>): Promise<string> => {
     const error = await work.then(
@@ -176,19 +164,16 @@ describe('what the operating system refuses', () => {
 });
 
 describe('what a user names', () => {
-  let scratch = '';
+  const folder = new TemporaryDirectory();
+  const scratch = folder.path;
   before(async () => {
-    scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
     execFileSync('mkfifo', [path.join(scratch, 'pipe')]);
-    await writeFile(path.join(scratch, 'text'), 'text');
-    await writeFile(path.join(scratch, 'long'), '');
-    await truncate(path.join(scratch, 'long'), 2 ** 29);
-    await writeFile(
-      path.join(scratch, 'pointer'),
-      'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n',
-    );
+    folder.write('text', 'text');
+    await truncate(folder.write('long', ''), 2 ** 29);
+    const version = 'version https://git-lfs.github.com/spec/v1';
+    folder.write('pointer', `${version}\noid sha256:4d7a2146\nsize 12345\n`);
   });
-  after(() => rm(scratch, { recursive: true, force: true }));
+  after(() => folder[Symbol.dispose]());
 
   it('is read, whole or from a handle', async () => {
     const file = path.join(scratch, 'text');

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { createLogger } from '../../src/log.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('createLogger', () => {
+  let directory: TemporaryDirectory;
   let folder: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'cxmind-log-'));
+    directory = new TemporaryDirectory();
+    folder = directory.path;
   });
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
-  });
+  afterEach(() => directory[Symbol.dispose]());
 
   function events(path: string): Record<string, unknown>[] {
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { configFrom, type LoadOptions } from '../../../src/config/load.ts';
 import { Config, type Config as Loaded } from '../../../src/config/schema.ts';
 import { CxmindError } from '../../../src/errors.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const fixtures = import.meta.dirname;
 const reading: LoadOptions = { purpose: null, rewards: ['closed', 'open'] };
@@ -25,15 +25,14 @@ async function messageOf(items: readonly string[], options: LoadOptions): Promis
 }
 
 describe('configFrom', () => {
+  let directory: TemporaryDirectory;
   let folder: string;
-  const file = (name: string, text = ''): string => {
-    writeFileSync(join(folder, name), text);
-    return join(folder, name);
-  };
+  const file = (name: string, text = ''): string => directory.write(name, text);
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'cxmind-config-'));
+    directory = new TemporaryDirectory();
+    folder = directory.path;
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
+  afterEach(() => directory[Symbol.dispose]());
 
   it('lays the file over the defaults and the items over the file, left to right', async () => {
     const path = file('a.yaml', 'trainer:\n  total_epochs: 2\n  seed: 7\ndata:\n  seed: 3\n');

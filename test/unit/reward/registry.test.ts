@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CxmindError } from '../../../src/errors.ts';
 import { builtInGate, builtInRewards, resolveReward } from '../../../src/reward/registry.ts';
 import { rewardInput } from '../../support/reward-input.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const inputs = ['a', 'bb'].map((response) =>
   rewardInput({ response, responseLength: response.length, groundTruth: 'bb' }),
@@ -17,25 +15,16 @@ const dapoLimits = {
 };
 
 describe('resolveReward', () => {
-  let folder: string;
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'cxmind-reward-'));
-  });
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = new TemporaryDirectory();
+  after(() => folder[Symbol.dispose]());
 
   /** The path of a file with the given source, unlike any imported before. */
   function file(source: string): string {
-    const path = join(folder, `${String(Math.random()).slice(2)}.ts`);
-    writeFileSync(path, source);
-    return path;
+    return folder.write(`${String(Math.random()).slice(2)}.ts`, source);
   }
 
   async function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
-    await assert.rejects(promise, (error: CxmindError) => {
-      assert.equal(error.code, code);
-      assert.match(error.message, message);
-      return true;
-    });
+    await assert.rejects(promise, { code, message });
   }
 
   /** Scores the two inputs with a file whose function `f` has the given body. */
@@ -162,7 +151,7 @@ describe('resolveReward', () => {
 
   it('says what is wrong with a file', async () => {
     await rejects(
-      resolveReward(join(folder, 'none.ts:f')),
+      resolveReward(join(folder.path, 'none.ts:f')),
       'REWARD_INVALID',
       /no such file: .*none\.ts/,
     );
