@@ -41,9 +41,23 @@ export function goldenPath(relative: string): string {
   return fileURLToPath(new URL(`../golden/${relative}`, import.meta.url));
 }
 
+/** The bytes of a golden file, unzipped where its name says that it is gzipped. */
+function goldenBytes(relative: string): Buffer {
+  const file = readFileSync(goldenPath(relative));
+  return relative.endsWith('.gz') ? gunzipSync(file) : file;
+}
+
 /** A golden JSON file; the caller says what it holds. */
 export function goldenJson(relative: string): unknown {
-  return JSON.parse(readFileSync(goldenPath(relative), 'utf8'));
+  return JSON.parse(goldenBytes(relative).toString());
+}
+
+/** A golden picture's file, by its name in `pictures/cases.json`. */
+export function goldenPicture(name: string): Buffer {
+  const { cases } = goldenJson('pictures/cases.json') as {
+    cases: Record<string, { file: string }>;
+  };
+  return Buffer.from(cases[name]!.file, 'base64');
 }
 
 /** All cases of the micro checkpoint's reference. */
@@ -53,8 +67,7 @@ export function goldenCases(): readonly GoldenCase[] {
 
 /** All tensors of a golden safetensors file, gzipped where its name says so, read without the project's own reader. */
 export function goldenTensors(relative: string): Map<string, GoldenTensor> {
-  const file = readFileSync(goldenPath(relative));
-  const bytes = relative.endsWith('.gz') ? gunzipSync(file) : file;
+  const bytes = goldenBytes(relative);
   const headerLength = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength)) as Record<
     string,

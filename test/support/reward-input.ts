@@ -19,6 +19,13 @@ export function rewardInput<T extends Answer>(
   };
 }
 
+/** A chain of think, answer, think, answer, … */
+export function chain(...texts: readonly string[]): string {
+  return texts
+    .map((text, i) => (i % 2 === 0 ? `<think>${text}</think>` : `<answer>${text}</answer>`))
+    .join('');
+}
+
 /** The context of a short question, as prompts carry it. */
 export const shortContext = {
   text: 'Why?',

@@ -69,11 +69,10 @@ describe('gateStep', () => {
   });
 
   it('names the part and the response that a score lacks', () => {
-    assert.throws(
-      () => gateStep(initialGateState, [batchOf(1)[0]!, { overall: 1 }], spec),
-      (error: Error & { code?: string }) =>
-        error.code === 'REWARD_INVALID' && /response 1 has no part 'acc'/.test(error.message),
-    );
+    assert.throws(() => gateStep(initialGateState, [batchOf(1)[0]!, { overall: 1 }], spec), {
+      code: 'REWARD_INVALID',
+      message: /response 1 has no part 'acc'/,
+    });
   });
 
   it('stays stable while the mean stays the same or rises', () => {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { gradeAnswer } from '../../../src/reward/math-grader.ts';
 import { porterStem } from '../../../src/reward/porter.ts';
 import { builtInReward } from '../../../src/reward/registry.ts';
+import { goldenJson } from '../../support/golden.ts';
 
 interface Case {
   readonly response: string;
@@ -12,10 +11,7 @@ interface Case {
   readonly expected: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
-function golden(name: string): unknown {
-  const bytes = readFileSync(new URL(`../../golden/rewards/${name}`, import.meta.url));
-  return JSON.parse((name.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString());
-}
+const golden = (name: string): unknown => goldenJson(`rewards/${name}`);
 
 /** The originals round inside the think bonus of the closed rewards, to four decimals. */
 function tolerance(reward: string, part: string): number {

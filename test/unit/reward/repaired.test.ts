@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { builtInReward } from '../../../src/reward/registry.ts';
+import type { Form } from '../../../src/reward/options.ts';
 import type { RewardParts } from '../../../src/reward/reward.ts';
-
-type Form = 'faithful' | 'repaired';
-
-function chain(...texts: readonly string[]): string {
-  return texts
-    .map((text, i) => (i % 2 === 0 ? `<think>${text}</think>` : `<answer>${text}</answer>`))
-    .join('');
-}
+import { chain } from '../../support/reward-input.ts';
 
 async function both(
   name: string,
@@ -24,6 +18,8 @@ async function both(
   return { faithful: await score('faithful'), repaired: await score('repaired') };
 }
 
+/** Limits of `dapo`, which has no default for them. */
+const limits = { max_response_length: 9, overlong_buffer_length: 1, overlong_penalty_factor: 1 };
 const truth = chain('The heart is small.', 'A ❌', 'A base is white.', 'B ✅');
 
 describe('the repaired form against the faithful one', () => {
@@ -103,11 +99,6 @@ describe('the repaired form against the faithful one', () => {
     assert.deepEqual([boxless.faithful['accuracy'], boxless.repaired['accuracy']], [1, 0]);
     const tagless = await both('r1v', '5', '5');
     assert.deepEqual([tagless.faithful['accuracy'], tagless.repaired['accuracy']], [1, 0]);
-    const limits = {
-      max_response_length: 9,
-      overlong_buffer_length: 1,
-      overlong_penalty_factor: 1,
-    };
     const silent = await both('dapo', 'well', '[INVALID]', limits);
     assert.deepEqual([silent.faithful['accuracy'], silent.repaired['accuracy']], [1, -1]);
   });
@@ -116,11 +107,6 @@ describe('the repaired form against the faithful one', () => {
     const lines = await both('r1v', '<think>a</think><answer>\n5\n</answer>\n', '5');
     assert.deepEqual(lines.faithful, { overall: 0, format: 0, accuracy: 0 });
     assert.deepEqual(lines.repaired, { overall: 1, format: 1, accuracy: 1 });
-    const limits = {
-      max_response_length: 9,
-      overlong_buffer_length: 1,
-      overlong_penalty_factor: 1,
-    };
     const tail = await both('dapo', `Answer: 5\n${'.'.repeat(300)}`, '5', limits);
     assert.deepEqual([tail.faithful['accuracy'], tail.repaired['accuracy']], [-1, 1]);
     const digits = await both('android_gui', 'Of 10 and 25, card 2.', '2');

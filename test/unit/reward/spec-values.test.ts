@@ -5,13 +5,7 @@ import { builtInReward } from '../../../src/reward/registry.ts';
 import type { RewardParts } from '../../../src/reward/reward.ts';
 import { bleu1, bleuTokens, rougeL, rougeTokens } from '../../../src/reward/text-metrics.ts';
 import { assertClose } from '../../support/assert-close.ts';
-
-/** A chain of think, answer, think, answer, … */
-function chain(...texts: readonly string[]): string {
-  return texts
-    .map((text, i) => (i % 2 === 0 ? `<think>${text}</think>` : `<answer>${text}</answer>`))
-    .join('');
-}
+import { chain } from '../../support/reward-input.ts';
 
 async function scored(name: string, response: string, groundTruth: string): Promise<RewardParts> {
   const reward = builtInReward(name, { form: 'faithful' });

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { decodeImage, imageHeader } from '../../../src/vision/decode.ts';
 import { toPlain } from '../../../src/vision/modes.ts';
-import { goldenJson, goldenPath } from '../../support/golden.ts';
+import { goldenPath, goldenPicture } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const golden = goldenPath('micro-vl-reference/images/case_002_1.png');
@@ -78,8 +78,8 @@ describe('decodeImage', () => {
       ['WebP', webp],
       ['GIF', gif],
       ['TIFF', tiff],
-      ['TIFF', picture('rgb-tiles.tif')],
-      ['BMP', picture('rgb.bmp')],
+      ['TIFF', goldenPicture('rgb-tiles.tif')],
+      ['BMP', goldenPicture('rgb.bmp')],
     ] as const) {
       const path = directory.write(`half.${format}`, whole.subarray(0, whole.length / 2));
       await assert.rejects(decodeImage(path), (error: Error & { code?: string }) => {
@@ -120,10 +120,10 @@ describe('decodeImage', () => {
     png.writeUInt32BE(2 ** 17, 16);
     png.writeUInt32BE(2 ** 17, 20);
     png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
-    const bmp = Buffer.from(picture('p-runs.bmp'));
+    const bmp = Buffer.from(goldenPicture('p-runs.bmp'));
     bmp.writeInt32LE(2 ** 17, 18);
     bmp.writeInt32LE(2 ** 17, 22);
-    const gif = Buffer.from(picture('p.gif'));
+    const gif = Buffer.from(goldenPicture('p.gif'));
     gif.writeUInt16LE(2 ** 15, 6);
     gif.writeUInt16LE(2 ** 15, 8);
     for (const file of [png, bmp, gif]) {
@@ -139,10 +139,10 @@ describe('decodeImage', () => {
     png.writeUInt32BE(width, 16);
     png.writeUInt32BE(height, 20);
     png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
-    const bmp = Buffer.from(picture('p-runs.bmp'));
+    const bmp = Buffer.from(goldenPicture('p-runs.bmp'));
     bmp.writeInt32LE(width, 18);
     bmp.writeInt32LE(height, 22);
-    const gif = Buffer.from(picture('p.gif'));
+    const gif = Buffer.from(goldenPicture('p.gif'));
     gif.writeUInt16LE(width, 6);
     gif.writeUInt16LE(height, 8);
     const tiff = Buffer.from(await translucent().tiff().toBuffer());
@@ -186,11 +186,3 @@ describe('decodeImage', () => {
     assert.equal((await decodeImage(await grey.png().toBuffer())).wide, 12);
   });
 });
-
-/** A golden picture's file. */
-function picture(name: string): Buffer {
-  const { cases } = goldenJson('pictures/cases.json') as {
-    cases: Record<string, { file: string }>;
-  };
-  return Buffer.from(cases[name]!.file, 'base64');
-}

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import sharp from 'sharp';
 import { thumbnail } from '../../../src/vision/encode.ts';
-import { goldenJson, goldenPath } from '../../support/golden.ts';
+import { goldenPath, goldenPicture } from '../../support/golden.ts';
 
 describe('thumbnail', () => {
   it('is a small JPEG of a picture in any format that is read, and null of anything else', async () => {
-    const { cases } = goldenJson('pictures/cases.json') as {
-      cases: Record<string, { file: string }>;
-    };
-    const bmp = Buffer.from(cases['p-8-bits.bmp']!.file, 'base64');
+    const bmp = goldenPicture('p-8-bits.bmp');
     const png = goldenPath('micro-vl-reference/images/case_002_1.png');
     for (const [source, width, height] of [
       [bmp, 11, 9],
