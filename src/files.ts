@@ -309,11 +309,7 @@ export async function writeFileAtomically(
   const partial = path.join(parent, `.${path.basename(target)}.partial`);
   const write = async (): Promise<void> => {
     await mkdir(parent, { recursive: true });
-    {
-      await using handle = await open(partial, 'w', mode);
-      await handle.writeFile(content);
-      await handle.sync();
-    }
+    await writeFile(partial, content, { mode, flush: true });
     await rename(partial, path.resolve(target));
     await sync(parent);
   };
