@@ -121,12 +121,6 @@ export function sumMetrics(all: readonly Metrics[]): Metrics {
   return sums;
 }
 
-/** `timing_s/<phase>`, in seconds. */
-export function phaseMetrics(seconds: PhaseSeconds): Metrics {
-  const timings = Object.entries(seconds).map(([phase, s]) => [`timing_s/${phase}`, s] as const);
-  return Object.fromEntries(timings);
-}
-
 /**
  * `timing_s/<phase>` in seconds, and `timing_per_token_ms/<phase>` in milliseconds for the phases whose
  * work grows with the tokens.
@@ -143,7 +137,7 @@ export function timingMetrics(
     if (kind === null) continue;
     perToken[`timing_per_token_ms/${phase}`] = (1000 * seconds[phase]!) / tokens[kind];
   }
-  return { ...phaseMetrics(seconds), ...perToken };
+  return { ...prefixed('timing_s', seconds), ...perToken };
 }
 
 /**

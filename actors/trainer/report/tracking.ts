@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { answerText } from '../../../src/data/row.ts';
 import type { Generation, RunDescription, RunEnd } from '../../../src/loggers/logger.ts';
 import { Loggers, type LoggerSurroundings } from '../../../src/loggers/open.ts';
-import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../../src/metrics.ts';
+import { prefixed, type Metrics, type PhaseSeconds } from '../../../src/metrics.ts';
 import type { RunPlan } from '../plan.ts';
 import type { StepLine } from './reporter.ts';
 import type { RunFiles } from '../../run-folder/files.ts';
@@ -139,7 +139,7 @@ export function withTimeAround(metrics: Metrics, phases: PhaseSeconds): Metrics 
   const step = metrics['timing_s/step']!;
   return {
     ...metrics,
-    ...phaseMetrics(phases),
+    ...prefixed('timing_s', phases),
     'timing_s/step': step + around,
     'perf/time_per_step': step + around,
     'perf/throughput': (metrics['perf/throughput']! * step) / (step + around),
