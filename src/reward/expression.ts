@@ -1,3 +1,4 @@
+import { attempt } from '../errors.ts';
 import type { Form } from './options.ts';
 
 /** Binary operators. */
@@ -103,10 +104,7 @@ function factorsOf(name: string, form: Form): Token[] | null {
  */
 export function parseExpression(text: string, form: Form): Expression | null {
   const tokens = tokensOf(text, form);
-  if (tokens === null || tokens.length === 0) return null;
-  const parser = new Parser(tokens, form);
-  const tree = parser.sum();
-  return parser.isDone ? tree : null;
+  return tokens && attempt(() => new Parser(tokens, form).whole());
 }
 
 class Parser {
@@ -114,18 +112,19 @@ class Parser {
   readonly #form: Form;
   #at = 0;
   #depth = 0;
-  #failed = false;
 
   constructor(tokens: readonly Token[], form: Form) {
     this.#tokens = tokens;
     this.#form = form;
   }
 
-  get isDone(): boolean {
-    return !this.#failed && this.#at === this.#tokens.length;
+  /** The tree of all tokens. @throws where they are no expression */
+  whole(): Expression {
+    const tree = this.#sum();
+    return this.#at === this.#tokens.length ? tree : this.#fail();
   }
 
-  sum(): Expression {
+  #sum(): Expression {
     let left = this.#product();
     for (;;) {
       const operator = this.#take('+') ?? this.#take('-');
@@ -205,9 +204,9 @@ class Parser {
 
   /** Items up to the closing parenthesis. The opening one is already taken. */
   #group(count = 1): Expression[] {
-    if (++this.#depth > MAX_DEPTH) return [this.#fail()];
-    const items = [this.sum()];
-    while (items.length < count && this.#take(',') !== undefined) items.push(this.sum());
+    if (++this.#depth > MAX_DEPTH) this.#fail();
+    const items = [this.#sum()];
+    while (items.length < count && this.#take(',') !== undefined) items.push(this.#sum());
     this.#depth--;
     if (this.#take(')') === undefined || items.length !== count) this.#fail();
     return items;
@@ -234,10 +233,8 @@ class Parser {
     return mark;
   }
 
-  #fail(): Expression {
-    this.#failed = true;
-    this.#at = this.#tokens.length;
-    return { kind: 'number', text: '0' };
+  #fail(): never {
+    throw new Error('no expression');
   }
 }
 
