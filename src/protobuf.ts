@@ -9,15 +9,12 @@ export type Messages = Readonly<
   Record<string, Readonly<Record<string, readonly [type: string, id: number, rule?: Rule]>>>
 >;
 
-/** The encoder and decoder of one message type, to and from plain objects. */
-export interface MessageType {
-  /** Encodes an object. A 64-bit field may be a number that holds an integer. */
-  encode(message: object): Uint8Array;
-  decode(bytes: Uint8Array): Record<string, unknown>;
-}
-
-/** The type `name` among messages. */
-export function messageType(messages: Messages, name: string): MessageType {
+/**
+ * The encoder of the message type `name` among messages, from plain objects.
+ *
+ * A 64-bit field may be a number that holds an integer.
+ */
+export function encoderOf(messages: Messages, name: string): (message: object) => Uint8Array {
   const nested: Record<string, protobuf.IType> = {};
   for (const [message, fields] of Object.entries(messages)) {
     const branches = Object.keys(fields).filter((field) => fields[field]![2] === 'oneof');
@@ -32,8 +29,5 @@ export function messageType(messages: Messages, name: string): MessageType {
     };
   }
   const type = protobuf.Root.fromJSON({ nested }).lookupType(name);
-  return {
-    encode: (message) => type.encode(type.fromObject(message)).finish(),
-    decode: (bytes) => type.toObject(type.decode(bytes), { longs: Number }),
-  };
+  return (message) => type.encode(type.fromObject(message)).finish();
 }

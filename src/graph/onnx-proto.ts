@@ -1,5 +1,5 @@
 /** The parts of ONNX's file format that models need. */
-import { messageType, type Messages } from '../protobuf.ts';
+import { encoderOf, type Messages } from '../protobuf.ts';
 import { bytesOf } from '../tensor/dtype.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -57,13 +57,12 @@ const messages: Messages = {
   DimensionProto: { dimValue: ['int64', 1], dimParam: ['string', 2] },
 };
 
-/** Made once: protobufjs writes and compiles the code of each message, which costs more than a small model. */
-const modelProto = messageType(messages, 'ModelProto');
-
-/** Bytes of a ModelProto, the message that a model file is. */
-export function encodeModel(model: object): Uint8Array {
-  return modelProto.encode(model);
-}
+/**
+ * Bytes of a ModelProto, the message that a model file is.
+ *
+ * The encoder is made once: protobufjs writes and compiles the code of each message, which costs more than a small model.
+ */
+export const encodeModel = encoderOf(messages, 'ModelProto');
 
 /** A TensorProto. */
 export function tensorProto(name: string, tensor: Tensor): object {

@@ -5,7 +5,7 @@ import { toYaml } from '../config/yaml.ts';
 import type { Metrics } from '../metrics.ts';
 import { printable } from '../printable.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
-import { messageType, type Messages } from '../protobuf.ts';
+import { encoderOf, type Messages } from '../protobuf.ts';
 import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
 
 /** SwanLab's record messages, by the field numbers of its protos, as far as they are written. */
@@ -78,7 +78,7 @@ const GENERATIONS = 'val/generations';
 export class SwanLabLogger implements MetricLogger {
   /** Folder that `swanlab sync` takes. */
   readonly folder: string;
-  readonly #record = messageType(messages, 'Record');
+  readonly #encode = encoderOf(messages, 'Record');
   readonly #log: RecordLog;
   readonly #now: () => number;
   readonly #columns = new Set<string>();
@@ -159,7 +159,7 @@ export class SwanLabLogger implements MetricLogger {
 
   #append(num: number, record: object): void {
     const timestamp = timestampOf(this.#now());
-    this.#log.append(this.#record.encode({ num, timestamp, ...record }));
+    this.#log.append(this.#encode({ num, timestamp, ...record }));
   }
 }
 

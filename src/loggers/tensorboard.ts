@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics.ts';
 import { RecordFile } from './event-file.ts';
 import type { MetricLogger, RunDescription } from './logger.ts';
 import { configText, flattened } from './nesting.ts';
-import { messageType, type Messages } from '../protobuf.ts';
+import { encoderOf, type Messages } from '../protobuf.ts';
 
 /** TensorFlow's event messages and the hparams plugin's, as far as they are written. */
 const messages: Messages = {
@@ -65,8 +65,8 @@ type HParamValue = string | number | boolean;
  * whose beginning tells TensorBoard to forget the steps that are done again.
  */
 export class TensorBoardLogger implements MetricLogger {
-  readonly #event = messageType(messages, 'Event');
-  readonly #hparams = messageType(messages, 'HParamsPluginData');
+  readonly #encodeEvent = encoderOf(messages, 'Event');
+  readonly #encodeHparams = encoderOf(messages, 'HParamsPluginData');
   readonly #file: RecordFile;
   readonly #now: () => number;
 
@@ -116,14 +116,14 @@ export class TensorBoardLogger implements MetricLogger {
       ['_hparams_/session_end_info', { version: 0, sessionEndInfo: { status: STATUS_SUCCESS } }],
     ] as const;
     for (const [tag, data] of parts) {
-      const pluginData = { pluginName: HPARAMS_PLUGIN, content: this.#hparams.encode(data) };
+      const pluginData = { pluginName: HPARAMS_PLUGIN, content: this.#encodeHparams(data) };
       this.#append({ summary: { value: [{ tag, metadata: { pluginData } }] } });
     }
     this.#append({ summary: { value: [{ tag: PLACEHOLDER, simpleValue: 0 }] } });
   }
 
   #append(event: object): void {
-    this.#file.append(this.#event.encode({ wallTime: this.#now() / 1000, ...event }));
+    this.#file.append(this.#encodeEvent({ wallTime: this.#now() / 1000, ...event }));
   }
 }
 

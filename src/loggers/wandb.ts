@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
-import { messageType, type Messages } from '../protobuf.ts';
+import { encoderOf, type Messages } from '../protobuf.ts';
 import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
 
 /** wandb's record messages, by the field numbers of its wandb_internal.proto, as far as they are written. */
@@ -54,7 +54,7 @@ const GENERATIONS = 'val/generations';
 export class WandbLogger implements MetricLogger {
   /** Folder that `wandb sync` takes. */
   readonly folder: string;
-  readonly #record = messageType(messages, 'Record');
+  readonly #encode = encoderOf(messages, 'Record');
   readonly #log: RecordLog;
   readonly #started: number;
   readonly #now: () => number;
@@ -148,7 +148,7 @@ export class WandbLogger implements MetricLogger {
   }
 
   #append(record: object): void {
-    this.#log.append(this.#record.encode({ num: ++this.#records, ...record }));
+    this.#log.append(this.#encode({ num: ++this.#records, ...record }));
   }
 }
 
