@@ -75,10 +75,10 @@ const fsdpKeys = (section: string): string[] =>
     (key) => `${section}.${key}`,
   );
 
-/** Keys of a model's section that keep its weights in a file. */
-const paramOffloads = (section: string): string[] => [
-  `${section}.fsdp.enable_cpu_offload`,
-  `${section}.offload.offload_params`,
+/** Keys that keep the weights of the reference in a file. */
+const referenceOffloads = [
+  'worker.ref.fsdp.enable_cpu_offload',
+  'worker.ref.offload.offload_params',
 ];
 
 /** Keys and sections that speak to the reference's GPU engine and processes, and change nothing here. */
@@ -144,7 +144,7 @@ export function ignoredKeys(config: Config): string | undefined {
   const critic = advEstimator === 'gae' ? [] : ['worker.critic'];
   // Beside adapters the reference reads the policy's own weights.
   const hasReference = !disableKl && config.worker.actor.model.lora.rank === 0;
-  const reference = hasReference ? [] : paramOffloads('worker.ref');
+  const reference = hasReference ? [] : referenceOffloads;
   const ignored = keyPaths(Config)
     .filter((path) => liesIn(path, [...withoutEffect, ...critic, ...reference]))
     .filter((path) => asMapping(valueAt(usual, path)) === undefined && isSet(path));

@@ -11,7 +11,6 @@ import { byKind, type Work } from './counted/work.ts';
 
 /** Work that was done, and the seconds that it took. */
 export interface Measurement {
-  readonly name: string;
   readonly work: Work;
   readonly seconds: number;
 }

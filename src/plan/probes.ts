@@ -17,7 +17,7 @@ import { layOut, parameterCount } from '../model/weights/arena-layout.ts';
 import { Optimization } from '../training/optimization.ts';
 import { sequenceLength, totalLength } from '../training/experience.ts';
 import { CountedDevice } from './counted/device.ts';
-import { sumOf, type Work } from './counted/work.ts';
+import { sumOf } from './counted/work.ts';
 import type { Measurement } from './fit.ts';
 import { countedGeneration, type GenerationPlan } from './generation.ts';
 import { openCounted, scoringWork, updateWork } from './passes.ts';
@@ -101,7 +101,6 @@ export async function probed(
     if (length === last.tokens || last.seconds * length > MOST_SECONDS * last.tokens) continue;
     const microBatch = { size: some.length, dynamic: false, maxTokens: tokens };
     measurements.push({
-      name: `scores of ${length} tokens`,
       work: await scoringWork(counting, some, microBatch),
       seconds: await timed(() => policy.scores(packSequences(some))),
     });
@@ -111,7 +110,6 @@ export async function probed(
     };
     using optimization = new Optimization(device, arena, OPTIMIZATION);
     const update = {
-      name: `an update by ${length} tokens`,
       work: await updateWork(counting, some, {
         ...{ settings, updates: { miniBatchSize: some.length, epochs: 1 } },
         ...{ learners: 1, dtype: 'f32' },
@@ -128,10 +126,7 @@ export async function probed(
   }
   for (const { prompts: count, ...each } of DECODED) {
     const few = prompts.slice(0, count);
-    measurements.push({
-      name: `generation of ${few.length * each.responses} responses`,
-      ...(await probedGeneration(device, model, arena, { prompts: few, ...each })),
-    });
+    measurements.push(await probedGeneration(device, model, arena, { prompts: few, ...each }));
   }
   return measurements;
 }
@@ -143,7 +138,7 @@ async function probedGeneration(
   model: SizedModel,
   arena: Arena,
   sizes: Pick<GenerationPlan, 'prompts' | 'responses' | 'responseTokens'>,
-): Promise<{ readonly work: Work; readonly seconds: number }> {
+): Promise<Measurement> {
   const { prompts, responses, responseTokens } = sizes;
   const engine = { maxPrefillTokens: 8192, memoryShare: 0.6 };
   const longest = Math.max(...prompts.map(({ tokenIds }) => tokenIds.data.length));

@@ -1,7 +1,7 @@
 import { collapseTags, isThinkAndAnswer } from './grammar.ts';
 import { boxedContent, gradeAnswer } from './math-grader.ts';
 import { scorerOptions, share } from './options.ts';
-import type { BuiltIn, AnsweredText } from './reward.ts';
+import type { BuiltIn, AnsweredText, RewardParts } from './reward.ts';
 import { trimSpace } from '../text/whitespace.ts';
 
 /** Tells whether a text begins with a think block and has a closed box behind it. */
@@ -13,11 +13,7 @@ function isThinkAndBox(text: string): boolean {
 }
 
 /** Score of both rewards: the weighted sum of format and accuracy. */
-function scored(
-  format: boolean,
-  accuracy: boolean,
-  formatWeight: number,
-): { overall: number; format: number; accuracy: number } {
+function scored(format: boolean, accuracy: boolean, formatWeight: number): RewardParts {
   const parts = { format: Number(format), accuracy: Number(accuracy) };
   return { overall: (1 - formatWeight) * parts.accuracy + formatWeight * parts.format, ...parts };
 }

@@ -15,7 +15,6 @@ export interface SizedUnit {
   readonly op: OpName | null;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  readonly inputSizes: readonly Sized[];
   readonly outputSizes: readonly Sized[];
 }
 

@@ -93,7 +93,7 @@ export class CountedProgram implements Program {
           ? kernelWork(inputSizes, outputSizes)
           : nodeWork({ op: unit.op, attributes: unit.attributes, ...node }),
       );
-      run.push({ op: isKernel ? null : unit.op, inputs, outputs, inputSizes, outputSizes });
+      run.push({ op: isKernel ? null : unit.op, inputs, outputs, outputSizes });
     }
     const kernels = this.#kernels;
     return {

@@ -74,12 +74,8 @@ export function dicomPicture(file: Uint8Array): DicomPicture {
   if (element === undefined || height === null || width === null) {
     throw unread('no pixel data of integers: it may be a report, a plan or a waveform');
   }
-  const needed = (tag: string, what: string): number => {
-    const value = number(tag);
-    if (value === null) throw unread(`no ${what}`);
-    return value;
-  };
-  const bitsAllocated = needed('x00280100', 'number of allocated bits');
+  const bitsAllocated = number('x00280100');
+  if (bitsAllocated === null) throw unread('no number of allocated bits');
   const colours = set.string('x00280004') ?? '';
   const frames = set.intString('x00280008') ?? 1;
   const isSigned = number('x00280103') === 1;

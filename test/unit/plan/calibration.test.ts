@@ -22,7 +22,7 @@ describe('the calibration of a machine', () => {
       workOf({ products: 1e6, moved: 1e6, programs: 2000 }),
       workOf({ products: 5e9, moved: 1e9, programs: 100 }),
     ];
-    const measured = works.map((work) => ({ name: '', work, seconds: weighed(work, real) }));
+    const measured = works.map((work) => ({ work, seconds: weighed(work, real) }));
     const fitted = fittedRates(measured, prior);
     for (const kind of ['products', 'moved', 'programs'] as const) {
       // The ridge pulls each towards the common factor, by less than a hundredth of the distance.
@@ -34,13 +34,13 @@ describe('the calibration of a machine', () => {
   it('keeps the proportions of kinds that it cannot tell apart, and never goes below 0', () => {
     const work = workOf({ products: 1e9, moved: 1e8 });
     const seconds = 3 * weighed(work, prior);
-    const { products, moved, scalars } = fittedRates([{ name: '', work, seconds }], prior);
+    const { products, moved, scalars } = fittedRates([{ work, seconds }], prior);
     assert.ok(Math.abs(products / 3e-11 - 1) < 1e-9);
     assert.ok(Math.abs(moved / 3e-10 - 1) < 1e-9);
     assert.ok(Math.abs(scalars / 3e-9 - 1) < 1e-9);
     const most = [
-      { name: '', work: workOf({ products: 1e10 }), seconds: 1 },
-      { name: '', work: workOf({ products: 1e10, moved: 1e10 }), seconds: 0.9 },
+      { work: workOf({ products: 1e10 }), seconds: 1 },
+      { work: workOf({ products: 1e10, moved: 1e10 }), seconds: 0.9 },
     ];
     assert.ok(fittedRates(most, prior).moved >= 0);
   });
