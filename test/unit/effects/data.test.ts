@@ -143,17 +143,17 @@ describe('a key of the config, of data,', () => {
     (item) => changes(read, item),
   );
 
-  effectOf('data.max_pixels');
-  it('changes the prompts: data.max_pixels=8000', () =>
-    changes(read, 'data.max_pixels=8000', 'data.image_key=scans'));
+  effects('changes the prompts', ['data.max_pixels=8000'], (item) =>
+    changes(read, item, 'data.image_key=scans'),
+  );
 
   effects('changes prompts with videos', ['data.video_key=clips', 'data.video_fps=8'], (item) =>
     changes(read, item, 'data.train_files=FOLDER/videos.jsonl'),
   );
 
-  effectOf('data.bit_depth');
-  it('changes prompts with 16-bit pictures: data.bit_depth=12', () =>
-    changes(read, 'data.bit_depth=12', 'data.train_files=FOLDER/deep.jsonl'));
+  effects('changes prompts with 16-bit pictures', ['data.bit_depth=12'], (item) =>
+    changes(read, item, 'data.train_files=FOLDER/deep.jsonl'),
+  );
 
   it('tells prompts the bit depth that it finds in the pictures: data.bit_depth=auto', async () => {
     const depthOf = async (file: string, ...items: string[]): Promise<unknown> => {
@@ -165,46 +165,41 @@ describe('a key of the config, of data,', () => {
     assert.equal(await depthOf('rows.jsonl'), 16);
   });
 
-  effectOf('data.window');
-  it('changes prompts with DICOM pictures: data.window=[90,40]', () =>
-    changes(read, 'data.window=[90,40]', 'data.train_files=FOLDER/scan.jsonl'));
+  effects('changes prompts with DICOM pictures', ['data.window=[90,40]'], (item) =>
+    changes(read, item, 'data.train_files=FOLDER/scan.jsonl'),
+  );
 
-  effectOf('data.filter_overlong_prompts');
-  it('changes which prompts there are: data.filter_overlong_prompts=false', () =>
-    changes(read, 'data.filter_overlong_prompts=false', 'data.max_prompt_length=100'));
+  effects('changes which prompts there are', ['data.filter_overlong_prompts=false'], (item) =>
+    changes(read, item, 'data.max_prompt_length=100'),
+  );
 
-  effectOf('data.max_response_length');
-  it('changes which answers can be imitated: data.max_response_length=4', () =>
+  effects('changes which answers can be imitated', ['data.max_response_length=4'], (item) =>
     changes(
       orCode(async (config) => (await open(config)).nextSolutions()),
-      'data.max_response_length=4',
-    ));
+      item,
+    ),
+  );
 
-  effectOf('data.invalid_rows');
-  it('changes what a bad row does: data.invalid_rows=skip', () =>
+  effects('changes what a bad row does', ['data.invalid_rows=skip'], (item) =>
     changes(
       orCode(read),
-      'data.invalid_rows=skip',
+      item,
       'data.train_files=FOLDER/bad.jsonl',
       'data.max_invalid_fraction=0.2',
-    ));
+    ),
+  );
 
-  effectOf('data.max_invalid_fraction');
-  it('changes how many bad rows are skipped: data.max_invalid_fraction=0.2', () =>
-    changes(
-      orCode(read),
-      'data.max_invalid_fraction=0.2',
-      'data.train_files=FOLDER/bad.jsonl',
-      'data.invalid_rows=skip',
-    ));
+  effects('changes how many bad rows are skipped', ['data.max_invalid_fraction=0.2'], (item) =>
+    changes(orCode(read), item, 'data.train_files=FOLDER/bad.jsonl', 'data.invalid_rows=skip'),
+  );
 
-  effectOf('data.check');
-  it('changes when a picture that is cut off is found: data.check=all', () =>
+  effects('changes when a picture that is cut off is found', ['data.check=all'], (item) =>
     changes(
       orCode(async (config) => (await open(config)).summary()),
-      'data.check=all',
+      item,
       'data.train_files=FOLDER/half.jsonl',
-    ));
+    ),
+  );
 
   it('counts and names rows whose picture turns out to be bad, and says which prompts are cut', async () => {
     const items = ['data.invalid_rows=skip', 'data.shuffle=false', 'data.max_prompt_length=100'];
@@ -236,16 +231,15 @@ describe('a key of the config, of data,', () => {
     assert.deepEqual(later, [], 'each is said once');
   });
 
-  effectOf('worker.rollout.limit_images');
-  it('changes which prompts are taken: worker.rollout.limit_images=1', () =>
-    changes(orCode(read), 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));
+  effects('changes which prompts are taken', ['worker.rollout.limit_images=1'], (item) =>
+    changes(orCode(read), item, 'data.train_files=FOLDER/two.jsonl'),
+  );
 
-  effectOf('data.filter_overlong_prompts_workers');
-  it('changes how many rows are measured at a time: data.filter_overlong_prompts_workers=3', () =>
-    changes(
-      (config) => dataSettings(config).filterConcurrency,
-      'data.filter_overlong_prompts_workers=3',
-    ));
+  effects(
+    'changes how many rows are measured at a time',
+    ['data.filter_overlong_prompts_workers=3'],
+    (item) => changes((config) => dataSettings(config).filterConcurrency, item),
+  );
 
   effectOf('data.num_workers');
   it('is how many actors read pixels: data.num_workers', async () => {
