@@ -21,35 +21,27 @@ type At<T, P extends string> = P extends `${infer Field}.${infer Rest}`
 /** A derived key, and its value in a config whose keys of earlier rows are derived. */
 interface Derivation {
   readonly fields: readonly string[];
-  readonly from: (config: Config, paths: Paths) => unknown;
+  readonly from: (config: Config, cwd: string) => unknown;
 }
 
 /** A row of the table: the dotted path of a key's fields, and what its value is made from. */
 function key<P extends string>(
   path: P,
-  from: (config: Config, paths: Paths) => At<Config, P>,
+  from: (config: Config, cwd: string) => At<Config, P>,
 ): Derivation {
   return { fields: path.split('.'), from };
 }
 
-/** Makes paths absolute that are relative to a folder. */
-class Paths {
-  readonly #cwd: string;
+/** An existing path made absolute; anything else, such as an id on the hub, as it was written. */
+function existing<P extends string | null>(path: P, cwd: string): P | string {
+  if (path === null || path === '') return path;
+  const whole = absolute(path, cwd);
+  return existsSync(whole) ? whole : path;
+}
 
-  constructor(cwd: string) {
-    this.#cwd = cwd;
-  }
-
-  /** An existing path made absolute; anything else, such as an id on the hub, as it was written. */
-  existing<P extends string | null>(path: P): P | string {
-    if (path === null || path === '') return path;
-    const whole = this.folder(path);
-    return existsSync(whole) ? whole : path;
-  }
-
-  folder(path: string): string {
-    return resolve(this.#cwd, localPath(path));
-  }
+/** A path made absolute that is relative to a folder. */
+function absolute(path: string, cwd: string): string {
+  return resolve(cwd, localPath(path));
 }
 
 /** Tells whether `override_chat_template` is the template itself rather than a file's name. */
@@ -60,24 +52,24 @@ export function isTemplateText(value: string): boolean {
 /** A reward's function with its name derived and its file made absolute. */
 function derivedReward(
   reward: Pick<RewardSource, 'rewardFunction' | 'rewardFunctionName'>,
-  paths: Paths,
+  cwd: string,
 ): Pick<RewardSource, 'rewardFunction' | 'rewardFunctionName'> {
   const { rewardFunction: spec, rewardFunctionName: name } = reward;
   const found = spec === null ? undefined : rewardFileOf(spec, name ?? undefined);
   return {
-    rewardFunction: found === undefined ? spec : paths.existing(found.file),
+    rewardFunction: found === undefined ? spec : existing(found.file, cwd),
     rewardFunctionName: found?.name ?? null,
   };
 }
 
 /** A judge whose files are absolute. */
-function derivedJudge(judge: JudgeSettings, paths: Paths): JudgeSettings {
+function derivedJudge(judge: JudgeSettings, cwd: string): JudgeSettings {
   const { promptTemplate: template, cachePath } = judge;
   return {
     ...judge,
     promptTemplate:
-      template === null || isTemplateText(template) ? template : paths.existing(template),
-    cachePath: cachePath && paths.folder(cachePath),
+      template === null || isTemplateText(template) ? template : existing(template, cwd),
+    cachePath: cachePath && absolute(cachePath, cwd),
   };
 }
 
@@ -95,36 +87,36 @@ const batchesPerDevice: readonly Derivation[] = [
 
 /** Every derived key, in the order of derivation. @see spec/config.md, 1.1 and 1.2 */
 const derivations: readonly Derivation[] = [
-  key('data.imageDir', ({ data }, paths) => paths.existing(data.imageDir)),
-  key('data.formatPrompt', ({ data }, paths) => paths.existing(data.formatPrompt)),
-  key('data.overrideChatTemplate', ({ data: { overrideChatTemplate: template } }, paths) =>
-    template === null || isTemplateText(template) ? template : paths.existing(template),
+  key('data.imageDir', ({ data }, cwd) => existing(data.imageDir, cwd)),
+  key('data.formatPrompt', ({ data }, cwd) => existing(data.formatPrompt, cwd)),
+  key('data.overrideChatTemplate', ({ data: { overrideChatTemplate: template } }, cwd) =>
+    template === null || isTemplateText(template) ? template : existing(template, cwd),
   ),
 
   key('worker.actor.disableKl', ({ algorithm }) => algorithm.disableKl),
   key('worker.actor.useKlLoss', ({ algorithm }) => algorithm.useKlLoss),
   key('worker.actor.klPenalty', ({ algorithm }) => algorithm.klPenalty),
   key('worker.actor.klCoef', ({ algorithm }) => algorithm.klCoef),
-  key('worker.actor.model.modelPath', ({ worker: { actor } }, paths) =>
-    paths.existing(actor.model.modelPath),
+  key('worker.actor.model.modelPath', ({ worker: { actor } }, cwd) =>
+    existing(actor.model.modelPath, cwd),
   ),
   key(
     'worker.actor.model.tokenizerPath',
-    ({ worker: { actor } }, paths) =>
-      paths.existing(actor.model.tokenizerPath) ?? actor.model.modelPath,
+    ({ worker: { actor } }, cwd) =>
+      existing(actor.model.tokenizerPath, cwd) ?? actor.model.modelPath,
   ),
 
   // A value model begins as the policy, unless it is told otherwise. Only `gae` has one.
   key(
     'worker.critic.model.modelPath',
-    ({ worker: { actor, critic }, algorithm }, paths) =>
-      paths.existing(critic.model.modelPath) ??
+    ({ worker: { actor, critic }, algorithm }, cwd) =>
+      existing(critic.model.modelPath, cwd) ??
       (algorithm.advEstimator === 'gae' ? actor.model.modelPath : null),
   ),
   key(
     'worker.critic.model.tokenizerPath',
-    ({ worker: { critic } }, paths) =>
-      paths.existing(critic.model.tokenizerPath) ?? critic.model.modelPath,
+    ({ worker: { critic } }, cwd) =>
+      existing(critic.model.tokenizerPath, cwd) ?? critic.model.modelPath,
   ),
 
   key(
@@ -140,26 +132,27 @@ const derivations: readonly Derivation[] = [
   key('worker.rollout.responseLength', ({ data }) => data.maxResponseLength),
   key('worker.rollout.trustRemoteCode', ({ worker: { actor } }) => actor.model.trustRemoteCode),
 
-  key('worker.reward', ({ worker: { reward } }, paths) => ({
+  key('worker.reward', ({ worker: { reward } }, cwd) => ({
     ...reward,
-    ...derivedReward(reward, paths),
+    ...derivedReward(reward, cwd),
     rewardFunctions: reward.rewardFunctions.map((one) => ({
       ...one,
-      ...derivedReward(one, paths),
-      judge: one.judge && derivedJudge(one.judge, paths),
-      rewardModel: one.rewardModel && { modelPath: paths.existing(one.rewardModel.modelPath) },
+      ...derivedReward(one, cwd),
+      judge: one.judge && derivedJudge(one.judge, cwd),
+      rewardModel: one.rewardModel && { modelPath: existing(one.rewardModel.modelPath, cwd) },
     })),
   })),
   key('worker.reward.python', ({ worker: { reward } }) => localPath(reward.python)),
 
-  key('trainer.saveCheckpointPath', ({ trainer }, paths) =>
-    paths.folder(
+  key('trainer.saveCheckpointPath', ({ trainer }, cwd) =>
+    absolute(
       trainer.saveCheckpointPath ??
         join('checkpoints', trainer.projectName, trainer.experimentName),
+      cwd,
     ),
   ),
-  key('trainer.loadCheckpointPath', ({ trainer }, paths) =>
-    paths.existing(trainer.loadCheckpointPath),
+  key('trainer.loadCheckpointPath', ({ trainer }, cwd) =>
+    existing(trainer.loadCheckpointPath, cwd),
   ),
   key(
     'trainer.rayTimeline',
@@ -172,8 +165,8 @@ const derivations: readonly Derivation[] = [
     ({ sft, data }) => sft.valFiles ?? (sft.trainFiles === null ? data.valFiles : null),
   ),
   key('sft.trainFiles', ({ sft, data }) => sft.trainFiles ?? data.trainFiles),
-  key('sft.saveCheckpointPath', ({ sft, trainer }, paths) =>
-    paths.folder(sft.saveCheckpointPath ?? join(trainer.saveCheckpointPath!, 'sft')),
+  key('sft.saveCheckpointPath', ({ sft, trainer }, cwd) =>
+    absolute(sft.saveCheckpointPath ?? join(trainer.saveCheckpointPath!, 'sft'), cwd),
   ),
 
   ...batchesPerDevice,
@@ -196,9 +189,8 @@ export function withBatchesPerDevice(config: Config): Config {
 }
 
 function derivedBy(rows: readonly Derivation[], config: Config, cwd: string): Config {
-  const paths = new Paths(cwd);
   return rows.reduce(
-    (derived, { fields, from }) => replacedAt(derived, fields, from(derived, paths)),
+    (derived, { fields, from }) => replacedAt(derived, fields, from(derived, cwd)),
     config,
   );
 }
