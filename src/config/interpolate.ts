@@ -40,110 +40,91 @@ export function interpolate(
   sourceOf: SourceOf,
   environment: Environment = process.env,
 ): Interpolated {
-  const walk = new Interpolator(tree, sourceOf, environment);
-  const value = asMapping(walk.resolve(tree, [], [])) ?? {};
-  return { value, fromEnvironment: walk.fromEnvironment, issues: walk.issues };
-}
+  const fromEnvironment = new Map<string, string>();
+  const issues: Issue[] = [];
+  /** Variables read so far, and keys followed. */
+  let [read, followed] = [0, 0];
 
-/** The walk through a tree that replaces its references, and what it finds on the way. */
-class Interpolator {
-  readonly fromEnvironment = new Map<string, string>();
-  readonly issues: Issue[] = [];
-  readonly #tree: Readonly<Record<string, unknown>>;
-  readonly #sourceOf: SourceOf;
-  readonly #environment: Environment;
-  /** Variables read so far. */
-  #read = 0;
-  /** Keys followed so far. */
-  #followed = 0;
-
-  constructor(
-    tree: Readonly<Record<string, unknown>>,
-    sourceOf: SourceOf,
-    environment: Environment,
-  ) {
-    this.#tree = tree;
-    this.#sourceOf = sourceOf;
-    this.#environment = environment;
-  }
+  const complain = (keys: readonly string[], expected: string): void => {
+    const path = pathOf(keys);
+    const source = sourceOf(path);
+    issues.push({ path, expected, ...(source === undefined ? {} : { source }) });
+  };
 
   /**
    * The value at `keys` without references; undefined where one leads nowhere.
    *
    * @param seen keys whose references led here
    */
-  resolve(value: unknown, keys: readonly string[], seen: readonly string[]): unknown {
+  const resolve = (value: unknown, keys: readonly string[], seen: readonly string[]): unknown => {
     if (typeof value === 'string') {
-      const before = this.#read;
-      const resolved = this.#resolveText(value, keys, seen);
+      const before = read;
+      const resolved = resolveText(value, keys, seen);
       // Texts that this one refers to are resolved first, so the outermost text is the one that is kept.
-      if (this.#read > before) this.fromEnvironment.set(pathOf(keys), value);
+      if (read > before) fromEnvironment.set(pathOf(keys), value);
       return resolved;
     }
     if (Array.isArray(value)) {
-      return value.map((item, index) => this.resolve(item, [...keys, String(index)], seen));
+      return value.map((item, index) => resolve(item, [...keys, String(index)], seen));
     }
     const mapping = asMapping(value);
     if (mapping === undefined) return value;
     const entries = Object.entries(mapping).map(([key, inner]): [string, unknown] => [
       key,
-      this.resolve(inner, [...keys, key], seen),
+      resolve(inner, [...keys, key], seen),
     ]);
     return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
-  }
+  };
 
-  #resolveText(text: string, keys: readonly string[], seen: readonly string[]): unknown {
+  const resolveText = (text: string, keys: readonly string[], seen: readonly string[]): unknown => {
     if (text === MANDATORY) {
-      this.#complain(keys, 'mandatory, and not given');
+      complain(keys, 'mandatory, and not given');
       return undefined;
     }
     const [first] = text.matchAll(reference);
     if (first?.[0] === text) {
-      if (!this.#isVariable(first)) return this.#follow(first[3]!, keys, seen);
-      const variable = this.#variable(first, keys);
-      return variable === undefined ? undefined : scalarOf(variable);
+      if (!isVariable(first)) return follow(first[3]!, keys, seen);
+      const given = variable(first, keys);
+      return given === undefined ? undefined : scalarOf(given);
     }
     let length = 0;
     return text.replaceAll(reference, (...match: string[]) => {
-      const part = this.#isVariable(match)
-        ? (this.#variable(match, keys) ?? '')
-        : textOf(this.#follow(match[3]!, keys, seen));
+      const part = isVariable(match)
+        ? (variable(match, keys) ?? '')
+        : textOf(follow(match[3]!, keys, seen));
       const isTooLong = length <= MAX_TEXT && length + part.length > MAX_TEXT;
       length += part.length;
-      if (isTooLong) this.#complain(keys, `references make more than ${MAX_TEXT} characters`);
+      if (isTooLong) complain(keys, `references make more than ${MAX_TEXT} characters`);
       return length > MAX_TEXT ? '' : part;
     });
-  }
+  };
 
-  #isVariable([, variable, , key]: Match): boolean {
-    return variable !== undefined || valueAt(this.#tree, key!) === undefined;
-  }
+  const isVariable = ([, name, , key]: Match): boolean =>
+    name !== undefined || valueAt(tree, key!) === undefined;
 
-  #variable([whole, variable, otherwise, key]: Match, keys: readonly string[]): string | undefined {
-    const name = variable ?? key!;
-    const given = Object.hasOwn(this.#environment, name) ? this.#environment[name] : undefined;
-    const value = given ?? otherwise;
-    if (value === undefined) this.#complain(keys, `${whole!} is not given`);
-    this.#read++;
+  const variable = (
+    [whole, given, otherwise, key]: Match,
+    keys: readonly string[],
+  ): string | undefined => {
+    const name = given ?? key!;
+    const own = Object.hasOwn(environment, name) ? environment[name] : undefined;
+    const value = own ?? otherwise;
+    if (value === undefined) complain(keys, `${whole!} is not given`);
+    read++;
     return value;
-  }
+  };
 
-  #follow(path: string, keys: readonly string[], seen: readonly string[]): unknown {
-    const value = valueAt(this.#tree, path);
-    if (asMapping(value) !== undefined) this.#complain(keys, `\${${path}} is a section`);
-    else if (seen.includes(path)) this.#complain(keys, `\${${path}} refers to itself`);
-    else if (++this.#followed <= MAX_FOLLOWED) return this.resolve(value, keys, [...seen, path]);
-    else if (this.#followed === MAX_FOLLOWED + 1) {
-      this.#complain(keys, 'references multiply without end');
-    }
+  const follow = (path: string, keys: readonly string[], seen: readonly string[]): unknown => {
+    const value = valueAt(tree, path);
+    if (asMapping(value) !== undefined) complain(keys, `\${${path}} is a section`);
+    else if (seen.includes(path)) complain(keys, `\${${path}} refers to itself`);
+    else if (++followed <= MAX_FOLLOWED) return resolve(value, keys, [...seen, path]);
+    else if (followed === MAX_FOLLOWED + 1) complain(keys, 'references multiply without end');
     return undefined;
-  }
+  };
 
-  #complain(keys: readonly string[], expected: string): void {
-    const path = pathOf(keys);
-    const source = this.#sourceOf(path);
-    this.issues.push({ path, expected, ...(source === undefined ? {} : { source }) });
-  }
+  const value = asMapping(resolve(tree, [], [])) ?? {};
+  return { value, fromEnvironment, issues };
 }
 
 /** The value of a variable's text as YAML; a text that is no YAML, as a password may be, is itself. */
