@@ -1,3 +1,4 @@
+import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { asMapping, isUnknownKey, keyPaths, unwrapped } from './codec.ts';
@@ -49,6 +50,17 @@ export function pathOf(keys: readonly string[]): string {
   }, '');
 }
 
+/** Reads a value with a codec. @throws what `errorOf` makes of everything that is wrong with it */
+export function decodeOrThrow<C extends t.Mixed>(
+  codec: C,
+  value: unknown,
+  errorOf: (issues: readonly Issue[]) => Error,
+): t.TypeOf<C> {
+  const result = codec.decode(value);
+  if (isRight(result)) return result.right as t.TypeOf<C>;
+  throw errorOf(issuesOf(codec, result.left));
+}
+
 /** Everything that decoding found wrong, one issue a value, stray keys included. */
 export function issuesOf(
   codec: t.Mixed,
@@ -65,11 +77,9 @@ export function issuesOf(
       const nearest = nearestKey(path.replace(/\[\d+\]/g, '[]'), keyPaths(codec));
       return { path, expected: 'a known key', ...(nearest && { nearest }), ...where };
     }
-    const { actual } = context.at(-1)!;
-    const type = context.at(-1)?.type as t.Mixed | undefined;
-    const nearest = nearestWord(type, actual);
-    const expected = error.message ?? type?.name ?? 'another value';
-    return { path, expected, got: shown(actual), ...(nearest && { nearest }), ...where };
+    const { actual, type } = context.at(-1)!;
+    const nearest = nearestWord(type as t.Mixed, actual);
+    return { path, expected: type.name, got: shown(actual), ...(nearest && { nearest }), ...where };
   });
   const isFirst = (issue: Issue, index: number): boolean =>
     issues.findIndex(({ path, expected }) => path === issue.path && expected === issue.expected) ===
@@ -113,8 +123,8 @@ function keysOf(context: readonly t.ContextEntry[]): string[] {
   });
 }
 
-function nearestWord(type: t.Mixed | undefined, value: unknown): string | undefined {
-  const inner = type && unwrapped(type);
+function nearestWord(type: t.Mixed, value: unknown): string | undefined {
+  const inner = unwrapped(type);
   if (typeof value !== 'string' || !(inner instanceof OneOfType)) return undefined;
   return nearestOf(value, (inner.values as readonly (string | number)[]).map(String));
 }

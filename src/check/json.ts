@@ -2,7 +2,7 @@ import { isRight } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { CxmindError, messageOf } from '../errors.ts';
 import { readWhole, readWholeSync } from '../files.ts';
-import { formatIssue, issuesOf } from './issues.ts';
+import { decodeOrThrow, formatIssue } from './issues.ts';
 
 /**
  * The value of a JSON file of a checkpoint.
@@ -33,11 +33,11 @@ export function readJsonSync<C extends t.Mixed>(codec: C, file: string): t.TypeO
  * @throws CHECKPOINT_INVALID naming the file and every field that is wrong
  */
 export function decodeJson<C extends t.Mixed>(codec: C, json: unknown, file: string): t.TypeOf<C> {
-  const result = codec.decode(json);
-  if (isRight(result)) return result.right as t.TypeOf<C>;
-  const issues = issuesOf(codec, result.left).map(formatIssue);
-  const message = `${file}: ${issues.join('; ')}`;
-  throw new CxmindError('CHECKPOINT_INVALID', message, { detail: { file, issues } });
+  return decodeOrThrow(codec, json, (found) => {
+    const issues = found.map(formatIssue);
+    const message = `${file}: ${issues.join('; ')}`;
+    return new CxmindError('CHECKPOINT_INVALID', message, { detail: { file, issues } });
+  });
 }
 
 /** The value of a JSON text; undefined where it is none. */

@@ -1,6 +1,5 @@
-import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { issuesOf, shown } from '../check/issues.ts';
+import { decodeOrThrow, shown } from '../check/issues.ts';
 import { parsedJson } from '../check/json.ts';
 import { bytes, guarded } from '../check/scalars.ts';
 import { CxmindError } from '../errors.ts';
@@ -134,10 +133,10 @@ export function decodeField<C extends t.Mixed>(
     const present = Object.keys(fields).join(', ');
     throw rowError(where, key, `missing; the row has ${present === '' ? 'no fields' : present}`);
   }
-  const result = codec.decode(fields[key]);
-  if (isRight(result)) return result.right as t.TypeOf<C>;
-  const { path, expected, got } = issuesOf(codec, result.left)[0]!;
-  throw rowError(where, `${key}${path}`, `expected ${expected}, got ${got!}`);
+  return decodeOrThrow(codec, fields[key], ([issue]) => {
+    const { path, expected, got } = issue!;
+    return rowError(where, `${key}${path}`, `expected ${expected}, got ${got!}`);
+  });
 }
 
 function imageReference(

@@ -1,6 +1,5 @@
 import * as t from 'io-ts';
-import { isLeft } from 'fp-ts/lib/Either.js';
-import { formatIssue, issuesOf } from '../check/issues.ts';
+import { decodeOrThrow, formatIssue, type Issue } from '../check/issues.ts';
 import type { RewardFile } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { exportedFunction } from '../reward/user-file.ts';
@@ -56,17 +55,17 @@ export async function loadEnvironment(
 
 /** The tools that an environment names. @throws ENVIRONMENT_INVALID naming what is wrong with them */
 export function toolsOf(value: unknown): Tool[] {
-  return decoded(t.array(Tool), value, 'tools');
+  return decodeOrThrow(t.array(Tool), value, wrongIn('tools'));
 }
 
 /** The reply that a step of an environment returned. @throws ENVIRONMENT_INVALID naming what is wrong with it */
 export function replyOf(value: unknown): EnvironmentReply {
-  return decoded(EnvironmentReply, value, 'step');
+  return decodeOrThrow(EnvironmentReply, value, wrongIn('step'));
 }
 
-function decoded<A>(codec: t.Type<A>, value: unknown, what: string): A {
-  const result = codec.decode(value);
-  if (!isLeft(result)) return result.right;
-  const issues = issuesOf(codec, result.left).map(formatIssue).join('; ');
-  throw new CxmindError('ENVIRONMENT_INVALID', `environment: ${what}: ${issues}`);
+function wrongIn(what: string): (issues: readonly Issue[]) => CxmindError {
+  return (issues) => {
+    const reasons = issues.map(formatIssue).join('; ');
+    return new CxmindError('ENVIRONMENT_INVALID', `environment: ${what}: ${reasons}`);
+  };
 }

@@ -7,10 +7,9 @@
  * @see https://platform.openai.com/docs/api-reference/chat/create
  */
 import * as t from 'io-ts';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import { closed, orNull } from '../check/codec.ts';
 import { parsedJson } from '../check/json.ts';
-import { formatIssue, issuesOf } from '../check/issues.ts';
+import { decodeOrThrow, formatIssue } from '../check/issues.ts';
 import { guarded, wholeFrom } from '../check/scalars.ts';
 import { templateVariables } from '../check/template-variables.ts';
 import { MOST_TOP_LOGPROBS } from '../generation/logit-control.ts';
@@ -150,13 +149,9 @@ export type ChatRequest = t.TypeOf<typeof ChatRequest>;
 export function readChatRequest(text: string): ChatRequest {
   const json = parsedJson(text);
   if (json === undefined) throw refusal(400, 'the body is not JSON');
-  const decoded = ChatRequest.decode(json);
-  if (isLeft(decoded)) {
-    const issues = issuesOf(ChatRequest, decoded.left);
-    const message = issues.map(formatIssue).join('; ');
-    throw refusal(400, message, { param: issues[0]?.path ?? null });
-  }
-  const request = decoded.right;
+  const request = decodeOrThrow(ChatRequest, json, (issues) =>
+    refusal(400, issues.map(formatIssue).join('; '), { param: issues[0]?.path ?? null }),
+  );
   if (request.messages.length === 0) {
     throw refusal(400, 'messages: expected at least one', { param: 'messages' });
   }

@@ -9,8 +9,8 @@
  * https://learn.microsoft.com/azure/ai-services/openai/reference
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { decodeOrThrow } from '../../check/issues.ts';
 import { parsedJson } from '../../check/json.ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { Slots } from './slots.ts';
@@ -129,37 +129,34 @@ export class ChatClient {
   async #attempt(request: ChatRequest, signal: AbortSignal): Promise<ChatAnswer> {
     const { timeoutMs } = this.#options;
     const limit = AbortSignal.timeout(timeoutMs);
-    let status: number;
-    let retryAfter: string | null;
+    let response: Response;
     let text: string;
     try {
-      const response = await fetch(this.#url, {
+      response = await fetch(this.#url, {
         method: 'POST',
         headers: this.#headers,
         body: JSON.stringify(request),
         redirect: 'error',
         signal: AbortSignal.any([signal, limit]),
       });
-      ({ status } = response);
-      retryAfter = response.headers.get('retry-after');
       text = await boundedText(response);
     } catch (error) {
       if (limit.aborted) throw new Failure(`no answer in ${timeoutMs / 1000} s`, true);
       const { cause } = error as { cause?: unknown };
       throw new Failure(messageOf(cause ?? error), true);
     }
-    if (status < 200 || status > 299) this.#refuse(status, text, retryAfter);
+    if (!response.ok) this.#refuse(response, text);
     return answerIn(text);
   }
 
-  #refuse(status: number, text: string, retryAfter: string | null): never {
+  #refuse({ status, headers }: Response, text: string): never {
     const { apiKey, baseUrl } = this.#options;
     // A server may repeat the key that it refuses.
     const quoted = apiKey === null ? text : text.replaceAll(apiKey, '***');
     const message = `${baseUrl} answered ${status}: ${quoted.slice(0, QUOTED)}`;
     if (hopeless.has(status)) throw new CxmindError('CONFIG_INVALID', message);
     const mayPass = passing.has(status) || status >= 500;
-    throw new Failure(message, mayPass, retryAfterOf(retryAfter));
+    throw new Failure(message, mayPass, retryAfterOf(headers.get('retry-after')));
   }
 
   #backoff(attempt: number): number {
@@ -185,14 +182,12 @@ function answerIn(text: string): ChatAnswer {
   if (json === undefined) {
     throw new Failure(`the answer is no JSON: ${text.slice(0, QUOTED)}`, true);
   }
-  const decoded = Completion.decode(json);
-  const content = isRight(decoded) ? decoded.right.choices[0]?.message.content : undefined;
-  if (content === undefined || !isRight(decoded)) {
-    throw new Failure(`the answer is no completion: ${text.slice(0, QUOTED)}`, true);
-  }
-  const { usage } = decoded.right;
+  const noCompletion = (): Failure =>
+    new Failure(`the answer is no completion: ${text.slice(0, QUOTED)}`, true);
+  const { choices, usage } = decodeOrThrow(Completion, json, noCompletion);
+  if (choices[0] === undefined) throw noCompletion();
   return {
-    content,
+    content: choices[0].message.content,
     promptTokens: usage?.prompt_tokens ?? 0,
     completionTokens: usage?.completion_tokens ?? 0,
   };
