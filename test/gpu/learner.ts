@@ -14,51 +14,12 @@ import { reshaped, tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import { median } from '../support/median.ts';
+import { qwen3b } from '../unit/plan/configs.ts';
 
 const microTokens = Number(process.argv[2] ?? 8192);
 const gradientCheckpointing = process.argv[3] === 'checkpointing';
 const [sequences, length, prompt] = [24, 1024, 512];
-const config = decodeModelConfig(
-  {
-    architectures: ['Qwen2_5_VLForConditionalGeneration'],
-    model_type: 'qwen2_5_vl',
-    hidden_act: 'silu',
-    hidden_size: 2048,
-    intermediate_size: 11_008,
-    max_position_embeddings: 128_000,
-    num_attention_heads: 16,
-    num_hidden_layers: 36,
-    num_key_value_heads: 2,
-    rms_norm_eps: 1e-6,
-    rope_theta: 1e6,
-    rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] },
-    tie_word_embeddings: false,
-    use_sliding_window: false,
-    vocab_size: 151_936,
-    vision_start_token_id: 151_652,
-    vision_end_token_id: 151_653,
-    vision_token_id: 151_654,
-    image_token_id: 151_655,
-    video_token_id: 151_656,
-    vision_config: {
-      depth: 32,
-      hidden_act: 'silu',
-      hidden_size: 1280,
-      intermediate_size: 3420,
-      num_heads: 16,
-      in_chans: 3,
-      out_hidden_size: 2048,
-      patch_size: 14,
-      spatial_merge_size: 2,
-      spatial_patch_size: 14,
-      window_size: 112,
-      fullatt_block_indexes: [7, 15, 23, 31],
-      tokens_per_second: 2,
-      temporal_patch_size: 2,
-    },
-  },
-  'learner.ts',
-);
+const config = decodeModelConfig({ ...qwen3b, tie_word_embeddings: false }, 'learner.ts');
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
 const layout = layOut(parameterGroups(config));
