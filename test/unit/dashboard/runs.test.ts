@@ -9,6 +9,7 @@ import { EventStream } from '../../../src/dashboard/http/event-stream.ts';
 import { Runs } from '../../../src/dashboard/runs.ts';
 import { listenAt } from '../../../src/serving/http.ts';
 import { runHere } from '../../support/cxmind-process.ts';
+import { jsonLines } from '../../support/json-lines.ts';
 import { writeMadeRun } from '../../support/made-run.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -70,10 +71,7 @@ describe('runs in a folder', () => {
     ];
     const other = join(temporary.path, 'other');
     writeMadeRun(other, { steps: 1, status: { state: 'failed', lastError: 'the disk is full' } });
-    writeFileSync(
-      join(other, 'cxmind.log'),
-      lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
-    );
+    writeFileSync(join(other, 'cxmind.log'), jsonLines(...lines));
     const whole = await runHere(['logs', other]);
     const [line] = whole.text.split('\n');
     assert.equal(line, `${lines[0]!.time} warn  odd score=0.123456789 text=${'x'.repeat(60)}`);

@@ -24,6 +24,7 @@ import type {
   ValidationReport,
 } from '../../../src/dashboard/api-samples.ts';
 import { Dashboard } from '../../../src/dashboard/server.ts';
+import { jsonLines } from '../../support/json-lines.ts';
 import {
   madeValue,
   metricLine,
@@ -253,10 +254,7 @@ describe('a dashboard', () => {
       { ...sampleLine(1, 0), images: [picture, '../config.json', '/etc/passwd'] },
       sampleLine(1, 1),
     ];
-    writeFileSync(
-      join(made, 'rollouts/1.jsonl'),
-      lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
-    );
+    writeFileSync(join(made, 'rollouts/1.jsonl'), jsonLines(...lines));
     const { runs } = await get<RunList>('runs');
     const path = `/api/runs/${runs.find(({ name }) => name === 'pictures')!.id}/samples/picture?step=1&row=`;
     const response = await fetch(`${origin}${path}0&picture=0`, { headers });

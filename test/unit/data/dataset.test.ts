@@ -5,19 +5,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { columnsOf, DEFAULT_KEYS } from '../../../src/data/row.ts';
 import { loadDataset, type Dataset } from '../../../src/data/dataset.ts';
+import { jsonLines } from '../../support/json-lines.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const good = { prompt: '<image>What?', answer: 'A', images: ['a.png'], weight: 3 };
 
 function load(source: string, invalidRows: 'fail' | 'skip' = 'fail'): Promise<Dataset> {
   return loadDataset({ source, invalidRows, ...DEFAULT_KEYS });
-}
-
-function jsonl(...rows: readonly unknown[]): string {
-  return rows
-    .map((row) => (typeof row === 'string' ? row : JSON.stringify(row)))
-    .map((line) => `${line}\n`)
-    .join('');
 }
 
 describe('columnsOf', () => {
@@ -46,7 +40,7 @@ describe('loadDataset', () => {
     using directory = new TemporaryDirectory();
     const lines = directory.write(
       'rows.jsonl',
-      `\uFEFF${jsonl(good, '', { ...good, answer: 'B' })}`,
+      `\uFEFF${jsonLines(good, '', { ...good, answer: 'B' })}`,
     );
     const array = directory.write(
       'rows.json',
@@ -74,7 +68,7 @@ describe('loadDataset', () => {
 
   it('keeps line separators that JSON allows inside a text', async () => {
     using directory = new TemporaryDirectory();
-    const path = directory.write('rows.jsonl', jsonl({ prompt: 'a\u2028b', answer: '\u2029' }));
+    const path = directory.write('rows.jsonl', jsonLines({ prompt: 'a\u2028b', answer: '\u2029' }));
     assert.equal((await load(path)).rows[0]?.prompt, 'a\u2028b');
   });
 
@@ -83,7 +77,7 @@ describe('loadDataset', () => {
     const prompt = 'é'.repeat(200_000);
     const path = directory.write(
       'rows.jsonl',
-      jsonl({ prompt, answer: '1' }, { prompt, answer: '2' }),
+      jsonLines({ prompt, answer: '1' }, { prompt, answer: '2' }),
     );
     const { rows } = await load(path);
     assert.deepEqual(
@@ -97,7 +91,7 @@ describe('loadDataset', () => {
 
   it('reads every data file of a directory in name order', async () => {
     using directory = new TemporaryDirectory();
-    directory.write('b.jsonl', jsonl({ prompt: 'p', answer: 'second' }));
+    directory.write('b.jsonl', jsonLines({ prompt: 'p', answer: 'second' }));
     directory.write('a.json', JSON.stringify([{ prompt: 'p', answer: 'first' }]));
     directory.write('notes.txt', 'not data');
     mkdirSync(join(directory.path, 'images'));
@@ -110,7 +104,7 @@ describe('loadDataset', () => {
 
   it('refuses a directory of several formats', async () => {
     using directory = new TemporaryDirectory();
-    directory.write('a.jsonl', jsonl(good));
+    directory.write('a.jsonl', jsonLines(good));
     directory.write('b.csv', 'prompt,answer\n1,2\n');
     await assert.rejects(load(directory.path), {
       code: 'DATA_INVALID',
@@ -123,7 +117,7 @@ describe('loadDataset', () => {
     const answers = ['B', 3, -0.5, true, [12, 40, 50.5], { label: 'B', box: [1, 2] }, [], ''];
     const path = directory.write(
       'rows.jsonl',
-      jsonl(...answers.map((answer) => ({ ...good, answer }))),
+      jsonLines(...answers.map((answer) => ({ ...good, answer }))),
     );
     assert.deepEqual(
       (await load(path)).rows.map(({ answer }) => answer),
@@ -135,7 +129,7 @@ describe('loadDataset', () => {
     using directory = new TemporaryDirectory();
     const videos = ['v.mp4', { bytes: 'AQID' }, ['1.png', { path: '2.png' }]];
     const row = { prompt: '<video>', answer: 'a', videos };
-    const path = directory.write('rows.jsonl', jsonl(row, { ...row, images: [], videos: [] }));
+    const path = directory.write('rows.jsonl', jsonLines(row, { ...row, images: [], videos: [] }));
     const { rows } = await load(path);
     const read = ['v.mp4', { bytes: Buffer.of(1, 2, 3) }, ['1.png', '2.png']];
     assert.deepEqual(
@@ -152,7 +146,7 @@ describe('loadDataset', () => {
     const images = [{ path: 'x.png' }, { bytes: 'AQID' }];
     const path = directory.write(
       'rows.jsonl',
-      jsonl({ problem: 'p', solution: 's', scans: images }, { problem: 'q', solution: 't' }),
+      jsonLines({ problem: 'p', solution: 's', scans: images }, { problem: 'q', solution: 't' }),
     );
     const keys = { promptKey: 'problem', answerKey: 'solution', imageKey: 'scans', videoKey: 'v' };
     const { rows } = await loadDataset({ source: path, invalidRows: 'fail', ...keys });
@@ -202,7 +196,7 @@ describe('loadDataset', () => {
   for (const [what, row, message] of invalid) {
     it(`names file, line and field of ${what}, or skips and counts it`, async () => {
       using directory = new TemporaryDirectory();
-      const path = directory.write('rows.jsonl', jsonl(good, row, good));
+      const path = directory.write('rows.jsonl', jsonLines(good, row, good));
       await assert.rejects(load(path), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'DATA_INVALID');
         assert.equal(
@@ -221,7 +215,7 @@ describe('loadDataset', () => {
     using directory = new TemporaryDirectory();
     const path = directory.write(
       'rows.jsonl',
-      jsonl(
+      jsonLines(
         { ...good, videos: null },
         { prompt: '<video>', answer: 'B', images: null, videos: ['v.mp4'] },
         { prompt: 'p', answer: 'C', images: null, videos: null },
@@ -268,7 +262,7 @@ describe('loadDataset', () => {
     await assert.rejects(load(other), {
       message: `${other}: one JSON object (rows, n), expected an array of rows, {"data": [rows]}, or a row a line`,
     });
-    const column = directory.write('column.jsonl', jsonl({ ...good, data: [{}] }, good));
+    const column = directory.write('column.jsonl', jsonLines({ ...good, data: [{}] }, good));
     assert.equal((await load(column)).rows.length, 2);
     const broken = directory.write('broken.json', '{\n "prompt": \n');
     await assert.rejects(load(broken), /broken\.json:1: not JSON/);
@@ -276,7 +270,7 @@ describe('loadDataset', () => {
 
   it('takes no hidden file for data, and no JSON file about data', async () => {
     using directory = new TemporaryDirectory();
-    directory.write('rows.jsonl', jsonl(good));
+    directory.write('rows.jsonl', jsonLines(good));
     directory.write('._rows.jsonl', 'Mac OS X');
     directory.write('.hidden.csv', 'a,b');
     directory.write('dataset_infos.json', '{}');
@@ -288,7 +282,7 @@ describe('loadDataset', () => {
     using directory = new TemporaryDirectory();
     for (const name of ['one', 'two']) {
       mkdirSync(join(directory.path, name));
-      directory.write(`${name}/rows.jsonl`, jsonl({ prompt: 'p', answer: name }));
+      directory.write(`${name}/rows.jsonl`, jsonLines({ prompt: 'p', answer: name }));
     }
     const csv = directory.write('rows.csv', 'prompt,answer\np,three\n');
     const sources = [join(directory.path, 'two'), csv, join(directory.path, 'o*/*.jsonl')];
@@ -310,11 +304,14 @@ describe('loadDataset', () => {
   it('takes file URLs, and says that nothing is fetched', async () => {
     using directory = new TemporaryDirectory();
     const images = ['file:///a/b.png', { path: 'file:///c.png' }];
-    const path = directory.write('rows.jsonl', jsonl({ ...good, images }));
+    const path = directory.write('rows.jsonl', jsonLines({ ...good, images }));
     const { rows } = await load(pathToFileURL(path).href);
     assert.deepEqual(rows[0]?.images, ['/a/b.png', '/c.png']);
     for (const url of ['https://host/a.png', 's3://bucket/a.png']) {
-      const bad = directory.write('bad.jsonl', jsonl({ ...good, images: ['a', { path: url }] }));
+      const bad = directory.write(
+        'bad.jsonl',
+        jsonLines({ ...good, images: ['a', { path: url }] }),
+      );
       await assert.rejects(load(bad), {
         message: `${bad}:1: images[1]: expected a file of this machine, got "${url}": nothing is fetched; download it, and give its path`,
       });
@@ -341,7 +338,7 @@ describe('loadDataset', () => {
 
   it('refuses sources it cannot read', async () => {
     using directory = new TemporaryDirectory();
-    const path = directory.write('rows.jsonl', jsonl(good));
+    const path = directory.write('rows.jsonl', jsonLines(good));
     const refused = (source: string, message: RegExp): Promise<void> =>
       assert.rejects(load(source), { code: 'DATA_INVALID', message });
     await refused(`${path}x`, /rows\.jsonlx: no such file or directory/);
@@ -353,7 +350,7 @@ describe('loadDataset', () => {
     await refused(directory.write('half.json', '[{}'), /half\.json: not a JSON array/);
     mkdirSync(join(directory.path, 'empty'));
     await refused(join(directory.path, 'empty'), /the directory has no \.jsonl, /);
-    const bad = directory.write('bad.jsonl', jsonl({}, {}));
+    const bad = directory.write('bad.jsonl', jsonLines({}, {}));
     await assert.rejects(
       load(bad, 'skip'),
       /all 2 rows are invalid, the first one: .*bad\.jsonl:1/,

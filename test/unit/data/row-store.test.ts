@@ -5,10 +5,9 @@ import { loadDataset, openDataset } from '../../../src/data/dataset.ts';
 import { DEFAULT_KEYS, picturesOf } from '../../../src/data/row.ts';
 import { heldRows, joinedRows, selectedRows, type RowStore } from '../../../src/data/row-store.ts';
 import { goldenPath } from '../../support/golden.ts';
+import { jsonLines } from '../../support/json-lines.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
-const lines = (rows: readonly unknown[]): string =>
-  rows.map((row) => `${typeof row === 'string' ? row : JSON.stringify(row)}\n`).join('');
 const row = (i: number, images: readonly unknown[] = []): object => ({
   prompt: `${'<image>'.repeat(images.length)}Was ist ä${i}?`,
   answer: `A${i}`,
@@ -39,7 +38,7 @@ describe('openDataset', () => {
   }
 
   it('reads rows of JSON Lines where they stand: blank and broken lines, all lengths, no last line feed', async () => {
-    const text = lines([
+    const text = jsonLines(
       row(1),
       '',
       '{"prompt": 3}',
@@ -47,11 +46,11 @@ describe('openDataset', () => {
       '  ',
       'no json',
       row(3),
-    ]);
+    );
     directory.write('a.jsonl', `\uFEFF${text}`);
     directory.write(
       'b.jsonl',
-      `${lines(Array.from({ length: 40 }, (_, i) => row(i, [{ bytes: 'AQID'.repeat(3 ** (i % 12)) }])))}${JSON.stringify(row(99))}`,
+      `${jsonLines(...Array.from({ length: 40 }, (_, i) => row(i, [{ bytes: 'AQID'.repeat(3 ** (i % 12)) }])))}${JSON.stringify(row(99))}`,
     );
     const rows = await opened(directory.path);
     assert.equal(rows.length, 3 + 41);
@@ -79,16 +78,16 @@ describe('openDataset', () => {
   });
 
   it('gives the same row while somebody holds it', async () => {
-    const source = directory.write('a.jsonl', lines([row(1), row(2)]));
+    const source = directory.write('a.jsonl', jsonLines(row(1), row(2)));
     const rows = (await openDataset({ source, invalidRows, ...DEFAULT_KEYS })).rows;
     const first = await rows.at(1);
     assert.equal(await rows.at(1), first);
   });
 
   it('names a file that has changed since it was opened', async () => {
-    const source = directory.write('a.jsonl', lines([row(1), row(2)]));
+    const source = directory.write('a.jsonl', jsonLines(row(1), row(2)));
     const rows = (await openDataset({ source, invalidRows, ...DEFAULT_KEYS })).rows;
-    writeFileSync(source, lines([row(1), row(2), row(3)]));
+    writeFileSync(source, jsonLines(row(1), row(2), row(3)));
     await assert.rejects(rows.at(0), {
       code: 'DATA_INVALID',
       message: `${source}: it has changed since its rows were counted`,
@@ -96,7 +95,7 @@ describe('openDataset', () => {
   });
 
   it('fails and skips as loadDataset does', async () => {
-    const source = directory.write('a.jsonl', lines([row(1), '{"prompt": 3}']));
+    const source = directory.write('a.jsonl', jsonLines(row(1), '{"prompt": 3}'));
     await assert.rejects(openDataset({ source, invalidRows: 'fail', ...DEFAULT_KEYS }), {
       message: `${source}:2: prompt: expected string, got 3`,
     });
@@ -110,7 +109,7 @@ describe('openDataset', () => {
 describe('joinedRows and selectedRows', () => {
   it('count and read the rows of their stores', async () => {
     using directory = new TemporaryDirectory();
-    const source = directory.write('a.jsonl', lines([row(1), row(2, ['a.png']), row(3)]));
+    const source = directory.write('a.jsonl', jsonLines(row(1), row(2, ['a.png']), row(3)));
     const { rows } = await loadDataset({ source, invalidRows, ...DEFAULT_KEYS });
     const joined = joinedRows(selectedRows(heldRows(rows), Uint32Array.of(2, 1)), heldRows(rows));
     const all = await Promise.all(Array.from({ length: joined.length }, (_, i) => joined.at(i)));

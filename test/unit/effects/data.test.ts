@@ -15,6 +15,7 @@ import { loadGoldenModel } from '../../support/golden-model.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { effectOf, effects } from '../../support/effect.ts';
+import { jsonLines } from '../../support/json-lines.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const unused = (): never => assert.fail('there are no other actors');
@@ -54,29 +55,27 @@ describe('a key of the config, of data,', () => {
       videos: [['x.png', 'x.png', 'x.png', 'x.png']],
       clips: [['y.png', 'y.png']],
     }));
-    const lines = (all: readonly unknown[]): string =>
-      all.map((row) => `${JSON.stringify(row)}\n`).join('');
-    temporary.write('rows.jsonl', lines(rows));
-    temporary.write('videos.jsonl', lines(watched));
-    temporary.write('some.jsonl', lines(rows.slice(1)));
+    temporary.write('rows.jsonl', jsonLines(...rows));
+    temporary.write('videos.jsonl', jsonLines(...watched));
+    temporary.write('some.jsonl', jsonLines(...rows.slice(1)));
     const samples = Uint16Array.from({ length: 56 * 56 }, (_, i) => 20 * i);
     const raw = { width: 56, height: 56, channels: 1 } as const;
     await sharp(samples, { raw }).toColourspace('grey16').png().toFile(path('deep.png'));
     const few = samples.map((sample) => sample >> 4);
     await sharp(few, { raw }).toColourspace('grey16').png().toFile(path('dark.png'));
-    temporary.write('dark.jsonl', lines([{ ...rows[0], images: [path('dark.png')] }, ...rows]));
+    temporary.write('dark.jsonl', jsonLines({ ...rows[0], images: [path('dark.png')] }, ...rows));
     const { file } = (goldenJson('dicom/cases.json') as Record<string, { file: string }>)[
       '8 bits'
     ]!;
     temporary.write('scan.dcm', Buffer.from(file, 'base64'));
-    temporary.write('scan.jsonl', lines([{ ...rows[0], images: [path('scan.dcm')] }, ...rows]));
-    temporary.write('deep.jsonl', lines([{ ...rows[0], images: [path('deep.png')] }, ...rows]));
+    temporary.write('scan.jsonl', jsonLines({ ...rows[0], images: [path('scan.dcm')] }, ...rows));
+    temporary.write('deep.jsonl', jsonLines({ ...rows[0], images: [path('deep.png')] }, ...rows));
     const picture = readFileSync(one!);
     temporary.write('a/half.png', picture.subarray(0, picture.length >> 1));
-    temporary.write('half.jsonl', lines([...rows, { ...rows[0], images: ['half.png'] }]));
-    temporary.write('bad.jsonl', lines([...rows, { prompt: 3 }]));
+    temporary.write('half.jsonl', jsonLines(...rows, { ...rows[0], images: ['half.png'] }));
+    temporary.write('bad.jsonl', jsonLines(...rows, { prompt: 3 }));
     const two = { ...rows[0], prompt: '<image><image>', images: ['x.png', 'y.png'] };
-    temporary.write('two.jsonl', lines([...rows, two]));
+    temporary.write('two.jsonl', jsonLines(...rows, two));
     cpSync(goldenPath('micro-vl'), path('tokenizer'), { recursive: true });
     temporary.write(
       'tokenizer/chat_template.json',
