@@ -26,9 +26,9 @@ export interface ChainGrade extends AnswerGrade {
 }
 
 /** Kind of question, and its rules of grading. */
-export interface Question<N extends string> {
+export interface Question {
   /** Name of the full reward; the others are `NAME_think` and `NAME_plain`. */
-  readonly name: N;
+  readonly name: string;
   /** Part that holds the accuracy. */
   readonly accuracy: 'acc' | 'f1';
   /** Default size of the step-answer bonus. */
@@ -52,14 +52,14 @@ export interface Question<N extends string> {
  *
  * @see CX-Mind, arXiv:2508.03733, and its released rewards
  */
-export function chainRewards<N extends string>({
+export function chainRewards({
   name,
   accuracy: key,
   processWeight,
   isProcessWeightTaken,
   gradeAnswer,
   gradeChain,
-}: Question<N>): Record<N | `${N}_think` | `${N}_plain`, BuiltIn> {
+}: Question): Record<string, BuiltIn> {
   const plainOptions = { format_weight: share(0.1) };
   const thinkOptions = { ...plainOptions, alpha: share(0.3) };
   const fullOptions = { ...thinkOptions, process_weight: amount(processWeight) };
@@ -101,10 +101,7 @@ export function chainRewards<N extends string>({
       return (input) => chainParts(gradeChain(input, { form, alpha }), formatWeight, bonus);
     },
   };
-  return { [name]: full, [`${name}_think`]: think, [`${name}_plain`]: plain } as Record<
-    N | `${N}_think` | `${N}_plain`,
-    BuiltIn
-  >;
+  return { [name]: full, [`${name}_think`]: think, [`${name}_plain`]: plain };
 }
 
 /** Tells whether a step affirms a true statement or rejects a false one. */
