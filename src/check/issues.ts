@@ -51,13 +51,13 @@ export function pathOf(keys: readonly string[]): string {
 }
 
 /** Reads a value with a codec. @throws what `errorOf` makes of everything that is wrong with it */
-export function decodeOrThrow<C extends t.Mixed>(
-  codec: C,
+export function decodeOrThrow<A>(
+  codec: t.Type<A, unknown>,
   value: unknown,
   errorOf: (issues: readonly Issue[]) => Error,
-): t.TypeOf<C> {
+): A {
   const result = codec.decode(value);
-  if (isRight(result)) return result.right as t.TypeOf<C>;
+  if (isRight(result)) return result.right;
   throw errorOf(issuesOf(codec, result.left));
 }
 

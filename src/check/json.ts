@@ -9,7 +9,7 @@ import { decodeOrThrow, formatIssue } from './issues.ts';
  *
  * @throws CHECKPOINT_INVALID naming the file when it is missing, is not JSON, or a field is wrong
  */
-export async function readJson<C extends t.Mixed>(codec: C, file: string): Promise<t.TypeOf<C>> {
+export async function readJson<A>(codec: t.Type<A, unknown>, file: string): Promise<A> {
   const text = await readWhole(file).then(String, (cause: unknown) => {
     throw invalid(file, messageOf(cause), cause);
   });
@@ -17,7 +17,7 @@ export async function readJson<C extends t.Mixed>(codec: C, file: string): Promi
 }
 
 /** `readJson` on the calling thread. */
-export function readJsonSync<C extends t.Mixed>(codec: C, file: string): t.TypeOf<C> {
+export function readJsonSync<A>(codec: t.Type<A, unknown>, file: string): A {
   let text: string;
   try {
     text = readWholeSync(file).toString();
@@ -32,7 +32,7 @@ export function readJsonSync<C extends t.Mixed>(codec: C, file: string): t.TypeO
  *
  * @throws CHECKPOINT_INVALID naming the file and every field that is wrong
  */
-export function decodeJson<C extends t.Mixed>(codec: C, json: unknown, file: string): t.TypeOf<C> {
+export function decodeJson<A>(codec: t.Type<A, unknown>, json: unknown, file: string): A {
   return decodeOrThrow(codec, json, (found) => {
     const issues = found.map(formatIssue);
     const message = `${file}: ${issues.join('; ')}`;
@@ -50,13 +50,10 @@ export function parsedJson(text: string): unknown {
 }
 
 /** The value of a JSON file as `codec` reads it; undefined where there is no such file, or another value in it. */
-export async function jsonIn<C extends t.Mixed>(
-  codec: C,
-  file: string,
-): Promise<t.TypeOf<C> | undefined> {
+export async function jsonIn<A>(codec: t.Type<A, unknown>, file: string): Promise<A | undefined> {
   const text = await readWhole(file).then(String, () => '');
   const result = codec.decode(parsedJson(text));
-  return isRight(result) ? (result.right as t.TypeOf<C>) : undefined;
+  return isRight(result) ? result.right : undefined;
 }
 
 function parse(text: string, file: string): unknown {

@@ -123,12 +123,12 @@ function listOf(cell: string): unknown {
  *
  * @throws DATA_INVALID naming the field, or the entry of its list, that is wrong
  */
-export function decodeField<C extends t.Mixed>(
-  codec: C,
+export function decodeField<A>(
+  codec: t.Type<A, unknown>,
   fields: Fields,
   key: string,
   where: { readonly file: string; readonly line: number },
-): t.TypeOf<C> {
+): A {
   if (!(key in fields)) {
     const present = Object.keys(fields).join(', ');
     throw rowError(where, key, `missing; the row has ${present === '' ? 'no fields' : present}`);
