@@ -158,10 +158,10 @@ export function listOf<C extends t.Mixed>(
 }
 
 /** A mapping of keys of the user's own choosing to `item`. */
-export function recordOf<A>(
-  item: t.Type<A, A>,
+export function recordOf<A, O>(
+  item: t.Type<A, O>,
   name: string,
-): t.Type<Readonly<Record<string, A>>, Readonly<Record<string, A>>> {
+): t.Type<Readonly<Record<string, A>>, Readonly<Record<string, O>>> {
   return t.record(t.string, item, name);
 }
 

@@ -1,9 +1,8 @@
 /** The table of machines that plans are made for (`configs/machines.yaml`), and what their parts take for work. */
 import { availableParallelism, totalmem } from 'node:os';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { closed, orNull, recordOf, withDefault } from '../check/codec.ts';
-import { configInvalid, issuesOf } from '../check/issues.ts';
+import { configInvalid, decodeOrThrow } from '../check/issues.ts';
 import { above, positiveInt, text as name } from '../check/scalars.ts';
 import { readYaml } from '../config/yaml.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
@@ -37,7 +36,7 @@ export interface Machine extends t.TypeOf<typeof MachineEntry> {
   readonly measured?: Partial<Measured> | null;
 }
 
-const Machines = recordOf(MachineEntry as t.Type<unknown, unknown>, 'machines by name');
+const Machines = recordOf(MachineEntry, 'machines by name');
 
 /**
  * Reads a table of machines.
@@ -46,11 +45,9 @@ const Machines = recordOf(MachineEntry as t.Type<unknown, unknown>, 'machines by
  */
 export async function readMachines(file: string): Promise<Machine[]> {
   const { value, sources } = await readYaml('machines', file);
-  const decoded = Machines.decode(value);
-  if (isLeft(decoded)) {
-    throw configInvalid(issuesOf(Machines, decoded.left, (path) => sources.get(path) ?? file));
-  }
-  const entries = decoded.right as Readonly<Record<string, t.TypeOf<typeof MachineEntry>>>;
+  const entries = decodeOrThrow(Machines, value, (issues) =>
+    configInvalid(issues.map((issue) => ({ ...issue, source: sources.get(issue.path) ?? file }))),
+  );
   return Object.entries(entries).map(([name, machine]) => ({ name, ...machine }));
 }
 
