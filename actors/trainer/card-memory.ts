@@ -1,30 +1,20 @@
 import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { keptOnCard as keptByCard, type Kept } from '../../src/plan/kept.ts';
+import { keptOnCard as keptByCard, keptRun, type Kept } from '../../src/plan/kept.ts';
 import type { LoadedModel } from './models.ts';
-import type { PolicyPlan, RunPlan } from './plan.ts';
+import type { RunPlan } from './plan.ts';
 
 /** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
 export function keptOnCard(
   plan: Pick<RunPlan, 'policy' | 'critic' | 'reference' | 'placement' | 'step'>,
   { policy, critic }: { readonly policy: LoadedModel; readonly critic: LoadedModel | null },
 ): Kept[] {
-  const modelOf = (
-    name: 'policy' | 'critic',
-    { arena, adapter, ...model }: LoadedModel,
-    { optimization }: Pick<PolicyPlan['settings'], 'optimization'>,
-  ) => ({
-    ...{ ...model, name, optimization },
-    length: arena.layout.length,
-    adapterLength: adapter?.arena.layout.length ?? null,
+  const sizesOf = ({ arena: { layout }, adapter, frozenLength }: LoadedModel) => ({
+    ...{ layout, frozenLength },
+    adapter: adapter && { layout: adapter.arena.layout },
   });
-  return keptByCard({
-    policy: modelOf('policy', policy, plan.policy.settings),
-    critic: critic && plan.critic && modelOf('critic', critic, plan.critic.settings),
-    reference: policy.adapter === null ? (plan.reference?.model ?? null) : null,
-    learners: plan.placement.learners,
-    isAhead: plan.step.maxStaleness > 0,
-  });
+  const sizes = { policy: sizesOf(policy), critic: critic && sizesOf(critic) };
+  return keptByCard(keptRun(plan, sizes, plan.placement.learners));
 }
 
 /**

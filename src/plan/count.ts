@@ -10,7 +10,7 @@ import { learnerShares } from '../training/mini-batches.ts';
 import { CountedDevice, type DeviceKind, type DeviceMemory } from './counted/device.ts';
 import { noWork, timesWork, type Work } from './counted/work.ts';
 import { countedGeneration, type CountedGeneration } from './generation.ts';
-import type { KeptRun } from './kept.ts';
+import { keptRun, type KeptRun } from './kept.ts';
 import { openCounted, scoringWork, updateWork } from './passes.ts';
 import { madeResponses } from './prompts.ts';
 import type { PlannedPlaces, PlannedRun, PlannedUpdates } from './settings.ts';
@@ -206,27 +206,4 @@ function largestModuleBytes({ config, head }: SizedModel, dtype: FloatDType): nu
       .reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   );
   return Math.max(...sizes) * bytesPerElement(dtype);
-}
-
-function keptRun(run: PlannedRun, { policy, critic }: RunModels, learners: number): KeptRun {
-  const modelOf = (
-    name: 'policy' | 'critic',
-    { layout, adapter, frozenLength }: SizedModel,
-    planned: PlannedRun['policy'],
-  ) => ({
-    name,
-    length: layout.length,
-    adapterLength: adapter?.layout.length ?? null,
-    frozenLength,
-    computeDType: planned.model.computeDType,
-    isOffloaded: planned.model.isOffloaded,
-    optimization: planned.settings.optimization,
-  });
-  return {
-    policy: modelOf('policy', policy, run.policy),
-    critic: critic && run.critic && modelOf('critic', critic, run.critic),
-    reference: policy.adapter === null ? (run.reference?.model ?? null) : null,
-    learners,
-    isAhead: run.step.maxStaleness > 0,
-  };
 }

@@ -153,7 +153,7 @@ function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: 
   const stagedBy = (name: ActorName): number => {
     if (!isCard) return 0;
     if (name === 'rollout') {
-      const weights = policy.length * bytesPerElement(policy.computeDType);
+      const weights = policy.layout.length * bytesPerElement(policy.computeDType);
       return policy.isOffloaded ? weights + cacheBytes : 0;
     }
     const isOffloaded =

@@ -1,8 +1,10 @@
 /** Parts that a run keeps in memory from its beginning to its end: on each card, and in the process of the host. */
+import type { ArenaLayout } from '../model/weights/arena-layout.ts';
 import { strategies } from '../optim/adamw-graph.ts';
 import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import { isSteppedItself } from '../training/device-weights.ts';
 import type { OptimizationOptions } from '../training/optimization.ts';
+import type { PlannedRun } from './settings.ts';
 
 /** Something that lies in memory from a run's beginning to its end. */
 export interface Kept {
@@ -10,14 +12,17 @@ export interface Kept {
   readonly bytes: number;
 }
 
-/** The size of a model, and where and how it computes. */
-interface KeptModel {
-  /** Elements of its weights. */
-  readonly length: number;
-  /** Elements of its adapters; null where the weights are trained. */
-  readonly adapterLength: number | null;
-  /** Elements at the beginning of the weights that are not trained. */
+/** The sizes of a model. */
+export interface ModelSizes {
+  readonly layout: Pick<ArenaLayout, 'length'>;
+  /** Null where the weights are trained. */
+  readonly adapter: { readonly layout: Pick<ArenaLayout, 'length'> } | null;
+  /** Elements at the beginning of the weights that are not trained: those of a frozen vision tower. */
   readonly frozenLength: number;
+}
+
+/** The sizes of a model, and where and how it computes. */
+interface KeptModel extends ModelSizes {
   readonly computeDType: FloatDType;
   readonly isOffloaded: boolean;
 }
@@ -39,6 +44,28 @@ export interface KeptRun {
   readonly isAhead: boolean;
 }
 
+/** Models that a run keeps, by its plan. */
+export function keptRun(
+  run: Pick<PlannedRun, 'policy' | 'critic' | 'reference'> & {
+    readonly step: Pick<PlannedRun['step'], 'maxStaleness'>;
+  },
+  { policy, critic }: { readonly policy: ModelSizes; readonly critic: ModelSizes | null },
+  learners: number,
+): KeptRun {
+  const modelOf = (
+    name: TrainedModel['name'],
+    sizes: ModelSizes,
+    { model: { computeDType, isOffloaded }, settings: { optimization } }: PlannedRun['policy'],
+  ) => ({ ...sizes, name, computeDType, isOffloaded, optimization });
+  return {
+    policy: modelOf('policy', policy, run.policy),
+    critic: critic && run.critic && modelOf('critic', critic, run.critic),
+    reference: policy.adapter === null ? (run.reference?.model ?? null) : null,
+    learners,
+    isAhead: run.step.maxStaleness > 0,
+  };
+}
+
 /** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
 export function keptOnCard(run: KeptRun): Kept[] {
   const { policy, critic, reference, learners, isAhead } = run;
@@ -50,7 +77,7 @@ export function keptOnCard(run: KeptRun): Kept[] {
       ? []
       : part(
           `reference, ${reference.computeDType}`,
-          policy.length * bytesPerElement(reference.computeDType),
+          policy.layout.length * bytesPerElement(reference.computeDType),
         )),
   ];
 }
@@ -75,17 +102,17 @@ export function keptOnHost(run: KeptRun, isOnCard: boolean): Kept[] {
 }
 
 /** The weights that rollouts read while the learners step theirs. Those under adapters never change, and have no copy. */
-function secondCopyOf({ length, adapterLength, computeDType }: KeptModel): Kept {
+function secondCopyOf({ layout, adapter, computeDType }: KeptModel): Kept {
   return {
     what: `policy for rollouts ahead, ${computeDType}`,
-    bytes: (adapterLength ?? length) * bytesPerElement(computeDType),
+    bytes: (adapter?.layout ?? layout).length * bytesPerElement(computeDType),
   };
 }
 
 function trainedOnCard(model: TrainedModel, learners: number): Kept[] {
   const { name, computeDType, isOffloaded, optimization } = model;
   const { storage = 'f32', offloadsState = false } = optimization;
-  const trained = trainedOf(model);
+  const trained = trainedLength(model);
   const hasMasters = !isSteppedItself({ dtype: computeDType }, storage);
   const weights = isOffloaded ? 0 : allOf(model) * bytesPerElement(computeDType);
   return [
@@ -99,7 +126,7 @@ function trainedOnCard(model: TrainedModel, learners: number): Kept[] {
 /** Weights and moments that are offloaded lie in files, whose pages are in memory while they are used alone. */
 function trainedOnHost(model: TrainedModel, learners: number): Kept[] {
   const { name, computeDType, isOffloaded, optimization } = model;
-  const trained = trainedOf(model);
+  const trained = trainedLength(model);
   const all = isOffloaded ? 0 : allOf(model);
   const copy = computeDType === 'f32' ? 0 : all * bytesPerElement(computeDType);
   return [
@@ -111,7 +138,7 @@ function trainedOnHost(model: TrainedModel, learners: number): Kept[] {
 }
 
 function referenceOnHost(
-  { length }: KeptModel,
+  { layout: { length } }: KeptModel,
   { computeDType, isOffloaded }: NonNullable<KeptRun['reference']>,
 ): Kept[] {
   if (isOffloaded) return [];
@@ -121,7 +148,7 @@ function referenceOnHost(
 
 function stateOf(model: TrainedModel, learners: number): Kept[] {
   const { states, stateDType } = strategies[model.optimization.strategy ?? 'adamw'];
-  const bytes = (states.length * bytesPerElement(stateDType) * trainedOf(model)) / learners;
+  const bytes = (states.length * bytesPerElement(stateDType) * trainedLength(model)) / learners;
   return [{ what: `${model.name}'s optimizer, ${stateDType}`, bytes }];
 }
 
@@ -130,10 +157,11 @@ function part(what: string, bytes: number): Kept[] {
   return bytes > 0 ? [{ what, bytes }] : [];
 }
 
-function allOf({ length, adapterLength }: KeptModel): number {
-  return length + (adapterLength ?? 0);
+function allOf({ layout, adapter }: ModelSizes): number {
+  return layout.length + (adapter?.layout.length ?? 0);
 }
 
-function trainedOf({ length, adapterLength, frozenLength }: KeptModel): number {
-  return adapterLength ?? length - frozenLength;
+/** Elements that are trained, padding included. */
+export function trainedLength({ adapter, layout, frozenLength }: ModelSizes): number {
+  return adapter?.layout.length ?? layout.length - frozenLength;
 }

@@ -17,8 +17,9 @@ import { isSteppedItself } from '../training/device-weights.ts';
 import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import { CountedDevice } from './counted/device.ts';
 import { sumOf, timesWork, workOf, type Work } from './counted/work.ts';
+import { trainedLength } from './kept.ts';
 import type { PlannedTraining, PlannedUpdates } from './settings.ts';
-import { trainedLength, type SizedModel } from './sizes.ts';
+import type { SizedModel } from './sizes.ts';
 
 /** A model on a device of its own, as each actor of a run has one. */
 export interface CountedModel {

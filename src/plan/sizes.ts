@@ -7,16 +7,15 @@ import { readModelConfig } from '../model/checkpoint/config-file.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { parameterGroups, visionLength } from '../model/parameters.ts';
 import { dividedInto, layOut, type ArenaLayout } from '../model/weights/arena-layout.ts';
+import type { ModelSizes } from './kept.ts';
 import type { PlannedModel } from './settings.ts';
 
 /** A model without weights: its sizes, the order of its parameters, and what of it is trained. */
-export interface SizedModel {
+export interface SizedModel extends ModelSizes {
   readonly config: ModelConfig;
   readonly head: HeadKind;
   readonly layout: ArenaLayout;
   readonly adapter: { readonly spec: AdapterSpec; readonly layout: ArenaLayout } | null;
-  /** Elements at the beginning of the weights that are not trained: those of a frozen vision tower. */
-  readonly frozenLength: number;
   readonly isVisionFixed: boolean;
 }
 
@@ -52,9 +51,4 @@ export function sizedBy(
   const adapter = { spec, layout: dividedInto(adapterLayout(config, spec), learners) };
   const isVisionFixed = freezeVisionTower || !adaptsVision(spec, config);
   return { config, head, layout, adapter, frozenLength, isVisionFixed };
-}
-
-/** Elements that are trained, padding included. */
-export function trainedLength({ adapter, layout, frozenLength }: SizedModel): number {
-  return adapter?.layout.length ?? layout.length - frozenLength;
 }

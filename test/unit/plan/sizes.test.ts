@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { parameterCount } from '../../../src/model/weights/arena-layout.ts';
-import { keptOnCard, keptOnHost } from '../../../src/plan/kept.ts';
-import { sizedBy, sizedModel, trainedLength } from '../../../src/plan/sizes.ts';
+import { keptOnCard, keptOnHost, trainedLength } from '../../../src/plan/kept.ts';
+import { sizedBy, sizedModel } from '../../../src/plan/sizes.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { qwen3b, qwen7b } from './configs.ts';
 
@@ -19,9 +19,10 @@ describe('the sizes of a run by config.json alone', () => {
   });
 
   it('has weights, gradients and moments by bytes a parameter', () => {
-    const { length } = sizedAs(qwen7b).layout;
+    const sizes = sizedAs(qwen7b);
+    const { length } = sizes.layout;
     const policy = {
-      ...{ name: 'policy' as const, length, adapterLength: null, frozenLength: 0 },
+      ...{ ...sizes, name: 'policy' as const },
       ...{ computeDType: 'bf16' as const, isOffloaded: false, optimization: {} },
     };
     const reference = { computeDType: 'bf16' as const, isOffloaded: false };
