@@ -130,12 +130,9 @@ function wavesOf({
   responses,
   slots,
 }: Decoding): { readonly rows: number; readonly count: number }[] {
-  const full = Math.floor(responses / slots);
-  const rest = responses % slots;
-  return [
-    ...(full > 0 ? [{ rows: slots, count: full }] : []),
-    ...(rest > 0 ? [{ rows: rest, count: 1 }] : []),
-  ];
+  const full = { rows: slots, count: Math.floor(responses / slots) };
+  const rest = { rows: responses % slots, count: 1 };
+  return [full, rest].filter(({ rows, count }) => rows * count > 0);
 }
 
 /** Decoding on the processor (`CpuDecoder`): its programs at each length of the cache, and its own loops. */
