@@ -10,7 +10,7 @@ import type {
 } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { cpu, cuda, type Target } from '../../graph/target.ts';
-import { bytesPerElement, type DType, type FloatDType } from '../../tensor/dtype.ts';
+import type { DType, FloatDType } from '../../tensor/dtype.ts';
 import { byteLengthOf, checkPart, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import { Ledger } from './ledger.ts';
 import { CountedProgram } from './program.ts';
@@ -202,10 +202,8 @@ function countedOperations(kind: DeviceKind, add: (work: Work) => void): Operati
     if (kind === 'cuda') pass(view, ...others);
     else add(workOf({ scalars: sizeOf(view.shape) }));
   };
-  const rowBytes = ({ dtype, shape }: View): number =>
-    sizeOf(shape.slice(1)) * bytesPerElement(dtype);
-  const rows = (index: View<'i32'>, side: View): void => {
-    const one = workOf({ moved: 2 * rowBytes(side) });
+  const rows = (index: View<'i32'>, { dtype, shape }: View): void => {
+    const one = workOf({ moved: 2 * byteLengthOf({ dtype, shape: shape.slice(1) }) });
     add(timesWork(one, index.shape[0]!));
     if (kind === 'cuda') add(workOf({ programs: 1, nodes: 1 }));
   };

@@ -7,7 +7,8 @@
  */
 import type { Graph, Value } from '../../graph/ir.ts';
 import { opOf, type OpName } from '../../graph/ops/table.ts';
-import { bytesOf, type Sized } from './node-work.ts';
+import { byteLengthOf } from '../../tensor/tensor.ts';
+import type { Sized } from './node-work.ts';
 
 /** A node or kernel in one run. */
 export interface SizedUnit {
@@ -45,7 +46,7 @@ export function insideBytes(graph: Graph, units: readonly SizedUnit[], isInPlace
     );
     for (const [i, { id }] of unit.outputs.entries()) {
       if (outside.has(id)) continue;
-      const bytes = Math.ceil(bytesOf(unit.outputSizes[i]!) / ALIGNMENT) * ALIGNMENT;
+      const bytes = Math.ceil(byteLengthOf(unit.outputSizes[i]!) / ALIGNMENT) * ALIGNMENT;
       const isReuser = isInPlace && isElementwise(unit);
       const reused = isReuser ? dying.find((from) => pieces.get(from) === bytes) : undefined;
       if (reused === undefined) held += bytes;

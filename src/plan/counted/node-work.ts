@@ -4,17 +4,13 @@
  * A product of `[m, k]` and `[k, n]` has 2·m·k·n operations. Any other node reads its inputs and writes its outputs
  * once. What reading takes of a cache of keys and values, whose length no shape tells, is the caller's to add.
  */
-import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { sizeOf } from '../../tensor/tensor.ts';
+import { byteLengthOf, sizeOf, type Tensor } from '../../tensor/tensor.ts';
 import type { PackedHeads } from '../../graph/ops/attention/packed-attention.ts';
 import type { OpName } from '../../graph/ops/table.ts';
 import { workOf, type Work } from './work.ts';
 
 /** A tensor of a node in one run. */
-export interface Sized {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-}
+export type Sized = Pick<Tensor, 'dtype' | 'shape'>;
 
 /** A node in one run: its tensors have numbers as sizes. */
 export interface SizedNode {
@@ -30,11 +26,6 @@ export interface SizedNode {
  * Operations of the products of attention over packed tokens, in units of 2·pairs·H·d: forward, and all five backward.
  */
 const ATTENTION_PRODUCTS = { forward: 2, backward: 5 };
-
-/** The size of a tensor in bytes. */
-export function bytesOf({ dtype, shape }: Sized): number {
-  return sizeOf(shape) * bytesPerElement(dtype);
-}
 
 /** The work of ops that are no plain pass over their tensors. */
 const ofOp: Partial<Readonly<Record<OpName, (node: SizedNode) => Partial<Work>>>> = {
@@ -80,7 +71,7 @@ export function kernelWork(inputs: readonly Sized[], outputs: readonly Sized[]):
 }
 
 function trafficOf(...sides: readonly (readonly Sized[])[]): number {
-  return sides.flat().reduce((sum, sized) => sum + bytesOf(sized), 0);
+  return sides.flat().reduce((sum, sized) => sum + byteLengthOf(sized), 0);
 }
 
 /** A weight is a matrix, with which all rows are multiplied at once. Two batches are many small products. */

@@ -5,8 +5,9 @@ import { kernelGraphOf, scheduled, type KernelGraph, type Schedule } from '../..
 import type { Graph, Value } from '../../graph/ir.ts';
 import { shapesOf } from '../../graph/shape.ts';
 import type { Target } from '../../graph/target.ts';
+import { byteLengthOf } from '../../tensor/tensor.ts';
 import { insideBytes, type SizedUnit } from './inside.ts';
-import { bytesOf, kernelWork, nodeWork, type Sized } from './node-work.ts';
+import { kernelWork, nodeWork, type Sized } from './node-work.ts';
 import { sumOf, workOf, type Work } from './work.ts';
 import { pairsIn, type CountedView } from './view.ts';
 
@@ -101,7 +102,7 @@ export class CountedProgram implements Program {
       insideBytes:
         kernels === undefined
           ? insideBytes(graph, run, this.#target.name === 'cpu')
-          : scratchBytes(kernels, (value) => bytesOf(sized([value])[0]!)),
+          : scratchBytes(kernels, (value) => byteLengthOf(sized([value])[0]!)),
       isScratch: kernels !== undefined,
     };
   }
