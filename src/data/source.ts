@@ -39,9 +39,8 @@ const HIDDEN = /(^|\/)\.[^/]*$/;
  * @see spec/data.md, 1
  */
 export async function dataFilesOf(sources: DataSources): Promise<readonly DataFile[]> {
-  const files: DataFile[] = [];
-  for (const source of [sources].flat()) files.push(...(await filesOf(source)));
-  return withOwnNames(files);
+  const files = await Array.fromAsync([sources].flat(), filesOf);
+  return withOwnNames(files.flat());
 }
 
 /** Makes names unique: a file with the name of an earlier one gets a number. */

@@ -95,12 +95,10 @@ export async function advise(first: Tried, tryWith: TryWith): Promise<Advice[]> 
     last = tried;
   }
   const needed = last.estimate.fits ? await withoutNeedless(taken, tryWith) : taken;
-  const advice: Advice[] = [];
-  for (const [i, items] of needed.entries()) {
+  return Array.fromAsync(needed, async (items, i) => {
     const { estimate } = await tryWith(needed.slice(0, i + 1).flat());
-    advice.push({ items, estimate });
-  }
-  return advice;
+    return { items, estimate };
+  });
 }
 
 /** The changes less those, from the first on, without which the others are enough. */

@@ -29,8 +29,9 @@ export async function dataPrompts(
   const builder = new SampleBuilder(sampleOptions({ ...settings, model }));
   const chosen = rows.slice(0, MOST_PROMPTS);
   await builder.settleBitDepth(heldRows(chosen));
-  const prompts: PromptInput[] = [];
-  for (const row of chosen) prompts.push(promptInputOf(await builder.build(row)));
+  const prompts = await Array.fromAsync(chosen, async (row) =>
+    promptInputOf(await builder.build(row)),
+  );
   return { prompts, rows: rows.length };
 }
 

@@ -97,14 +97,11 @@ function cachesOn(
 
 /** The work of decoding by the rollouts of a device, of which some may have less cache than they have responses. */
 async function decodeWork({ work, cache }: CountedStep, caches: readonly number[]): Promise<Work> {
-  const works: Work[] = [];
-  for (const bytes of caches) {
-    const isCut = bytes < cache.cacheBytes;
-    const one = isCut
-      ? await cache.decodeAt(Math.floor(bytes / cache.sequenceBytes))
-      : timesWork(work.decode, 1 / caches.length);
-    works.push(one);
-  }
+  const works = await Array.fromAsync(caches, (bytes) =>
+    bytes < cache.cacheBytes
+      ? cache.decodeAt(Math.floor(bytes / cache.sequenceBytes))
+      : timesWork(work.decode, 1 / caches.length),
+  );
   return sumOf(works);
 }
 

@@ -89,15 +89,15 @@ export async function scoringWork(
   options: MicroBatchOptions,
   withEntropies = false,
 ): Promise<Work> {
-  const works: Work[] = [];
-  for (const { batch, count } of likeBatches(samples, options)) {
+  const batches = likeBatches(samples, options);
+  const works = await Array.fromAsync(batches, async ({ batch, count }) => {
     const work = await device.ledger.of(() =>
       withEntropies && network instanceof Policy
         ? network.logProbsAndEntropies(batch, 1)
         : network.scores(batch, 1),
     );
-    works.push(timesWork(work, count));
-  }
+    return timesWork(work, count);
+  });
   device.trim();
   return sumOf(works);
 }

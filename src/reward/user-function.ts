@@ -75,17 +75,14 @@ export async function loadUserFunction(
     return outcomesOf(values, batch.length);
   };
 
-  const scoreEach = async (batch: readonly RewardInput<Answer>[]): Promise<Outcome[]> => {
-    const outcomes: Outcome[] = [];
-    for (const input of batch) {
+  const scoreEach = (batch: readonly RewardInput<Answer>[]): Promise<Outcome[]> =>
+    Array.fromAsync(batch, async (input) => {
       try {
-        outcomes.push(outcomeOf(await call(input, kwargs)));
+        return outcomeOf(await call(input, kwargs));
       } catch (thrown) {
-        outcomes.push({ problem: `threw: ${asCxmindError(thrown).message}` });
+        return { problem: `threw: ${asCxmindError(thrown).message}` };
       }
-    }
-    return outcomes;
-  };
+    });
 
   return {
     name: typeof title === 'string' ? title : `${file}:${name}`,
