@@ -14,7 +14,7 @@ import type { RowKeys } from './row.ts';
 import type { SampleVision } from './sample-media.ts';
 import type { SampleOptions } from './sample.ts';
 
-/** Settings by which pictures and videos become patches, as plain data. */
+/** Settings by which pictures and videos become patches. */
 interface MediaSettings {
   readonly model: ModelConfig;
   /** Directory of the tokenizer, the chat template and the processors of images and videos. */
@@ -35,7 +35,7 @@ export interface ChatSettings extends MediaSettings {
   readonly applyChatTemplateKwargs?: Readonly<Record<string, unknown>>;
 }
 
-/** Settings by which rows become samples. */
+/** Settings by which rows become samples, as plain data. */
 export interface SampleSettings
   extends
     ChatSettings,
