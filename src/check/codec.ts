@@ -21,6 +21,31 @@ export function asMapping(value: unknown): Mapping | undefined {
   return value instanceof YamlFloat ? undefined : (value as Mapping);
 }
 
+/**
+ * A tree with its values replaced, outer values before inner ones. What is undefined in a mapping is left out.
+ *
+ * @param keys those that lead to the tree
+ * @param replace returns a value as it is where those inside it are to be replaced
+ */
+export function replaced(
+  value: unknown,
+  keys: readonly string[],
+  replace: (value: unknown, keys: readonly string[]) => unknown,
+): unknown {
+  const other = replace(value, keys);
+  if (other !== value) return other;
+  if (Array.isArray(value)) {
+    return value.map((item: unknown, index) => replaced(item, [...keys, String(index)], replace));
+  }
+  const mapping = asMapping(value);
+  if (mapping === undefined) return value;
+  const entries = Object.entries(mapping).map(([key, inner]): [string, unknown] => [
+    key,
+    replaced(inner, [...keys, key], replace),
+  ]);
+  return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
+}
+
 /** The value at a dotted path of a tree of mappings; undefined where there is none. */
 export function valueAt(tree: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => {

@@ -1,5 +1,5 @@
 import { secretHider } from '../printable.ts';
-import { asMapping } from '../check/codec.ts';
+import { replaced } from '../check/codec.ts';
 import { pathOf } from '../check/issues.ts';
 
 /** A value that was read from a variable of the environment, and the text that named it. */
@@ -28,7 +28,8 @@ export function environmentValues(
   texts: ReadonlyMap<string, string>,
 ): EnvironmentValue[] {
   const found: EnvironmentValue[] = [];
-  replaced(tree, [], (value, path) => {
+  replaced(tree, [], (value, keys) => {
+    const path = pathOf(keys);
     const text = texts.get(path);
     if (text !== undefined) found.push({ path, text, value });
     return value;
@@ -50,29 +51,11 @@ export function withoutEnvironment(tree: Tree, values: readonly EnvironmentValue
     typeof value === 'string' && value.length >= MIN_TELLING;
   const byValue = new Map(values.filter(isTelling).map(({ value, text }) => [value, text]));
   const hide = secretHider();
-  const shown = replaced(tree, [], (value, path) => {
-    const own = byPath.get(path);
+  const shown = replaced(tree, [], (value, keys) => {
+    const own = byPath.get(pathOf(keys));
     // A program may have replaced the value.
     if (own !== undefined && JSON.stringify(own.value) === JSON.stringify(value)) return own.text;
     return typeof value === 'string' ? (byValue.get(value) ?? hide(value)) : value;
   });
   return shown as Tree;
-}
-
-/** A tree with every value replaced, outer values before inner ones. */
-function replaced(
-  value: unknown,
-  keys: readonly string[],
-  replace: (value: unknown, path: string) => unknown,
-): unknown {
-  const other = replace(value, pathOf(keys));
-  if (other !== value) return other;
-  if (Array.isArray(value)) {
-    return value.map((item: unknown, index) => replaced(item, [...keys, String(index)], replace));
-  }
-  const mapping = asMapping(value);
-  if (mapping === undefined) return value;
-  return Object.fromEntries(
-    Object.entries(mapping).map(([key, inner]) => [key, replaced(inner, [...keys, key], replace)]),
-  );
 }

@@ -1,4 +1,4 @@
-import { asMapping, valueAt } from '../check/codec.ts';
+import { asMapping, replaced, valueAt } from '../check/codec.ts';
 import { pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml.ts';
 import { YamlFloat } from '../check/scalars.ts';
@@ -56,25 +56,15 @@ export function interpolate(
    *
    * @param seen keys whose references led here
    */
-  const resolve = (value: unknown, keys: readonly string[], seen: readonly string[]): unknown => {
-    if (typeof value === 'string') {
+  const resolve = (value: unknown, keys: readonly string[], seen: readonly string[]): unknown =>
+    replaced(value, keys, (inner, at) => {
+      if (typeof inner !== 'string') return inner;
       const before = read;
-      const resolved = resolveText(value, keys, seen);
+      const resolved = resolveText(inner, at, seen);
       // Texts that this one refers to are resolved first, so the outermost text is the one that is kept.
-      if (read > before) fromEnvironment.set(pathOf(keys), value);
+      if (read > before) fromEnvironment.set(pathOf(at), inner);
       return resolved;
-    }
-    if (Array.isArray(value)) {
-      return value.map((item, index) => resolve(item, [...keys, String(index)], seen));
-    }
-    const mapping = asMapping(value);
-    if (mapping === undefined) return value;
-    const entries = Object.entries(mapping).map(([key, inner]): [string, unknown] => [
-      key,
-      resolve(inner, [...keys, key], seen),
-    ]);
-    return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
-  };
+    });
 
   const resolveText = (text: string, keys: readonly string[], seen: readonly string[]): unknown => {
     if (text === MANDATORY) {

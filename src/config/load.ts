@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isLeft, isRight } from 'fp-ts/lib/Either.js';
-import { asMapping } from '../check/codec.ts';
+import { asMapping, replaced } from '../check/codec.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from '../check/issues.ts';
 import { localPath } from '../files.ts';
 import { curriculumRules, mixProblem, stageLayer, stagePath } from './curriculum.ts';
@@ -192,16 +192,8 @@ function decodeLayer(
 /** The config without the values that did not decode, so that rules can still read the others. */
 function decodeRest(value: unknown, wrong: readonly Issue[]): Config {
   const gone = new Set(wrong.map(({ path }) => listPath(path)));
-  const drop = (at: unknown, keys: readonly string[]): unknown => {
-    const mapping = asMapping(at);
-    if (mapping === undefined) return at;
-    return Object.fromEntries(
-      Object.entries(mapping)
-        .filter(([key]) => !gone.has(pathOf([...keys, key])))
-        .map(([key, inner]) => [key, drop(inner, [...keys, key])]),
-    );
-  };
-  const decoded = Config.decode(drop(value, []));
+  const rest = replaced(value, [], (inner, keys) => (gone.has(pathOf(keys)) ? undefined : inner));
+  const decoded = Config.decode(rest);
   return isRight(decoded) ? decoded.right : defaults();
 }
 
