@@ -1,8 +1,10 @@
 import { CxmindError } from '../../errors.ts';
 import type { NativeFunction } from '../../native.ts';
 import { openDriver } from './driver.ts';
-import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
+import { define, openLibrary, type Library, type Out } from './library.ts';
 
+/** An address on a card, or memory of this process. */
+type Place = bigint | ArrayBufferView;
 type ErrorText = NativeFunction<(code: number) => string>;
 
 /** `cudaMemcpyKind` */
@@ -25,33 +27,43 @@ const CAPABILITY = [75, 76] as const;
 /** Oldest compute capability with bf16. */
 const OLDEST_CAPABILITY = 8;
 
+/** The functions that are called, with the types of their arguments here and in C. */
+// oxfmt-ignore
+function functionsOf(library: Library) {
+  const of = <Args extends readonly unknown[]>(name: string, ...takes: string[]) => define<Args>(library, name, takes);
+  return {
+    setDevice: of<[number]>('cudaSetDevice', 'int'),
+    createStream: of<[Out]>('cudaStreamCreate', 'void *'),
+    attribute: of<[Out, number, number]>('cudaDeviceGetAttribute', 'void *', 'int', 'int'),
+    malloc: of<[Out, number]>('cudaMalloc', 'void *', 'size_t'),
+    free: of<[bigint]>('cudaFree', 'void *'),
+    memcpy: of<[Place, Place, number, number, bigint]>('cudaMemcpyAsync', 'void *', 'void *', 'size_t', 'int', 'void *'),
+    hostRegister: of<[ArrayBufferView, number, number]>('cudaHostRegister', 'void *', 'size_t', 'uint'),
+    hostUnregister: of<[ArrayBufferView]>('cudaHostUnregister', 'void *'),
+    memset: of<[bigint, number, number, bigint]>('cudaMemsetAsync', 'void *', 'int', 'size_t', 'void *'),
+    memoryInfo: of<[Out, Out]>('cudaMemGetInfo', 'void *', 'void *'),
+    synchronize: of<[bigint]>('cudaStreamSynchronize', 'void *'),
+    query: of<[bigint]>('cudaStreamQuery', 'void *'),
+    clearError: of<[]>('cudaGetLastError'),
+    destroy: of<[bigint]>('cudaStreamDestroy', 'void *'),
+    createEvent: of<[Out]>('cudaEventCreate', 'void *'),
+    recordEvent: of<[bigint, bigint]>('cudaEventRecord', 'void *', 'void *'),
+    elapsed: of<[Float32Array, bigint, bigint]>('cudaEventElapsedTime', 'void *', 'void *', 'void *'),
+    destroyEvent: of<[bigint]>('cudaEventDestroy', 'void *'),
+    beginCapture: of<[bigint, number]>('cudaStreamBeginCapture', 'void *', 'int'),
+    endCapture: of<[bigint, Out]>('cudaStreamEndCapture', 'void *', 'void *'),
+    instantiate: of<[Out, bigint, number]>('cudaGraphInstantiate', 'void *', 'void *', 'uint64_t'),
+    destroyGraph: of<[bigint]>('cudaGraphDestroy', 'void *'),
+    launchGraph: of<[bigint, bigint]>('cudaGraphLaunch', 'void *', 'void *'),
+    destroyExecutable: of<[bigint]>('cudaGraphExecDestroy', 'void *'),
+  };
+}
+
 /** The part of CUDA's runtime library that deals with memory, cards and one stream. All work goes to the stream. */
 export class Cudart {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(16));
   readonly #errorText: ErrorText;
-  readonly #malloc: Code<[Out, number]>;
-  readonly #free: Code<[bigint]>;
-  readonly #memcpy: Code<
-    [bigint | ArrayBufferView, bigint | ArrayBufferView, number, number, bigint]
-  >;
-  readonly #hostRegister: Code<[ArrayBufferView, number, number]>;
-  readonly #hostUnregister: Code<[ArrayBufferView]>;
-  readonly #memset: Code<[bigint, number, number, bigint]>;
-  readonly #memoryInfo: Code<[Out, Out]>;
-  readonly #synchronize: Code<[bigint]>;
-  readonly #query: Code<[bigint]>;
-  readonly #clearError: Code<[]>;
-  readonly #destroy: Code<[bigint]>;
-  readonly #createEvent: Code<[Out]>;
-  readonly #recordEvent: Code<[bigint, bigint]>;
-  readonly #elapsed: Code<[Float32Array, bigint, bigint]>;
-  readonly #destroyEvent: Code<[bigint]>;
-  readonly #beginCapture: Code<[bigint, number]>;
-  readonly #endCapture: Code<[bigint, Out]>;
-  readonly #instantiate: Code<[Out, bigint, number]>;
-  readonly #destroyGraph: Code<[bigint]>;
-  readonly #launchGraph: Code<[bigint, bigint]>;
-  readonly #destroyExecutable: Code<[bigint]>;
+  readonly #cuda: ReturnType<typeof functionsOf>;
   #isCapturing = false;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
@@ -65,35 +77,7 @@ export class Cudart {
   constructor(ordinal: number) {
     const library = openCudart();
     this.#errorText = errorTextOf(library);
-    const setDevice = define<[number]>(library, 'cudaSetDevice', ['int']);
-    const createStream = define<[Out]>(library, 'cudaStreamCreate', ['void *']);
-    this.#malloc = define(library, 'cudaMalloc', ['void *', 'size_t']);
-    this.#free = define(library, 'cudaFree', ['void *']);
-    this.#memcpy = define(library, 'cudaMemcpyAsync', [
-      'void *',
-      'void *',
-      'size_t',
-      'int',
-      'void *',
-    ]);
-    this.#hostRegister = define(library, 'cudaHostRegister', ['void *', 'size_t', 'uint']);
-    this.#hostUnregister = define(library, 'cudaHostUnregister', ['void *']);
-    this.#memset = define(library, 'cudaMemsetAsync', ['void *', 'int', 'size_t', 'void *']);
-    this.#memoryInfo = define(library, 'cudaMemGetInfo', ['void *', 'void *']);
-    this.#synchronize = define(library, 'cudaStreamSynchronize', ['void *']);
-    this.#query = define(library, 'cudaStreamQuery', ['void *']);
-    this.#clearError = define(library, 'cudaGetLastError', []);
-    this.#destroy = define(library, 'cudaStreamDestroy', ['void *']);
-    this.#createEvent = define(library, 'cudaEventCreate', ['void *']);
-    this.#recordEvent = define(library, 'cudaEventRecord', ['void *', 'void *']);
-    this.#elapsed = define(library, 'cudaEventElapsedTime', ['void *', 'void *', 'void *']);
-    this.#destroyEvent = define(library, 'cudaEventDestroy', ['void *']);
-    this.#beginCapture = define(library, 'cudaStreamBeginCapture', ['void *', 'int']);
-    this.#endCapture = define(library, 'cudaStreamEndCapture', ['void *', 'void *']);
-    this.#instantiate = define(library, 'cudaGraphInstantiate', ['void *', 'void *', 'uint64_t']);
-    this.#destroyGraph = define(library, 'cudaGraphDestroy', ['void *']);
-    this.#launchGraph = define(library, 'cudaGraphLaunch', ['void *', 'void *']);
-    this.#destroyExecutable = define(library, 'cudaGraphExecDestroy', ['void *']);
+    this.#cuda = functionsOf(library);
     const found = countCards(library);
     if (ordinal >= found) {
       throw new CxmindError(
@@ -102,14 +86,11 @@ export class Cudart {
           'CUDA_VISIBLE_DEVICES may hide some',
       );
     }
-    this.#check(setDevice(ordinal), 'cudaSetDevice');
-    this.#check(createStream(this.#out), 'cudaStreamCreate');
+    this.#check(this.#cuda.setDevice(ordinal), 'cudaSetDevice');
+    this.#check(this.#cuda.createStream(this.#out), 'cudaStreamCreate');
     this.stream = this.#out[0]!;
-    const attribute = define<[Out, number, number]>(library, 'cudaDeviceGetAttribute', [
-      ...['void *', 'int', 'int'],
-    ]);
     const [major, minor] = CAPABILITY.map((name) => {
-      this.#check(attribute(this.#out, name, ordinal), 'cudaDeviceGetAttribute');
+      this.#check(this.#cuda.attribute(this.#out, name, ordinal), 'cudaDeviceGetAttribute');
       return Number(this.#out[0]! & 0xffffffffn);
     }) as [number, number];
     if (major < OLDEST_CAPABILITY) {
@@ -129,7 +110,7 @@ export class Cudart {
    * @throws DEVICE_OUT_OF_MEMORY with the sizes of free and needed memory
    */
   allocate(byteLength: number): bigint {
-    const code = this.#malloc(this.#out, byteLength);
+    const code = this.#cuda.malloc(this.#out, byteLength);
     if (code === OUT_OF_MEMORY) {
       const { free, total } = this.memory();
       throw new CxmindError(
@@ -143,17 +124,12 @@ export class Cudart {
   }
 
   free(address: bigint): void {
-    this.#check(this.#free(address), 'cudaFree');
+    this.#check(this.#cuda.free(address), 'cudaFree');
   }
 
   /** Queues a copy. To and from the host, the copy is done when the call returns. */
-  copy(
-    from: bigint | ArrayBufferView,
-    to: bigint | ArrayBufferView,
-    byteLength: number,
-    way: Direction,
-  ): void {
-    this.#check(this.#memcpy(to, from, byteLength, direction[way], this.stream), 'cudaMemcpy');
+  copy(from: Place, to: Place, byteLength: number, way: Direction): void {
+    this.#check(this.#cuda.memcpy(to, from, byteLength, direction[way], this.stream), 'cudaMemcpy');
     if (way !== 'deviceToDevice') this.synchronize();
   }
 
@@ -162,72 +138,72 @@ export class Cudart {
    * let them be locked, copies are right and slower.
    */
   pin(data: ArrayBufferView): void {
-    let code = this.#hostRegister(data, data.byteLength, PORTABLE);
+    let code = this.#cuda.hostRegister(data, data.byteLength, PORTABLE);
     if (code === ALREADY_LOCKED) {
       // It may be the lock of a thread that was ended, on memory that lay here before.
       this.unpin(data);
-      code = this.#hostRegister(data, data.byteLength, PORTABLE);
+      code = this.#cuda.hostRegister(data, data.byteLength, PORTABLE);
     }
-    if (code !== 0) this.#clearError();
+    if (code !== 0) this.#cuda.clearError();
   }
 
   /** Undoes `pin`. */
   unpin(data: ArrayBufferView): void {
-    if (this.#hostUnregister(data) !== 0) this.#clearError();
+    if (this.#cuda.hostUnregister(data) !== 0) this.#cuda.clearError();
   }
 
   zero(address: bigint, byteLength: number): void {
-    this.#check(this.#memset(address, 0, byteLength, this.stream), 'cudaMemset');
+    this.#check(this.#cuda.memset(address, 0, byteLength, this.stream), 'cudaMemset');
   }
 
   /** Waits until all queued work is done. */
   synchronize(): void {
-    this.#check(this.#synchronize(this.stream), 'cudaStreamSynchronize');
+    this.#check(this.#cuda.synchronize(this.stream), 'cudaStreamSynchronize');
   }
 
   /** True if all queued work is done. */
   isIdle(): boolean {
-    const code = this.#query(this.stream);
+    const code = this.#cuda.query(this.stream);
     // Without this, a later caller that asks for its own call's error would get this one.
-    if (code === NOT_READY) this.#clearError();
+    if (code === NOT_READY) this.#cuda.clearError();
     else this.#check(code, 'cudaStreamQuery');
     return code === 0;
   }
 
   /** Records an event behind the work that is queued now. */
   event(): bigint {
-    this.#check(this.#createEvent(this.#out), 'cudaEventCreate');
+    this.#check(this.#cuda.createEvent(this.#out), 'cudaEventCreate');
     const event = this.#out[0]!;
-    this.#check(this.#recordEvent(event, this.stream), 'cudaEventRecord');
+    this.#check(this.#cuda.recordEvent(event, this.stream), 'cudaEventRecord');
     return event;
   }
 
   /** The time between two events, once both have happened. */
   milliseconds(from: bigint, to: bigint): number {
     const time = new Float32Array(1);
-    this.#check(this.#elapsed(time, from, to), 'cudaEventElapsedTime');
+    this.#check(this.#cuda.elapsed(time, from, to), 'cudaEventElapsedTime');
     return time[0]!;
   }
 
   destroyEvent(event: bigint): void {
-    this.#check(this.#destroyEvent(event), 'cudaEventDestroy');
+    this.#check(this.#cuda.destroyEvent(event), 'cudaEventDestroy');
   }
 
   /** Captures all that `work` queues as a CUDA graph. None of it runs now. */
   capture(work: () => void): bigint {
-    this.#check(this.#beginCapture(this.stream, RELAXED), 'cudaStreamBeginCapture');
+    this.#check(this.#cuda.beginCapture(this.stream, RELAXED), 'cudaStreamBeginCapture');
     this.#isCapturing = true;
     let code: number;
     try {
       work();
     } finally {
       this.#isCapturing = false;
-      code = this.#endCapture(this.stream, this.#out);
+      code = this.#cuda.endCapture(this.stream, this.#out);
     }
     this.#check(code, 'cudaStreamEndCapture');
     const graph = this.#out[0]!;
-    code = this.#instantiate(this.#out, graph, 0);
-    this.#check(this.#destroyGraph(graph), 'cudaGraphDestroy');
+    code = this.#cuda.instantiate(this.#out, graph, 0);
+    this.#check(this.#cuda.destroyGraph(graph), 'cudaGraphDestroy');
     this.#check(code, 'cudaGraphInstantiate');
     return this.#out[0]!;
   }
@@ -239,21 +215,21 @@ export class Cudart {
 
   /** Queues a captured graph. */
   launch(graph: bigint): void {
-    this.#check(this.#launchGraph(graph, this.stream), 'cudaGraphLaunch');
+    this.#check(this.#cuda.launchGraph(graph, this.stream), 'cudaGraphLaunch');
   }
 
   destroyGraph(graph: bigint): void {
-    this.#check(this.#destroyExecutable(graph), 'cudaGraphExecDestroy');
+    this.#check(this.#cuda.destroyExecutable(graph), 'cudaGraphExecDestroy');
   }
 
   /** Free and total memory of the card, in bytes. */
   memory(): { readonly free: number; readonly total: number } {
-    this.#check(this.#memoryInfo(this.#out, this.#out.subarray(1)), 'cudaMemGetInfo');
+    this.#check(this.#cuda.memoryInfo(this.#out, this.#out.subarray(1)), 'cudaMemGetInfo');
     return { free: Number(this.#out[0]), total: Number(this.#out[1]) };
   }
 
   destroyStream(): void {
-    this.#check(this.#destroy(this.stream), 'cudaStreamDestroy');
+    this.#check(this.#cuda.destroy(this.stream), 'cudaStreamDestroy');
   }
 
   #check(code: number, call: string): void {
