@@ -5,7 +5,7 @@ import type { DType, TypedArrays } from '../../tensor/dtype.ts';
 import { checkPart, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import { BlockingDevice } from '../blocking-device.ts';
 import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
-import { OrtProgram } from '../ort-program.ts';
+import { ortProgram } from '../ort-program.ts';
 import { hostTensor, hostView, type HostView } from './host-view.ts';
 import { cpuOperations } from './operations.ts';
 import { CpuWorkspace } from './workspace.ts';
@@ -65,7 +65,7 @@ export class CpuDevice extends BlockingDevice implements Device {
 
   compile(graph: Graph): Program {
     const session = this.runtime.compile(encode(graph), { name: graph.name });
-    return new OrtProgram(graph, session, hostTensor);
+    return ortProgram(graph, session, hostTensor);
   }
 
   [Symbol.dispose](): void {

@@ -18,7 +18,7 @@ import type {
   View,
   Workspace,
 } from '../device.ts';
-import { OrtProgram } from '../ort-program.ts';
+import { ortProgram } from '../ort-program.ts';
 import { Cudart } from './cudart.ts';
 import { kernelModel, type KernelModel } from './kernel-model.ts';
 import { KernelProgram, type KernelStage } from './kernel-program.ts';
@@ -129,7 +129,7 @@ export class CudaDevice implements Device {
     const kernels = kernelGraphOf(schedule, cuda);
     if (kernels !== undefined) return new KernelProgram(graph, kernels, this.#stage);
     const { session, begin } = this.#session(schedule);
-    return new OrtProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
+    return ortProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
   }
 
   /** True if all queued work is done. Unlike `idle`, it never blocks the thread. */

@@ -9,7 +9,7 @@ import type { Device, HostMemory, Program, View, Workspace } from '../device.ts'
 import { ProgramOperations } from '../program-operations.ts';
 import { Transfer } from './transfer.ts';
 import { Storage, storageOf, type BufferView } from './view.ts';
-import { WebGpuProgram } from './program.ts';
+import { webGpuProgram } from './program.ts';
 import { BufferWorkspace } from './workspace.ts';
 
 /** A graphics card through ONNX Runtime's WebGPU provider. Every tensor is a buffer. */
@@ -66,7 +66,7 @@ export class WebGpuDevice extends BlockingDevice implements Device {
   }
 
   compile(graph: Graph): Program {
-    return new WebGpuProgram(this.runtime, graph, this.#spare);
+    return webGpuProgram(this.runtime, graph, this.#spare);
   }
 
   [Symbol.dispose](): void {
