@@ -130,6 +130,11 @@ export function conformsToDevice(name: string, open: () => Device): void {
         assert.deepEqual(await numbers(into), [12, 24]);
         for (let i = 0; i < 3; i++) program.run({ x, z }, workspace, { y: z });
         assert.deepEqual(await numbers(z), [16, 32]);
+        const [twos, sums] = [2, 1].map((value) =>
+          put(tensorOf('f32', [1200], Array<number>(1200).fill(value))),
+        );
+        program.run({ x: twos!, z: sums! }, workspace, { y: sums! });
+        assert.deepEqual(new Set(await numbers(sums!)), new Set([5]));
       });
 
       it('take what a workspace puts for the device', async () => {

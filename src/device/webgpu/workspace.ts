@@ -18,7 +18,7 @@ export class BufferWorkspace implements Workspace {
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> {
-    const storage = this.storage(byteLengthOf({ dtype, shape }));
+    const storage = this.storage(sizeClass(byteLengthOf({ dtype, shape })));
     return { device: this.#device, dtype, shape, storage };
   }
 
@@ -28,10 +28,9 @@ export class BufferWorkspace implements Workspace {
     return view;
   }
 
-  /** A buffer of at least so many bytes, taken as a tensor is. */
+  /** A buffer of a size that buffers have, taken as a tensor is. */
   storage(byteLength: number): Storage {
-    const size = sizeClass(byteLength);
-    const storage = this.#free.get(size)?.pop() ?? this.#make(size);
+    const storage = this.#free.get(byteLength)?.pop() ?? this.#make(byteLength);
     this.#taken.push(storage);
     return storage;
   }
