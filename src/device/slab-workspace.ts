@@ -9,8 +9,11 @@ const SLAB_BYTES = 8 * 2 ** 20;
 
 /** A point in the use of the slabs. */
 interface Position {
+  /** Number of the slab in use. */
   readonly slab: number;
+  /** Bytes of that slab in use. */
   readonly used: number;
+  /** Bytes of all tensors since the last reset. */
   readonly cutBytes: number;
 }
 
@@ -32,12 +35,7 @@ export abstract class SlabWorkspace<
   Slab extends { readonly byteLength: number },
 > implements Workspace {
   readonly #slabs: Slab[] = [];
-  /** Number of the slab in use. */
-  #slab = 0;
-  /** Bytes of that slab in use. */
-  #used = 0;
-  /** Bytes of all tensors since the last reset. */
-  #cutBytes = 0;
+  #at = START;
   /** Size of the next first slab, in bytes. */
   #firstBytes = SLAB_BYTES;
 
@@ -53,29 +51,22 @@ export abstract class SlabWorkspace<
   protected cut(dtype: DType, shape: readonly number[]): Cut<Slab> {
     const bytes = Math.ceil(Math.max(1, byteLengthOf({ dtype, shape })) / ALIGNMENT) * ALIGNMENT;
     const slab = this.#slabWith(bytes);
-    const byteOffset = this.#used;
-    this.#used += bytes;
-    this.#cutBytes += bytes;
-    return { slab, byteOffset };
+    const { slab: number, used, cutBytes } = this.#at;
+    this.#at = { slab: number, used: used + bytes, cutBytes: cutBytes + bytes };
+    return { slab, byteOffset: used };
   }
 
   scope(): Disposable {
-    const start = { slab: this.#slab, used: this.#used, cutBytes: this.#cutBytes };
+    const start = this.#at;
     return {
       [Symbol.dispose]: () => {
-        this.#goBackTo(start);
+        this.#at = start;
       },
     };
   }
 
-  #goBackTo({ slab, used, cutBytes }: Position): void {
-    this.#slab = slab;
-    this.#used = used;
-    this.#cutBytes = cutBytes;
-  }
-
   reset(): void {
-    this.#goBackTo(START);
+    this.#at = START;
     if (this.#slabs.length < 2) return;
     this.#firstBytes = this.sizeBytes;
     this.#freeFrom(0);
@@ -83,7 +74,7 @@ export abstract class SlabWorkspace<
 
   /** Bytes of the tensors that were taken since the last reset, less those given back by scopes. */
   protected get cutBytes(): number {
-    return this.#cutBytes;
+    return this.#at.cutBytes;
   }
 
   get sizeBytes(): number {
@@ -96,22 +87,23 @@ export abstract class SlabWorkspace<
 
   /** Gives every tensor and all memory back. */
   protected clear(): void {
-    this.#goBackTo(START);
+    this.#at = START;
     this.#firstBytes = SLAB_BYTES;
     this.#freeFrom(0);
   }
 
   /** The slab to go on with, which has room for so many bytes. */
   #slabWith(bytes: number): Slab {
-    const slab = this.#slabs[this.#slab];
-    if (slab !== undefined && this.#used + bytes <= slab.byteLength) return slab;
-    if (slab !== undefined) this.#slab++;
-    this.#used = 0;
-    const next = this.#slabs[this.#slab];
+    const { slab: number, used, cutBytes } = this.#at;
+    const slab = this.#slabs[number];
+    if (slab !== undefined && used + bytes <= slab.byteLength) return slab;
+    const following = slab === undefined ? number : number + 1;
+    this.#at = { slab: following, used: 0, cutBytes };
+    const next = this.#slabs[following];
     if (next !== undefined && bytes <= next.byteLength) return next;
     // The slabs behind are in use by nobody, and another one as small would be of little use.
-    this.#freeFrom(this.#slab);
-    const least = this.#slab === 0 ? this.#firstBytes : Math.ceil(this.sizeBytes / 4);
+    this.#freeFrom(following);
+    const least = following === 0 ? this.#firstBytes : Math.ceil(this.sizeBytes / 4);
     const grown = this.allocateSlab(Math.max(bytes, least, SLAB_BYTES));
     this.#slabs.push(grown);
     return grown;

@@ -18,10 +18,6 @@ export function hostView<D extends DType>(device: Device, tensor: Tensor<D>): Ho
  * @throws INTERNAL for a view of a device with memory of its own
  */
 export function hostTensor<D extends DType>(view: View<D>): Tensor<D> {
-  if (isHostView(view)) return view;
+  if ('data' in view) return view as HostView<D>;
   throw new CxmindError('INTERNAL', `a tensor on ${view.device.name} has no data on the host`);
-}
-
-function isHostView<D extends DType>(view: View<D>): view is HostView<D> {
-  return 'data' in view;
 }
