@@ -1,6 +1,7 @@
 import type { DType } from '../tensor/dtype.ts';
 import { isFloat, type Value } from './ir.ts';
 import { NodeBuilder } from './node-builder.ts';
+import type { ElementwiseAttributes } from './ops/elementwise.ts';
 import { broadcastShapes, sameShape } from './shape.ts';
 
 /**
@@ -9,87 +10,35 @@ import { broadcastShapes, sameShape } from './shape.ts';
  * Operands broadcast as in NumPy. An operation that changes nothing, such as adding zero, gives its operand.
  */
 export class ElementwiseBuilder extends NodeBuilder {
-  add(a: Value, b: Value): Value {
-    return this.#binary('add', a, b);
-  }
-  sub(a: Value, b: Value): Value {
-    return this.#binary('sub', a, b);
-  }
-  mul(a: Value, b: Value): Value {
-    return this.#binary('mul', a, b);
-  }
-  div(a: Value, b: Value): Value {
-    return this.#binary('div', a, b);
-  }
-  min(a: Value, b: Value): Value {
-    return this.#binary('min', a, b);
-  }
-  max(a: Value, b: Value): Value {
-    return this.#binary('max', a, b);
-  }
-  pow(a: Value, b: Value): Value {
-    return this.#binary('pow', a, b);
-  }
-  neg(x: Value): Value {
-    return this.one('neg', [x], {});
-  }
-  exp(x: Value): Value {
-    return this.one('exp', [x], {});
-  }
-  log(x: Value): Value {
-    return this.one('log', [x], {});
-  }
-  sqrt(x: Value): Value {
-    return this.one('sqrt', [x], {});
-  }
-  reciprocal(x: Value): Value {
-    return this.one('reciprocal', [x], {});
-  }
-  sigmoid(x: Value): Value {
-    return this.one('sigmoid', [x], {});
-  }
-  tanh(x: Value): Value {
-    return this.one('tanh', [x], {});
-  }
-  erf(x: Value): Value {
-    return this.one('erf', [x], {});
-  }
-  abs(x: Value): Value {
-    return this.one('abs', [x], {});
-  }
+  readonly add = this.#pairwise('add');
+  readonly sub = this.#pairwise('sub');
+  readonly mul = this.#pairwise('mul');
+  readonly div = this.#pairwise('div');
+  readonly min = this.#pairwise('min');
+  readonly max = this.#pairwise('max');
+  readonly pow = this.#pairwise('pow');
+  readonly neg = this.#single('neg');
+  readonly exp = this.#single('exp');
+  readonly log = this.#single('log');
+  readonly sqrt = this.#single('sqrt');
+  readonly reciprocal = this.#single('reciprocal');
+  readonly sigmoid = this.#single('sigmoid');
+  readonly tanh = this.#single('tanh');
+  readonly erf = this.#single('erf');
+  readonly abs = this.#single('abs');
   /** -1, 0 or 1; its gradient is zero. */
-  sign(x: Value): Value {
-    return this.one('sign', [x], {});
-  }
-  sin(x: Value): Value {
-    return this.one('sin', [x], {});
-  }
-  cos(x: Value): Value {
-    return this.one('cos', [x], {});
-  }
+  readonly sign = this.#single('sign');
+  readonly sin = this.#single('sin');
+  readonly cos = this.#single('cos');
   /** The largest whole number not above x; its gradient is zero. */
-  floor(x: Value): Value {
-    return this.one('floor', [x], {});
-  }
+  readonly floor = this.#single('floor');
 
-  equal(a: Value, b: Value): Value {
-    return this.#binary('equal', a, b);
-  }
-  less(a: Value, b: Value): Value {
-    return this.#binary('less', a, b);
-  }
-  greater(a: Value, b: Value): Value {
-    return this.#binary('greater', a, b);
-  }
-  and(a: Value, b: Value): Value {
-    return this.#binary('and', a, b);
-  }
-  or(a: Value, b: Value): Value {
-    return this.#binary('or', a, b);
-  }
-  not(x: Value): Value {
-    return this.one('not', [x], {});
-  }
+  readonly equal = this.#pairwise('equal');
+  readonly less = this.#pairwise('less');
+  readonly greater = this.#pairwise('greater');
+  readonly and = this.#pairwise('and');
+  readonly or = this.#pairwise('or');
+  readonly not = this.#single('not');
   /** `a` where the condition holds, `b` elsewhere. */
   where(condition: Value, a: Value, b: Value): Value {
     return this.one('where', [condition, a, b], {});
@@ -113,9 +62,7 @@ export class ElementwiseBuilder extends NodeBuilder {
     return this.one('clip', [x], { low, high });
   }
   /** x times its sigmoid. */
-  silu(x: Value): Value {
-    return this.one('silu', [x], {});
-  }
+  readonly silu = this.#single('silu');
   /** Gaussian error linear unit, the exact form with erf. */
   gelu(x: Value): Value {
     return this.inFloat32([x], (x) => {
@@ -138,6 +85,14 @@ export class ElementwiseBuilder extends NodeBuilder {
     return this.inFloat32([x], (x) => this.mul(x, this.sigmoid(this.mul(x, this.scalar(1.702)))));
   }
 
+  #single(op: UnaryOp): (x: Value) => Value {
+    return (x) => this.one(op, [x], {});
+  }
+
+  #pairwise(op: BinaryOp): (a: Value, b: Value) => Value {
+    return (a, b) => this.#binary(op, a, b);
+  }
+
   /** Applies a broadcasting op; an operand that was only expanded to fit the other is used as it was. */
   #binary(op: BinaryOp, a: Value, b: Value): Value {
     const shape = broadcastShapes([a.shape, b.shape]);
@@ -158,6 +113,7 @@ export class ElementwiseBuilder extends NodeBuilder {
   }
 }
 
+type UnaryOp = Exclude<keyof ElementwiseAttributes, BinaryOp | 'where' | 'clip' | 'cast'>;
 // oxfmt-ignore
 type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pow' | 'equal' | 'less' | 'greater' | 'and' | 'or';
 
