@@ -1,6 +1,6 @@
 import type { Graph } from '../graph/ir.ts';
 import type { Shapes } from '../graph/kernel.ts';
-import type { Source } from '../ort/binding.ts';
+import type { Source } from '../ort/value.ts';
 import type { Session } from '../ort/session.ts';
 import type { BoundProgram, Program, View } from './device.ts';
 import { runOnce } from './run-once.ts';

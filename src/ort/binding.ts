@@ -1,13 +1,10 @@
 import { CxmindError } from '../errors.ts';
-import { typeText, type Tensor } from '../tensor/tensor.ts';
+import { typeText } from '../tensor/tensor.ts';
 import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
-import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
 import { checkFits, endNamed, type IoInfo } from './io-info.ts';
-
-/** Memory that can be bound: the host's or a device's. */
-export type Source = Tensor | DeviceTensor;
+import { valueOver, type Source } from './value.ts';
 
 /** An input or output of a compiled graph. */
 export interface End {
@@ -38,10 +35,9 @@ export class Binding implements Disposable {
   readonly #context: Context;
   readonly #graph: Compiled;
   readonly #handle: Handle;
+  // What is bound by name. It also keeps memory that native code reads and writes from the garbage collector.
   readonly #inputs = new Map<string, Source>();
   readonly #outputs = new Map<string, Source>();
-  /** Memory that native code reads and writes, kept from the garbage collector. */
-  readonly #memory = new Map<End, Tensor['data'] | DeviceTensor>();
 
   constructor(context: Context, graph: Compiled) {
     const { functions } = context.native;
@@ -110,18 +106,15 @@ export class Binding implements Disposable {
     source: Source,
     bind: (binding: Pointer, name: Pointer, value: Pointer) => Pointer,
   ): void {
-    const { native, values } = this.#context;
+    const { native } = this.#context;
     const { name } = this.#graph;
     const pointer = this.#handle.pointer;
     checkFits(end.info, source, name);
-    const where = `${name}: ${end.info.name}`;
-    const onDevice = 'memory' in source;
-    const value = onDevice ? values.makeOnDevice(source, where) : values.make(source, where);
+    const value = valueOver(this.#context, source, `${name}: ${end.info.name}`);
     // The binding shares the native tensor, so the handle made for it is not needed after this.
     const status = bind(pointer, end.name, value);
     native.functions.ReleaseValue(value);
     native.check(status, name);
-    this.#memory.set(end, onDevice ? source : source.data);
   }
 
   #prepare(): void {

@@ -1,5 +1,4 @@
 import type { Native } from './native.ts';
-import type { ValueMaker } from './value.ts';
 
 /** An observer of runs, which begin and end one after the other. */
 export interface RunObserver {
@@ -13,7 +12,8 @@ export interface Context {
   readonly native: Native;
   /** The default allocator, which owns names and arrays that calls return. */
   readonly allocator: bigint;
-  readonly values: ValueMaker;
+  /** Description of the CPU's memory. */
+  readonly hostMemory: bigint;
   /** Observer of the runs of all sessions, if there is one. */
   observer: RunObserver | null;
 }

@@ -1,7 +1,6 @@
 import koffi from 'koffi';
-import { asCxmindError, CxmindError } from '../errors.ts';
+import { asCxmindError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
-import { lastingBuffer } from '../tensor/memory.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Pointer } from './abi.ts';
 import { bytesAt, NativeText, type Native } from './native.ts';
@@ -29,23 +28,16 @@ interface CustomOpDomain extends Disposable {
   readonly pointer: bigint;
 }
 
-/** ONNX Runtime's name of the provider that runs the custom ops of a session; null for the CPU's. */
-const providerNames: Readonly<Record<Provider, string | null>> = {
-  cpu: null,
-  webgpu: null,
-  cuda: 'CUDAExecutionProvider',
-};
-
 /** Version of `struct OrtCustomOp`, which grows with releases. From this one on, functions return statuses. */
 const OP_VERSION = 16;
 const POINTER_BYTES = 8;
 /** `ORT_FAIL` */
 const FAIL = 1;
-const MOST_AXES = 16;
 
 /** A custom op with the native strings that describe it. */
 interface Registered extends CustomOp {
   readonly name: bigint;
+  /** ONNX Runtime's name of the provider that runs it; null for the CPU's. */
   readonly provider: Pointer;
 }
 
@@ -59,12 +51,10 @@ export class CustomOps implements Disposable {
   readonly #native: Native;
   readonly #owned = new DisposableStack();
   readonly #ops = new Map<bigint, Registered>();
-  readonly #call: Call;
   #functions: readonly bigint[] | undefined;
 
   constructor(native: Native) {
     this.#native = native;
-    this.#call = new Call(native);
   }
 
   /** Puts ops in native memory under a domain's name. Sessions must not outlive the result. */
@@ -73,8 +63,8 @@ export class CustomOps implements Disposable {
     using made = new DisposableStack();
     const pointer = this.#native.out(name, (slot) => ort.CreateCustomOpDomain(name, slot));
     made.adopt(pointer, ort.ReleaseCustomOpDomain);
-    const providerName = providerNames[provider];
-    const runsOn = providerName === null ? null : made.use(new NativeText(providerName)).address;
+    const runsOn =
+      provider === 'cuda' ? made.use(new NativeText('CUDAExecutionProvider')).address : null;
     for (const op of ops) {
       const type = made.use(new NativeText(op.type)).address;
       const address = this.#table(made);
@@ -154,61 +144,27 @@ export class CustomOps implements Disposable {
   }
 
   #compute({ type, compute }: Registered, context: bigint): Pointer {
+    const native = this.#native;
+    const ort = native.functions;
+    const addressOf = (find: (slot: BigUint64Array) => Pointer): bigint => {
+      const value = native.out(type, find);
+      return native.out(type, (slot) => ort.GetTensorMutableData(value, slot));
+    };
     try {
-      compute(this.#call.of(type, context));
+      compute({
+        address: (input) => addressOf((slot) => ort.KernelContext_GetInput(context, input, slot)),
+        output: (index, shape) => {
+          const dims = native.dims(shape, type);
+          return addressOf((slot) =>
+            ort.KernelContext_GetOutput(context, index, dims, shape.length, slot),
+          );
+        },
+      });
       return null;
     } catch (thrown) {
       const error = asCxmindError(thrown);
-      this.#native.raise(error);
-      return this.#native.functions.CreateStatus(FAIL, error.message);
+      native.raise(error);
+      return ort.CreateStatus(FAIL, error.message);
     }
-  }
-}
-
-/** The current call. One object serves all calls of a thread, which never overlap. */
-class Call implements CustomCall {
-  readonly #native: Native;
-  readonly #dims = new BigInt64Array(lastingBuffer(8 * MOST_AXES));
-  #type = '';
-  #context = 0n;
-
-  constructor(native: Native) {
-    this.#native = native;
-  }
-
-  of(type: string, context: bigint): this {
-    this.#type = type;
-    this.#context = context;
-    return this;
-  }
-
-  address(input: number): bigint {
-    const { functions } = this.#native;
-    const value = this.#native.out(this.#type, (slot) =>
-      functions.KernelContext_GetInput(this.#context, input, slot),
-    );
-    return this.#address(value);
-  }
-
-  output(index: number, shape: readonly number[]): bigint {
-    if (shape.length > MOST_AXES) {
-      throw new CxmindError('SHAPE_MISMATCH', `${this.#type}: more than ${MOST_AXES} axes`);
-    }
-    shape.forEach((size, axis) => (this.#dims[axis] = BigInt(size)));
-    const value = this.#native.out(this.#type, (slot) =>
-      this.#native.functions.KernelContext_GetOutput(
-        this.#context,
-        index,
-        this.#dims,
-        shape.length,
-        slot,
-      ),
-    );
-    return this.#address(value);
-  }
-
-  #address(value: bigint): bigint {
-    const { functions } = this.#native;
-    return this.#native.out(this.#type, (slot) => functions.GetTensorMutableData(value, slot));
   }
 }

@@ -5,11 +5,15 @@ import type { Abi, Functions, Pointer } from './abi.ts';
 
 const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|available memory of/i;
 
+/** Most axes of a tensor. */
+const MOST_AXES = 16;
+
 /** The library's functions, with slots for results and statuses as errors. */
 export class Native {
   readonly functions: Functions;
   readonly version: string;
   readonly #slot = new BigUint64Array(lastingBuffer(8));
+  readonly #dims = new BigInt64Array(lastingBuffer(8 * MOST_AXES));
   #raised: CxmindError | undefined;
 
   constructor({ functions, version }: Abi) {
@@ -53,6 +57,19 @@ export class Native {
     this.#slot[0] = 0n;
     this.check(call(this.#slot), where);
     return this.#slot[0];
+  }
+
+  /**
+   * A shape in native memory, valid until the next.
+   *
+   * @throws SHAPE_MISMATCH for more than 16 axes
+   */
+  dims(shape: readonly number[], where: string): BigInt64Array {
+    if (shape.length > MOST_AXES) {
+      throw new CxmindError('SHAPE_MISMATCH', `${where}: more than ${MOST_AXES} axes`);
+    }
+    shape.forEach((size, axis) => (this.#dims[axis] = BigInt(size)));
+    return this.#dims;
   }
 }
 

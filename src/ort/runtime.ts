@@ -15,7 +15,6 @@ import { Native } from './native.ts';
 import { appendProvider, type Provider, type ProviderSettings } from './provider.ts';
 import { DEFAULT_MEMORY } from './device-memory.ts';
 import { Session } from './session.ts';
-import { ValueMaker } from './value.ts';
 
 /** `OrtLoggingLevel` by name: the least severe messages that ONNX Runtime writes. */
 const severities = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
@@ -105,15 +104,15 @@ export class Runtime implements Disposable {
     const environment = openEnvironment(native, threads, isSpinning, this.#severity);
     made.adopt(environment, ort.ReleaseEnv);
     this.#customOps = made.use(new CustomOps(native));
-    const memoryInfo = native.out(OPENING, (slot) =>
+    const hostMemory = native.out(OPENING, (slot) =>
       ort.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
     );
-    made.adopt(memoryInfo, ort.ReleaseMemoryInfo);
-    shareArena(native, environment, memoryInfo);
+    made.adopt(hostMemory, ort.ReleaseMemoryInfo);
+    shareArena(native, environment, hostMemory);
     this.#context = {
       native,
       allocator: native.out(OPENING, (slot) => ort.GetAllocatorWithDefaultOptions(slot)),
-      values: new ValueMaker(native, memoryInfo),
+      hostMemory,
       observer: null,
     };
     const owned = made.move();
