@@ -13,8 +13,9 @@ import { shapesOf } from '../../graph/shape.ts';
 import { byteLengthOf } from '../../tensor/tensor.ts';
 import { Cublas, type Operand } from './cublas.ts';
 import type { Cudart } from './cudart.ts';
-import { Kernels } from './kernels.ts';
+import { Driver, type DeviceFunction } from './driver.ts';
 import type { NodeTimes } from './node-times.ts';
+import { Nvrtc } from './nvrtc.ts';
 
 /** A step with its geometry for tensors of certain shapes. */
 type PlannedStep =
@@ -31,24 +32,33 @@ export interface NodePlan {
 /** Runs kernel nodes on one stream: kernels of our own and calls of cuBLAS. */
 export class KernelSteps implements Disposable {
   readonly #cudart: Cudart;
-  readonly #kernels: Kernels;
+  readonly #driver = new Driver();
+  readonly #nvrtc = new Nvrtc();
   readonly #cublas: Cublas;
-  readonly #owned: DisposableStack;
+  /** Compiled kernels by their entries. */
+  readonly #kernels = new Map<string, DeviceFunction>();
+  readonly #owned = new DisposableStack();
   /** Timer of the nodes, while they are timed. */
   times: NodeTimes | undefined;
 
   /** @throws DEVICE_MISSING without the compiler, the driver or cuBLAS */
   constructor(cudart: Cudart) {
-    using made = new DisposableStack();
     this.#cudart = cudart;
-    this.#kernels = made.use(new Kernels(cudart.architecture));
-    this.#cublas = made.use(new Cublas(cudart));
-    this.#owned = made.move();
+    this.#cublas = this.#owned.use(new Cublas(cudart));
   }
 
-  /** Compiles the kernels of nodes that are to run. */
+  /** Compiles the kernels of nodes that are to run, all at once. Each is compiled for the first graph that has it. */
   prepare(nodes: readonly KernelNode[]): void {
-    this.#kernels.prepare(nodes.flatMap(({ steps }) => steps.filter(isKernel)));
+    const kernels = nodes.flatMap(({ steps }) => steps.filter(isKernel));
+    const missing = new Map(
+      kernels.filter(({ entry }) => !this.#kernels.has(entry)).map((k) => [k.entry, k]),
+    );
+    if (missing.size === 0) return;
+    const { architecture } = this.#cudart;
+    const { cubin, entries } = this.#nvrtc.compile([...missing.values()], architecture);
+    const module = this.#driver.load(cubin);
+    this.#owned.defer(() => this.#driver.unload(module));
+    for (const entry of entries) this.#kernels.set(entry, this.#driver.find(module, entry));
   }
 
   /**
@@ -60,7 +70,8 @@ export class KernelSteps implements Disposable {
     this.times?.start(node.type);
     for (const step of plan.steps) {
       if ('kernel' in step) {
-        this.#kernels.launch(step.kernel, step.launch, addresses, this.#cudart.stream);
+        const kernel = this.#kernels.get(step.kernel.entry)!;
+        this.#driver.launch(kernel, step.launch, addresses, this.#cudart.stream);
       } else if ('inPlace' in step) {
         const { input, output } = step.inPlace;
         const { dtype } = node.outputs[output]!;
