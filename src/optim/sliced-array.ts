@@ -26,98 +26,66 @@ export function slicedArray<D extends FloatDType>(
   device: Device,
   array: Placed<D>,
 ): SlicedArray<D> {
-  if ('device' in array) return new NearArray(array);
-  return device.host === null
-    ? new FarArray(device, array)
-    : new NearArray(device.host.view(array));
+  if ('device' in array) return nearArray(array);
+  return device.host === null ? farArray(device, array) : nearArray(device.host.view(array));
 }
 
 /** An array that the device reaches without a copy: on itself, or in memory or a file of its host. */
-class NearArray<D extends FloatDType> implements SlicedArray<D> {
-  readonly dtype: D;
-  readonly length: number;
-  readonly #whole: View<D>;
-
-  constructor(whole: View<D>) {
-    this.dtype = whole.dtype;
-    this.length = sizeOf(whole.shape);
-    this.#whole = whole;
-  }
-
-  take(start: number, length: number): View<D> {
-    const slice = this.#part(start, length);
-    bringInView(slice, 'write');
-    return slice;
-  }
-
-  put(_start: number, slice: View<D>): Promise<void> {
-    letGoView(slice);
-    return Promise.resolve();
-  }
-
-  fill(start: number, from: Tensor<D>): void {
-    const slice = this.#part(start, from.data.length);
-    this.#whole.device.upload(from, slice);
-    letGoView(slice);
-  }
-
-  read(): Promise<Tensor<D>> {
-    return readTensor(this.#whole);
-  }
-
-  #part(start: number, length: number): View<D> {
-    if (length === this.length) return this.#whole;
-    return this.#whole.device.part(this.#whole, start, [length]);
-  }
-
-  /** Does nothing: whoever made the array owns it. */
-  [Symbol.dispose](): void {}
+function nearArray<D extends FloatDType>(whole: View<D>): SlicedArray<D> {
+  const { device, dtype } = whole;
+  const length = sizeOf(whole.shape);
+  const part = (start: number, count: number): View<D> =>
+    count === length ? whole : device.part(whole, start, [count]);
+  return {
+    dtype,
+    length,
+    take: (start, count) => {
+      const slice = part(start, count);
+      bringInView(slice, 'write');
+      return slice;
+    },
+    put: (_start, slice) => {
+      letGoView(slice);
+      return Promise.resolve();
+    },
+    fill: (start, from) => {
+      const slice = part(start, from.data.length);
+      device.upload(from, slice);
+      letGoView(slice);
+    },
+    read: () => readTensor(whole),
+    // Whoever made the array owns it.
+    [Symbol.dispose]: () => undefined,
+  };
 }
 
 /** An array in this process's memory, copied slice by slice to a device with memory of its own. */
-class FarArray<D extends FloatDType> implements SlicedArray<D> {
-  readonly dtype: D;
-  readonly length: number;
-  readonly #device: Device;
-  readonly #whole: Tensor<D>;
+function farArray<D extends FloatDType>(device: Device, whole: Tensor<D>): SlicedArray<D> {
+  const { dtype, data } = whole;
   /** Device memory for a slice, as long as the first. */
-  #slice: (View<D> & Disposable) | null = null;
-
-  constructor(device: Device, whole: Tensor<D>) {
-    this.dtype = whole.dtype;
-    this.length = whole.data.length;
-    this.#device = device;
-    this.#whole = whole;
-  }
-
-  take(start: number, length: number): View<D> {
-    this.#slice ??= this.#device.allocate(this.dtype, [length]);
-    const isWhole = sizeOf(this.#slice.shape) === length;
-    const slice = isWhole ? this.#slice : this.#device.part(this.#slice, 0, [length]);
-    this.#device.upload(this.#rows(start, length), slice);
-    return slice;
-  }
-
-  async put(start: number, slice: View<D>): Promise<void> {
-    this.fill(start, await this.#device.download(slice));
-  }
-
-  fill(start: number, from: Tensor<D>): void {
-    const to = this.#rows(start, from.data.length);
+  let memory: (View<D> & Disposable) | null = null;
+  const part = (start: number, count: number): Tensor<D> => rows(whole, start, start + count);
+  const fill = (start: number, from: Tensor<D>): void => {
+    const to = part(start, from.data.length);
     copyElements(from, to);
     letGo(to.data);
-  }
-
-  read(): Promise<Tensor<D>> {
-    return Promise.resolve(this.#whole);
-  }
-
-  #rows(start: number, length: number): Tensor<D> {
-    return rows(this.#whole, start, start + length);
-  }
-
-  [Symbol.dispose](): void {
-    this.#slice?.[Symbol.dispose]();
-    this.#slice = null;
-  }
+  };
+  return {
+    dtype,
+    length: data.length,
+    take: (start, count) => {
+      memory ??= device.allocate(dtype, [count]);
+      const isWhole = sizeOf(memory.shape) === count;
+      const slice = isWhole ? memory : device.part(memory, 0, [count]);
+      device.upload(part(start, count), slice);
+      return slice;
+    },
+    put: async (start, slice) => fill(start, await device.download(slice)),
+    fill,
+    read: () => Promise.resolve(whole),
+    [Symbol.dispose]: () => {
+      memory?.[Symbol.dispose]();
+      memory = null;
+    },
+  };
 }
