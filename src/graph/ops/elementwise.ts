@@ -1,12 +1,11 @@
 import type { DType } from '../../tensor/dtype.ts';
-import type { GraphBuilder } from '../builder.ts';
-import { isFloat, type Value } from '../ir.ts';
+import { isFloat } from '../ir.ts';
 import { cFloat, cTypes } from '../kernel-prelude.ts';
 import { dtypeError, shapeError } from '../shape.ts';
 import { mapArrays } from './array.ts';
 import { binary, broadcastType, predicate, sameDType, unary } from './elementwise-forms.ts';
 import { erf, truncateTo } from './numeric.ts';
-import { asNode, microsoft, type None, type OpFamily } from './op.ts';
+import { asNode, microsoft, type None, type Op, type OpFamily } from './op.ts';
 
 /** Elementwise ops without attributes. */
 // oxfmt-ignore
@@ -21,9 +20,19 @@ export interface ElementwiseAttributes extends Readonly<Record<PlainOp, None>> {
   readonly cast: { readonly to: DType };
 }
 
-/** The share of a maximum's gradient that goes to `a`: all where `a` is larger, half on a tie. */
-function share(g: GraphBuilder, larger: Value, tied: Value, dtype: DType): Value {
-  return g.add(g.cast(larger, dtype), g.mul(g.cast(tied, dtype), g.scalar(0.5, dtype)));
+/** The larger or the smaller of two numbers. All of the gradient goes to the one that is given, and half on a tie. */
+function extreme(
+  name: 'min' | 'max',
+  type: string,
+  cName: string,
+  wins: 'less' | 'greater',
+): Op<None> {
+  const c = (a: string, b: string): string => `${cName}(${a}, ${b})`;
+  return binary(name, type, c, Math[name], (g, dy, a, b) => {
+    const [won, tied] = [g[wins](a, b), g.equal(a, b)].map((isSo) => g.cast(isSo, a.dtype));
+    const da = g.mul(dy, g.add(won!, g.mul(tied!, g.scalar(0.5, a.dtype))));
+    return [da, g.sub(dy, da)];
+  });
 }
 
 // Ops that differ in their formula alone, one a line: in C, in TypeScript, and the gradients of the operands.
@@ -91,26 +100,8 @@ const binaryOps = {
       return [da, g.neg(g.mul(da, y))];
     },
   ),
-  min: binary(
-    'min',
-    'Min',
-    (a, b) => `smaller(${a}, ${b})`,
-    Math.min,
-    (g, dy, a, b) => {
-      const da = g.mul(dy, share(g, g.less(a, b), g.equal(a, b), a.dtype));
-      return [da, g.sub(dy, da)];
-    },
-  ),
-  max: binary(
-    'max',
-    'Max',
-    (a, b) => `larger(${a}, ${b})`,
-    Math.max,
-    (g, dy, a, b) => {
-      const da = g.mul(dy, share(g, g.greater(a, b), g.equal(a, b), a.dtype));
-      return [da, g.sub(dy, da)];
-    },
-  ),
+  min: extreme('min', 'Min', 'smaller', 'less'),
+  max: extreme('max', 'Max', 'larger', 'greater'),
   pow: binary(
     'pow',
     'Pow',
