@@ -16,6 +16,8 @@ import { bytesPerElement, type DType } from '../../../src/tensor/dtype.ts';
 import { numbersOf } from '../../../src/tensor/numbers.ts';
 import { byteLengthOf, sizeOf, tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 
+type Type = Pick<Tensor, 'dtype' | 'shape'>;
+
 /** Bytes of the card that does not exist. */
 const MEMORY_BYTES = 1 << 22;
 
@@ -73,6 +75,13 @@ class ReferenceCard {
       queue();
     },
   };
+
+  /** A graph's program on the card. */
+  program(graph: Graph): KernelProgram {
+    const kernels = kernelGraphOf(scheduled(graph, this.target), this.target);
+    return new KernelProgram(graph, kernels!, this.stage);
+  }
+
   put(tensor: Tensor): CudaView {
     const view = this.take(tensor.dtype, tensor.shape);
     this.#write(view.address, tensor, numbersOf(tensor));
@@ -113,10 +122,7 @@ class ReferenceCard {
     }
   }
 
-  #read(
-    address: bigint,
-    { dtype, shape }: { dtype: DType; shape: readonly number[] },
-  ): Float64Array {
+  #read(address: bigint, { dtype, shape }: Type): Float64Array {
     const bytes = bytesPerElement(dtype);
     return Float64Array.from(
       { length: sizeOf(shape) },
@@ -124,11 +130,7 @@ class ReferenceCard {
     );
   }
 
-  #write(
-    address: bigint,
-    { dtype, shape }: { dtype: DType; shape: readonly number[] },
-    numbers: ArrayLike<number>,
-  ): void {
+  #write(address: bigint, { dtype, shape }: Type, numbers: ArrayLike<number>): void {
     const bytes = bytesPerElement(dtype);
     const start = Number(address);
     this.#memory.fill(NaN, start, start + sizeOf(shape) * bytes);
@@ -198,8 +200,7 @@ describe('a program of kernels', () => {
       const outputs = Object.keys(expected);
       for (const asked of [outputs, ...outputs.map((name) => [name])]) {
         const card = new ReferenceCard();
-        const kernels = kernelGraphOf(scheduled(graph, card.target), card.target)!;
-        using program = new KernelProgram(graph, kernels, card.stage);
+        using program = card.program(graph);
         using bound = program.bind();
         for (const [name, tensor] of Object.entries(inputs)) bound.input(name, card.put(tensor));
         const views = asked.map((name) => card.take(expected[name]!.dtype, expected[name]!.shape));
@@ -217,8 +218,7 @@ describe('a program of kernels', () => {
     const card = new ReferenceCard();
     const inputs = drawn(backward);
     const expected = interpret(backward, inputs);
-    const kernels = kernelGraphOf(scheduled(backward, card.target), card.target)!;
-    using program = new KernelProgram(backward, kernels, card.stage);
+    using program = card.program(backward);
     using bound = program.bind();
     const views = new Map(Object.entries(inputs).map(([name, tensor]) => [name, card.put(tensor)]));
     for (const [name, view] of views) bound.input(name, view);
@@ -237,8 +237,7 @@ describe('a program of kernels', () => {
     g.output('y', x);
     const graph = g.build();
     const card = new ReferenceCard();
-    const kernels = kernelGraphOf(scheduled(graph, card.target), card.target)!;
-    using program = new KernelProgram(graph, kernels, card.stage);
+    using program = card.program(graph);
     const inputs = drawn(graph);
     program
       .bind()
@@ -251,17 +250,14 @@ describe('a program of kernels', () => {
 
   it('says what does not fit', () => {
     const card = new ReferenceCard();
-    const graph = updates();
-    const kernels = kernelGraphOf(scheduled(graph, card.target), card.target)!;
-    using program = new KernelProgram(graph, kernels, card.stage);
+    using program = card.program(updates());
     const bound = program.bind();
-    const put = (dtype: DType, shape: number[]) => card.take(dtype, shape);
-    assert.throws(() => bound.input('z', put('f32', [1])), {
+    assert.throws(() => bound.input('z', card.take('f32', [1])), {
       code: 'GRAPH_INVALID',
       message: /x, index/,
     });
-    assert.throws(() => bound.input('x', put('f32', [rows])), { code: 'SHAPE_MISMATCH' });
-    assert.throws(() => bound.input('index', put('f32', [2])), { code: 'DTYPE_MISMATCH' });
+    assert.throws(() => bound.input('x', card.take('f32', [rows])), { code: 'SHAPE_MISMATCH' });
+    assert.throws(() => bound.input('index', card.take('f32', [2])), { code: 'DTYPE_MISMATCH' });
     assert.throws(() => bound.run(), { code: 'GRAPH_INVALID', message: /no input x/ });
   });
 });

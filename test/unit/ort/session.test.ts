@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CxmindError, ErrorCode } from '../../../src/errors.ts';
+import type { ErrorCode } from '../../../src/errors.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import type { DType } from '../../../src/tensor/dtype.ts';
 import { rows, tensorOf, zeros, type Tensor } from '../../../src/tensor/tensor.ts';
@@ -24,13 +24,7 @@ function identity(dtype: DType): Uint8Array {
   ]);
 }
 
-function failsWith(code: ErrorCode, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.equal((error as CxmindError).code, code);
-    assert.match((error as CxmindError).message, message);
-    return true;
-  };
-}
+const failsWith = (code: ErrorCode, message: RegExp) => ({ code, message });
 
 describe('Session and Binding', () => {
   const runtime = Runtime.open({ threads: 2 });
@@ -155,17 +149,10 @@ describe('Session and Binding', () => {
       .bind()
       .input('x', x)
       .output('sum', zeros('f32', [3, 2]));
-    assert.throws(
-      () => {
-        binding.run();
-      },
-      failsWith('GRAPH_INVALID', /^add: nothing bound to y$/),
-    );
+    assert.throws(() => binding.run(), failsWith('GRAPH_INVALID', /^add: nothing bound to y$/));
     binding.input('y', y);
     assert.throws(
-      () => {
-        binding.run();
-      },
+      () => binding.run(),
       failsWith('RUNTIME_FAILED', /^add \(x f32 \[2, 2\], y f32 \[2, 2\], sum f32 \[3, 2\]\): \S/),
     );
   });
@@ -203,12 +190,7 @@ describe('Session and Binding', () => {
     binding.run();
     mine[Symbol.dispose]();
     assert.throws(() => mine.bind(), failsWith('RUNTIME_FAILED', /^session mine: used after/));
-    assert.throws(
-      () => {
-        binding.run();
-      },
-      failsWith('RUNTIME_FAILED', /^session mine: used after/),
-    );
+    assert.throws(() => binding.run(), failsWith('RUNTIME_FAILED', /^session mine: used after/));
     binding[Symbol.dispose]();
     binding[Symbol.dispose]();
     assert.throws(
