@@ -54,12 +54,8 @@ const checkParameters = [
 
 describe('AdamW', () => {
   let device: Device;
-  before(() => {
-    device = openDevice({ threads: 1 });
-  });
-  after(() => {
-    device[Symbol.dispose]();
-  });
+  before(() => (device = openDevice({ threads: 1 })));
+  after(() => device[Symbol.dispose]());
 
   it('gives the check values in float32, as the formula does in float64', async () => {
     const parameters = tensorOf('f32', [3], [1, -2, 0.5]).data;
@@ -100,29 +96,25 @@ describe('AdamW', () => {
     assert.deepEqual(gradients, before);
   });
 
-  it('goes on from a saved state bit for bit', async () => {
-    const start = (): Float32Array => tensorOf('f32', [3], [1, -2, 0.5]).data;
-    const gradients = tensorOf('f32', [3], [0.1, -0.2, 0.3]).data;
-    const whole = start();
-    using through = adamWOver(device, {
-      parameters: whole,
-      gradients,
-      betas,
-      weightDecay: 0.01,
-      eps,
+  for (const [strategy, storage] of [
+    ['adamw', 'f32'],
+    ['adamw_bf16', 'bf16'],
+  ] as const) {
+    it(`goes on from a saved state bit for bit, by ${strategy}`, async () => {
+      const gradients = tensorOf('f32', [3], [0.1, -0.2, 0.3]).data;
+      const options = { gradients, betas, weightDecay: 0.01, eps, strategy, storage };
+      const [whole, halves] = [0, 1].map(() => tensorOf('f32', [3], [1, -2, 0.5]).data);
+      using through = adamWOver(device, { ...options, parameters: whole! });
+      using first = adamWOver(device, { ...options, parameters: halves! });
+      using second = adamWOver(device, { ...options, parameters: halves! });
+      for (let i = 0; i < 4; i++) await through.step(0.01, 1);
+      for (let i = 0; i < 2; i++) await first.step(0.01, 1);
+      second.load(await first.state());
+      for (let i = 0; i < 2; i++) await second.step(0.01, 1);
+      assert.deepEqual(halves, whole);
+      assert.deepEqual(await second.state(), await through.state());
     });
-    for (let i = 0; i < 4; i++) await through.step(0.01, 1);
-
-    const halves = start();
-    const options = { parameters: halves, gradients, betas, weightDecay: 0.01, eps };
-    using first = adamWOver(device, options);
-    for (let i = 0; i < 2; i++) await first.step(0.01, 1);
-    using second = adamWOver(device, options);
-    second.load(await first.state());
-    for (let i = 0; i < 2; i++) await second.step(0.01, 1);
-    assert.deepEqual(halves, whole);
-    assert.deepEqual(await second.state(), await through.state());
-  });
+  }
 
   it('has no more of its state and of parameters in memory than a slice, where those lie in files', async () => {
     const length = 2 ** 18 + 137;
@@ -164,13 +156,11 @@ describe('AdamW', () => {
     const resident = far.allocate('f32', [length]);
     far.upload(gradients, resident);
     const options = { betas, weightDecay: 0.1, eps };
-    using expected = adamWOver(device, {
-      ...{ ...options, parameters: parameters.data, gradients: gradients.data },
-    });
+    const { data } = parameters;
+    using expected = adamWOver(device, { ...options, parameters: data, gradients: gradients.data });
     const before = far.mostBytes;
-    using optimizer = new AdamW(far, {
-      ...{ ...options, parameters: there, gradients: resident, offloadsState: true },
-    });
+    const offloaded = { parameters: there, gradients: resident, offloadsState: true };
+    using optimizer = new AdamW(far, { ...options, ...offloaded });
     for (let step = 0; step < 2; step++) {
       await expected.step(0.01, 0.5);
       await optimizer.step(0.01, 0.5);
@@ -188,12 +178,9 @@ describe('AdamW', () => {
       code: 'SHAPE_MISMATCH',
     });
     using optimizer = adamWOver(device, options);
-    assert.throws(
-      () => {
-        const short = zeros('f32', [2]);
-        optimizer.load({ m: short, v: short, step: 1 });
-      },
-      { code: 'CHECKPOINT_INVALID' },
-    );
+    const short = zeros('f32', [2]);
+    assert.throws(() => optimizer.load({ m: short, v: short, step: 1 }), {
+      code: 'CHECKPOINT_INVALID',
+    });
   });
 });
