@@ -125,19 +125,12 @@ export type Functions = {
   readonly [K in keyof Table]: (...args: Takes<Table[K][3]>) => Returns[Table[K][2]];
 };
 
-/** The ONNX Runtime library as loaded into this thread. */
-export interface Abi {
-  readonly functions: Functions;
-  /** Version of the library, such as `1.29.0`. */
-  readonly version: string;
-}
-
 /**
- * Loads the library and looks up its functions.
+ * Loads the library into this thread and looks up its functions.
  *
  * @throws DEVICE_MISSING when there is no build for this machine, RUNTIME_FAILED when it is too old
  */
-export function loadAbi(): Abi {
+export function loadFunctions(): Functions {
   const path = libraryPath();
   keepSilent();
   const base = loadForGood(path).func('OrtGetApiBase', 'void *', [])() as bigint;
@@ -159,7 +152,7 @@ export function loadAbi(): Abi {
     ]),
   );
   // The cast is right because `Functions` derives from the same table.
-  return { functions: functions as Functions, version };
+  return functions as Functions;
 }
 
 const returned: Readonly<Record<keyof Returns, string>> = {

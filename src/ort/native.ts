@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import { CxmindError } from '../errors.ts';
 import { lastingBuffer } from '../tensor/memory.ts';
-import type { Abi, Functions, Pointer } from './abi.ts';
+import { loadFunctions, type Functions, type Pointer } from './abi.ts';
 
 const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|available memory of/i;
 
@@ -10,16 +10,10 @@ const MOST_AXES = 16;
 
 /** The library's functions, with slots for results and statuses as errors. */
 export class Native {
-  readonly functions: Functions;
-  readonly version: string;
+  readonly functions: Functions = loadFunctions();
   readonly #slot = new BigUint64Array(lastingBuffer(8));
   readonly #dims = new BigInt64Array(lastingBuffer(8 * MOST_AXES));
   #raised: CxmindError | undefined;
-
-  constructor({ functions, version }: Abi) {
-    this.functions = functions;
-    this.version = version;
-  }
 
   /**
    * Throws the error of a status, and releases it. Null is success.

@@ -7,7 +7,6 @@
  */
 import { availableParallelism } from 'node:os';
 import { CxmindError } from '../errors.ts';
-import { loadAbi } from './abi.ts';
 import type { Context, RunObserver } from './context.ts';
 import { CustomOps, type CustomOp } from './custom-op.ts';
 import { Handle } from './handle.ts';
@@ -25,7 +24,7 @@ const ARENA_ALLOCATOR = 1;
 /** Name that errors have while a runtime opens. */
 const OPENING = 'open';
 
-/** Options of ONNX Runtime. Threads are the process's: its first runtime decides on them for all (`Runtime.open`). */
+/** Options of ONNX Runtime. Threads are the process's: its first runtime decides on them for all (`Runtime`). */
 export interface RuntimeOptions {
   /**
    * Threads that share the work of one operator, the caller among them; one for each core unless given.
@@ -68,8 +67,6 @@ interface CompileOptions {
 
 /** ONNX Runtime in this thread. All sessions of the process share one environment, thread pool and memory arena. */
 export class Runtime implements Disposable {
-  /** The library's version, as it tells it. */
-  readonly version: string;
   readonly #context: Context;
   readonly #environment: Handle;
   readonly #customOps: CustomOps;
@@ -89,14 +86,10 @@ export class Runtime implements Disposable {
    * @throws DEVICE_MISSING when there is no library for this machine; CONFIG_INVALID for a severity that does
    *   not exist; RUNTIME_FAILED
    */
-  static open(options: RuntimeOptions = {}): Runtime {
-    return new Runtime(new Native(loadAbi()), options);
-  }
-
-  private constructor(native: Native, options: RuntimeOptions) {
+  constructor(options: RuntimeOptions = {}) {
     const { threads = availableParallelism(), isSpinning = true, profilePrefix } = options;
+    const native = new Native();
     const ort = native.functions;
-    this.version = native.version;
     this.#profilePrefix = profilePrefix;
     this.#severity = severityFromEnvironment();
     // The stack releases what was made if a later step throws. Otherwise the environment's handle takes it over.

@@ -9,7 +9,6 @@ import type { Provider } from './provider.ts';
 /** A compiled graph. Made by `Runtime.compile`. */
 export class Session implements Disposable {
   readonly name: string;
-  readonly provider: Provider;
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly #context: Context;
@@ -46,7 +45,6 @@ export class Session implements Disposable {
     made.adopt(pointer, ort.ReleaseSession);
     if (waitForDevice !== undefined) made.defer(waitForDevice);
     this.name = name;
-    this.provider = provider;
     this.#context = context;
     this.inputs = describeEnds(native, pointer, allocator, 'Input', name);
     this.outputs = describeEnds(native, pointer, allocator, 'Output', name);

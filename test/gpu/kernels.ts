@@ -6,7 +6,7 @@ import { Runtime } from '../../src/ort/runtime.ts';
 import { graphOf, namedCases } from '../conformance/ops.ts';
 
 const everything: Target = { name: 'everything', hasKernel: () => true };
-using runtime = Runtime.open({ threads: 4 });
+using runtime = new Runtime({ threads: 4 });
 for (const dtype of ['f16', 'bf16'] as const) {
   const missing = new Map<OpName, string>();
   for (const named of namedCases) {

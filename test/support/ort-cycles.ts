@@ -70,7 +70,7 @@ async function bytesLeftBy(warmUp: number, count: number, call: () => unknown): 
 }
 
 const [x, y] = [zeros('f32', [8, 4]), zeros('f32', [8, 4])];
-using runtime = Runtime.open({ threads: 2 });
+using runtime = new Runtime({ threads: 2 });
 using session = runtime.compile(model, { name: 'cycles' });
 using binding = session.bind().input('x', x).output('y', y);
 let turn = 0;

@@ -13,7 +13,7 @@ export interface OrtWork {
 }
 
 const { model, x, y, runs, isTidy } = workerData as OrtWork;
-const runtime = Runtime.open({ threads: 2 });
+const runtime = new Runtime({ threads: 2 });
 const session = runtime.compile(model, { name: 'worker' });
 const binding = session.bind().input('x', x).output('y', y);
 for (let run = 0; run < runs; run++) binding.run();

@@ -34,7 +34,7 @@ export class CpuDevice extends BlockingDevice implements Device {
 
   /** @throws DEVICE_MISSING when there is no library for this machine; RUNTIME_FAILED */
   constructor(options: RuntimeOptions = {}) {
-    super(Runtime.open(options));
+    super(new Runtime(options));
   }
 
   allocate<D extends DType>(dtype: D, shape: readonly number[]): HostView<D> & Disposable {

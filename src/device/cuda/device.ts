@@ -70,7 +70,7 @@ export class CudaDevice implements Device {
     });
     this.#steps = made.use(new KernelSteps(this.#cudart));
     this.#scratch = made.use(new Scratch(this.#cudart));
-    this.#runtime = made.use(Runtime.open(options));
+    this.#runtime = made.use(new Runtime(options));
     const smallest = made.use(this.#session(scheduled(smallestGraph(), cuda)).session);
     this.#memory = made.use(smallest.memory('Cuda', ordinal));
     this.operations = made.use(new CudaOperations(this, this.#cudart));

@@ -28,7 +28,7 @@ export class WebGpuDevice extends BlockingDevice implements Device {
 
   /** @throws DEVICE_MISSING when there is no adapter */
   constructor(options: RuntimeOptions = {}) {
-    super(Runtime.open(options));
+    super(new Runtime(options));
     using made = new DisposableStack();
     made.use(this.runtime);
     this.#transfer = made.use(new Transfer(this.runtime));

@@ -74,7 +74,7 @@ const savedOf = (graph: Graph): string[] =>
 
 describe('differentiate', () => {
   let runtime: Runtime;
-  before(() => (runtime = Runtime.open()));
+  before(() => (runtime = new Runtime()));
   after(() => runtime[Symbol.dispose]());
 
   it('gives one pair of sessions right for every number of tokens, saving or computing again', () => {

@@ -49,7 +49,7 @@ const cases: Record<string, { build: (g: GraphBuilder) => Value; inputs: Record<
 
 describe('gradients over repeated indices', () => {
   let runtime: Runtime;
-  before(() => (runtime = Runtime.open({ threads: 2 })));
+  before(() => (runtime = new Runtime({ threads: 2 })));
   after(() => runtime[Symbol.dispose]());
 
   for (const [name, { build, inputs }] of Object.entries(cases)) {
@@ -103,7 +103,7 @@ function modelOps(): Graph {
 
 describe('numbers', () => {
   it('are the same bytes wherever in memory a block begins', () => {
-    using runtime = Runtime.open({ threads: 2 });
+    using runtime = new Runtime({ threads: 2 });
     const graph = modelOps();
     using session = runtime.compile(encode(graph), { name: graph.name });
     const inputs = graph.inputs.map(({ name, shape }) => ({

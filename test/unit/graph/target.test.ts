@@ -59,7 +59,7 @@ function graphOfSteps(list: readonly [number, number, (typeof exact)[number]][])
 
 describe('half precision', () => {
   let runtime: Runtime;
-  before(() => (runtime = Runtime.open()));
+  before(() => (runtime = new Runtime()));
   after(() => runtime[Symbol.dispose]());
 
   /** A graph's results in a row, by the interpreter and by ONNX Runtime. */

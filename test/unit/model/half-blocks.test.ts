@@ -212,7 +212,7 @@ function assertNear(
 
 describe('blocks in half precision', () => {
   let runtime: Runtime;
-  before(() => (runtime = Runtime.open()));
+  before(() => (runtime = new Runtime()));
   after(() => runtime[Symbol.dispose]());
 
   const computed = (graph: Graph, arrays: Arrays): Arrays => {

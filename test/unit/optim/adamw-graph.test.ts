@@ -28,7 +28,7 @@ describe('the update of an optimizer', () => {
       it(`${name}: also gives the new parameters in ${working}, rounded once`, () => {
         const graph = graphOf({ ...constants, storage: 'f32', parameters: 'f32', working });
         checkGraph(graph);
-        using runtime = Runtime.open();
+        using runtime = new Runtime();
         using session = runtime.compile(encode(graph), { name: graph.name });
         const inputs = graph.inputs.map(({ name: input, dtype }): [string, Tensor] => {
           const numbers = given[input]!;

@@ -13,7 +13,7 @@ const wide = onnxModel({ x: ['f32', ['T']] }, { y: ['f32', ['T']] }, [
 
 describe('the arena of the processor', () => {
   it('takes no further memory when a graph runs again', () => {
-    using runtime = Runtime.open({ threads: 1 });
+    using runtime = new Runtime({ threads: 1 });
     using session = runtime.compile(wide, { name: 'wide' });
     const [x, y] = [zeros('f32', [2 ** 21]), zeros('f32', [2 ** 21])];
     using binding = session.bind().input('x', x).output('y', y);

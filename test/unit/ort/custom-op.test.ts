@@ -32,7 +32,7 @@ function addAndSum(call: CustomCall): void {
 
 describe('custom ops', () => {
   let runtime: Runtime;
-  before(() => (runtime = Runtime.open({ threads: 1 })));
+  before(() => (runtime = new Runtime({ threads: 1 })));
   beforeEach(() => (rows = 2));
   after(() => runtime[Symbol.dispose]());
 

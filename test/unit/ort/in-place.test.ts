@@ -35,7 +35,7 @@ function scaledProduct(a: Tensor<'f32'>, b: Tensor<'f32'>, runs: number): Float3
 }
 
 describe('operators that write where they read', () => {
-  const runtime = Runtime.open({ threads: 2 });
+  const runtime = new Runtime({ threads: 2 });
   after(() => {
     runtime[Symbol.dispose]();
   });

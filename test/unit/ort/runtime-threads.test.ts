@@ -28,7 +28,7 @@ describe('Runtime in several threads', () => {
   const negated = tensorOf('f32', [2, 2], [-1, -2, -3, -4]);
 
   it('works in workers at once, sharing memory with them', async () => {
-    using runtime = Runtime.open({ threads: 2 });
+    using runtime = new Runtime({ threads: 2 });
     using session = runtime.compile(model);
     const workers = [true, false, true].map((isTidy) => negateInWorker(x, isTidy));
     assert.deepEqual(runSession(session, { x })['y'], negated);
@@ -38,14 +38,14 @@ describe('Runtime in several threads', () => {
 
   it('works after the only worker that had it open ended without disposing it', async () => {
     assert.deepEqual(await negateInWorker(x, false), negated);
-    using runtime = Runtime.open();
+    using runtime = new Runtime();
     using session = runtime.compile(model);
     assert.deepEqual(runSession(session, { x })['y'], negated);
   });
 
   it('opens again after it was closed', () => {
     for (let i = 0; i < 5; i++) {
-      using runtime = Runtime.open({ threads: 1 + (i % 2), isSpinning: i % 2 === 0 });
+      using runtime = new Runtime({ threads: 1 + (i % 2), isSpinning: i % 2 === 0 });
       using session = runtime.compile(model);
       assert.deepEqual(runSession(session, { x })['y'], negated);
     }

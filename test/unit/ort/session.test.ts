@@ -27,7 +27,7 @@ function identity(dtype: DType): Uint8Array {
 const failsWith = (code: ErrorCode, message: RegExp) => ({ code, message });
 
 describe('Session and Binding', () => {
-  const runtime = Runtime.open({ threads: 2 });
+  const runtime = new Runtime({ threads: 2 });
   const session = runtime.compile(add, { name: 'add' });
   const x = tensorOf('f32', [2, 2], [1, 2, 3, 4]);
   const y = tensorOf('f32', [2, 2], [10, 20, 30, 40]);
@@ -38,8 +38,6 @@ describe('Session and Binding', () => {
 
   it('says what a graph takes and gives, free dimensions by name', () => {
     const shape = ['T', 2];
-    assert.match(runtime.version, /^1\.\d+\.\d+$/);
-    assert.equal(session.provider, 'cpu');
     assert.deepEqual(session.inputs, [
       { name: 'x', dtype: 'f32', shape },
       { name: 'y', dtype: 'f32', shape },
@@ -181,7 +179,7 @@ describe('Session and Binding', () => {
   });
 
   it('refuses work after dispose, and frees bound parts in any order', () => {
-    const other = Runtime.open();
+    const other = new Runtime();
     const mine = other.compile(add, { name: 'mine' });
     const sum = zeros('f32', [2, 2]);
     const binding = mine.bind().input('x', x).input('y', y).output('sum', sum);
@@ -202,7 +200,7 @@ describe('Session and Binding', () => {
   it('writes a profile of every session when asked to', () => {
     const folder = mkdtempSync(join(tmpdir(), 'cxmind-profile-'));
     try {
-      using profiled = Runtime.open({ profilePrefix: join(folder, 'add') });
+      using profiled = new Runtime({ profilePrefix: join(folder, 'add') });
       {
         using watched = profiled.compile(add);
         runSession(watched, { x, y });

@@ -16,7 +16,7 @@ describe('ONNX Runtime', () => {
       ([name]) => !others.includes(name) && !name.startsWith('XDG_') && !name.startsWith('ORT_'),
     );
     const runtime = new URL('../../../src/ort/runtime.ts', import.meta.url).href;
-    const work = `import { Runtime } from ${JSON.stringify(runtime)}; Runtime.open()[Symbol.dispose]();`;
+    const work = `import { Runtime } from ${JSON.stringify(runtime)}; new Runtime()[Symbol.dispose]();`;
     const program =
       `import { Worker } from 'node:worker_threads';` +
       `new Worker(new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(work)})));`;
@@ -44,7 +44,7 @@ describe('CXMIND_ONNXRUNTIME_LOG', () => {
       `import { onnxModel } from ${JSON.stringify(models)};` +
       `const end = { x: ['f32', [2]] };` +
       `const graph = onnxModel(end, { y: ['f32', [2]] }, [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }]);` +
-      `using runtime = Runtime.open({ threads: 1 });` +
+      `using runtime = new Runtime({ threads: 1 });` +
       `using session = runtime.compile(graph, { name: 'said' });`;
     return spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
       encoding: 'utf8',
