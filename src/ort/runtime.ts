@@ -66,8 +66,11 @@ interface CompileOptions {
 }
 
 /** ONNX Runtime in this thread. All sessions of the process share one environment, thread pool and memory arena. */
-export class Runtime implements Disposable {
-  readonly #context: Context;
+export class Runtime implements Context, Disposable {
+  readonly native = new Native();
+  readonly allocator: bigint;
+  readonly hostMemory: bigint;
+  observer: RunObserver | null = null;
   readonly #environment: Handle;
   readonly #customOps: CustomOps;
   readonly #profilePrefix: string | undefined;
@@ -88,7 +91,7 @@ export class Runtime implements Disposable {
    */
   constructor(options: RuntimeOptions = {}) {
     const { threads = availableParallelism(), isSpinning = true, profilePrefix } = options;
-    const native = new Native();
+    const { native } = this;
     const ort = native.functions;
     this.#profilePrefix = profilePrefix;
     this.#severity = severityFromEnvironment();
@@ -97,17 +100,12 @@ export class Runtime implements Disposable {
     const environment = openEnvironment(native, threads, isSpinning, this.#severity);
     made.adopt(environment, ort.ReleaseEnv);
     this.#customOps = made.use(new CustomOps(native));
-    const hostMemory = native.out(OPENING, (slot) =>
+    this.hostMemory = native.out(OPENING, (slot) =>
       ort.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
     );
-    made.adopt(hostMemory, ort.ReleaseMemoryInfo);
-    shareArena(native, environment, hostMemory);
-    this.#context = {
-      native,
-      allocator: native.out(OPENING, (slot) => ort.GetAllocatorWithDefaultOptions(slot)),
-      hostMemory,
-      observer: null,
-    };
+    made.adopt(this.hostMemory, ort.ReleaseMemoryInfo);
+    shareArena(native, environment, this.hostMemory);
+    this.allocator = native.out(OPENING, (slot) => ort.GetAllocatorWithDefaultOptions(slot));
     const owned = made.move();
     this.#environment = new Handle('runtime', environment, () => {
       owned.dispose();
@@ -123,7 +121,7 @@ export class Runtime implements Disposable {
   compile(model: Uint8Array, options: CompileOptions = {}): Session {
     const { name = 'graph', provider = 'cpu', ordinal = 0, modelOps, waitForDevice } = options;
     const card = provider === 'cuda' ? { device_id: String(ordinal) } : {};
-    const { native } = this.#context;
+    const { native } = this;
     const ort = native.functions;
     const environment = this.#environment.pointer;
     // Holds what the session needs as long as it lives. The session takes it over at the end.
@@ -144,7 +142,7 @@ export class Runtime implements Disposable {
       ort.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
     );
     // The session owns the pointer and what it needs from here on, also where its constructor throws.
-    return new Session(this.#context, pointer, {
+    return new Session(this, pointer, {
       name,
       provider,
       isProfiled: this.#profilePrefix !== undefined,
@@ -154,15 +152,6 @@ export class Runtime implements Disposable {
     });
   }
 
-  /** The observer of this runtime's runs, if there is one. */
-  get observer(): RunObserver | null {
-    return this.#context.observer;
-  }
-
-  set observer(observer: RunObserver | null) {
-    this.#context.observer = observer;
-  }
-
   /** Releases the environment, once its last session is disposed too. */
   [Symbol.dispose](): void {
     this.#environment[Symbol.dispose]();
@@ -170,7 +159,7 @@ export class Runtime implements Disposable {
 
   /** Sets the options that do not depend on the graph. */
   #configure(options: bigint, name: string, provider: Provider): void {
-    const { native } = this.#context;
+    const { native } = this;
     const ort = native.functions;
     native.check(ort.SetSessionLogSeverityLevel(options, this.#severity), name);
     native.check(ort.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
