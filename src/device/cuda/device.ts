@@ -33,13 +33,14 @@ import { CudaWorkspace } from './workspace.ts';
 const RUNS_BEFORE_CAPTURE = 2;
 
 /** A CUDA card through ONNX Runtime's provider. All work is queued on one stream of this thread. */
-export class CudaDevice implements Device {
+export class CudaDevice implements Device, KernelStage {
   readonly name: string;
   readonly computeDTypes = ['bf16', 'f16', 'f32'] as const;
   readonly host: HostMemory | null = null;
   readonly isAddressable = true;
   readonly hasKernels = true;
   readonly operations: CudaOperations;
+  readonly steps: KernelSteps;
   readonly handles: Handles = {
     of: (view) => {
       this.#cudart.synchronize();
@@ -52,8 +53,6 @@ export class CudaDevice implements Device {
   readonly #cudart: Cudart;
   /** The workspaces that are not disposed. */
   readonly #workspaces = new Set<CudaWorkspace>();
-  readonly #steps: KernelSteps;
-  readonly #stage: KernelStage;
   /** Scratch memory of the programs that run now: a recording has its own. */
   #scratch: Scratch;
   readonly #memory: DeviceMemory;
@@ -68,13 +67,12 @@ export class CudaDevice implements Device {
     made.defer(() => {
       this.#cudart.destroyStream();
     });
-    this.#steps = made.use(new KernelSteps(this.#cudart));
+    this.steps = made.use(new KernelSteps(this.#cudart));
     this.#scratch = made.use(new Scratch(this.#cudart));
     this.#runtime = made.use(new Runtime(options));
     const smallest = made.use(this.#session(scheduled(smallestGraph(), cuda)).session);
     this.#memory = made.use(smallest.memory('Cuda', ordinal));
     this.operations = made.use(new CudaOperations(this, this.#cudart));
-    this.#stage = this.#openStage();
     this.#owned = made.move();
   }
 
@@ -127,7 +125,7 @@ export class CudaDevice implements Device {
   compile(graph: Graph): Program {
     const schedule = scheduled(graph, cuda);
     const kernels = kernelGraphOf(schedule, cuda);
-    if (kernels !== undefined) return new KernelProgram(graph, kernels, this.#stage);
+    if (kernels !== undefined) return new KernelProgram(graph, kernels, this);
     const { session, begin } = this.#session(schedule);
     return ortProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
   }
@@ -153,7 +151,7 @@ export class CudaDevice implements Device {
     const owned = made.move();
     return {
       run: () => {
-        this.#observed('recorded', () => {
+        this.observed('recorded', () => {
           this.#cudart.launch(graph);
         });
       },
@@ -165,7 +163,7 @@ export class CudaDevice implements Device {
   }
 
   profile(): Profile {
-    return profileCard(this.name, this.#cudart, this.#runtime, this.#steps);
+    return profileCard(this.name, this.#cudart, this.#runtime, this.steps);
   }
 
   pin({ data }: Tensor): void {
@@ -189,36 +187,31 @@ export class CudaDevice implements Device {
     return Promise.resolve();
   }
 
-  [Symbol.dispose](): void {
-    this.#owned.dispose();
+  scratch(byteLength: number): bigint {
+    return this.#scratch.take(byteLength);
   }
 
-  #openStage(): KernelStage {
-    return {
-      steps: this.#steps,
-      scratch: (byteLength) => this.#scratch.take(byteLength),
-      constant: (tensor) => {
-        const view = this.allocate(tensor.dtype, tensor.shape);
-        this.upload(tensor, view);
-        return view;
-      },
-      observed: (name, queue) => {
-        this.#observed(name, queue);
-      },
-    };
+  constant(tensor: Tensor): CudaView & Disposable {
+    const view = this.allocate(tensor.dtype, tensor.shape);
+    this.upload(tensor, view);
+    return view;
   }
 
-  #observed(name: string, queue: () => void): void {
+  observed(name: string, queue: () => void): void {
     const { observer } = this.#runtime;
     observer?.start(name);
     queue();
     observer?.end();
   }
 
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+
   #session(schedule: Schedule): { session: Session; begin: KernelModel['begin'] } {
     const { model, kernelNodes } = encodeScheduled(schedule, cuda);
     const { name, inputs } = schedule.graph;
-    const { ops, begin } = kernelModel(inputs, kernelNodes, this.#steps);
+    const { ops, begin } = kernelModel(inputs, kernelNodes, this.steps);
     const session = this.#runtime.compile(model, {
       name,
       provider: 'cuda',

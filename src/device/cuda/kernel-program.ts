@@ -15,11 +15,11 @@ import { addressOf, type CudaView } from './view.ts';
 export interface KernelStage {
   readonly steps: KernelSteps;
   /** The address of scratch memory for work that is queued next. */
-  readonly scratch: (byteLength: number) => bigint;
+  scratch(byteLength: number): bigint;
   /** Uploads a constant. The caller disposes it. */
-  readonly constant: (tensor: Tensor) => CudaView & Disposable;
+  constant(tensor: Tensor): CudaView & Disposable;
   /** Calls `queue`, which queues a run of a program, and tells whoever observes runs. */
-  readonly observed: (name: string, queue: () => void) => void;
+  observed(name: string, queue: () => void): void;
 }
 
 /** Memory of a value in a run: an offset into one of the run's blocks, by number. */
