@@ -16,6 +16,8 @@ export interface CaseInput {
   readonly hasGradient?: boolean;
 }
 
+type DimOf = (symbol: string) => Dim;
+type Drawn = Omit<CaseInput, 'shape'>;
 type Draw = (rng: Rng, shape: readonly number[], sizes: Sizes) => readonly number[];
 type Sizes = Readonly<Record<string, number>>;
 
@@ -23,11 +25,7 @@ type Sizes = Readonly<Record<string, number>>;
 export interface OpCase {
   readonly inputs: Readonly<Record<string, CaseInput>>;
   /** Writes the op; `dim` gives a symbol, or its size when the graph is static. */
-  readonly build: (
-    g: GraphBuilder,
-    inputs: Readonly<Record<string, Value>>,
-    dim: (symbol: string) => Dim,
-  ) => Value[];
+  readonly build: (g: GraphBuilder, inputs: Readonly<Record<string, Value>>, dim: DimOf) => Value[];
   /** Reason for checking no gradient, for an op that has none. */
   readonly noGradient?: string;
 }
@@ -62,51 +60,65 @@ const distinct: Draw = (rng, shape) => {
 /** The sizes that symbols take; each is drawn anew. */
 export const symbols = ['A', 'B', 'C', 'D', 'V'] as const;
 
+/** An input with its shape as text, such as `A B 6`. */
+type Given = Drawn & { readonly shape: string };
+
+/** A case. An input that is drawn as usual, in the case's float dtype, is given by its shape alone. */
+function opCase<Name extends string>(
+  inputs: Readonly<Record<Name, string | Given>>,
+  build: (g: GraphBuilder, inputs: Readonly<Record<Name, Value>>, dim: DimOf) => Value[],
+  noGradient?: string,
+): OpCase {
+  const given = Object.entries<string | Given>(inputs).map(([name, input]): [string, CaseInput] => {
+    const { shape, ...drawn } = typeof input === 'string' ? { shape: input } : input;
+    const dims = shape.split(' ').filter((dim) => dim !== '');
+    return [name, { ...drawn, shape: dims.map((dim) => (/^\d+$/.test(dim) ? Number(dim) : dim)) }];
+  });
+  return {
+    inputs: Object.fromEntries(given),
+    build,
+    ...(noGradient !== undefined && { noGradient }),
+  };
+}
+
 const unary = (apply: (g: GraphBuilder, x: Value) => Value, draw: Draw = grid): OpCase[] => [
-  { inputs: { x: { shape: ['A', 'B'], draw } }, build: (g, { x }) => [apply(g, x!)] },
+  opCase({ x: { shape: 'A B', draw } }, (g, { x }) => [apply(g, x)]),
 ];
 
 /** Two operands of one shape; one broadcast into the other either way; both broadcast; a scalar. */
 const binary = (
   apply: (g: GraphBuilder, a: Value, b: Value) => Value,
-  options: { a?: CaseInput; b?: CaseInput; noGradient?: string } = {},
+  options: { a?: Drawn; b?: Drawn; noGradient?: string } = {},
 ): OpCase[] => {
-  const shapes: [Dim[], Dim[]][] = [
-    [
-      ['A', 'B'],
-      ['A', 'B'],
-    ],
-    [['A', 'B', 'C'], ['C']],
-    [
-      ['B', 1],
-      ['A', 'B', 'C'],
-    ],
-    [
-      ['A', 1, 'C'],
-      [1, 'B', 1],
-    ],
-    [['A', 'B'], []],
-  ];
-  return shapes.map(([a, b]) => ({
-    inputs: { a: { ...options.a, shape: a }, b: { ...options.b, shape: b } },
-    build: (g, { a, b }) => [apply(g, a!, b!)],
-    ...(options.noGradient === undefined ? {} : { noGradient: options.noGradient }),
-  }));
+  const shapes = [
+    ['A B', 'A B'],
+    ['A B C', 'C'],
+    ['B 1', 'A B C'],
+    ['A 1 C', '1 B 1'],
+    ['A B', ''],
+  ] as const;
+  return shapes.map(([a, b]) =>
+    opCase(
+      { a: { ...options.a, shape: a }, b: { ...options.b, shape: b } },
+      (g, { a, b }) => [apply(g, a, b)],
+      options.noGradient,
+    ),
+  );
 };
 
 const comparison = (apply: (g: GraphBuilder, a: Value, b: Value) => Value): OpCase[] =>
   [{}, { dtype: 'i32' } as const].flatMap((type) =>
     binary(apply, {
-      a: { shape: [], draw: small, ...type },
-      b: { shape: [], draw: small, ...type },
+      a: { draw: small, ...type },
+      b: { draw: small, ...type },
       noGradient: 'its output is bool',
     }),
   );
 
 const logical = (apply: (g: GraphBuilder, a: Value, b: Value) => Value): OpCase[] =>
   binary(apply, {
-    a: { shape: [], dtype: 'bool', draw: coin },
-    b: { shape: [], dtype: 'bool', draw: coin },
+    a: { dtype: 'bool', draw: coin },
+    b: { dtype: 'bool', draw: coin },
     noGradient: 'its output is bool',
   });
 
@@ -118,29 +130,31 @@ const reduction = (
     { axes: [-1], keepDims: true },
     { axes: [0, 2], keepDims: false },
     { axes: [0, 1, 2], keepDims: false },
-  ].map(({ axes, keepDims }) => ({
-    inputs: { x: { shape: ['A', 'B', 'C'], draw: distinct } },
-    build: (g, { x }) => [apply(g, x!, axes, keepDims)],
-  }));
+  ].map(({ axes, keepDims }) =>
+    opCase({ x: { shape: 'A B C', draw: distinct } }, (g, { x }) => [apply(g, x, axes, keepDims)]),
+  );
 
-const index = (shape: Dim[], symbol: string): CaseInput => ({
+const index = (shape: string, symbol: string): Given => ({
   dtype: 'i64',
   shape,
   draw: below(symbol),
 });
 
 /** Numbers of rows of three groups that have `A` together, the second none. */
-const someRows: CaseInput = {
+const someRows: Given = {
   dtype: 'i64',
-  shape: [3],
+  shape: '3',
   draw: (_rng, _shape, { A: rows }) => [Math.ceil(rows! / 2), 0, Math.floor(rows! / 2)],
 };
 
+/** Three matrices of one shape, one for each group. */
+const matrices = <Input>(input: Input) => ({ u: input, v: input, w: input });
+
 /** Numbers of rows for which kernels choose unlike tiles, in three groups. */
 const groupsOfRows = [40, 150, 420];
-const rowsOf = (rows: number): CaseInput => ({
+const rowsOf = (rows: number): Given => ({
   dtype: 'i64',
-  shape: [3],
+  shape: '3',
   draw: (rng) => {
     const [first, second] = [rng.nextBelow(rows), rng.nextBelow(rows)].toSorted((a, b) => a - b);
     return [first!, second! - first!, rows - second!];
@@ -148,9 +162,9 @@ const rowsOf = (rows: number): CaseInput => ({
 });
 
 /** The order of `A` tokens' rows, two of each, by random groups, and its inverse. */
-const orderOfRows = (isInverse: boolean): CaseInput => ({
+const orderOfRows = (isInverse: boolean): Given => ({
   dtype: 'i64',
-  shape: ['A*2'],
+  shape: 'A*2',
   draw(_rng, [rows]) {
     // Odd rows first, from the last on, then the even ones.
     const order = Array.from({ length: rows! }, (_, i) => i).toSorted(
@@ -161,11 +175,11 @@ const orderOfRows = (isInverse: boolean): CaseInput => ({
 });
 
 /** Two trees of a prompt of two tokens and responses of one and two, their rows from the last to the first. */
-const twoTrees: Readonly<Record<'order' | 'sees' | 'seenBy', CaseInput>> = {
-  order: { dtype: 'i32', shape: [10], draw: () => [9, 8, 7, 6, 5, 4, 3, 2, 1, 0] },
+const twoTrees: Readonly<Record<'order' | 'sees' | 'seenBy', Given>> = {
+  order: { dtype: 'i32', shape: '10', draw: () => [9, 8, 7, 6, 5, 4, 3, 2, 1, 0] },
   sees: {
     dtype: 'i32',
-    shape: [10, 4],
+    shape: '10 4',
     draw: () => [
       ...[5, 7, 8, 10, 5, 7, 8, 9, 5, 8, 0, 0, 5, 7, 0, 0, 5, 6, 0, 0],
       ...[0, 2, 3, 5, 0, 2, 3, 4, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0],
@@ -173,7 +187,7 @@ const twoTrees: Readonly<Record<'order' | 'sees' | 'seenBy', CaseInput>> = {
   },
   seenBy: {
     dtype: 'i32',
-    shape: [10, 2],
+    shape: '10 2',
     draw: () => [9, 10, 8, 10, 7, 8, 6, 10, 5, 10, 4, 5, 3, 5, 2, 3, 1, 5, 0, 5],
   },
 };
@@ -183,10 +197,10 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   add: binary((g, a, b) => g.add(a, b)),
   sub: binary((g, a, b) => g.sub(a, b)),
   mul: binary((g, a, b) => g.mul(a, b)),
-  div: binary((g, a, b) => g.div(a, b), { b: { shape: [], draw: awayFromZero } }),
+  div: binary((g, a, b) => g.div(a, b), { b: { draw: awayFromZero } }),
   min: binary((g, a, b) => g.min(a, b)),
   max: binary((g, a, b) => g.max(a, b)),
-  pow: binary((g, a, b) => g.pow(a, b), { a: { shape: [], draw: positive } }),
+  pow: binary((g, a, b) => g.pow(a, b), { a: { draw: positive } }),
   neg: unary((g, x) => g.neg(x)),
   exp: unary((g, x) => g.exp(x)),
   log: unary((g, x) => g.log(x), positive),
@@ -204,11 +218,11 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   clip: unary((g, x) => g.clip(x, -0.5, 0.75)),
   cast: [
     ...unary((g, x) => g.cast(g.cast(x, 'f16'), 'f32')),
-    {
-      inputs: { x: { shape: ['A', 'B'] } },
-      build: (g, { x }) => [g.cast(x!, 'i64'), g.cast(x!, 'i32'), g.cast(g.floor(x!), 'bool')],
-      noGradient: 'integers have none',
-    },
+    opCase(
+      { x: 'A B' },
+      (g, { x }) => [g.cast(x, 'i64'), g.cast(x, 'i32'), g.cast(g.floor(x), 'bool')],
+      'integers have none',
+    ),
   ],
   equal: comparison((g, a, b) => g.equal(a, b)),
   less: comparison((g, a, b) => g.less(a, b)),
@@ -216,469 +230,341 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   and: logical((g, a, b) => g.and(a, b)),
   or: logical((g, a, b) => g.or(a, b)),
   not: [
-    {
-      inputs: { x: { dtype: 'bool', shape: ['A'], draw: coin } },
-      build: (g, { x }) => [g.not(x!)],
-      noGradient: 'its output is bool',
-    },
+    opCase(
+      { x: { dtype: 'bool', shape: 'A', draw: coin } },
+      (g, { x }) => [g.not(x)],
+      'its output is bool',
+    ),
   ],
   where: [
-    {
-      inputs: {
-        condition: { dtype: 'bool', shape: ['B', 1], draw: coin },
-        a: { shape: ['A', 'B', 'C'] },
-        b: { shape: ['C'] },
-      },
-      build: (g, { condition, a, b }) => [g.where(condition!, a!, b!)],
-    },
+    opCase(
+      { condition: { dtype: 'bool', shape: 'B 1', draw: coin }, a: 'A B C', b: 'C' },
+      (g, { condition, a, b }) => [g.where(condition, a, b)],
+    ),
   ],
   matMul: [
-    {
-      inputs: { a: { shape: ['A', 'B', 'C'] }, b: { shape: ['A', 'C', 'D'] } },
-      build: (g, { a, b }) => [g.matMul(a!, b!)],
-    },
-    {
-      inputs: { a: { shape: ['A', 'C', 'B'] }, b: { shape: ['A', 'D', 'C'] } },
-      build: (g, { a, b }) => [g.matMul(a!, b!, { transA: true, transB: true, alpha: 0.5 })],
-    },
-    {
-      inputs: { a: { shape: ['A', 'B', 'C'] }, b: { shape: ['D', 'C'] } },
-      build: (g, { a, b }) => [g.matMul(a!, b!, { transB: true })],
-    },
-    {
-      inputs: { a: { shape: ['A', 'B', 'C'] }, b: { shape: ['C', 'D'] } },
-      build: (g, { a, b }) => [g.matMul(a!, b!)],
-    },
-    {
-      inputs: { a: { shape: ['C', 'B'] }, b: { shape: ['A', 'V', 'C', 'D'] } },
-      build: (g, { a, b }) => [g.matMul(a!, b!, { transA: true, alpha: -2 })],
-    },
+    opCase({ a: 'A B C', b: 'A C D' }, (g, { a, b }) => [g.matMul(a, b)]),
+    opCase({ a: 'A C B', b: 'A D C' }, (g, { a, b }) => [
+      g.matMul(a, b, { transA: true, transB: true, alpha: 0.5 }),
+    ]),
+    opCase({ a: 'A B C', b: 'D C' }, (g, { a, b }) => [g.matMul(a, b, { transB: true })]),
+    opCase({ a: 'A B C', b: 'C D' }, (g, { a, b }) => [g.matMul(a, b)]),
+    opCase({ a: 'C B', b: 'A V C D' }, (g, { a, b }) => [
+      g.matMul(a, b, { transA: true, alpha: -2 }),
+    ]),
   ],
   gemm: [
-    {
-      inputs: { x: { shape: ['A', 'C'] }, w: { shape: ['D', 'C'] }, c: { shape: ['D'] } },
-      build: (g, { x, w, c }) => [g.linear(x!, w!, c)],
-    },
-    {
-      inputs: { x: { shape: ['A', 'B', 'C'] }, w: { shape: ['D', 'C'] } },
-      build: (g, { x, w }) => [g.linear(x!, w!)],
-    },
+    opCase({ x: 'A C', w: 'D C', c: 'D' }, (g, { x, w, c }) => [g.linear(x, w, c)]),
+    opCase({ x: 'A B C', w: 'D C' }, (g, { x, w }) => [g.linear(x, w)]),
     ...[false, true].flatMap((transA) =>
-      [false, true].map((transB): OpCase => ({
-        inputs: {
-          a: { shape: transA ? ['C', 'A'] : ['A', 'C'] },
-          b: { shape: transB ? ['D', 'C'] : ['C', 'D'] },
-          c: { shape: transA ? ['A', 1] : ['A', 'D'] },
-        },
-        build: (g, { a, b, c }) => [g.gemm(a!, b!, { transA, transB, alpha: 0.5, c: c! })],
-      })),
+      [false, true].map((transB): OpCase =>
+        opCase(
+          { a: transA ? 'C A' : 'A C', b: transB ? 'D C' : 'C D', c: transA ? 'A 1' : 'A D' },
+          (g, { a, b, c }) => [g.gemm(a, b, { transA, transB, alpha: 0.5, c: c })],
+        ),
+      ),
     ),
   ],
   groupedProduct: [false, true].flatMap((transB): OpCase[] => [
-    ...groupsOfRows.map((rows): OpCase => ({
-      inputs: {
-        x: { shape: [rows, 72] },
-        counts: rowsOf(rows),
-        ...Object.fromEntries(
-          ['u', 'v', 'w'].map((name) => [name, { shape: transB ? [136, 72] : [72, 136] }]),
-        ),
-      },
-      build: (g, { x, counts, u, v, w }) => [
-        g.groupedProduct(x!, counts!, [u!, v!, w!], { transB }),
-      ],
-      noGradient: 'that of few rows is compared',
-    })),
-    {
-      inputs: {
-        x: { shape: ['A', 'C'] },
-        counts: someRows,
-        ...Object.fromEntries(
-          ['u', 'v', 'w'].map((name) => [name, { shape: transB ? ['D', 'C'] : ['C', 'D'] }]),
-        ),
-      },
-      build: (g, { x, counts, u, v, w }) => [
-        g.groupedProduct(x!, counts!, [u!, v!, w!], { transB }),
-      ],
-    },
+    ...groupsOfRows.map((rows) =>
+      opCase(
+        { x: `${rows} 72`, counts: rowsOf(rows), ...matrices(transB ? '136 72' : '72 136') },
+        (g, { x, counts, u, v, w }) => [g.groupedProduct(x, counts, [u, v, w], { transB })],
+        'that of few rows is compared',
+      ),
+    ),
+    opCase(
+      { x: 'A C', counts: someRows, ...matrices(transB ? 'D C' : 'C D') },
+      (g, { x, counts, u, v, w }) => [g.groupedProduct(x, counts, [u, v, w], { transB })],
+    ),
   ]),
   groupedOuterProduct: [
-    ...groupsOfRows.map((rows): OpCase => ({
-      inputs: {
-        a: { shape: [rows, 40] },
-        b: { shape: [rows, 136] },
-        counts: rowsOf(rows),
-      },
-      build: (g, { a, b, counts }) => [...g.groupedOuterProduct(a!, b!, counts!)],
-      noGradient: 'it is one',
-    })),
-    {
-      inputs: {
-        a: { shape: ['A', 'C'] },
-        b: { shape: ['A', 'D'] },
+    ...groupsOfRows.map((rows) =>
+      opCase(
+        { a: `${rows} 40`, b: `${rows} 136`, counts: rowsOf(rows) },
+        (g, { a, b, counts }) => [...g.groupedOuterProduct(a, b, counts)],
+        'it is one',
+      ),
+    ),
+    opCase(
+      {
+        a: 'A C',
+        b: 'A D',
         counts: someRows,
-        ...Object.fromEntries(
-          ['u', 'v', 'w'].map((name) => [name, { dtype: 'f32', shape: ['C', 'D'] }]),
-        ),
+        ...matrices({ dtype: 'f32', shape: 'C D' } as const),
       },
-      build: (g, { a, b, counts, u, v, w }) => [
-        ...g.groupedOuterProduct(a!, b!, counts!, [u!, v!, w!]),
-      ],
-      noGradient: 'it is one',
-    },
-    {
-      inputs: { a: { shape: ['A', 'C'] }, b: { shape: ['A', 'D'] }, counts: someRows },
-      build: (g, { a, b, counts }) => [...g.groupedOuterProduct(a!, b!, counts!)],
-      noGradient: 'it is one',
-    },
+      (g, { a, b, counts, u, v, w }) => [...g.groupedOuterProduct(a, b, counts, [u, v, w])],
+      'it is one',
+    ),
+    opCase(
+      { a: 'A C', b: 'A D', counts: someRows },
+      (g, { a, b, counts }) => [...g.groupedOuterProduct(a, b, counts)],
+      'it is one',
+    ),
   ],
   reduceSum: reduction((g, x, axes, keepDims) => g.reduceSum(x, axes, keepDims)),
   reduceMean: reduction((g, x, axes, keepDims) => g.reduceMean(x, axes, keepDims)),
   reduceMax: reduction((g, x, axes, keepDims) => g.reduceMax(x, axes, keepDims)),
-  softmax: [-1, 0].map((axis) => ({
-    inputs: { x: { shape: ['A', 'B', 'C'] } },
-    build: (g, { x }) => [g.softmax(x!, axis)],
-  })),
+  softmax: [-1, 0].map((axis) => opCase({ x: 'A B C' }, (g, { x }) => [g.softmax(x, axis)])),
   logSoftmax: [
-    ...[-1, 1].map((axis): OpCase => ({
-      inputs: { x: { shape: ['A', 'B', 'C'] } },
-      build: (g, { x }) => [g.logSoftmax(x!, axis)],
-    })),
-    {
+    ...[-1, 1].map((axis) => opCase({ x: 'A B C' }, (g, { x }) => [g.logSoftmax(x, axis)])),
+    opCase(
       // Its gradient comes from picked elements alone.
-      inputs: { x: { shape: ['A', 'V'] }, i: index(['A', 2], 'V') },
-      build: (g, { x, i }) => [g.gatherElements(g.logSoftmax(x!), i!, 1)],
-    },
+      { x: 'A V', i: index('A 2', 'V') },
+      (g, { x, i }) => [g.gatherElements(g.logSoftmax(x), i, 1)],
+    ),
   ],
   transpose: [
-    {
-      inputs: { x: { shape: ['A', 'B', 'C'] } },
-      build: (g, { x }) => [g.transpose(x!, [2, 0, 1]), g.transpose(x!, [0, -1, 1])],
-    },
+    opCase({ x: 'A B C' }, (g, { x }) => [g.transpose(x, [2, 0, 1]), g.transpose(x, [0, -1, 1])]),
   ],
   reshape: [
-    {
-      inputs: { x: { shape: ['A', 'B', 6] } },
-      build: (g, { x }, dim) => [
-        g.reshape(x!, [dim('A'), dim('B'), 2, -1]),
-        g.reshape(x!, [-1, 3]),
-        g.reshape(x!, [2, dim('B'), 3, dim('A')]),
-        g.unsqueeze(x!, [0, 2]),
-        g.squeeze(g.unsqueeze(x!, [-1]), [3]),
-      ],
-    },
+    opCase({ x: 'A B 6' }, (g, { x }, dim) => [
+      g.reshape(x, [dim('A'), dim('B'), 2, -1]),
+      g.reshape(x, [-1, 3]),
+      g.reshape(x, [2, dim('B'), 3, dim('A')]),
+      g.unsqueeze(x, [0, 2]),
+      g.squeeze(g.unsqueeze(x, [-1]), [3]),
+    ]),
   ],
   expand: [
-    {
-      inputs: { x: { shape: ['B', 1] } },
-      build: (g, { x }, dim) => [g.expand(x!, [3, dim('B'), 2])],
-    },
-    {
-      inputs: { x: { shape: ['B', 1] }, like: { shape: ['A'], hasGradient: false } },
-      build: (g, { x, like }, dim) => [g.mul(g.expand(x!, [dim('B'), dim('A')]), like!)],
-    },
+    opCase({ x: 'B 1' }, (g, { x }, dim) => [g.expand(x, [3, dim('B'), 2])]),
+    opCase({ x: 'B 1', like: { shape: 'A', hasGradient: false } }, (g, { x, like }, dim) => [
+      g.mul(g.expand(x, [dim('B'), dim('A')]), like),
+    ]),
   ],
-  concat: [
-    {
-      inputs: { a: { shape: ['A', 'B'] }, b: { shape: ['A', 'C'] }, c: { shape: ['A', 2] } },
-      build: (g, { a, b, c }) => [g.concat([a!, b!, c!], 1)],
-    },
-  ],
+  concat: [opCase({ a: 'A B', b: 'A C', c: 'A 2' }, (g, { a, b, c }) => [g.concat([a, b, c], 1)])],
   slice: [
-    {
-      inputs: { x: { shape: ['A', 5, 'B'] } },
-      build: (g, { x }) => [
-        g.slice(x!, { axis: 1, start: 1, end: 4 }),
-        g.slice(x!, { axis: 1, start: -2 }),
-        g.slice(x!, { axis: 1, end: -1 }),
-      ],
-    },
-    {
-      inputs: { x: { shape: ['A', 'B'] } },
-      build: (g, { x }) => [
-        g.slice(x!, { axis: 0, start: 1 }),
-        g.slice(x!, { axis: 0, end: -1 }),
-        g.slice(x!, { axis: 1, start: -1 }),
-        g.slice(x!, { axis: 1, end: 2 }),
-      ],
-    },
+    opCase({ x: 'A 5 B' }, (g, { x }) => [
+      g.slice(x, { axis: 1, start: 1, end: 4 }),
+      g.slice(x, { axis: 1, start: -2 }),
+      g.slice(x, { axis: 1, end: -1 }),
+    ]),
+    opCase({ x: 'A B' }, (g, { x }) => [
+      g.slice(x, { axis: 0, start: 1 }),
+      g.slice(x, { axis: 0, end: -1 }),
+      g.slice(x, { axis: 1, start: -1 }),
+      g.slice(x, { axis: 1, end: 2 }),
+    ]),
   ],
   split: [
-    {
-      inputs: { x: { shape: ['A', 5, 'B'] } },
-      build: (g, { x }) => {
-        const [first, , last] = g.split(x!, [2, 1, 2], 1);
-        return [first!, g.mul(last!, last!)];
-      },
-    },
-    {
-      inputs: { a: { shape: ['A', 'B'] }, b: { shape: ['C', 'B'] } },
-      build: (g, { a, b }, dim) => {
-        const both = g.concat([a!, b!], 0);
-        const [head, tail] = g.split(both, [dim('C'), dim('A')], 0);
-        return [g.mul(head!, b!), g.mul(tail!, tail!)];
-      },
-    },
+    opCase({ x: 'A 5 B' }, (g, { x }) => {
+      const [first, , last] = g.split(x, [2, 1, 2], 1);
+      return [first!, g.mul(last!, last!)];
+    }),
+    opCase({ a: 'A B', b: 'C B' }, (g, { a, b }, dim) => {
+      const both = g.concat([a, b], 0);
+      const [head, tail] = g.split(both, [dim('C'), dim('A')], 0);
+      return [g.mul(head!, b), g.mul(tail!, tail!)];
+    }),
   ],
   pad: [
-    {
-      inputs: { x: { shape: ['A', 3] }, like: { shape: ['B'], hasGradient: false } },
-      build: (g, { x }, dim) => {
-        const size = dim('A');
-        const wide = typeof size === 'number' ? size + 4 : `${size}+4`;
-        return [g.pad(x!, 1, 2, 7), g.pad(x!, 0, 1, wide)];
-      },
-    },
-    {
-      inputs: { x: { shape: ['A', 2] }, like: { shape: ['B'], hasGradient: false } },
-      build: (g, { x }, dim) => {
-        const [a, b] = [dim('A'), dim('B')];
-        return [g.pad(x!, 0, b, typeof a === 'number' ? a + Number(b) : `${a}+${b}`)];
-      },
-    },
+    opCase({ x: 'A 3', like: { shape: 'B', hasGradient: false } }, (g, { x }, dim) => {
+      const size = dim('A');
+      const wide = typeof size === 'number' ? size + 4 : `${size}+4`;
+      return [g.pad(x, 1, 2, 7), g.pad(x, 0, 1, wide)];
+    }),
+    opCase({ x: 'A 2', like: { shape: 'B', hasGradient: false } }, (g, { x }, dim) => {
+      const [a, b] = [dim('A'), dim('B')];
+      return [g.pad(x, 0, b, typeof a === 'number' ? a + Number(b) : `${a}+${b}`)];
+    }),
   ],
   size: [
-    {
-      inputs: { x: { shape: ['A', 'B'] } },
-      build: (g, { x }) => [g.size(x!, [0, 1], 'f32'), g.size(x!, [1], 'i64')],
-      noGradient: 'it has no inputs',
-    },
+    opCase(
+      { x: 'A B' },
+      (g, { x }) => [g.size(x, [0, 1], 'f32'), g.size(x, [1], 'i64')],
+      'it has no inputs',
+    ),
   ],
   gather: [
-    {
-      inputs: { x: { shape: ['V', 'B'] }, i: index(['A'], 'V') },
-      build: (g, { x, i }) => [g.gather(x!, i!)],
-    },
-    {
-      inputs: { x: { shape: ['B', 'V', 2] }, i: index(['A', 'C'], 'V') },
-      build: (g, { x, i }) => [g.gather(x!, i!, 1)],
-    },
-    {
-      inputs: { x: { shape: ['V', 'B'] }, i: index([], 'V') },
-      build: (g, { x, i }) => [g.gather(x!, i!)],
-    },
+    opCase({ x: 'V B', i: index('A', 'V') }, (g, { x, i }) => [g.gather(x, i)]),
+    opCase({ x: 'B V 2', i: index('A C', 'V') }, (g, { x, i }) => [g.gather(x, i, 1)]),
+    opCase({ x: 'V B', i: index('', 'V') }, (g, { x, i }) => [g.gather(x, i)]),
   ],
-  addRows: [['A'], ['A', 'B'], ['A', 'B', 16]].map((shape) => ({
-    inputs: {
-      data: { shape: ['V', ...shape.slice(1)] },
-      i: index(['A'], 'V'),
-      rows: { shape },
-    },
-    build: (g, { data, i, rows }) => [g.addRows(data!, i!, rows!)],
-  })),
+  addRows: ['', 'B', 'B 16'].map((row) =>
+    opCase({ data: `V ${row}`, i: index('A', 'V'), rows: `A ${row}` }, (g, { data, i, rows }) => [
+      g.addRows(data, i, rows),
+    ]),
+  ),
   permuteRows: [
-    {
+    opCase(
       // Rows go to every other place, so that half of the places hold zeros.
-      inputs: {
-        x: { shape: ['A', 'B', 2] },
+      {
+        x: 'A B 2',
         there: {
           dtype: 'i64',
-          shape: ['A*2'],
+          shape: 'A*2',
           draw: (_rng, [length]) =>
             Array.from({ length: length! }, (_, i) => (i % 2 === 0 ? length! / 2 - 1 - i / 2 : -1)),
         },
         back: {
           dtype: 'i64',
-          shape: ['A'],
+          shape: 'A',
           draw: (_rng, [length]) =>
             Array.from({ length: length! }, (_, i) => 2 * (length! - 1 - i)),
         },
       },
-      build: (g, { x, there, back }) => [g.permuteRows(x!, there!, back!)],
-    },
-    {
+      (g, { x, there, back }) => [g.permuteRows(x, there, back)],
+    ),
+    opCase(
       // Row 0 goes nowhere.
-      inputs: {
-        x: { shape: [4, 'B'] },
-        there: { dtype: 'i64', shape: [3], draw: () => [3, 1, 2] },
-        back: { dtype: 'i64', shape: [4], draw: () => [-1, 1, 2, 0] },
+      {
+        x: '4 B',
+        there: { dtype: 'i64', shape: '3', draw: () => [3, 1, 2] },
+        back: { dtype: 'i64', shape: '4', draw: () => [-1, 1, 2, 0] },
       },
-      build: (g, { x, there, back }) => [g.permuteRows(x!, there!, back!)],
-    },
+      (g, { x, there, back }) => [g.permuteRows(x, there, back)],
+    ),
   ],
   gatherElements: [
-    {
-      inputs: { x: { shape: ['A', 'V'] }, i: index(['A', 1], 'V') },
-      build: (g, { x, i }) => [g.gatherElements(x!, i!, 1)],
-    },
-    {
-      inputs: { x: { shape: ['V', 'B', 2] }, i: index(['A', 'B', 2], 'V') },
-      build: (g, { x, i }) => [g.gatherElements(x!, i!, 0)],
-    },
+    opCase({ x: 'A V', i: index('A 1', 'V') }, (g, { x, i }) => [g.gatherElements(x, i, 1)]),
+    opCase({ x: 'V B 2', i: index('A B 2', 'V') }, (g, { x, i }) => [g.gatherElements(x, i, 0)]),
   ],
   scatterElements: [
-    {
-      inputs: {
-        data: { shape: ['A', 'V'] },
-        i: index(['A', 'B'], 'V'),
-        updates: { shape: ['A', 'B'] },
+    opCase(
+      {
+        data: 'A V',
+        i: index('A B', 'V'),
+        updates: 'A B',
       },
-      build: (g, { data, i, updates }) => [g.scatterElements(data!, i!, updates!, 1)],
-    },
+      (g, { data, i, updates }) => [g.scatterElements(data, i, updates, 1)],
+    ),
   ],
   topK: [
-    {
+    opCase(
       // With equals among them, of which the first come first.
-      inputs: { x: { shape: ['A', 'B', 7], draw: small } },
-      build: (g, { x }) => [...g.topK(x!, 3), ...g.topK(x!, 7)],
-      noGradient: 'places have none',
-    },
-    {
-      inputs: { x: { shape: ['A', 150], draw: small } },
-      build: (g, { x }) => [...g.topK(x!, 8)],
-      noGradient: 'places have none',
-    },
-    {
-      inputs: { x: { shape: ['A', 'V'], draw: distinct }, like: { shape: ['V'] } },
-      build: (g, { x }, dim) => [...g.topK(x!, dim('V'))],
-      noGradient: 'places have none',
-    },
+      { x: { shape: 'A B 7', draw: small } },
+      (g, { x }) => [...g.topK(x, 3), ...g.topK(x, 7)],
+      'places have none',
+    ),
+    opCase(
+      { x: { shape: 'A 150', draw: small } },
+      (g, { x }) => [...g.topK(x, 8)],
+      'places have none',
+    ),
+    opCase(
+      { x: { shape: 'A V', draw: distinct }, like: 'V' },
+      (g, { x }, dim) => [...g.topK(x, dim('V'))],
+      'places have none',
+    ),
   ],
   rowOrder: [
-    {
+    opCase(
       // Group 2 has no rows.
-      inputs: { x: { dtype: 'i64', shape: ['A*5'], draw: among([0, 1, 3]) } },
-      build: (g, { x }) => [...g.rowOrder(x!, 4)],
-      noGradient: 'places have none',
-    },
-    {
-      inputs: { x: { dtype: 'i64', shape: [2500], draw: among([...Array(37).keys()]) } },
-      build: (g, { x }) => [...g.rowOrder(x!, 40)],
-      noGradient: 'places have none',
-    },
+      { x: { dtype: 'i64', shape: 'A*5', draw: among([0, 1, 3]) } },
+      (g, { x }) => [...g.rowOrder(x, 4)],
+      'places have none',
+    ),
+    opCase(
+      { x: { dtype: 'i64', shape: '2500', draw: among([...Array(37).keys()]) } },
+      (g, { x }) => [...g.rowOrder(x, 40)],
+      'places have none',
+    ),
   ],
-  spreadRows: [
-    ['A', 'B'],
-    ['A', 2, 8],
-  ].map((shape) => ({
-    inputs: { x: { shape }, order: orderOfRows(false), inverse: orderOfRows(true) },
-    build: (g, { x, order, inverse }) => [g.spreadRows(x!, order!, inverse!, 2)],
-  })),
-  joinRows: [
-    ['A*2', 'B'],
-    ['A*2', 2, 8],
-  ].map((shape) => ({
-    inputs: {
-      x: { shape },
-      order: orderOfRows(false),
-      inverse: orderOfRows(true),
-      like: { shape: ['A'], hasGradient: false },
-    },
-    build: (g, { x, order, inverse }) => [g.joinRows(x!, order!, inverse!, 2)],
-  })),
-  cumSum: [0, 1, -1].map((axis) => ({
-    inputs: { x: { shape: ['A', 'B', 'C'] } },
-    build: (g, { x }) => [g.cumSum(x!, axis)],
-    noGradient: 'no loss is written with it',
-  })),
+  spreadRows: ['A B', 'A 2 8'].map((x) =>
+    opCase(
+      { x, order: orderOfRows(false), inverse: orderOfRows(true) },
+      (g, { x, order, inverse }) => [g.spreadRows(x, order, inverse, 2)],
+    ),
+  ),
+  joinRows: ['A*2 B', 'A*2 2 8'].map((x) =>
+    opCase(
+      {
+        x,
+        order: orderOfRows(false),
+        inverse: orderOfRows(true),
+        like: { shape: 'A', hasGradient: false },
+      },
+      (g, { x, order, inverse }) => [g.joinRows(x, order, inverse, 2)],
+    ),
+  ),
+  cumSum: [0, 1, -1].map((axis) =>
+    opCase({ x: 'A B C' }, (g, { x }) => [g.cumSum(x, axis)], 'no loss is written with it'),
+  ),
   rmsNorm: [
-    {
-      inputs: { x: { shape: ['A', 4] }, w: { shape: [4] } },
-      build: (g, { x, w }) => [g.rmsNorm(x!, w!, 1e-6)],
-    },
-    {
-      inputs: { x: { shape: ['A', 'B', 6] }, w: { shape: [6] } },
-      build: (g, { x, w }) => {
-        const y = g.rmsNorm(g.mul(x!, x!), w!, 1e-2);
-        return [g.mul(y, y)];
-      },
-    },
+    opCase({ x: 'A 4', w: '4' }, (g, { x, w }) => [g.rmsNorm(x, w, 1e-6)]),
+    opCase({ x: 'A B 6', w: '6' }, (g, { x, w }) => {
+      const y = g.rmsNorm(g.mul(x, x), w, 1e-2);
+      return [g.mul(y, y)];
+    }),
   ],
-  rotary: [{ inverse: false }, { inverse: true }, { heads: 2 }].map((options) => ({
-    inputs: {
-      x: { shape: ['A', 3, 6] },
-      cos: { shape: ['A', 3], hasGradient: false },
-      sin: { shape: ['A', 3], hasGradient: false },
-    },
-    build: (g, { x, cos, sin }) => [g.rotary(x!, cos!, sin!, options)],
-  })),
-  attend: [
-    {
-      inputs: { scores: { shape: ['A', 'B'] }, values: { shape: ['B', 3] } },
-      build: (g, { scores, values }) => [g.attend(scores!, values!)],
-    },
-    {
-      inputs: { scores: { shape: ['A', 2, 'B', 'C'] }, values: { shape: ['A', 2, 'C', 'D'] } },
-      build: (g, { scores, values }) => {
-        const mixed = g.attend(g.mul(scores!, scores!), values!);
-        return [g.mul(mixed, mixed)];
+  rotary: [{ inverse: false }, { inverse: true }, { heads: 2 }].map((options) =>
+    opCase(
+      {
+        x: 'A 3 6',
+        cos: { shape: 'A 3', hasGradient: false },
+        sin: { shape: 'A 3', hasGradient: false },
       },
-    },
+      (g, { x, cos, sin }) => [g.rotary(x, cos, sin, options)],
+    ),
+  ),
+  attend: [
+    opCase({ scores: 'A B', values: 'B 3' }, (g, { scores, values }) => [g.attend(scores, values)]),
+    opCase({ scores: 'A 2 B C', values: 'A 2 C D' }, (g, { scores, values }) => {
+      const mixed = g.attend(g.mul(scores, scores), values);
+      return [g.mul(mixed, mixed)];
+    }),
   ],
   tokenLogProbs: [
-    {
-      inputs: { x: { shape: ['A', 37] }, i: { dtype: 'i64', shape: ['A', 1], draw: small } },
-      build: (g, { x, i }) => [
-        g.tokenLogProbs(x!, i!, { gradient: x!.dtype as FloatDType, banned: [] }),
-        g.tokenLogProbs(x!, i!, { gradient: x!.dtype as FloatDType, banned: [36, 7] }),
-      ],
-    },
+    opCase({ x: 'A 37', i: { dtype: 'i64', shape: 'A 1', draw: small } }, (g, { x, i }) => [
+      g.tokenLogProbs(x, i, { gradient: x.dtype as FloatDType, banned: [] }),
+      g.tokenLogProbs(x, i, { gradient: x.dtype as FloatDType, banned: [36, 7] }),
+    ]),
   ],
   tokenLogProbsGradient: [
-    {
+    opCase(
       // Four at a time, and a gradient of halves.
-      inputs: {
-        x: { shape: ['A', 24] },
-        i: { dtype: 'i64', shape: ['A', 1], draw: (_rng, [rows]) => Array<number>(rows!).fill(-2) },
-        gradient: { dtype: 'f32', shape: ['A'] },
+      {
+        x: 'A 24',
+        i: { dtype: 'i64', shape: 'A 1', draw: (_rng, [rows]) => Array<number>(rows!).fill(-2) },
+        gradient: { dtype: 'f32', shape: 'A' },
       },
-      build: (g, { x, i, gradient }) => {
-        return [[], [23, 8]].flatMap((banned) => {
+      (g, { x, i, gradient }) =>
+        [[], [23, 8]].flatMap((banned) => {
           const attributes = { gradient: 'bf16', banned } as const;
-          const outputs = g.apply('tokenLogProbs', [x!, i!], attributes);
-          const inputs = [x!, i!, outputs[1]!, gradient!];
+          const outputs = g.apply('tokenLogProbs', [x, i], attributes);
+          const inputs = [x, i, outputs[1]!, gradient];
           return [...outputs, g.apply('tokenLogProbsGradient', inputs, attributes)[0]!];
-        });
-      },
-      noGradient: 'it is one',
-    },
+        }),
+      'it is one',
+    ),
   ],
   tokenEntropies: [
-    {
-      inputs: { x: { shape: ['A', 37] } },
-      build: (g, { x }) => [
-        g.tokenEntropies(x!, { gradient: x!.dtype as FloatDType, banned: [] }),
-        g.tokenEntropies(x!, { gradient: x!.dtype as FloatDType, banned: [36, 7] }),
-      ],
-    },
+    opCase({ x: 'A 37' }, (g, { x }) => [
+      g.tokenEntropies(x, { gradient: x.dtype as FloatDType, banned: [] }),
+      g.tokenEntropies(x, { gradient: x.dtype as FloatDType, banned: [36, 7] }),
+    ]),
   ],
   tokenEntropiesGradient: [
-    {
+    opCase(
       // Four at a time, and a gradient of halves.
-      inputs: { x: { shape: ['A', 24] }, gradient: { dtype: 'f32', shape: ['A'] } },
-      build: (g, { x, gradient }) => {
-        return [[], [23, 8]].flatMap((banned) => {
+      { x: 'A 24', gradient: { dtype: 'f32', shape: 'A' } },
+      (g, { x, gradient }) =>
+        [[], [23, 8]].flatMap((banned) => {
           const attributes = { gradient: 'bf16', banned } as const;
-          const [entropies, total] = g.apply('tokenEntropies', [x!], attributes);
-          const inputs = [x!, total!, entropies!, gradient!];
+          const [entropies, total] = g.apply('tokenEntropies', [x], attributes);
+          const inputs = [x, total!, entropies!, gradient];
           const [result] = g.apply('tokenEntropiesGradient', inputs, attributes);
           return [entropies!, total!, result!];
-        });
-      },
-      noGradient: 'it is one',
-    },
+        }),
+      'it is one',
+    ),
   ],
   packedAttention: [
-    {
-      inputs: { joined: { shape: [10, 6, 18] }, ...twoTrees },
-      build: (g, { joined, order, sees, seenBy }) => {
-        const places = { order: order!, sees: sees!, seenBy: seenBy! };
-        return [g.packedAttention(joined!, places, { heads: 4, kvHeads: 1 })];
-      },
-    },
+    opCase({ joined: '10 6 18', ...twoTrees }, (g, { joined, order, sees, seenBy }) => {
+      const places = { order: order, sees: sees, seenBy: seenBy };
+      return [g.packedAttention(joined, places, { heads: 4, kvHeads: 1 })];
+    }),
   ],
   packedAttentionGradient: [
-    {
-      inputs: { joined: { shape: [10, 6, 16] }, ...twoTrees, gradient: { shape: [10, 32] } },
-      build: (g, { joined, order, sees, seenBy, gradient }) => {
-        const [inputs, heads] = [
-          [joined!, order!, sees!, seenBy!],
-          { heads: 2, kvHeads: 2 },
-        ] as const;
+    opCase(
+      { joined: '10 6 16', ...twoTrees, gradient: '10 32' },
+      (g, { joined, order, sees, seenBy, gradient }) => {
+        const [inputs, heads] = [[joined, order, sees, seenBy], { heads: 2, kvHeads: 2 }] as const;
         const outputs = g.apply('packedAttention', inputs, heads);
-        return [g.apply('packedAttentionGradient', [...inputs, ...outputs, gradient!], heads)[0]!];
+        return [g.apply('packedAttentionGradient', [...inputs, ...outputs, gradient], heads)[0]!];
       },
-      noGradient: 'it is one',
-    },
+      'it is one',
+    ),
   ],
   cachedAttention: [
     { kvHeads: 2, group: 2, width: 4, pageRows: 5, hasBias: false },
@@ -689,54 +575,55 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
     // So many heads that a block has all keys of one.
     { kvHeads: 96, group: 2, width: 16, pageRows: 16, hasBias: true },
   ].map(({ kvHeads, group, width, pageRows, hasBias }): OpCase => {
-    const cache: CaseInput = { shape: [12, pageRows, kvHeads, width], draw: quarters };
-    return {
-      inputs: {
-        projected: { shape: ['A', (group + 2) * kvHeads * width], draw: quarters },
-        cos: { dtype: 'f32', shape: ['A', width / 2] },
-        sin: { dtype: 'f32', shape: ['A', width / 2] },
+    const joined = (group + 2) * kvHeads * width;
+    const cache: Given = { shape: `12 ${pageRows} ${kvHeads} ${width}`, draw: quarters };
+    return opCase(
+      {
+        projected: { shape: `A ${joined}`, draw: quarters },
+        cos: { dtype: 'f32', shape: `A ${width / 2}` },
+        sin: { dtype: 'f32', shape: `A ${width / 2}` },
         keys: cache,
         values: cache,
         // No page is two sequences'.
         pages: {
           dtype: 'i32',
-          shape: ['A', 3],
+          shape: 'A 3',
           draw: (_, shape) => Array.from({ length: sizeOf(shape) }, (_, i) => (i * 5 + 2) % 12),
         },
         lengths: {
           dtype: 'i32',
-          shape: ['A'],
+          shape: 'A',
           draw: among([0, 3, pageRows - 1, pageRows, 3 * pageRows - 1]),
         },
-        ...(hasBias && { bias: { shape: [(group + 2) * kvHeads * width], draw: quarters } }),
+        ...(hasBias ? { bias: { shape: `${joined}`, draw: quarters } } : ({} as { bias: Given })),
       },
-      build: (g, { projected, cos, sin, keys, values, pages, lengths, bias }) => [
+      (g, { projected, cos, sin, keys, values, pages, lengths, bias }) => [
         ...g.cachedAttention(
-          projected!,
-          { cos: cos!, sin: sin! },
-          { keys: keys!, values: values!, pages: pages!, lengths: lengths! },
+          projected,
+          { cos: cos, sin: sin },
+          { keys: keys, values: values, pages: pages, lengths: lengths },
           0.5,
           bias,
         ),
       ],
-      noGradient: 'only decoding uses it',
-    };
+      'only decoding uses it',
+    );
   }),
   drawTokens: [
-    {
-      inputs: {
-        logits: { shape: ['A', 300], draw: grid },
-        rows: { dtype: 'i32', shape: ['C'], draw: below('A') },
-        banned: { dtype: 'i32', shape: ['B'], draw: below('V') },
-        uniform: { dtype: 'f32', shape: ['C', 1], draw: among([0.0625, 0.3, 0.55, 0.97]) },
-        topK: { dtype: 'f32', shape: ['C', 1], draw: among([0, 1, 2, 5, 290]) },
-        topP: { dtype: 'f32', shape: ['C', 1], draw: among([0.1, 0.5, 0.9, 1]) },
+    opCase(
+      {
+        logits: { shape: 'A 300', draw: grid },
+        rows: { dtype: 'i32', shape: 'C', draw: below('A') },
+        banned: { dtype: 'i32', shape: 'B', draw: below('V') },
+        uniform: { dtype: 'f32', shape: 'C 1', draw: among([0.0625, 0.3, 0.55, 0.97]) },
+        topK: { dtype: 'f32', shape: 'C 1', draw: among([0, 1, 2, 5, 290]) },
+        topP: { dtype: 'f32', shape: 'C 1', draw: among([0.1, 0.5, 0.9, 1]) },
       },
-      build: (g, { logits, rows, banned, uniform, topK, topP }) => [
-        g.drawTokens(logits!, rows!, banned!, { uniform: uniform!, topK: topK!, topP: topP! }),
+      (g, { logits, rows, banned, uniform, topK, topP }) => [
+        g.drawTokens(logits, rows, banned, { uniform: uniform, topK: topK, topP: topP }),
       ],
-      noGradient: 'no loss is written with it',
-    },
+      'no loss is written with it',
+    ),
   ],
 };
 
