@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fromWireError, type ErrorCode } from '../../src/errors.ts';
-import { bf16ToNumber, numberToBf16, type DType } from '../../src/tensor/dtype.ts';
+import { bytesOf, type DType } from '../../src/tensor/dtype.ts';
+import { numbersOf } from '../../src/tensor/numbers.ts';
 import { tensorOf, zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
 import type { RankReply, RankRequest } from '../support/rank-agent.ts';
@@ -70,7 +71,10 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
       const sum = (): Promise<Tensor[]> =>
         all(group, size, 'reduceScatter', (rank) => [inputs[rank], zeros('f32', [1001])]);
       const [once, again] = [await sum(), await sum()];
-      assert.deepEqual(again.map(bytes), once.map(bytes));
+      assert.deepEqual(
+        again.map(({ data }) => bytesOf(data)),
+        once.map(({ data }) => bytesOf(data)),
+      );
     });
 
     it('keeps calls in order that are not waited for', async () => {
@@ -203,13 +207,14 @@ async function checkOperation(group: Ranks, size: number, op: Operation): Promis
   const ranks = Array.from({ length: size }, (_, rank) => rank);
   const own = (rank: number, length = count): Tensor => values(dtype, length, seed + 31 * rank);
   const empty = (length = count): Tensor => zeros(dtype, [length]);
-  const rows = (): Float64Array => concatenated(ranks.map((rank) => numbers(own(rank))));
+  const rows = (): Float64Array =>
+    Float64Array.from(ranks.flatMap((rank) => [...numbersOf(own(rank))]));
   const part = (all: Float64Array, rank: number): Float64Array =>
     all.slice(rank * count, (rank + 1) * count);
   const run = (args: (rank: number) => unknown[]): Promise<Tensor[]> =>
     all(group, size, method, args);
   const expect = (results: Tensor[], want: (rank: number) => Float64Array): void => {
-    results.forEach((output, rank) => assertClose(dtype, numbers(output), want(rank), op));
+    results.forEach((output, rank) => assertClose(dtype, numbersOf(output), want(rank), op));
   };
 
   switch (method) {
@@ -217,12 +222,12 @@ async function checkOperation(group: Ranks, size: number, op: Operation): Promis
       await run(() => []);
       return;
     case 'broadcast': {
-      const want = numbers(own(root));
+      const want = numbersOf(own(root));
       expect(await run((rank) => [own(rank), root]), () => want);
       return;
     }
     case 'reduceScatter': {
-      const want = sumOf(ranks.map((rank) => numbers(own(rank, count * size))));
+      const want = sumOf(ranks.map((rank) => numbersOf(own(rank, count * size))));
       expect(await run((rank) => [own(rank, count * size), empty()]), (rank) => part(want, rank));
       return;
     }
@@ -242,7 +247,7 @@ async function checkOperation(group: Ranks, size: number, op: Operation): Promis
     }
     case 'scatter': {
       const whole = own(root, count * size);
-      const want = numbers(whole);
+      const want = numbersOf(whole);
       expect(await run((rank) => [rank === root ? whole : null, empty(), root]), (rank) =>
         part(want, rank),
       );
@@ -269,34 +274,19 @@ function all(
 
 /** Numbers that every dtype holds exactly, small enough that no sum of five overflows one. */
 function values(dtype: DType, length: number, seed: number): Tensor {
-  const tensor = zeros(dtype, [length]);
-  for (let i = 0; i < length; i++) {
+  const number = (i: number): number => {
     const whole = ((i * 37 + seed * 101) % 129) - 64;
-    if (dtype === 'i64') (tensor.data as BigInt64Array)[i] = BigInt(whole);
-    else if (dtype === 'bf16') tensor.data[i] = numberToBf16(whole);
-    else tensor.data[i] = dtype === 'f32' ? whole + ((i * 13 + seed) % 64) / 64 : whole;
-  }
-  return tensor;
-}
-
-function numbers({ dtype, data }: Tensor): Float64Array {
-  if (dtype === 'bf16') return Float64Array.from(data as Uint16Array, bf16ToNumber);
-  if (dtype === 'i64') return Float64Array.from(data as BigInt64Array, Number);
-  return new Float64Array(data as Float32Array);
+    return dtype === 'f32' ? whole + ((i * 13 + seed) % 64) / 64 : whole;
+  };
+  return tensorOf(
+    dtype,
+    [length],
+    Array.from({ length }, (_, i) => number(i)),
+  );
 }
 
 function sumOf(columns: readonly Float64Array[]): Float64Array {
   return columns[0]!.map((_, i) => columns.reduce((sum, column) => sum + column[i]!, 0));
-}
-
-function concatenated(parts: readonly Float64Array[]): Float64Array {
-  const result = new Float64Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.length;
-  }
-  return result;
 }
 
 /** Half a unit in the last place of each dtype, relative. */
@@ -309,8 +299,4 @@ function assertClose(dtype: DType, got: Float64Array, want: Float64Array, op: Op
     if (Math.abs(got[i]! - want[i]!) <= unit * Math.abs(want[i]!)) continue;
     assert.fail(`${JSON.stringify(op)}: element ${i} is ${got[i]}, not ${want[i]}`);
   }
-}
-
-function bytes({ data }: Tensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
 }
