@@ -162,14 +162,17 @@ class Fusion {
 
   /** The nodes of a group and the free nodes that they read, in order. */
   #withFree(group: Iterable<Node>): Node[] {
-    const all = new Set<Node>();
-    const pending = [...group];
-    for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-      if (all.has(node)) continue;
-      all.add(node);
+    return this.#withMakers(group, isFree);
+  }
+
+  /** Nodes and those that make what they read, as far as these are wanted, in order. */
+  #withMakers(nodes: Iterable<Node>, isWanted: (maker: Node, value: Value) => boolean): Node[] {
+    const all = new Set(nodes);
+    // The set grows during the walk, which visits what is added.
+    for (const node of all) {
       for (const input of node.inputs) {
-        const producer = this.#producers.get(input.id);
-        if (producer !== undefined && isFree(producer)) pending.push(producer);
+        const maker = this.#producers.get(input.id);
+        if (maker !== undefined && isWanted(maker, input)) all.add(maker);
       }
     }
     return [...all].sort((a, b) => this.#places.get(a)! - this.#places.get(b)!);
@@ -238,33 +241,24 @@ class Fusion {
   /** The region of a sum over rows, with the nodes that make its operand where their inputs are few. */
   #columnRegion(sum: Node): Region | undefined {
     const operand = sum.inputs[0]!;
-    const region = this.#columnsOver(sum, this.#makersOf(operand));
+    // Makers that go element by element, from values that are written anyway.
+    const isMade = (maker: Node, value: Value): boolean =>
+      mannerOf(maker) === 'map' && !this.#isWritten(value);
+    const region = this.#columnsOver(sum, this.#withMakers([sum], isMade));
     const walked = region?.inputs.filter(({ shape }) => sameShape(shape, operand.shape)) ?? [];
     if (region !== undefined && walked.length <= MOST_READ_AGAIN) return region;
-    return this.#columnsOver(sum, []) ?? region;
+    return this.#columnsOver(sum, [sum]) ?? region;
   }
 
   #columnsOver(sum: Node, nodes: readonly Node[]): Region | undefined {
     const [operand, y] = [sum.inputs[0]!, sum.outputs[0]!];
-    const region = this.#region(operand.shape, [...nodes, sum], [y]);
+    const region = this.#region(operand.shape, nodes, [y]);
     const rowAxes = rowAxesOf(sum);
     const isKnown = (value: Value): boolean =>
       extentIn(operand.shape, value.shape, rowAxes) !== 'other';
-    const values = [...(region?.inputs ?? []), ...nodes.map((node) => node.outputs[0]!)];
+    const made = nodes.flatMap((node) => (node === sum ? [] : node.outputs));
+    const values = [...(region?.inputs ?? []), ...made];
     return values.every(isKnown) ? region : undefined;
-  }
-
-  /** The nodes that make a value element by element from values that are written anyway. */
-  #makersOf(value: Value): Node[] {
-    const makers = new Set<Node>();
-    const pending = [value];
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      const producer = this.#producers.get(next.id);
-      if (producer === undefined || mannerOf(producer) !== 'map' || this.#isWritten(next)) continue;
-      makers.add(producer);
-      pending.push(...producer.inputs);
-    }
-    return [...makers].sort((a, b) => this.#places.get(a)! - this.#places.get(b)!);
   }
 
   #isWritten(value: Value): boolean {
