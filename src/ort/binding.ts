@@ -40,17 +40,16 @@ export class Binding implements Disposable {
   readonly #outputs = new Map<string, Source>();
 
   constructor(context: Context, graph: Compiled) {
-    const { functions } = context.native;
+    const { native } = context;
+    const ort = native.functions;
     this.#context = context;
     this.#graph = graph;
-    const pointer = context.native.out(graph.name, (slot) =>
-      functions.CreateIoBinding(graph.handle.pointer, slot),
-    );
-    const held = graph.handle.hold();
-    this.#handle = new Handle(`${graph.name}: binding`, pointer, () => {
-      functions.ReleaseIoBinding(pointer);
-      held[Symbol.dispose]();
-    });
+    using made = new DisposableStack();
+    made.use(graph.handle.hold());
+    const session = graph.handle.pointer;
+    const pointer = native.out(graph.name, (slot) => ort.CreateIoBinding(session, slot));
+    made.adopt(pointer, ort.ReleaseIoBinding);
+    this.#handle = new Handle(`${graph.name}: binding`, pointer, made.move());
   }
 
   /**

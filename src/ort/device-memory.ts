@@ -40,13 +40,10 @@ export class DeviceMemory implements Disposable {
     const allocator = native.out(name, (slot) => ort.CreateAllocator(session.pointer, info, slot));
     made.adopt(allocator, ort.ReleaseAllocator);
     made.use(session.hold());
-    const owned = made.move();
     this.info = info;
     this.#context = context;
     this.#name = name;
-    this.#handle = new Handle(`memory ${name}`, allocator, () => {
-      owned.dispose();
-    });
+    this.#handle = new Handle(`memory ${name}`, allocator, made.move());
   }
 
   /**

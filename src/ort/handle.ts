@@ -9,16 +9,19 @@ import { CxmindError } from '../errors.ts';
 export class Handle implements Disposable {
   readonly #what: string;
   readonly #pointer: bigint;
-  readonly #release: () => void;
+  readonly #owned: Disposable;
   /** Number of users, the owner among them. */
   #users = 1;
   #isDisposed = false;
 
-  /** @param what its name in errors, such as `session policy.forward` */
-  constructor(what: string, pointer: bigint, release: () => void) {
+  /**
+   * @param what  its name in errors, such as `session policy.forward`
+   * @param owned disposed of to release it
+   */
+  constructor(what: string, pointer: bigint, owned: Disposable) {
     this.#what = what;
     this.#pointer = pointer;
-    this.#release = release;
+    this.#owned = owned;
   }
 
   get isDisposed(): boolean {
@@ -52,7 +55,7 @@ export class Handle implements Disposable {
 
   #drop(): void {
     this.#users--;
-    if (this.#users === 0) this.#release();
+    if (this.#users === 0) this.#owned[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

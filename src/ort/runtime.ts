@@ -106,10 +106,7 @@ export class Runtime implements Context, Disposable {
     made.adopt(this.hostMemory, ort.ReleaseMemoryInfo);
     shareArena(native, environment, this.hostMemory);
     this.allocator = native.out(OPENING, (slot) => ort.GetAllocatorWithDefaultOptions(slot));
-    const owned = made.move();
-    this.#environment = new Handle('runtime', environment, () => {
-      owned.dispose();
-    });
+    this.#environment = new Handle('runtime', environment, made.move());
   }
 
   /**

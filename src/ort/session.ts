@@ -63,18 +63,9 @@ export class Session implements Disposable {
         native.check(ort.AllocatorFree(allocator, path), name);
       });
     }
-    const owned = made.move();
-    const handle = new Handle(`session ${name}`, pointer, () => {
-      owned.dispose();
-    });
-    this.#graph = {
-      name,
-      handle,
-      runOptions,
-      inputs,
-      outputs,
-      copiesInputs: provider !== 'cpu',
-    };
+    const handle = new Handle(`session ${name}`, pointer, made.move());
+    const copiesInputs = provider !== 'cpu';
+    this.#graph = { name, handle, runOptions, inputs, outputs, copiesInputs };
   }
 
   /** The memory of the session's provider. */
