@@ -1,15 +1,16 @@
-import type { Device, View } from '../../src/device/device.ts';
+import type { Device, Program, View } from '../../src/device/device.ts';
 import { differentiate } from '../../src/graph/backward.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { evaluate } from '../../src/graph/interpret.ts';
-import type { Graph, Value } from '../../src/graph/ir.ts';
+import type { Graph } from '../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../src/graph/ops/array.ts';
 import { sizeOfDim } from '../../src/graph/dim.ts';
 import { strategies } from '../../src/optim/adamw-graph.ts';
 import { Rng } from '../../src/rng.ts';
-import type { DType, FloatDType } from '../../src/tensor/dtype.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { sizeOf, tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
+import type { Arrays } from './ops.ts';
 
 /** A graph of which a device with kernels makes few, at sizes that its kernels treat each in their own way. */
 interface FusedCase {
@@ -176,7 +177,7 @@ export function computesFused(name: string, open: () => Device): void {
             const inputs = inputsOf(graph, size, new Rng([7, i]));
             const expected = evaluate(graph, inputs, 'none');
             for (const isAligned of device.isAddressable ? [true, false] : [true]) {
-              const actual = await run(device, program, graph, { inputs, expected, isAligned });
+              const actual = await run(device, program, inputs, expected, isAligned);
               for (const [key, { dtype: of, data }] of Object.entries(expected)) {
                 const largest = data.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-3);
                 const error = Math.max(errors[of as FloatDType], errors[dtype]);
@@ -192,13 +193,9 @@ export function computesFused(name: string, open: () => Device): void {
 }
 
 /** Numbers that a dtype has, around zero; indices that repeat; second moments that are not negative. */
-function inputsOf(
-  graph: Graph,
-  sizes: Readonly<Record<string, number>>,
-  rng: Rng,
-): Record<string, NdArray> {
+function inputsOf(graph: Graph, sizes: Readonly<Record<string, number>>, rng: Rng): Arrays {
   const inputs = graph.inputs.map(({ name, dtype, shape }): [string, NdArray] => {
-    const dims = sizesOf({ shape }, sizes);
+    const dims = shape.map((dim) => sizeOfDim(dim, (symbol) => sizes[symbol]!));
     const draw = (): number => {
       if (dtype === 'i32') return rng.nextBelow(sizes['V']!);
       const number = (rng.nextBelow(257) - 128) / 64;
@@ -210,30 +207,16 @@ function inputsOf(
   return Object.fromEntries(inputs);
 }
 
-function sizesOf(
-  { shape }: Pick<Value, 'shape'>,
-  sizes: Readonly<Record<string, number>>,
-): number[] {
-  return shape.map((dim) => sizeOfDim(dim, (symbol) => sizes[symbol]!));
-}
-
 /** One run over memory of its own, whose outputs hold NaN before; not aligned, one element behind where it could be. */
 async function run(
   device: Device,
-  program: ReturnType<Device['compile']>,
-  graph: Graph,
-  {
-    inputs,
-    expected,
-    isAligned,
-  }: {
-    inputs: Readonly<Record<string, NdArray>>;
-    expected: Readonly<Record<string, NdArray>>;
-    isAligned: boolean;
-  },
-): Promise<Record<string, NdArray>> {
+  program: Program,
+  inputs: Arrays,
+  expected: Arrays,
+  isAligned: boolean,
+): Promise<Arrays> {
   using made = new DisposableStack();
-  const place = ({ dtype, shape }: { dtype: DType; shape: readonly number[] }): View => {
+  const place = ({ dtype, shape }: NdArray): View => {
     if (isAligned) return made.use(device.allocate(dtype, shape));
     const whole = made.use(device.allocate(dtype, [sizeOf(shape) + 1]));
     return device.part(whole, 1, shape);
@@ -243,18 +226,23 @@ async function run(
     device.upload(tensorOf(array.dtype, array.shape, Array.from(data)), view);
     return view;
   };
-  const given = Object.entries(inputs).map(([key, array]) => [key, fill(array, array.data)]);
-  const into = graph.outputs.map(({ name, value }) => {
+  const given = Object.entries(inputs).map(([key, array]): [string, View] => [
+    key,
+    fill(array, array.data),
+  ]);
+  const into = program.graph.outputs.map(({ name, value }): [string, View] => {
     const array = { ...expected[name]!, dtype: value.dtype };
-    return [name, fill(array, new Float64Array(array.data.length).fill(NaN))];
+    return [
+      name,
+      fill(
+        array,
+        array.data.map(() => NaN),
+      ),
+    ];
   });
   using workspace = device.workspace();
-  const views = program.run(
-    Object.fromEntries(given) as Record<string, View>,
-    workspace,
-    Object.fromEntries(into) as Record<string, View>,
-  );
-  const results: Record<string, NdArray> = {};
+  const views = program.run(Object.fromEntries(given), workspace, Object.fromEntries(into));
+  const results: Arrays = {};
   for (const [key, view] of Object.entries(views)) {
     results[key] = arrayOf(await device.download(view));
   }

@@ -7,25 +7,18 @@ import type { Graph, Value } from '../../../src/graph/ir.ts';
 import { addressOf } from '../../../src/native.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
-import { viewOf } from '../../../src/tensor/dtype.ts';
+import { viewOf, type DType } from '../../../src/tensor/dtype.ts';
 import { sharedBuffer } from '../../../src/tensor/memory.ts';
 import { sizeOf, tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { runSession } from '../../support/run-session.ts';
 
 const rng = new Rng(keyOf('determinism'));
-const normal = (shape: number[]): Tensor =>
-  tensorOf(
-    'f32',
-    shape,
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.nextNormal()),
-  );
+const drawn = (dtype: DType, shape: readonly number[], draw: () => number): Tensor =>
+  tensorOf(dtype, shape, Array.from({ length: sizeOf(shape) }, draw));
+const normal = (shape: readonly number[]): Tensor => drawn('f32', shape, () => rng.nextNormal());
 const repeated = (shape: number[], below: number): Tensor =>
-  tensorOf(
-    'i64',
-    shape,
-    Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.nextBelow(below)),
-  );
+  drawn('i64', shape, () => rng.nextBelow(below));
 
 const [rows, width, count] = [7, 64, 4096];
 
@@ -59,7 +52,7 @@ describe('gradients over repeated indices', () => {
       const graph: Graph = g.build();
       const { backward } = differentiate(graph, { wrt: ['x'], save: 'nothing' });
       const shape = interpret(graph, inputs)['y']!.shape;
-      const all: Record<string, Tensor> = { ...inputs, 'grad.y': normal([...shape]) };
+      const all: Record<string, Tensor> = { ...inputs, 'grad.y': normal(shape) };
       const given = Object.fromEntries(
         backward.inputs.map((input) => [input.name, all[input.name]!]),
       );
