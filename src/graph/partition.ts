@@ -17,7 +17,7 @@
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from './builder.ts';
 import { symbolsOf } from './dim.ts';
-import type { Graph, Node, Value } from './ir.ts';
+import type { Dim, Graph, Node, Value } from './ir.ts';
 import { chooseSaved } from './min-cut.ts';
 import { nodesLeadingTo, optimize, producersOf, prune, topologicalOrder } from './passes.ts';
 
@@ -182,9 +182,9 @@ function inputsOf(
 }
 
 /**
- * Inputs of the source to add, so that every symbolic dimension in the shapes of `values` is one of some input.
+ * Inputs of the source to add, so that some input gives every symbolic dimension in the shapes of `values`.
  *
- * @throws INTERNAL for a symbol that no input of the source has
+ * @throws INTERNAL for a dimension that no input of the source gives
  */
 function inputsForSymbols(
   source: Graph,
@@ -193,14 +193,20 @@ function inputsForSymbols(
 ): Value[] {
   const knownDims = new Set(inputs.flatMap((input) => input.shape));
   const added: Value[] = [];
-  for (const symbol of values.flatMap((value) => symbolsOf(value.shape))) {
-    if (knownDims.has(symbol)) continue;
-    const input = source.inputs.find(({ shape }) => shape.includes(symbol));
-    if (input === undefined) {
-      throw new CxmindError('INTERNAL', `${source.name}: no input has the dimension ${symbol}`);
+  const inputWith = (dim: Dim): Value | undefined =>
+    source.inputs.find(({ shape }) => shape.includes(dim));
+  for (const dim of values.flatMap(({ shape }) => shape)) {
+    for (const symbol of symbolsOf([dim])) {
+      // An input may have a whole expression as its dimension, such as `T*2`, and none of its symbols.
+      const wanted = inputWith(symbol) === undefined ? dim : symbol;
+      if (knownDims.has(wanted)) continue;
+      const input = inputWith(wanted);
+      if (input === undefined) {
+        throw new CxmindError('INTERNAL', `${source.name}: no input has the dimension ${symbol}`);
+      }
+      added.push(input);
+      for (const known of input.shape) knownDims.add(known);
     }
-    added.push(input);
-    for (const dim of input.shape) knownDims.add(dim);
   }
   return added;
 }

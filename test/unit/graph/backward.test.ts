@@ -290,6 +290,22 @@ describe('differentiate', () => {
     assert.equal(z.shape[0], 'T');
   });
 
+  it('takes sizes from an input whose dimension is an expression', () => {
+    for (const dim of ['T*2', 'T+1', 'P+T']) {
+      const g = new GraphBuilder('expression');
+      g.output('y', g.reduceMean(g.input('x', 'f32', [dim, 1]), [0]));
+      const { backward } = differentiate(g.build(), { wrt: ['x'], save: 'costly' });
+      using session = runtime.compile(encode(backward), { name: dim });
+      const given = { x: zeros('f32', [4, 1]), 'grad.y': tensorOf('f32', [1], [2]) };
+      for (const { 'grad.x': gradient } of [
+        interpret(backward, given),
+        runSession(session, given),
+      ]) {
+        assert.deepEqual([...gradient!.data], [0.5, 0.5, 0.5, 0.5]);
+      }
+    }
+  });
+
   it('adds up the gradients of several outputs', () => {
     const g = new GraphBuilder('outputs');
     const x = g.input('x', 'f32', []);
