@@ -338,6 +338,7 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       g.slice(x, { axis: 1, start: 1, end: 4 }),
       g.slice(x, { axis: 1, start: -2 }),
       g.slice(x, { axis: 1, end: -1 }),
+      g.slice(x, { axis: 1, start: -9, end: -1 }),
     ]),
     opCase({ x: 'A B' }, (g, { x }) => [
       g.slice(x, { axis: 0, start: 1 }),

@@ -26,16 +26,15 @@ function withAxis<D>(shape: readonly D[], axis: number, dim: D): D[] {
   return shape.map((old, i) => (i === axis ? dim : old));
 }
 
+/** The place at which a slice begins or ends. A symbolic axis is assumed to reach as far as that. */
+function placeIn(dim: Dim, bound: number): Dim {
+  const place = bound < 0 ? sumDim([dim, bound]) : bound;
+  return typeof dim === 'number' ? Math.min(dim, Math.max(0, Number(place))) : place;
+}
+
 function slicedDim(dim: Dim, start: number, end: number | null): Dim {
-  if (typeof dim === 'number') {
-    const from = Math.min(dim, start < 0 ? Math.max(0, start + dim) : start);
-    const to = end === null ? dim : Math.min(dim, end < 0 ? end + dim : end);
-    return Math.max(0, to - from);
-  }
-  // A symbolic axis is assumed to reach as far as the bounds.
-  const from = start < 0 ? sumDim([dim, start]) : start;
-  const to = end === null ? dim : end < 0 ? sumDim([dim, end]) : end;
-  return differenceDim(to, [from]);
+  const size = differenceDim(end === null ? dim : placeIn(dim, end), [placeIn(dim, start)]);
+  return typeof size === 'number' ? Math.max(0, size) : size;
 }
 
 /** Sizes of a shape. One dimension may have an unknown symbol, and takes what the others leave. */
@@ -156,13 +155,12 @@ export const movement: OpFamily<MovementAttributes> = {
     vjp({ inputs: [x], attributes: { axis, start } }, [dy], g) {
       if (dy === undefined) return [];
       const dim = x!.shape[axis]!;
-      const before = start >= 0 ? start : sumDim([dim, start]);
-      return [g.pad(dy, axis, before, dim)];
+      return [g.pad(dy, axis, placeIn(dim, start), dim)];
     },
     evaluate([x], { axis, start, end }) {
       const dim = x!.shape[axis]!;
       const strides = stridesOf(x!.shape);
-      const from = Math.min(dim, start < 0 ? Math.max(0, start + dim) : start);
+      const from = placeIn(dim, start) as number;
       const shape = withAxis(x!.shape, axis, slicedDim(dim, start, end) as number);
       return [readStrided(x!, shape, strides, from * strides[axis]!)];
     },
