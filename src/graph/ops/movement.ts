@@ -78,8 +78,11 @@ export const movement: OpFamily<MovementAttributes> = {
         typeof dim === 'number' ? dim : dim === x!.shape[axis] ? 0 : -1,
       );
       const isStatic = codes.filter((code) => code === -1).length <= 1;
-      const target = isStatic ? onnx.ints(codes) : onnx.dims(shape);
-      onnx.node('Reshape', [onnx.name(x!), target], [onnx.name(y!)]);
+      // A code of 0 stands for x's own dimension, so a size of 0 needs `allowzero`, and that has no such code.
+      const isEmpty = shape.includes(0);
+      const target = isStatic && !isEmpty ? onnx.ints(codes) : onnx.dims(shape);
+      const attributes = isEmpty ? { allowzero: { int: 1 } } : {};
+      onnx.node('Reshape', [onnx.name(x!), target], [onnx.name(y!)], attributes);
     },
     vjp: ({ inputs: [x] }, [dy], g) => [dy && g.reshape(dy, x!.shape)],
     evaluate: ([x], { shape }, sizes) => [

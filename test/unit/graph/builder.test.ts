@@ -190,6 +190,23 @@ describe('encode', () => {
     assert.deepEqual([...outputs['rows']!.data], [4, 5, 6, 7, 4, 5, 6, 7]);
   });
 
+  it('keeps tensors without elements in the shape that they are given', () => {
+    const g = new GraphBuilder('empty');
+    const x = g.input('x', 'f32', ['T', 0]);
+    g.output('turned', g.reshape(x, [0, 'T']));
+    g.output('wide', g.reshape(x, [2, 0, 3]));
+    using runtime = new Runtime();
+    using session = runtime.compile(encode(g.build()), { name: 'empty' });
+    const { turned, wide } = runSession(session, { x: tensorOf('f32', [4, 0], []) });
+    assert.deepEqual(
+      [turned!.shape, wide!.shape],
+      [
+        [0, 4],
+        [2, 0, 3],
+      ],
+    );
+  });
+
   it('names a symbol that no input brings', () => {
     const g = new GraphBuilder('lost');
     g.output('y', g.expand(g.input('x', 'f32', [1]), ['T']));
