@@ -34,7 +34,7 @@ export function chooseSaved(nodes: readonly Node[], reads: readonly Value[]): Se
   for (const node of nodes) {
     for (const value of node.outputs) {
       const { enter } = pipes.get(value.id)!;
-      if (opOf(node).cost === 'costly') network.edge(source, enter, Infinity);
+      if (opOf(node).isCostly === true) network.edge(source, enter, Infinity);
       for (const input of node.inputs) {
         const pipe = pipes.get(input.id);
         if (pipe !== undefined) network.edge(pipe.leave, enter, Infinity);

@@ -37,7 +37,7 @@ const PART = 256;
  */
 export const draw: OpFamily<DrawAttributes> = {
   drawTokens: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [logits, rows, banned] = [inputs[0]!, inputs[1]!, inputs[2]!];
       const columns = inputs.slice(3);

@@ -47,7 +47,6 @@ export function unary(
   wants: 'float' | 'number' = 'float',
 ): Op<None> {
   return {
-    cost: 'cheap',
     infer([x]) {
       if (wants === 'float' ? !isFloat(x!.dtype) : x!.dtype === 'bool') {
         throw dtypeError(name, `wants a ${wants} dtype`, [x!]);
@@ -70,7 +69,6 @@ export function binary(
   vjp: BinaryAlgebra,
 ): Op<None> {
   return {
-    cost: 'cheap',
     infer(inputs) {
       const dtype = sameDType(name, inputs);
       if (dtype === 'bool') throw dtypeError(name, 'wants numbers', inputs);
@@ -92,7 +90,6 @@ export function predicate(
   wants: 'number' | 'bool',
 ): Op<None> {
   return {
-    cost: 'cheap',
     infer(inputs) {
       const dtype = sameDType(name, inputs);
       if ((dtype === 'bool') !== (wants === 'bool')) {

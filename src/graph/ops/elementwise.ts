@@ -146,7 +146,6 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     substitutes: ({ inputs: [x] }, g) => [g.inFloat32([x!], (x) => g.mul(x, g.sigmoid(x)))],
   },
   clip: {
-    cost: 'cheap',
     infer([x], { low, high }) {
       if (!isFloat(x!.dtype)) throw dtypeError('clip', 'wants a float dtype', [x!]);
       if (!(low <= high)) throw shapeError('clip', `bounds ${low} .. ${high} are empty`, [x!]);
@@ -171,7 +170,6 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     ],
   },
   cast: {
-    cost: 'cheap',
     infer: ([x], { to }) => [{ dtype: to, shape: x!.shape }],
     emit: asNode('Cast', ({ to }) => ({ to: { dtype: to } })),
     expression([x], { attributes: { to } }) {
@@ -182,7 +180,6 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     evaluate: ([x], { to }) => [mapArrays(to, [x!], truncateTo(to))],
   },
   not: {
-    cost: 'cheap',
     infer([x]) {
       if (x!.dtype !== 'bool') throw dtypeError('not', 'wants bool', [x!]);
       return [{ dtype: 'bool', shape: x!.shape }];
@@ -192,7 +189,6 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     evaluate: ([x]) => [mapArrays('bool', [x!], (v) => Number(v === 0))],
   },
   where: {
-    cost: 'cheap',
     infer(inputs) {
       if (inputs[0]!.dtype !== 'bool') throw dtypeError('where', 'the condition is bool', inputs);
       return broadcastType('where', inputs, sameDType('where', inputs.slice(1)));

@@ -91,7 +91,7 @@ function moveElements(
  */
 export const indexing: OpFamily<IndexingAttributes> = {
   gather: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { axis }) {
       const [x, index] = [inputs[0]!, inputs[1]!];
       checkIndex('gather', index, inputs);
@@ -117,7 +117,6 @@ export const indexing: OpFamily<IndexingAttributes> = {
     },
   },
   permuteRows: {
-    cost: 'cheap',
     infer(inputs) {
       const [x, index, inverse] = [inputs[0]!, inputs[1]!, inputs[2]!];
       checkIndex('permuteRows', index, inputs);
@@ -163,7 +162,7 @@ export const indexing: OpFamily<IndexingAttributes> = {
     },
   },
   gatherElements: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { axis }) {
       checkIndex('gatherElements', inputs[1]!, inputs);
       checkAlong('gatherElements', axis, inputs);
@@ -185,7 +184,7 @@ export const indexing: OpFamily<IndexingAttributes> = {
     },
   },
   scatterElements: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { axis }) {
       const [data, index, updates] = [inputs[0]!, inputs[1]!, inputs[2]!];
       checkIndex('scatterElements', index, inputs);
@@ -220,7 +219,7 @@ export const indexing: OpFamily<IndexingAttributes> = {
     },
   },
   addRows: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [data, index, rows] = [inputs[0]!, inputs[1]!, inputs[2]!];
       checkIndex('addRows', index, inputs);

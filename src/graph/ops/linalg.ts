@@ -63,7 +63,7 @@ export function multiply(a: NdArray, b: NdArray, attributes: ProductAttributes):
 /** Matrix products. */
 export const linalg: OpFamily<LinalgAttributes> = {
   matMul: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { transA, transB, to }) {
       const [a, b] = [inputs[0]!, inputs[1]!];
       if (a.shape.length < 2 || b.shape.length < 2) {
@@ -110,7 +110,7 @@ export const linalg: OpFamily<LinalgAttributes> = {
     evaluate: ([a, b], attributes) => [multiply(a!, b!, attributes)],
   },
   gemm: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { transA, transB, to }) {
       const [a, b, c] = [inputs[0]!, inputs[1]!, inputs[2]];
       if (a.shape.length !== 2 || b.shape.length !== 2) {

@@ -47,7 +47,6 @@ function resolveShape(shape: readonly Dim[], total: number, sizes: DimSizes): nu
 /** Ops that move elements. */
 export const movement: OpFamily<MovementAttributes> = {
   transpose: {
-    cost: 'cheap',
     infer([x], { perm }) {
       const sorted = [...perm].sort((a, b) => a - b);
       if (perm.length !== x!.shape.length || sorted.some((axis, i) => axis !== i)) {
@@ -66,7 +65,6 @@ export const movement: OpFamily<MovementAttributes> = {
     },
   },
   reshape: {
-    cost: 'cheap',
     infer([x], { shape }) {
       if (!mayHoldSame(x!.shape, shape)) {
         throw shapeError('reshape', `the elements do not fill [${shape.join(', ')}]`, [x!]);
@@ -90,7 +88,6 @@ export const movement: OpFamily<MovementAttributes> = {
     ],
   },
   expand: {
-    cost: 'cheap',
     infer([x], { shape }) {
       const common = broadcastShapes([x!.shape, shape]);
       if (common === undefined || !sameShape(common, shape)) {
@@ -110,7 +107,6 @@ export const movement: OpFamily<MovementAttributes> = {
     },
   },
   concat: {
-    cost: 'cheap',
     infer(inputs, { axis }) {
       const [first] = inputs;
       const fits = (input: ValueType): boolean =>
@@ -145,7 +141,6 @@ export const movement: OpFamily<MovementAttributes> = {
     },
   },
   slice: {
-    cost: 'cheap',
     infer([x], { axis, start, end }) {
       const dim = slicedDim(x!.shape[axis]!, start, end);
       return [{ dtype: x!.dtype, shape: withAxis(x!.shape, axis, dim) }];
@@ -169,7 +164,6 @@ export const movement: OpFamily<MovementAttributes> = {
     },
   },
   split: {
-    cost: 'cheap',
     infer([x], { axis, sizes }) {
       const dim = x!.shape[axis]!;
       const total = sumDim(sizes);
@@ -200,7 +194,6 @@ export const movement: OpFamily<MovementAttributes> = {
     },
   },
   pad: {
-    cost: 'cheap',
     infer([x], { axis, before, size }) {
       const after = differenceDim(size, [before, x!.shape[axis]!]);
       if (typeof after === 'number' && after < 0) {
@@ -233,7 +226,6 @@ export const movement: OpFamily<MovementAttributes> = {
     },
   },
   size: {
-    cost: 'cheap',
     infer: (_inputs, { dtype }) => [{ dtype, shape: [] }],
     emit({ outputs: [y], attributes: { dims, dtype } }, onnx) {
       const product = onnx.temporary();

@@ -18,7 +18,7 @@ const emitNorm = asNode<NormAttributes['rmsNorm']>(
 export const norm: OpFamily<NormAttributes> = {
   /** Root mean square norm. Outputs: the scaled rows, and the reciprocal root mean square `[..., 1]` for backward. */
   rmsNorm: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [x, weight] = [inputs[0]!, inputs[1]!];
       if (weight.shape.length !== 1 || weight.shape[0] !== x.shape.at(-1)) {

@@ -24,8 +24,8 @@ export type Gradient = Value | undefined;
 
 /** The rules of one op. */
 export interface Op<A> {
-  /** Cost of computing the op again in a backward graph. Only results of `costly` ops are worth saving. */
-  readonly cost: 'cheap' | 'costly';
+  /** True if it costs much to compute the op again in a backward graph. Only then are its results worth saving. */
+  readonly isCostly?: true;
   /**
    * Types of the outputs.
    *

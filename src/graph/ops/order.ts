@@ -14,7 +14,7 @@ export interface OrderAttributes {
 export const order: OpFamily<OrderAttributes> = {
   /** The largest elements along the last axis in falling order, and their places i64. Of equals the first wins. */
   topK: {
-    cost: 'costly',
+    isCostly: true,
     infer([x], { count }) {
       const width = x!.shape.at(-1);
       const isTooMany = typeof count === 'number' && typeof width === 'number' && count > width;
@@ -57,7 +57,7 @@ export const order: OpFamily<OrderAttributes> = {
   },
   /** The running sum along an axis, each element included. */
   cumSum: {
-    cost: 'costly',
+    isCostly: true,
     infer([x], { axis }) {
       if (x!.dtype === 'bool' || x!.dtype === 'u8') {
         throw dtypeError('cumSum', 'wants numbers', [x!]);

@@ -85,7 +85,7 @@ function normalizer(
   vjp: (g: GraphBuilder, dy: Value, y: Value, axis: number) => Value,
 ): Op<{ readonly axis: number }> {
   return {
-    cost: 'costly',
+    isCostly: true,
     infer([x], { axis }) {
       if (!isFloat(x!.dtype)) throw dtypeError(name, 'wants a float dtype', [x!]);
       axisOf(name, axis, x!.shape.length);
@@ -121,7 +121,6 @@ function logSoftmaxGradient(g: GraphBuilder, dy: Value, y: Value, axis: number):
 /** Reductions and the normalised exponentials. */
 export const reduce: OpFamily<ReductionAttributes> = {
   reduceSum: {
-    cost: 'cheap',
     infer: ([x], attributes) => inferReduced(x!, attributes),
     emit: emitReduce('ReduceSum'),
     vjp({ inputs: [x], attributes }, [dy], g) {
@@ -130,7 +129,6 @@ export const reduce: OpFamily<ReductionAttributes> = {
     evaluate: ([x], attributes) => [fold(x!, attributes, 0, (a, b) => a + b)],
   },
   reduceMean: {
-    cost: 'cheap',
     infer: ([x], attributes) => inferReduced(x!, attributes),
     emit: emitReduce('ReduceMean'),
     vjp({ inputs: [x], attributes }, [dy], g) {
@@ -145,7 +143,6 @@ export const reduce: OpFamily<ReductionAttributes> = {
     },
   },
   reduceMax: {
-    cost: 'cheap',
     infer: ([x], attributes) => inferReduced(x!, attributes),
     emit: emitReduce('ReduceMax'),
     vjp({ inputs: [x], outputs: [y], attributes }, [dy], g) {

@@ -21,7 +21,7 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
    * Input: logits `[R, V]`. Outputs, f32 `[R]`: the entropies, and the log-sum-exp of each row for backward.
    */
   tokenEntropies: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [logits] = inputs as [ValueType];
       if (logits.shape.length !== 2 || typeof logits.shape[1] !== 'number') {
@@ -70,7 +70,7 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
    * `tokenEntropies` with the log-sum-exps first, and the gradient of the entropies, f32 `[R]` each.
    */
   tokenEntropiesGradient: {
-    cost: 'costly',
+    isCostly: true,
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
     emit({ inputs: [logits, logSumExp, entropies, dy], outputs: [result], attributes }, onnx) {
       const logs = logProbsBy(onnx, logits!, logSumExp!, attributes);

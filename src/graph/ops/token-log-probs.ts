@@ -22,7 +22,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
    * and the log-sum-exp of each row for backward.
    */
   tokenLogProbs: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [logits, targets] = inputs as [ValueType, ValueType];
       const isWide = logits.shape.length === 2 && typeof logits.shape[1] === 'number';
@@ -71,7 +71,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
    * The gradient of logits `[R, V]`. Inputs: those of `tokenLogProbs`, its log-sum-exps, and its result's gradient `[R]`.
    */
   tokenLogProbsGradient: {
-    cost: 'costly',
+    isCostly: true,
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
     emit({ inputs: [logits, targets, logSumExp, dy], outputs: [result], attributes }, onnx) {
       const logs = logProbsBy(onnx, logits!, logSumExp!, attributes);

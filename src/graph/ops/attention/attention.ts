@@ -15,7 +15,6 @@ export interface AttentionAttributes {
 /** Rotary positions and softmax attention. */
 export const attention: OpFamily<AttentionAttributes> = {
   rotary: {
-    cost: 'cheap',
     infer(inputs) {
       const [x, cos, sin] = [inputs[0]!, inputs[1]!, inputs[2]!];
       const [, heads, width] = x.shape;
@@ -86,7 +85,7 @@ export const attention: OpFamily<AttentionAttributes> = {
    * Softmax attention. Outputs, in the values' dtype: the mixed values, and the weights for backward. Scores may be f32.
    */
   attend: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [scores, values] = [inputs[0]!, inputs[1]!];
       const [lead, last] = [scores.shape.slice(0, -1), scores.shape.at(-1)];

@@ -32,7 +32,7 @@ const UNSEEN_SCORE = -1e30;
  */
 export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   cachedAttention: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const { projected, cos, sin, keys, values, pages, lengths, bias } = named(inputs);
       const batch = projected.shape[0]!;

@@ -33,7 +33,7 @@ export interface PackedAttentionAttributes {
 export const packedAttention: OpFamily<PackedAttentionAttributes> = {
   /** The attention. Outputs: the attended values `[T, H·d]`, and the log-sum-exp of each row's scores, f32 `[H, T]`. */
   packedAttention: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { heads, kvHeads }) {
       const [joined, order, sees, seenBy] = inputs as [ValueType, ValueType, ValueType, ValueType];
       const [tokens, rows, width] = joined.shape;
@@ -97,7 +97,7 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
    * memory that kernels need.
    */
   packedAttentionGradient: {
-    cost: 'costly',
+    isCostly: true,
     infer([joined, , , , , logSumExp], { heads, kvHeads }) {
       const [tokens, , width] = joined!.shape as [Dim, Dim, number];
       const parts = gradientParts({ heads, kvHeads });

@@ -47,7 +47,7 @@ function groupsOf(rows: NdArray, counts: NdArray): NdArray[] {
 /** Products of rows by the weight of their group, and the gradient of such weights. */
 export const grouped: OpFamily<GroupedAttributes> = {
   groupedProduct: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { transB }) {
       const [x, counts, ...weights] = inputs as [ValueType, ValueType, ...ValueType[]];
       const groups = checkRows('groupedProduct', counts, inputs);
@@ -99,7 +99,7 @@ export const grouped: OpFamily<GroupedAttributes> = {
     },
   },
   groupedOuterProduct: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs) {
       const [a, b, counts] = [inputs[0]!, inputs[1]!, inputs[2]!];
       const addends = inputs.slice(3);

@@ -33,7 +33,7 @@ function places(g: GraphBuilder, numbers: Value): Value {
 /** Rows of tokens and rows of groups. */
 export const routing: OpFamily<RoutingAttributes> = {
   rowOrder: {
-    cost: 'costly',
+    isCostly: true,
     infer(inputs, { count }) {
       const [groups] = inputs as [ValueType];
       if (groups.dtype !== 'i64') throw dtypeError('rowOrder', 'wants i64 groups', inputs);
@@ -63,7 +63,6 @@ export const routing: OpFamily<RoutingAttributes> = {
     },
   },
   spreadRows: {
-    cost: 'cheap',
     infer(inputs, { perToken }) {
       const [tokens, ...rest] = inputs[0]!.shape;
       const rows = productDim([tokens!, perToken]);
@@ -90,7 +89,6 @@ export const routing: OpFamily<RoutingAttributes> = {
     },
   },
   joinRows: {
-    cost: 'cheap',
     infer(inputs, { perToken }) {
       const [rows, ...rest] = inputs[0]!.shape;
       checkOrder('joinRows', inputs, rows!);
