@@ -1,5 +1,5 @@
 /** The encoder from graphs to ONNX models: bytes of a ModelProto, and the custom ops that its nodes name. */
-import type { Graph, Node, Value } from './ir.ts';
+import type { Graph, Node } from './ir.ts';
 import { encodeModel, valueInfo } from './onnx-proto.ts';
 import { OnnxWriter } from './onnx-writer.ts';
 import { opOf } from './ops/table.ts';
@@ -39,7 +39,6 @@ export function encode(graph: Graph, target: Target = cpu): Uint8Array {
 export function encodeScheduled({ graph: pruned, units }: Schedule, target: Target): EncodedModel {
   const writer = new OnnxWriter(pruned, units);
   const kernelNodes: KernelNode[] = [];
-  const names = (values: readonly Value[]): string[] => values.map((value) => writer.name(value));
   for (const unit of units) {
     const node = kernelNodeOf(unit, target, kernelNodes.length);
     if (node === undefined) {
@@ -47,10 +46,10 @@ export function encodeScheduled({ graph: pruned, units }: Schedule, target: Targ
       continue;
     }
     kernelNodes.push(node);
-    writer.node(node.type, names(node.inputs), names(node.outputs), {}, kernelDomain);
+    writer.node(node.type, node.inputs, node.outputs, {}, kernelDomain);
   }
   for (const { name, value } of pruned.outputs) {
-    if (writer.name(value) !== name) writer.node('Identity', [writer.name(value)], [name]);
+    if (writer.name(value) !== name) writer.node('Identity', [value], [name]);
   }
   const model = encodeModel({
     irVersion,

@@ -6,7 +6,7 @@ import type { Dim, Graph, Value } from './ir.ts';
 import { numberText } from './number-text.ts';
 import type { Unit } from './passes.ts';
 import { attributeProto, tensorProto } from './onnx-proto.ts';
-import type { Emitter, OnnxAttribute } from './ops/op.ts';
+import type { Emitter, End, OnnxAttribute } from './ops/op.ts';
 
 /** Collects the ONNX nodes and initializers of one graph, and names its values. */
 export class OnnxWriter implements Emitter {
@@ -45,14 +45,14 @@ export class OnnxWriter implements Emitter {
 
   node(
     type: string,
-    inputs: readonly string[],
-    outputs: readonly string[],
+    inputs: readonly End[],
+    outputs: readonly End[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     domain = '',
   ): void {
     this.nodes.push({
-      input: inputs,
-      output: outputs,
+      input: inputs.map((end) => this.name(end)),
+      output: outputs.map((end) => this.name(end)),
       name: `${type}_${this.nodes.length}`,
       opType: type,
       attribute: Object.entries(attributes).map(([key, value]) => attributeProto(key, value)),
@@ -60,8 +60,18 @@ export class OnnxWriter implements Emitter {
     });
   }
 
-  name(value: Value): string {
-    return this.#names.get(value.id)!;
+  inner(
+    type: string,
+    inputs: readonly End[],
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
+  ): string {
+    const output = this.temporary();
+    this.node(type, inputs, [output], attributes);
+    return output;
+  }
+
+  name(end: End): string {
+    return typeof end === 'string' ? end : this.#names.get(end.id)!;
   }
 
   isRead(value: Value): boolean {
@@ -72,7 +82,9 @@ export class OnnxWriter implements Emitter {
     return this.#fresh(`inner_${this.#counter++}`);
   }
 
-  cast(name: string, to: DType): string {
+  cast(from: End, to: DType): string {
+    const name = this.name(from);
+    if (typeof from !== 'string' && from.dtype === to) return name;
     return this.#once(`cast ${name} ${to}`, (cast) => {
       this.node('Cast', [name], [cast], { to: { dtype: to } });
     });

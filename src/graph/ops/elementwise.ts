@@ -153,7 +153,7 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     },
     emit({ inputs: [x], outputs: [y], attributes: { low, high } }, onnx) {
       const bounds = [onnx.scalar(low, x!.dtype), onnx.scalar(high, x!.dtype)];
-      onnx.node('Clip', [onnx.name(x!), ...bounds], [onnx.name(y!)]);
+      onnx.node('Clip', [x!, ...bounds], [y!]);
     },
     expression: ([x], { attributes: { low, high } }) => {
       const [least, most] = [low, high].map((bound) => cFloat(bound));

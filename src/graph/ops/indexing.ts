@@ -11,7 +11,7 @@ import {
   permuteRowsKernel,
   scatterElementsSteps,
 } from './indexing-kernels.ts';
-import { asNode, intermediate, type None, type OpFamily } from './op.ts';
+import { asNode, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
 export interface IndexingAttributes {
@@ -131,13 +131,13 @@ export const indexing: OpFamily<IndexingAttributes> = {
     },
     emit({ inputs: [x, index], outputs: [y], attributes: { isZeroFilled } }, onnx) {
       // -1 reads the last row, and a factor of 0 clears it. A copy of x with a zero row would cost more.
-      const [from, to] = [onnx.name(index!), onnx.name(y!)];
+      const [from, to] = [index!, y!];
       const rows = isZeroFilled ? onnx.temporary() : to;
-      onnx.node('Gather', [onnx.name(x!), from], [rows], { axis: { int: 0 } });
+      onnx.node('Gather', [x!, from], [rows], { axis: { int: 0 } });
       if (!isZeroFilled) return;
-      const isRow = intermediate(onnx, 'GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)]);
+      const isRow = onnx.inner('GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)]);
       const column = onnx.ints([-1, ...x!.shape.slice(1).map(() => 1)]);
-      const factor = intermediate(onnx, 'Reshape', [onnx.cast(isRow, x!.dtype), column]);
+      const factor = onnx.inner('Reshape', [onnx.cast(isRow, x!.dtype), column]);
       onnx.node('Mul', [rows, factor], [to]);
     },
     steps: ({ inputs: [x, index], attributes: { isZeroFilled } }) => [

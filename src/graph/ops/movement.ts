@@ -80,7 +80,7 @@ export const movement: OpFamily<MovementAttributes> = {
       const isEmpty = shape.includes(0);
       const target = isStatic && !isEmpty ? onnx.ints(codes) : onnx.dims(shape);
       const attributes = isEmpty ? { allowzero: { int: 1 } } : {};
-      onnx.node('Reshape', [onnx.name(x!), target], [onnx.name(y!)], attributes);
+      onnx.node('Reshape', [x!, target], [y!], attributes);
     },
     vjp: ({ inputs: [x] }, [dy], g) => [dy && g.reshape(dy, x!.shape)],
     evaluate: ([x], { shape }, sizes) => [
@@ -96,7 +96,7 @@ export const movement: OpFamily<MovementAttributes> = {
       return [{ dtype: x!.dtype, shape }];
     },
     emit({ inputs: [x], outputs: [y], attributes: { shape } }, onnx) {
-      onnx.node('Expand', [onnx.name(x!), onnx.dims(shape)], [onnx.name(y!)]);
+      onnx.node('Expand', [x!, onnx.dims(shape)], [y!]);
     },
     vjp: (_call, [dy]) => [dy],
     evaluate([x], { shape }, sizes) {
@@ -148,7 +148,7 @@ export const movement: OpFamily<MovementAttributes> = {
     emit({ inputs: [x], outputs: [y], attributes: { axis, start, end } }, onnx) {
       const bounds = [[start], [end ?? Number.MAX_SAFE_INTEGER], [axis]];
       const names = bounds.map((bound) => onnx.ints(bound));
-      onnx.node('Slice', [onnx.name(x!), ...names], [onnx.name(y!)]);
+      onnx.node('Slice', [x!, ...names], [y!]);
     },
     vjp({ inputs: [x], attributes: { axis, start } }, [dy], g) {
       if (dy === undefined) return [];
@@ -173,8 +173,7 @@ export const movement: OpFamily<MovementAttributes> = {
       return sizes.map((size) => ({ dtype: x!.dtype, shape: withAxis(x!.shape, axis, size) }));
     },
     emit({ inputs: [x], outputs, attributes: { axis, sizes } }, onnx) {
-      const names = outputs.map((output) => onnx.name(output));
-      onnx.node('Split', [onnx.name(x!), onnx.dims(sizes)], names, { axis: { int: axis } });
+      onnx.node('Split', [x!, onnx.dims(sizes)], outputs, { axis: { int: axis } });
     },
     steps: ({ inputs: [x], outputs, attributes: { axis } }) => [
       partsKernel('split', x!.dtype, outputs.length, axis),
@@ -204,7 +203,7 @@ export const movement: OpFamily<MovementAttributes> = {
     emit({ inputs: [x], outputs: [y], attributes: { axis, before, size } }, onnx) {
       const after = differenceDim(size, [before, x!.shape[axis]!]);
       const pads = onnx.dims([before, after]);
-      onnx.node('Pad', [onnx.name(x!), pads, '', onnx.ints([axis])], [onnx.name(y!)]);
+      onnx.node('Pad', [x!, pads, '', onnx.ints([axis])], [y!]);
     },
     vjp({ inputs: [x], attributes: { axis, before } }, [dy], g) {
       if (dy === undefined) return [];
@@ -230,7 +229,7 @@ export const movement: OpFamily<MovementAttributes> = {
     emit({ outputs: [y], attributes: { dims, dtype } }, onnx) {
       const product = onnx.temporary();
       onnx.node('ReduceProd', [onnx.dims(dims)], [product], { keepdims: { int: 0 } });
-      onnx.node('Cast', [product], [onnx.name(y!)], { to: { dtype } });
+      onnx.node('Cast', [product], [y!], { to: { dtype } });
     },
     evaluate(_inputs, { dims, dtype }, sizes) {
       const result = blank(dtype, []);

@@ -71,24 +71,31 @@ export type OnnxAttribute =
   | { readonly text: string }
   | { readonly ints: readonly number[] };
 
+/** An operand or a result of an ONNX node: a value of the graph, or a name. */
+export type End = Value | string;
+
 /** The writer of ONNX nodes that ops are given. */
 export interface Emitter {
   /** Adds a node. The domain is ONNX's own unless given. */
   node(
     type: string,
-    inputs: readonly string[],
-    outputs: readonly string[],
+    inputs: readonly End[],
+    outputs: readonly End[],
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): void;
-  /** The ONNX name of a value. */
-  name(value: Value): string;
+  /** Adds a node with one output for the op's own use; returns the output's name. */
+  inner(
+    type: string,
+    inputs: readonly End[],
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
+  ): string;
   /** True if any node or graph output reads a value. */
   isRead(value: Value): boolean;
   /** A fresh name for a value inside one op's emission. */
   temporary(): string;
-  /** The name of a value in another dtype. */
-  cast(name: string, to: DType): string;
+  /** The name of a value in a dtype: its own name, or that of a cast. */
+  cast(from: End, to: DType): string;
   /** A constant i64 vector. */
   ints(values: readonly number[]): string;
   /** A constant scalar. */
@@ -100,36 +107,12 @@ export interface Emitter {
 /** The domain of ONNX Runtime's own ops. */
 export const microsoft = 'com.microsoft';
 
-/** The name of a value in a dtype: its own name, or that of a cast. */
-export function nameIn(onnx: Emitter, value: Value, dtype: DType): string {
-  return value.dtype === dtype ? onnx.name(value) : onnx.cast(onnx.name(value), dtype);
-}
-
-/** Adds a node with one output for the op's own use; returns the output's name. */
-export function intermediate(
-  onnx: Emitter,
-  type: string,
-  inputs: readonly string[],
-  attributes?: Readonly<Record<string, OnnxAttribute>>,
-): string {
-  const output = onnx.temporary();
-  onnx.node(type, inputs, [output], attributes);
-  return output;
-}
-
 /** Emits an op as one node over all inputs and outputs. */
 export function asNode<A>(
   type: string,
   attributes?: (attributes: A) => Readonly<Record<string, OnnxAttribute>>,
   domain?: string,
 ): (call: Call<A>, onnx: Emitter) => void {
-  return (call, onnx) => {
-    onnx.node(
-      type,
-      call.inputs.map((value) => onnx.name(value)),
-      call.outputs.map((value) => onnx.name(value)),
-      attributes?.(call.attributes),
-      domain,
-    );
-  };
+  return ({ inputs, outputs, attributes: own }, onnx) =>
+    onnx.node(type, inputs, outputs, attributes?.(own), domain);
 }

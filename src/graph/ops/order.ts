@@ -28,9 +28,8 @@ export const order: OpFamily<OrderAttributes> = {
         { dtype: 'i64', shape },
       ];
     },
-    emit({ inputs: [x], outputs: [values, places], attributes: { count } }, onnx) {
-      const names = [onnx.name(values!), onnx.name(places!)];
-      onnx.node('TopK', [onnx.name(x!), onnx.dims([count])], names);
+    emit({ inputs: [x], outputs, attributes: { count } }, onnx) {
+      onnx.node('TopK', [x!, onnx.dims([count])], outputs);
     },
     steps({ inputs: [x], attributes: { count } }) {
       const width = x!.shape.at(-1);
@@ -66,7 +65,7 @@ export const order: OpFamily<OrderAttributes> = {
       return [{ dtype: x!.dtype, shape: x!.shape }];
     },
     emit({ inputs: [x], outputs: [y], attributes: { axis } }, onnx) {
-      onnx.node('CumSum', [onnx.name(x!), onnx.scalar(axis, 'i64')], [onnx.name(y!)]);
+      onnx.node('CumSum', [x!, onnx.scalar(axis, 'i64')], [y!]);
     },
     evaluate([x], { axis }) {
       const { outer, size, inner } = aroundAxis(x!.shape, axis);

@@ -36,9 +36,8 @@ function inferReduced(x: ValueType, { axes, keepDims }: ReduceAttributes): Value
 
 function emitReduce(type: string) {
   return ({ inputs, outputs, attributes }: Call<ReduceAttributes>, onnx: Emitter): void => {
-    const names = [onnx.name(inputs[0]!), onnx.ints(attributes.axes)];
     const keepdims = { int: Number(attributes.keepDims) };
-    onnx.node(type, names, [onnx.name(outputs[0]!)], { keepdims });
+    onnx.node(type, [...inputs, onnx.ints(attributes.axes)], outputs, { keepdims });
   };
 }
 

@@ -2,7 +2,7 @@ import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
 import { logSumExpOf } from './numeric.ts';
-import { intermediate, type OpFamily } from './op.ts';
+import type { OpFamily } from './op.ts';
 import { tokenEntropiesGradientKernel, tokenEntropiesKernel } from './token-entropies-kernels.ts';
 import { allowedLogits, allowedNumbers, columnOf, logProbsBy } from './vocabulary.ts';
 import type { VocabularyAttributes } from './vocabulary.ts';
@@ -33,13 +33,13 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
     },
     emit({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, onnx) {
       const wide = allowedLogits(onnx, logits!, attributes);
-      const logs = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
-      const terms = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), logs]);
+      const logs = onnx.inner('LogSoftmax', [wide], { axis: { int: -1 } });
+      const terms = onnx.inner('Mul', [onnx.inner('Exp', [logs]), logs]);
       const last = onnx.ints([1]);
       const flat = { keepdims: { int: 0 } };
-      const sums = intermediate(onnx, 'ReduceSum', [terms, last], flat);
-      onnx.node('Neg', [sums], [onnx.name(entropies!)]);
-      onnx.node('ReduceLogSumExp', [wide, last], [onnx.name(logSumExp!)], flat);
+      const sums = onnx.inner('ReduceSum', [terms, last], flat);
+      onnx.node('Neg', [sums], [entropies!]);
+      onnx.node('ReduceLogSumExp', [wide, last], [logSumExp!], flat);
     },
     steps: ({ inputs: [logits], attributes }) => [tokenEntropiesKernel(logits!, attributes)],
     vjp({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, [dy], g) {
@@ -74,10 +74,10 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
     emit({ inputs: [logits, logSumExp, entropies, dy], outputs: [result], attributes }, onnx) {
       const logs = logProbsBy(onnx, logits!, logSumExp!, attributes);
-      const surplus = intermediate(onnx, 'Add', [logs, columnOf(onnx, entropies!)]);
-      const weighted = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), surplus]);
-      const factor = intermediate(onnx, 'Neg', [columnOf(onnx, dy!)]);
-      onnx.node('Cast', [intermediate(onnx, 'Mul', [weighted, factor])], [onnx.name(result!)], {
+      const surplus = onnx.inner('Add', [logs, columnOf(onnx, entropies!)]);
+      const weighted = onnx.inner('Mul', [onnx.inner('Exp', [logs]), surplus]);
+      const factor = onnx.inner('Neg', [columnOf(onnx, dy!)]);
+      onnx.node('Cast', [onnx.inner('Mul', [weighted, factor])], [result!], {
         to: { dtype: attributes.gradient },
       });
     },

@@ -2,7 +2,7 @@ import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
 import { logSumExpOf } from './numeric.ts';
-import { intermediate, type OpFamily } from './op.ts';
+import type { OpFamily } from './op.ts';
 import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
 import { allowedLogits, allowedNumbers, columnOf, logProbsBy } from './vocabulary.ts';
 import type { VocabularyAttributes } from './vocabulary.ts';
@@ -37,14 +37,14 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
     },
     emit({ inputs: [logits, targets], outputs: [logProbs, logSumExp], attributes }, onnx) {
       const wide = allowedLogits(onnx, logits!, attributes);
-      const all = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
+      const all = onnx.inner('LogSoftmax', [wide], { axis: { int: -1 } });
       const axis = { axis: { int: 1 } };
-      const ofToken = intermediate(onnx, 'GatherElements', [all, onnx.name(targets!)], axis);
-      const logit = intermediate(onnx, 'GatherElements', [wide, onnx.name(targets!)], axis);
+      const ofToken = onnx.inner('GatherElements', [all, targets!], axis);
+      const logit = onnx.inner('GatherElements', [wide, targets!], axis);
       const flat = onnx.ints([-1]);
-      onnx.node('Reshape', [ofToken, flat], [onnx.name(logProbs!)]);
-      const total = intermediate(onnx, 'Sub', [logit, ofToken]);
-      onnx.node('Reshape', [total, flat], [onnx.name(logSumExp!)]);
+      onnx.node('Reshape', [ofToken, flat], [logProbs!]);
+      const total = onnx.inner('Sub', [logit, ofToken]);
+      onnx.node('Reshape', [total, flat], [logSumExp!]);
     },
     steps: ({ inputs: [logits], attributes }) => [tokenLogProbsKernel(logits!, attributes)],
     vjp({ inputs: [logits, targets], outputs: [, logSumExp], attributes }, [dy], g) {
@@ -76,11 +76,11 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
     emit({ inputs: [logits, targets, logSumExp, dy], outputs: [result], attributes }, onnx) {
       const logs = logProbsBy(onnx, logits!, logSumExp!, attributes);
       const factor = columnOf(onnx, dy!);
-      const weighted = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), factor]);
-      const parts = [intermediate(onnx, 'Neg', [weighted]), onnx.name(targets!), factor];
+      const weighted = onnx.inner('Mul', [onnx.inner('Exp', [logs]), factor]);
+      const parts = [onnx.inner('Neg', [weighted]), targets!, factor];
       const scatter = { axis: { int: 1 }, reduction: { text: 'add' } };
-      const wide = intermediate(onnx, 'ScatterElements', parts, scatter);
-      onnx.node('Cast', [wide], [onnx.name(result!)], { to: { dtype: attributes.gradient } });
+      const wide = onnx.inner('ScatterElements', parts, scatter);
+      onnx.node('Cast', [wide], [result!], { to: { dtype: attributes.gradient } });
     },
     steps: ({ inputs: [logits], attributes }) => [tokenLogProbsGradientKernel(logits!, attributes)],
     evaluate([logits, targets, logSumExp, dy], attributes): NdArray[] {

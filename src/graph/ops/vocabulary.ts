@@ -2,7 +2,7 @@
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Value } from '../ir.ts';
 import type { NdArray } from './array.ts';
-import { intermediate, nameIn, type Emitter } from './op.ts';
+import type { Emitter } from './op.ts';
 
 /** Attributes of an op over rows of logits. */
 export interface VocabularyAttributes {
@@ -21,18 +21,18 @@ export function allowedLogits(
   logits: Value,
   { banned }: VocabularyAttributes,
 ): string {
-  const wide = nameIn(onnx, logits, 'f32');
+  const wide = onnx.cast(logits, 'f32');
   if (banned.length === 0) return wide;
-  const zeros = intermediate(onnx, 'ConstantOfShape', [onnx.ints([logits.shape[1] as number])]);
+  const zeros = onnx.inner('ConstantOfShape', [onnx.ints([logits.shape[1] as number])]);
   const count = onnx.ints([banned.length]);
-  const lows = intermediate(onnx, 'Expand', [onnx.scalar(BANNED_BIAS, 'f32'), count]);
-  const bias = intermediate(onnx, 'ScatterElements', [zeros, onnx.ints(banned), lows]);
-  return intermediate(onnx, 'Add', [wide, bias]);
+  const lows = onnx.inner('Expand', [onnx.scalar(BANNED_BIAS, 'f32'), count]);
+  const bias = onnx.inner('ScatterElements', [zeros, onnx.ints(banned), lows]);
+  return onnx.inner('Add', [wide, bias]);
 }
 
 /** The ONNX name of numbers `[R]` as a column `[R, 1]`. */
 export function columnOf(onnx: Emitter, numbers: Value): string {
-  return intermediate(onnx, 'Unsqueeze', [onnx.name(numbers), onnx.ints([1])]);
+  return onnx.inner('Unsqueeze', [numbers, onnx.ints([1])]);
 }
 
 /** The ONNX name of the log-probabilities of all tokens, from the log-sum-exp of each row. */
@@ -43,7 +43,7 @@ export function logProbsBy(
   attributes: VocabularyAttributes,
 ): string {
   const wide = allowedLogits(onnx, logits, attributes);
-  return intermediate(onnx, 'Sub', [wide, columnOf(onnx, logSumExp)]);
+  return onnx.inner('Sub', [wide, columnOf(onnx, logSumExp)]);
 }
 
 /** A copy of logits in which those of banned tokens are -inf. */

@@ -2,7 +2,7 @@ import { isFloat, type Dim, type Value } from '../../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../../shape.ts';
 import { rotaryKernel } from './attention-kernels.ts';
 import { linalg } from '../linalg.ts';
-import { intermediate, microsoft, nameIn, type None, type OpFamily } from '../op.ts';
+import { microsoft, type None, type OpFamily } from '../op.ts';
 import { reduce } from '../reduce.ts';
 
 /** Attributes of the attention ops. */
@@ -34,24 +34,23 @@ export const attention: OpFamily<AttentionAttributes> = {
     emit({ inputs: [x, cos, sin], outputs: [y], attributes: { inverse, heads: turning } }, onnx) {
       const [, all, width] = x!.shape as [Dim, number, number];
       const heads = turning ?? all;
-      const node = (type: string, ...inputs: string[]): string => intermediate(onnx, type, inputs);
       // ONNX Runtime's op takes sequences. This is one, whose first token reads row 0 of the tables.
       const size = heads * width;
       const [rows, still] = [onnx.temporary(), onnx.temporary()];
       if (heads < all) {
         const sizes = onnx.ints([heads, all - heads]);
-        onnx.node('Split', [onnx.name(x!), sizes], [rows, still], { axis: { int: 1 } });
+        onnx.node('Split', [x!, sizes], [rows, still], { axis: { int: 1 } });
       }
-      const from = heads < all ? rows : onnx.name(x!);
-      const sequence = node('Reshape', from, onnx.ints([1, -1, size]));
-      const table = (value: Value): string => nameIn(onnx, value, x!.dtype);
-      const sines = inverse ? node('Neg', table(sin!)) : table(sin!);
+      const from = heads < all ? rows : x!;
+      const sequence = onnx.inner('Reshape', [from, onnx.ints([1, -1, size])]);
+      const table = (value: Value): string => onnx.cast(value, x!.dtype);
+      const sines = inverse ? onnx.inner('Neg', [table(sin!)]) : table(sin!);
       const turned = onnx.temporary();
       const tables = [onnx.ints([0]), table(cos!), sines];
       onnx.node('RotaryEmbedding', [sequence, ...tables], [turned], {}, microsoft);
-      const to = heads < all ? onnx.temporary() : onnx.name(y!);
+      const to = heads < all ? onnx.temporary() : y!;
       onnx.node('Reshape', [turned, onnx.ints([-1, heads, width])], [to]);
-      if (heads < all) onnx.node('Concat', [to, still], [onnx.name(y!)], { axis: { int: 1 } });
+      if (heads < all) onnx.node('Concat', [to, still], [y!], { axis: { int: 1 } });
     },
     steps({ inputs: [x, cos], attributes: { inverse, heads: turning } }) {
       const [, heads, width] = x!.shape as [Dim, number, number];
@@ -108,20 +107,20 @@ export const attention: OpFamily<AttentionAttributes> = {
      * masks make some of them subnormal, and Softmax takes ten times as long for these.
      */
     emit({ inputs: [scores, values], outputs: [mixed, weights] }, onnx) {
-      const [given, last] = [onnx.name(scores!), onnx.ints([-1])];
+      const [given, last] = [scores!, onnx.ints([-1])];
       // The axis of 1 comes last: ONNX Runtime takes scalars from such shapes one element at a time.
-      const top = intermediate(onnx, 'ReduceMax', [given, last], { keepdims: { int: 0 } });
-      const low = intermediate(onnx, 'Sub', [top, onnx.scalar(40, scores!.dtype)]);
-      const floor = intermediate(onnx, 'Unsqueeze', [low, last]);
-      const raised = intermediate(onnx, 'Max', [given, floor]);
+      const top = onnx.inner('ReduceMax', [given, last], { keepdims: { int: 0 } });
+      const low = onnx.inner('Sub', [top, onnx.scalar(40, scores!.dtype)]);
+      const floor = onnx.inner('Unsqueeze', [low, last]);
+      const raised = onnx.inner('Max', [given, floor]);
       const axis = { axis: { int: -1 } };
       if (scores!.dtype === weights!.dtype) {
-        onnx.node('Softmax', [raised], [onnx.name(weights!)], axis);
+        onnx.node('Softmax', [raised], [weights!], axis);
       } else {
-        const wide = intermediate(onnx, 'Softmax', [raised], axis);
-        onnx.node('Cast', [wide], [onnx.name(weights!)], { to: { dtype: weights!.dtype } });
+        const wide = onnx.inner('Softmax', [raised], axis);
+        onnx.node('Cast', [wide], [weights!], { to: { dtype: weights!.dtype } });
       }
-      onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);
+      onnx.node('MatMul', [weights!, values!], [mixed!]);
     },
     /*
      * With P the weights, O the mixed values and dP = dO V^T: dS = P (dP - rowsum(P dP)). That sum is rowsum(dO O),

@@ -5,7 +5,7 @@ import { dtypeError, sameShape, shapeError } from '../../shape.ts';
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { blank, type NdArray } from '../array.ts';
 import { logSumExpOf } from '../numeric.ts';
-import { intermediate, nameIn, type Emitter, type OnnxAttribute, type OpFamily } from '../op.ts';
+import type { Emitter, OpFamily } from '../op.ts';
 
 /** Heads of an attention. Equal groups of the `heads` query heads share one of the `kvHeads` key-value heads each. */
 export interface PackedHeads {
@@ -56,15 +56,15 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
     },
     emit({ inputs, outputs: [attended, logSumExp], attributes }, onnx) {
       const plain = new PlainAttention(onnx, inputs, attributes);
-      const top = plain.node('ReduceMax', [plain.scores, onnx.ints([-1])]);
-      const sum = plain.node('ReduceSum', [
-        plain.node('Exp', [plain.node('Sub', [plain.scores, top])]),
+      const top = onnx.inner('ReduceMax', [plain.scores, onnx.ints([-1])]);
+      const sum = onnx.inner('ReduceSum', [
+        onnx.inner('Exp', [onnx.inner('Sub', [plain.scores, top])]),
         onnx.ints([-1]),
       ]);
-      const total = plain.node('Add', [top, plain.node('Log', [sum])]);
-      const mixed = plain.node('MatMul', [plain.weights(total), plain.values]);
+      const total = onnx.inner('Add', [top, onnx.inner('Log', [sum])]);
+      const mixed = onnx.inner('MatMul', [plain.weights(total), plain.values]);
       plain.write(plain.rowsOf(mixed), attended!);
-      onnx.node('Reshape', [total, onnx.dims(logSumExp!.shape)], [onnx.name(logSumExp!)]);
+      onnx.node('Reshape', [total, onnx.dims(logSumExp!.shape)], [logSumExp!]);
     },
     steps: ({ inputs: [joined], attributes }) => [attentionKernel(formOf(joined!, attributes))],
     vjp({ inputs, outputs, attributes }, [dy], g) {
@@ -112,14 +112,14 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
       const plain = new PlainAttention(onnx, inputs, attributes);
       const [dO, delta] = [plain.perHead(gradient!), plain.dots(gradient!, attended!)];
       const weights = plain.weights(plain.column(logSumExp!));
-      const dWeights = plain.node('MatMul', [dO, plain.transposed(plain.values)]);
-      const pull = plain.node('Mul', [weights, plain.node('Sub', [dWeights, delta])]);
-      const dScores = plain.node('Mul', [pull, onnx.scalar(plain.scale, 'f32')]);
-      const dQueries = plain.rowsOf(plain.node('MatMul', [dScores, plain.keys]));
-      const dKeys = plain.perKey(plain.node('MatMul', [plain.transposed(dScores), plain.queries]));
-      const dValues = plain.perKey(plain.node('MatMul', [plain.transposed(weights), dO]));
+      const dWeights = onnx.inner('MatMul', [dO, plain.transposed(plain.values)]);
+      const pull = onnx.inner('Mul', [weights, onnx.inner('Sub', [dWeights, delta])]);
+      const dScores = onnx.inner('Mul', [pull, onnx.scalar(plain.scale, 'f32')]);
+      const dQueries = plain.rowsOf(onnx.inner('MatMul', [dScores, plain.keys]));
+      const dKeys = plain.perKey(onnx.inner('MatMul', [plain.transposed(dScores), plain.queries]));
+      const dValues = plain.perKey(onnx.inner('MatMul', [plain.transposed(weights), dO]));
       const parts = [dQueries, dKeys, dValues];
-      plain.write(plain.node('Concat', parts, { axis: { int: 1 } }), joinedGradient!);
+      plain.write(onnx.inner('Concat', parts, { axis: { int: 1 } }), joinedGradient!);
     },
     steps: ({ inputs: [joined], attributes }) =>
       attentionGradientKernels(formOf(joined!, attributes)),
@@ -230,41 +230,41 @@ class PlainAttention {
   readonly scores: string; // [K, H/K, T, T]
   readonly scale: number;
   readonly #onnx: Emitter;
-  readonly #order: string;
+  readonly #order: Value;
   readonly #split: readonly [tokens: Dim, kvHeads: number, group: number, width: number];
 
   constructor(onnx: Emitter, inputs: readonly Value[], { heads, kvHeads }: PackedHeads) {
     const [joined, order, sees] = inputs as [Value, Value, Value];
     const [tokens, , width] = joined.shape as [Dim, Dim, number];
     this.#onnx = onnx;
-    this.#order = onnx.name(order);
+    this.#order = order;
     this.#split = [tokens, kvHeads, heads / kvHeads, width];
     this.scale = 1 / Math.sqrt(width);
     const byRow = this.#wide(joined);
-    const byPlace = this.node('Gather', [byRow, this.#order], { axis: { int: 0 } });
+    const byPlace = onnx.inner('Gather', [byRow, this.#order], { axis: { int: 0 } });
     const part = (x: string, start: number, end: number): string =>
-      this.node('Slice', [x, onnx.ints([start]), onnx.ints([end]), onnx.ints([1])]);
+      onnx.inner('Slice', [x, onnx.ints([start]), onnx.ints([end]), onnx.ints([1])]);
     const ofKeys = (start: number): string => {
       const turned = this.#turned(part(byPlace, start, start + kvHeads), [1, 0, 2]);
-      return this.node('Unsqueeze', [turned, onnx.ints([1])]);
+      return onnx.inner('Unsqueeze', [turned, onnx.ints([1])]);
     };
     this.queries = this.#grouped(part(byRow, 0, heads));
     [this.keys, this.values] = [ofKeys(heads), ofKeys(heads + kvHeads)];
-    const products = this.node('MatMul', [this.queries, this.transposed(this.keys)]);
-    const scaled = this.node('Mul', [products, onnx.scalar(this.scale, 'f32')]);
+    const products = onnx.inner('MatMul', [this.queries, this.transposed(this.keys)]);
+    const scaled = onnx.inner('Mul', [products, onnx.scalar(this.scale, 'f32')]);
     const forbidden = onnx.scalar(FORBIDDEN, 'f32');
-    this.scores = this.node('Where', [this.#mask(sees), scaled, forbidden]);
+    this.scores = onnx.inner('Where', [this.#mask(sees), scaled, forbidden]);
   }
 
   /** Weights exp(scores - total), with a total for each row of queries. */
   weights(total: string): string {
-    return this.node('Exp', [this.node('Sub', [this.scores, total])]);
+    return this.#onnx.inner('Exp', [this.#onnx.inner('Sub', [this.scores, total])]);
   }
 
   /** The dot product of two rows' heads, `[K, H/K, T, 1]`. */
   dots(a: Value, b: Value): string {
-    const products = this.node('Mul', [this.perHead(a), this.perHead(b)]);
-    return this.node('ReduceSum', [products, this.#onnx.ints([-1])]);
+    const products = this.#onnx.inner('Mul', [this.perHead(a), this.perHead(b)]);
+    return this.#onnx.inner('ReduceSum', [products, this.#onnx.ints([-1])]);
   }
 
   /** Attended rows `[T, H·d]`, as `[K, H/K, T, d]`. */
@@ -275,26 +275,27 @@ class PlainAttention {
   /** Numbers `[H, T]` as `[K, H/K, T, 1]`. */
   column(x: Value): string {
     const [tokens, kvHeads, group] = this.#split;
-    return this.node('Reshape', [this.#wide(x), this.#onnx.dims([kvHeads, group, tokens, 1])]);
+    return this.#onnx.inner('Reshape', [
+      this.#wide(x),
+      this.#onnx.dims([kvHeads, group, tokens, 1]),
+    ]);
   }
 
   /** Queries' numbers `[K, H/K, T, d]` as rows `[T, H, d]`. */
   rowsOf(x: string): string {
     const [tokens, kvHeads, group, width] = this.#split;
     const shape = [tokens, kvHeads * group, width];
-    return this.node('Reshape', [this.#turned(x, [2, 0, 1, 3]), this.#onnx.dims(shape)]);
+    return this.#onnx.inner('Reshape', [this.#turned(x, [2, 0, 1, 3]), this.#onnx.dims(shape)]);
   }
 
   /** Numbers of keys by query heads `[K, H/K, T, d]`, summed over each group, as rows `[T, K, d]`. */
   perKey(x: string): string {
-    const sum = this.node('ReduceSum', [x, this.#onnx.ints([1])], { keepdims: { int: 0 } });
+    const onnx = this.#onnx;
+    const sum = onnx.inner('ReduceSum', [x, onnx.ints([1])], { keepdims: { int: 0 } });
     const byPlace = this.#turned(sum, [1, 0, 2]);
-    const rows = this.node('Unsqueeze', [
-      this.#onnx.cast(this.#order, 'i64'),
-      this.#onnx.ints([1]),
-    ]);
+    const rows = onnx.inner('Unsqueeze', [onnx.cast(this.#order, 'i64'), onnx.ints([1])]);
     // Every row is written, so the data that the rows are written into do not matter.
-    return this.node('ScatterND', [byPlace, rows, byPlace]);
+    return onnx.inner('ScatterND', [byPlace, rows, byPlace]);
   }
 
   transposed(x: string): string {
@@ -303,45 +304,42 @@ class PlainAttention {
 
   /** Writes rows, rounded, under the value's shape. */
   write(rows: string, value: Value): void {
-    const shaped = this.node('Reshape', [rows, this.#onnx.dims(value.shape)]);
-    this.#onnx.node('Cast', [shaped], [this.#onnx.name(value)], { to: { dtype: value.dtype } });
-  }
-
-  node(
-    type: string,
-    inputs: readonly string[],
-    attributes?: Readonly<Record<string, OnnxAttribute>>,
-  ): string {
-    return intermediate(this.#onnx, type, inputs, attributes);
+    const shaped = this.#onnx.inner('Reshape', [rows, this.#onnx.dims(value.shape)]);
+    this.#onnx.node('Cast', [shaped], [value], { to: { dtype: value.dtype } });
   }
 
   /** Tells for each row and place whether the row sees the place, bool `[T, T]`. */
   #mask(sees: Value): string {
     const onnx = this.#onnx;
     const [tokens] = this.#split;
-    const ones = this.node('Expand', [onnx.scalar(1, 'f32'), onnx.dims([tokens])]);
-    const counted = this.node('CumSum', [ones, onnx.scalar(0, 'i64')], { exclusive: { int: 1 } });
-    const places = this.node('Unsqueeze', [counted, onnx.ints([0])]);
-    const bounds = onnx.cast(onnx.name(sees), 'f32');
+    const ones = onnx.inner('Expand', [onnx.scalar(1, 'f32'), onnx.dims([tokens])]);
+    const counted = onnx.inner('CumSum', [ones, onnx.scalar(0, 'i64')], {
+      exclusive: { int: 1 },
+    });
+    const places = onnx.inner('Unsqueeze', [counted, onnx.ints([0])]);
+    const bounds = onnx.cast(sees, 'f32');
     const bound = (i: number): string =>
-      this.node('Gather', [bounds, onnx.ints([i])], { axis: { int: 1 } });
+      onnx.inner('Gather', [bounds, onnx.ints([i])], { axis: { int: 1 } });
     const within = (i: number): string =>
-      this.node('And', [
-        this.node('GreaterOrEqual', [places, bound(i)]),
-        this.node('Less', [places, bound(i + 1)]),
+      onnx.inner('And', [
+        onnx.inner('GreaterOrEqual', [places, bound(i)]),
+        onnx.inner('Less', [places, bound(i + 1)]),
       ]);
-    return this.node('Or', [within(0), within(2)]);
+    return onnx.inner('Or', [within(0), within(2)]);
   }
 
   #wide(x: Value): string {
-    return nameIn(this.#onnx, x, 'f32');
+    return this.#onnx.cast(x, 'f32');
   }
 
   #grouped(rows: string): string {
-    return this.#turned(this.node('Reshape', [rows, this.#onnx.dims(this.#split)]), [1, 2, 0, 3]);
+    return this.#turned(
+      this.#onnx.inner('Reshape', [rows, this.#onnx.dims(this.#split)]),
+      [1, 2, 0, 3],
+    );
   }
 
   #turned(x: string, perm: readonly number[]): string {
-    return this.node('Transpose', [x], { perm: { ints: perm } });
+    return this.#onnx.inner('Transpose', [x], { perm: { ints: perm } });
   }
 }

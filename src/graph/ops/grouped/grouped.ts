@@ -1,10 +1,10 @@
 import type { FloatDType } from '../../../tensor/dtype.ts';
-import { isFloat, type Dim, type ValueType } from '../../ir.ts';
+import { isFloat, type Dim, type Value, type ValueType } from '../../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../../shape.ts';
 import { blank, mapArrays, type NdArray } from '../array.ts';
 import { groupedOuterProductKernel, groupedProductKernel } from './grouped-kernels.ts';
 import { multiply } from '../linalg.ts';
-import { intermediate, nameIn, type Emitter, type None, type OpFamily } from '../op.ts';
+import type { Emitter, End, None, OpFamily } from '../op.ts';
 
 /**
  * Attributes of the products of groups of rows.
@@ -27,7 +27,7 @@ function checkRows(op: string, counts: ValueType, inputs: readonly ValueType[]):
 }
 
 /** The rows of each group, as names of ONNX values. */
-function splitRows(onnx: Emitter, rows: string, counts: string, groups: number): string[] {
+function splitRows(onnx: Emitter, rows: End, counts: Value, groups: number): string[] {
   const parts = Array.from({ length: groups }, () => onnx.temporary());
   onnx.node('Split', [rows, counts], parts, { axis: { int: 0 } });
   return parts;
@@ -66,13 +66,13 @@ export const grouped: OpFamily<GroupedAttributes> = {
       return [{ dtype: x.dtype, shape: [x.shape[0]!, out] }];
     },
     emit({ inputs: [x, counts, ...weights], outputs: [y], attributes: { transB } }, onnx) {
-      const parts = splitRows(onnx, onnx.name(x!), onnx.name(counts!), weights.length);
+      const parts = splitRows(onnx, x!, counts!, weights.length);
       const products = weights.map((weight, group) =>
-        intermediate(onnx, 'Gemm', [parts[group]!, onnx.name(weight)], {
+        onnx.inner('Gemm', [parts[group]!, weight], {
           transB: { int: Number(transB) },
         }),
       );
-      onnx.node('Concat', products, [onnx.name(y!)], { axis: { int: 0 } });
+      onnx.node('Concat', products, [y!], { axis: { int: 0 } });
     },
     steps: ({ inputs: [x, , ...weights], attributes: { transB } }) => [
       groupedProductKernel(x!.dtype as FloatDType, weights.length, transB),
@@ -122,12 +122,12 @@ export const grouped: OpFamily<GroupedAttributes> = {
     emit({ inputs: [a, b, counts, ...addends], outputs }, onnx) {
       const { dtype } = outputs[0]!;
       const [left, right] = [a!, b!].map((rows) =>
-        splitRows(onnx, nameIn(onnx, rows, dtype), onnx.name(counts!), outputs.length),
+        splitRows(onnx, onnx.cast(rows, dtype), counts!, outputs.length),
       );
       for (const [group, output] of outputs.entries()) {
         const operands = [left![group]!, right![group]!];
-        const addend = addends[group] === undefined ? [] : [onnx.name(addends[group])];
-        onnx.node('Gemm', [...operands, ...addend], [onnx.name(output)], { transA: { int: 1 } });
+        const addend = addends[group] === undefined ? [] : [addends[group]];
+        onnx.node('Gemm', [...operands, ...addend], [output], { transA: { int: 1 } });
       }
     },
     steps: ({ inputs: [a, , , ...addends], outputs }) => [
