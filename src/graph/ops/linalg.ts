@@ -79,13 +79,10 @@ export const linalg: OpFamily<LinalgAttributes> = {
       if (batch === undefined) throw shapeError('matMul', 'batches do not broadcast', inputs);
       return [{ dtype: to ?? a.dtype, shape: [...batch, m, n] }];
     },
-    emit(call, onnx) {
-      const { transA, transB, alpha } = call.attributes;
-      if (!transA && !transB && alpha === 1) {
-        asNode('MatMul')(call, onnx);
-      } else {
-        asNode('FusedMatMul', onnxAttributes, microsoft)(call, onnx);
-      }
+    emit({ inputs, outputs, attributes }, onnx) {
+      const { transA, transB, alpha } = attributes;
+      if (!transA && !transB && alpha === 1) onnx.node('MatMul', inputs, outputs);
+      else onnx.node('FusedMatMul', inputs, outputs, onnxAttributes(attributes), microsoft);
     },
     steps: ({ attributes }) => [libraryProduct(attributes)],
     vjp({ inputs: [a, b], attributes: { transA, transB, alpha } }, [wide], g) {

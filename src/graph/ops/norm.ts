@@ -2,17 +2,12 @@ import { isFloat } from '../ir.ts';
 import { productDim } from '../dim.ts';
 import { dtypeError, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
-import { asNode, type OpFamily } from './op.ts';
+import type { OpFamily } from './op.ts';
 
 /** Attributes of the normalisations. */
 export interface NormAttributes {
   readonly rmsNorm: { readonly epsilon: number };
 }
-
-const emitNorm = asNode<NormAttributes['rmsNorm']>(
-  'SimplifiedLayerNormalization',
-  ({ epsilon }) => ({ axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } }),
-);
 
 /** Normalisations. */
 export const norm: OpFamily<NormAttributes> = {
@@ -32,9 +27,10 @@ export const norm: OpFamily<NormAttributes> = {
         { dtype: 'f32', shape: [...x.shape.slice(0, -1), 1] },
       ];
     },
-    emit(call, onnx) {
-      const outputs = call.outputs.filter((value, i) => i === 0 || onnx.isRead(value));
-      emitNorm({ ...call, outputs }, onnx);
+    emit({ inputs, outputs, attributes: { epsilon } }, onnx) {
+      const read = outputs.filter((value, i) => i === 0 || onnx.isRead(value));
+      const attributes = { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
+      onnx.node('SimplifiedLayerNormalization', inputs, read, attributes);
     },
     /*
      * With r the reciprocal root mean square, y = x r w and p = dy x:
