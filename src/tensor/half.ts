@@ -58,15 +58,10 @@ export function nearestBf16(word: number): number {
 /** Rounds values in place to the nearest of a format; all of them are f32's. */
 export function roundTo(dtype: HalfDType | 'f32', values: Float32Array): void {
   if (dtype === 'f32') return;
-  const bits = new Uint16Array(dtype === 'bf16' ? 0 : Math.min(CHUNK, values.length));
   for (const { start, end } of slices(values.length, CHUNK)) {
     const piece = values.subarray(start, end);
-    if (dtype === 'bf16') {
-      roundToBf16(piece);
-    } else {
-      encodePiece(dtype, piece, bits);
-      decodePiece(dtype, bits.subarray(0, piece.length), piece);
-    }
+    if (dtype === 'bf16') roundToBf16(piece);
+    else piece.set(new Float16Array(piece));
   }
 }
 
