@@ -198,7 +198,7 @@ export function decodeText(
 ): DecodedText {
   const common = decodeJson(Common, value, file);
   const isNested = t.UnknownRecord.is(value) && 'text_config' in value;
-  const section = <C extends t.Mixed>(codec: C): t.TypeOf<C> =>
+  const section = <A>(codec: t.Type<A, unknown>): A =>
     isNested
       ? decodeJson(t.type({ text_config: codec }), value, file).text_config
       : decodeJson(codec, value, file);
