@@ -14,10 +14,9 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
-import type { RequestKind, RunRequest } from '../../src/dashboard/api.ts';
 import type { Holder, RunControl } from '../../src/dashboard/run-control.ts';
+import { RunRequest, type RequestKind } from '../../src/dashboard/run-files.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { writeFileAtomically } from '../../src/files.ts';
 import { holderOf } from './lock.ts';
@@ -26,15 +25,6 @@ const FOLDER = 'requests';
 const OPEN = 'open';
 /** Requests that are kept once they are answered. */
 const KEPT = 20;
-
-const RequestFile: t.Type<RunRequest, unknown> = t.type({
-  id: t.string,
-  kind: t.keyof({ stop: null, save: null, validate: null }),
-  state: t.keyof({ waiting: null, taken: null, done: null, failed: null }),
-  asked: t.number,
-  updated: t.number,
-  text: t.string,
-});
 
 /** The requests to a run, as the run takes them. */
 export class RequestBox implements AsyncDisposable {
@@ -126,7 +116,7 @@ async function requestsIn(folder: string): Promise<RunRequest[]> {
   const found = await Promise.all(
     names
       .filter((name) => name.endsWith('.json'))
-      .map((name) => jsonIn(RequestFile, join(folder, FOLDER, name))),
+      .map((name) => jsonIn(RunRequest, join(folder, FOLDER, name))),
   );
   const requests = found.filter((request) => request !== undefined);
   return requests.sort((a, b) => b.asked - a.asked || (a.id < b.id ? 1 : -1));

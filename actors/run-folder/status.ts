@@ -6,7 +6,7 @@
  * reports that the folder is gone or full.
  */
 import { join } from 'node:path';
-import type { RunStatus } from '../../src/dashboard/api.ts';
+import type { RunStatus } from '../../src/dashboard/run-files.ts';
 import { replaceFile } from '../../src/files.ts';
 
 const BEAT_MS = 1000;

@@ -1,5 +1,5 @@
 import { asCxmindError } from '../../src/errors.ts';
-import type { RequestKind, RunRequest } from '../../src/dashboard/api.ts';
+import type { RequestKind, RunRequest } from '../../src/dashboard/run-files.ts';
 import type { ResumePoint } from '../run-folder/checkpoints.ts';
 import type { RequestBox } from '../run-folder/requests.ts';
 import type { Saving } from './saving.ts';

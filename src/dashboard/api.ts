@@ -1,7 +1,7 @@
 /**
  * The API of the dashboard: types of every answer and event, for the server and for the page.
  *
- * Those about samples and validations are in `api-samples.ts`.
+ * Those about samples and validations are in `api-samples.ts`, those that a run has in files in `run-files.ts`.
  *
  * Answers are JSON. All paths are below `/api`. A number that JSON has no form for, such as NaN, is null. Times are
  * milliseconds since the epoch. Nothing here is imported at run time, so the page can read this file without Node.
@@ -28,6 +28,7 @@
  * An error has the status of HTTP and the body `ApiError`. A request needs the cookie that opening the printed URL sets,
  * or the header `Authorization: Bearer TOKEN`. A POST has the content type `application/json`.
  */
+import type { RunRequest, RunStatus } from './run-files.ts';
 
 /** Body of an answer that is no success. */
 export interface ApiError {
@@ -82,90 +83,6 @@ export interface RunListing {
 
 export interface RunList {
   readonly runs: readonly RunListing[];
-}
-
-/** A phase of a run that goes on now, such as `gen` or `update_actor`. */
-export interface OpenPhase {
-  readonly name: string;
-  readonly since: number;
-}
-
-/** Progress within a phase, such as responses that are sampled. */
-export interface PhaseProgress {
-  readonly name: string;
-  readonly done: number;
-  readonly total: number;
-}
-
-/** State of an actor, as its supervision has it. */
-export interface ActorState {
-  /** Name, as in `rollout/0`. */
-  readonly name: string;
-  readonly status: 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped';
-  /** Name of the node it is on; null in the trainer's own process. */
-  readonly node: string | null;
-  /** Device it computes on, as in `cpu` or `cuda:0`; null for one that computes on none. */
-  readonly device: string | null;
-  /** Messages that are accepted or wait, and are not done. */
-  readonly mailbox: number;
-  /** Messages that the mailbox takes before senders wait. */
-  readonly capacity: number;
-  /** Method of the message it works on; null where it waits for one. */
-  readonly method: string | null;
-  /** Time since which it works on that message, or waits for one. */
-  readonly since: number;
-  readonly restarts: number;
-  /** Bytes of the JavaScript heap of its thread; null where it has none in this process. Tensors lie outside it. */
-  readonly heapBytes: number | null;
-  /** Newest reason why it crashed; null if it never did. */
-  readonly lastError: string | null;
-}
-
-/** Memory of the host that the trainer runs on, in bytes. */
-export interface HostMemory {
-  /** Resident memory of the trainer's process, all its threads included. */
-  readonly residentBytes: number;
-  readonly freeBytes: number;
-  readonly totalBytes: number;
-}
-
-/** Memory of a device, in bytes, whoever uses it. */
-export interface DeviceMemory {
-  /** Name of the device, as in `cuda:0`. */
-  readonly device: string;
-  readonly freeBytes: number;
-  readonly totalBytes: number;
-}
-
-/** Content of a run's `status.json`, which the run replaces while it goes on. */
-export interface RunStatus {
-  readonly state: Exclude<RunState, 'dead' | 'silent' | 'unknown'>;
-  readonly host: string;
-  readonly pid: number;
-  readonly started: number;
-  readonly updated: number;
-  readonly step: number;
-  readonly steps: number | null;
-  readonly secondsLeft: number | null;
-  /** Mean seconds of a step in this process; null before there is one. */
-  readonly secondsPerStep: number | null;
-  /** Phases that go on now, outer ones first. */
-  readonly phases: readonly OpenPhase[];
-  readonly progress: readonly PhaseProgress[];
-  readonly actors: readonly ActorState[];
-  readonly memory: HostMemory;
-  /** Memory of the devices of the trainer's host that tell of it; empty where none does, as the processor. */
-  readonly deviceMemory: readonly DeviceMemory[];
-  /** Device of the run, as in `cpu` or `cuda`. */
-  readonly device: string;
-  /** Error that ended the run; null if none did. */
-  readonly lastError: string | null;
-  /** Newest checkpoint; null before there is one. */
-  readonly checkpoint: { readonly step: number; readonly path: string } | null;
-  /** Tells that reached nobody. */
-  readonly deadLetters: number;
-  /** Folders of samples, inside the run's folder; null where none are kept. */
-  readonly samples: { readonly rollout: string | null; readonly validation: string | null };
 }
 
 /** A warning of a run: of its data, its training or its actors. */
@@ -300,26 +217,6 @@ export interface ConfigTable {
   /** Ids of the runs, one for each column. */
   readonly runs: readonly string[];
   readonly rows: readonly ConfigRow[];
-}
-
-/** Deed that a run can be asked for. */
-export type RequestKind = 'stop' | 'save' | 'validate';
-
-/**
- * A request to a run.
- *
- * - `waiting`: the run takes it when its present step is over.
- * - `taken`: the run does it now.
- * - `done` or `failed`: it did, or could not; `text` says what came of it.
- */
-export interface RunRequest {
-  readonly id: string;
-  readonly kind: RequestKind;
-  readonly state: 'waiting' | 'taken' | 'done' | 'failed';
-  readonly asked: number;
-  /** Time of the newest change of its state. */
-  readonly updated: number;
-  readonly text: string;
 }
 
 export interface RequestList {

@@ -1,5 +1,5 @@
 /** The dashboard's access to runs beside their files: whether one lives, and a way to ask it for something. */
-import type { RequestKind, RunRequest } from './api.ts';
+import type { RequestKind, RunRequest } from './run-files.ts';
 
 /**
  * Whoever writes a folder.

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runControl } from '../../actors/run-folder/requests.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
-import type { MetricList, RunStatus, StepTimeline } from '../../src/dashboard/api.ts';
+import type { MetricList, StepTimeline } from '../../src/dashboard/api.ts';
+import type { RunStatus } from '../../src/dashboard/run-files.ts';
 import type {
   SampleDetail,
   SampleIndex,

@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SampleLine } from '../../src/dashboard/readers/sample-record.ts';
 import type { SpanLine } from '../../src/dashboard/readers/timeline.ts';
-import type { RunStatus } from '../../src/dashboard/api.ts';
+import type { RunStatus } from '../../src/dashboard/run-files.ts';
 
 export interface MadeRun {
   readonly steps: number;

@@ -4,7 +4,7 @@
  * What the trainer does anyway is noted here; the rest is asked of the actor system when the status is written.
  */
 import { freemem, hostname, totalmem } from 'node:os';
-import type { ActorState, RunStatus } from '../../../src/dashboard/api.ts';
+import type { ActorState, RunStatus } from '../../../src/dashboard/run-files.ts';
 import type { SpanLine } from '../../../src/dashboard/readers/timeline.ts';
 import type { MemoryGauge } from '../../../src/device/memory.ts';
 import { asCxmindError } from '../../../src/errors.ts';

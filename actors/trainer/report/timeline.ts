@@ -1,4 +1,4 @@
-import type { OpenPhase } from '../../../src/dashboard/api.ts';
+import type { OpenPhase } from '../../../src/dashboard/run-files.ts';
 import { writeFileAtomically } from '../../../src/files.ts';
 import { sumMetrics, type Phase, type PhaseSeconds } from '../../../src/metrics.ts';
 

@@ -1,4 +1,5 @@
-import type { ActorState, RunDetail, RunListing } from '../../dashboard/api.ts';
+import type { RunDetail, RunListing } from '../../dashboard/api.ts';
+import type { ActorState } from '../../dashboard/run-files.ts';
 import { sizeText } from '../../files.ts';
 import { ReportingCommand } from '../command.ts';
 import { runArg } from '../flags.ts';

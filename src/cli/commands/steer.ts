@@ -1,7 +1,7 @@
 /** Commands that ask a run for something: to stop, to save, to validate. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
-import type { RequestKind, RunRequest } from '../../dashboard/api.ts';
+import type { RequestKind, RunRequest } from '../../dashboard/run-files.ts';
 import { isHeld } from '../../dashboard/run-control.ts';
 import { CxmindError } from '../../errors.ts';
 import { ReportingCommand } from '../command.ts';

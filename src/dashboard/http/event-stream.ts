@@ -5,7 +5,8 @@
  * opened only the status is looked at.
  */
 import type { ServerResponse } from 'node:http';
-import type { Event, RunRequest } from '../api.ts';
+import type { Event } from '../api.ts';
+import type { RunRequest } from '../run-files.ts';
 import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
 import { listingsOf, type Runs } from '../runs.ts';

@@ -1,12 +1,13 @@
 /** The routes of the API: what each answers is in `src/dashboard/api.ts`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import * as t from 'io-ts';
+import { valueAt } from '../../check/codec.ts';
 import { parsedJson } from '../../check/json.ts';
 import { asCxmindError } from '../../errors.ts';
 import { send, type Route, type Routes } from '../../serving/http.ts';
 import { refusal } from '../../serving/refusal.ts';
 import { thumbnail } from '../../vision/encode.ts';
-import type { RequestKind, RunList, RunRequest } from '../api.ts';
+import type { RunList } from '../api.ts';
+import { RequestKind, type RunRequest } from '../run-files.ts';
 import type { SamplePlace } from '../api-samples.ts';
 import { configTable } from '../readers/config.ts';
 import { logLevels } from '../page/log-levels.ts';
@@ -15,8 +16,6 @@ import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
 import { listingsOf, type Runs } from '../runs.ts';
 import { Query } from './query.ts';
-
-const RequestBody = t.type({ kind: t.keyof({ stop: null, save: null, validate: null }) });
 
 const MOST_RUNS = 16;
 const MOST_METRICS = 64;
@@ -80,11 +79,11 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
     requests: {
       ...get(async () => ({ requests: await control.requests(folder) })),
       POST: async (request, response) => {
-        const body = parsedJson(await bodyOf(request));
-        if (!RequestBody.is(body)) {
+        const kind = valueAt(parsedJson(await bodyOf(request)), 'kind');
+        if (!RequestKind.is(kind)) {
           throw refusal(400, 'kind: expected one of stop, save, validate', { param: 'kind' });
         }
-        send(response, 202, await asked(control, folder, body.kind));
+        send(response, 202, await asked(control, folder, kind));
       },
     },
   };

@@ -3,7 +3,8 @@
  *
  * Events of the server come in here and go out as changes; a view fetches what it shows of them itself.
  */
-import type { Event as ServerEvent, RunListing, RunStatus } from '../api.ts';
+import type { Event as ServerEvent, RunListing } from '../api.ts';
+import type { RunStatus } from '../run-files.ts';
 import { listen, type Connection } from './client.ts';
 
 /** A change of the shared state, or an event of the server about a run. */

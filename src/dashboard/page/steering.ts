@@ -3,7 +3,8 @@
  *
  * The server writes a request beside the run, which takes it between two steps; so an answer may take a step's time.
  */
-import type { RequestKind, RunListing, RunRequest } from '../api.ts';
+import type { RunListing } from '../api.ts';
+import type { RequestKind, RunRequest } from '../run-files.ts';
 import { post } from './client.ts';
 import { ask } from './dialog.ts';
 import { button, element } from './dom.ts';

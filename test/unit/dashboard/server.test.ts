@@ -12,10 +12,10 @@ import type {
   RequestList,
   RunDetail,
   RunList,
-  RunRequest,
   SeriesList,
   StepTimeline,
 } from '../../../src/dashboard/api.ts';
+import type { RunRequest } from '../../../src/dashboard/run-files.ts';
 import type {
   PromptHistory,
   SampleDetail,

@@ -1,5 +1,6 @@
 /** Actors: who works, waits or was restarted, with its mailbox, memory and device. */
-import type { ActorState, RunDetail, RunListing, RunState, RunStatus } from '../../api.ts';
+import type { RunDetail, RunListing, RunState } from '../../api.ts';
+import type { ActorState, RunStatus } from '../../run-files.ts';
 import { get } from '../client.ts';
 import { element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { bytesText, countText, dateText, durationText } from '../format.ts';

@@ -1,13 +1,6 @@
 /** Overview: how far a run is, what it does now, what it warns of, and its most telling curves. */
-import type {
-  MetricList,
-  RunDetail,
-  DeviceMemory,
-  RunListing,
-  RunRequest,
-  RequestList,
-  RunStatus,
-} from '../../api.ts';
+import type { MetricList, RunDetail, RunListing, RequestList } from '../../api.ts';
+import type { RunRequest, RunStatus } from '../../run-files.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { plainSettings } from '../charts/curves.ts';
 import { drawLegend, legend } from '../legend.ts';
@@ -196,7 +189,7 @@ function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
 
 /** Memory of the run's process, and of each device that tells of its own. */
 function memoryCards({ memory, deviceMemory }: RunStatus): HTMLElement[] {
-  const free = (room: Omit<DeviceMemory, 'device'>): string =>
+  const free = (room: { freeBytes: number; totalBytes: number }): string =>
     `${bytesText(room.freeBytes)} of ${bytesText(room.totalBytes)} free`;
   return [
     card('Memory', bytesText(memory.residentBytes), free(memory)),
