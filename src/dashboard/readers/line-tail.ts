@@ -10,14 +10,11 @@ import { parsedJson } from '../../check/json.ts';
 import { isSystemError } from '../../errors.ts';
 import { Turns } from '../../turns.ts';
 
-/** A line without its line feed, and its place in the file in bytes. Its bytes are only valid during the call. */
-export type OnLine = (line: Buffer, offset: number) => void;
-
 const CHUNK_BYTES = 2 ** 20;
 const LINE_FEED = 10;
 const NONE = Buffer.alloc(0);
 
-export class LineTail {
+export abstract class LineTail {
   readonly file: string;
   readonly #turns = new Turns();
   #version = 0;
@@ -42,16 +39,18 @@ export class LineTail {
     return this.#size;
   }
 
-  /**
-   * Reads what has come since, after the readings that were begun before.
-   *
-   * @param onReplaced called before the first line of another file
-   */
-  read(onLine: OnLine, onReplaced: () => void = () => undefined): Promise<void> {
-    return this.#turns.run(() => this.#read(onLine, onReplaced));
+  /** Takes a line without its line feed, and its place in bytes. Its bytes are only valid during the call. */
+  protected abstract take(line: Buffer, offset: number): void;
+
+  /** Forgets all lines: those of another file come. */
+  protected abstract forget(): void;
+
+  /** Reads what has come since, after the readings that were begun before. */
+  refresh(): Promise<void> {
+    return this.#turns.run(() => this.#read());
   }
 
-  async #read(onLine: OnLine, onReplaced: () => void): Promise<void> {
+  async #read(): Promise<void> {
     const found = await stat(this.file).catch(() => null);
     const identity = found === null ? null : `${found.ino}:${found.birthtimeMs}`;
     const size = found?.size ?? 0;
@@ -61,16 +60,16 @@ export class LineTail {
       this.#size = 0;
       this.#rest = NONE;
       this.#version++;
-      onReplaced();
+      this.forget();
     }
     this.#identity = identity;
     if (size === this.#size) return;
     await using handle = await open(this.file, 'r');
-    if (await this.#readFrom(handle, onLine)) this.#version++;
+    if (await this.#readFrom(handle)) this.#version++;
   }
 
   /** @returns true where there was a whole line */
-  async #readFrom(handle: FileHandle, onLine: OnLine): Promise<boolean> {
+  async #readFrom(handle: FileHandle): Promise<boolean> {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     let hasLine = false;
     for (;;) {
@@ -82,7 +81,7 @@ export class LineTail {
       // Only the new bytes can have a line feed.
       let end = start;
       for (const line of wholeLines(text, start, this.#rest.length)) {
-        onLine(line.text, line.offset);
+        this.take(line.text, line.offset);
         hasLine = true;
         end = line.end;
       }

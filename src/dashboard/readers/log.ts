@@ -120,44 +120,21 @@ function isAtLeast(line: LogLine, level: LogLevel): boolean {
 }
 
 /** The newest warnings and errors of a log. */
-export class WarningList {
-  readonly #tail: LineTail;
-  #warnings: Warning[] = [];
-
-  constructor(file: string) {
-    this.#tail = new LineTail(file);
-  }
-
-  /** Bytes of the log that were read. */
-  get size(): number {
-    return this.#tail.size;
-  }
-
+export class WarningList extends LineTail {
   /** The newest last. */
-  get warnings(): readonly Warning[] {
-    return this.#warnings;
+  readonly warnings: Warning[] = [];
+
+  protected override take(line: Buffer, offset: number): void {
+    // Most lines are not parsed.
+    if (!line.includes('"level":"warn"') && !line.includes('"level":"error"')) return;
+    const event = lineOf(line, offset);
+    if (event === null || !isAtLeast(event, 'warn')) return;
+    this.warnings.push({ time: event.time ?? 0, text: textOf(event) });
+    if (this.warnings.length > KEPT_WARNINGS) this.warnings.shift();
   }
 
-  /** Rises when there are other lines than before. */
-  get version(): number {
-    return this.#tail.version;
-  }
-
-  /** Reads the lines that have come since. */
-  async refresh(): Promise<void> {
-    await this.#tail.read(
-      (line, offset) => {
-        // Most lines are not parsed.
-        if (!line.includes('"level":"warn"') && !line.includes('"level":"error"')) return;
-        const event = lineOf(line, offset);
-        if (event === null || !isAtLeast(event, 'warn')) return;
-        this.#warnings.push({ time: event.time ?? 0, text: textOf(event) });
-      },
-      () => {
-        this.#warnings = [];
-      },
-    );
-    this.#warnings = this.#warnings.slice(-KEPT_WARNINGS);
+  protected override forget(): void {
+    this.warnings.length = 0;
   }
 }
 

@@ -8,65 +8,19 @@ import type { MetricList, MetricListing, Series, SeriesList } from '../api.ts';
 import { LineTail, objectOf } from './line-tail.ts';
 import { reducedIndices } from './reduce.ts';
 
-const FIRST_ROOM = 64;
-
-/** Numbers that more are added to. */
-class Column {
-  #room = new Float64Array(FIRST_ROOM);
-  length = 0;
-
-  get values(): Float64Array {
-    return this.#room.subarray(0, this.length);
-  }
-
-  push(value: number): void {
-    if (this.length === this.#room.length) {
-      const wider = new Float64Array(2 * this.length);
-      wider.set(this.#room);
-      this.#room = wider;
-    }
-    this.#room[this.length++] = value;
-  }
+/** A metric over steps, which rise. NaN stands for a value that JSON has no form for. */
+interface MetricColumns {
+  readonly steps: number[];
+  readonly values: number[];
 }
 
-/** A metric over steps, which rise. */
-class MetricColumns {
-  readonly steps = new Column();
-  readonly values = new Column();
-
-  /** Drops everything from a step on, which the run took again. */
-  rewind(step: number): void {
-    const length = placeOf(this.steps.values, step - 1);
-    this.steps.length = this.values.length = length;
-  }
-}
-
-export class MetricTable {
-  readonly #tail: LineTail;
+export class MetricTable extends LineTail {
   readonly #metrics = new Map<string, MetricColumns>();
   #lastStep: number | null = null;
   #generation = 0;
 
-  /** @param file `metrics.jsonl` of a run */
-  constructor(file: string) {
-    this.#tail = new LineTail(file);
-  }
-
   get lastStep(): number | null {
     return this.#lastStep;
-  }
-
-  /** Rises when there are other lines than before. */
-  get version(): number {
-    return this.#tail.version;
-  }
-
-  /** Reads the lines that have come since. */
-  refresh(): Promise<void> {
-    return this.#tail.read(
-      (line) => this.#add(objectOf(line)),
-      () => this.#begin(),
-    );
   }
 
   list(): MetricList {
@@ -94,23 +48,26 @@ export class MetricTable {
     return { series, generation: this.#generation };
   }
 
-  #begin(): void {
+  protected override forget(): void {
     this.#metrics.clear();
     this.#lastStep = null;
     this.#generation++;
   }
 
-  #add(line: Readonly<Record<string, unknown>> | null): void {
-    if (typeof line?.['step'] !== 'number') return;
-    const { step, ...metrics } = line as { step: number } & Record<string, unknown>;
+  protected override take(line: Buffer): void {
+    const { step, ...metrics } = objectOf(line) ?? {};
+    if (typeof step !== 'number') return;
     if (this.#lastStep !== null && step <= this.#lastStep) {
-      for (const columns of this.#metrics.values()) columns.rewind(step);
+      // The run took its steps from this one on again.
+      for (const { steps, values } of this.#metrics.values()) {
+        steps.length = values.length = placeOf(steps, step - 1);
+      }
       this.#generation++;
     }
     this.#lastStep = step;
     for (const [name, value] of Object.entries(metrics)) {
       if (typeof value !== 'number' && value !== null) continue;
-      const columns = this.#metrics.get(name) ?? new MetricColumns();
+      const columns = this.#metrics.get(name) ?? { steps: [], values: [] };
       this.#metrics.set(name, columns);
       columns.steps.push(step);
       columns.values.push(value ?? NaN);
@@ -122,18 +79,15 @@ function listing(name: string, { steps, values }: MetricColumns): MetricListing 
   return {
     name,
     count: steps.length,
-    firstStep: steps.values[0]!,
-    lastStep: steps.values.at(-1)!,
-    last: finiteOrNull(values.values.at(-1)!),
+    firstStep: steps[0]!,
+    lastStep: steps.at(-1)!,
+    last: finiteOrNull(values.at(-1)!),
   };
 }
 
 function seriesOf(name: string, columns: MetricColumns, after: number, points: number): Series {
-  const start = placeOf(columns.steps.values, after);
-  const [steps, values] = [
-    columns.steps.values.subarray(start),
-    columns.values.values.subarray(start),
-  ];
+  const start = placeOf(columns.steps, after);
+  const [steps, values] = [columns.steps.slice(start), columns.values.slice(start)];
   const kept = reducedIndices(values, points);
   return {
     name,
@@ -145,7 +99,7 @@ function seriesOf(name: string, columns: MetricColumns, after: number, points: n
 }
 
 /** Number of the rising steps that are at most a step. */
-function placeOf(steps: Float64Array, step: number): number {
+function placeOf(steps: readonly number[], step: number): number {
   let [low, high] = [0, steps.length];
   while (low < high) {
     const middle = (low + high) >> 1;

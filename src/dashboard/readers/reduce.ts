@@ -18,7 +18,7 @@ const KEPT = 4;
  * @param values of the points in order
  * @param most   points that may be kept, at least 4
  */
-export function reducedIndices(values: Float64Array, most: number): number[] {
+export function reducedIndices(values: readonly number[], most: number): number[] {
   const { length } = values;
   if (length <= most) return Array.from({ length }, (_, i) => i);
   const shares = Math.max(1, Math.floor(most / KEPT));
@@ -33,7 +33,7 @@ export function reducedIndices(values: Float64Array, most: number): number[] {
 }
 
 /** Indices of the smallest and the largest value from `start` up to `end`; none where all are NaN. */
-function extremesOf(values: Float64Array, start: number, end: number): number[] {
+function extremesOf(values: readonly number[], start: number, end: number): number[] {
   let [least, most] = [-1, -1];
   for (let i = start; i < end; i++) {
     const value = values[i]!;

@@ -19,35 +19,22 @@ export interface SampleFiles {
 }
 
 /** One file with the samples of all steps. */
-export class SampleFile implements SampleFiles {
+export class SampleFile extends LineTail implements SampleFiles {
   readonly form: LineForm;
-  readonly #tail: LineTail;
-  #index = new SampleIndex();
+  index = new SampleIndex();
 
   constructor(file: string, form: LineForm) {
+    super(file);
     this.form = form;
-    this.#tail = new LineTail(file);
   }
 
-  get index(): SampleIndex {
-    return this.#index;
+  protected override take(line: Buffer, offset: number): void {
+    const head = headOf(this.form, line);
+    if (head !== null) this.index.add(head, { file: this.file, offset, length: line.length });
   }
 
-  get version(): number {
-    return this.#tail.version;
-  }
-
-  refresh(): Promise<void> {
-    const { file } = this.#tail;
-    return this.#tail.read(
-      (line, offset) => {
-        const head = headOf(this.form, line);
-        if (head !== null) this.#index.add(head, { file, offset, length: line.length });
-      },
-      () => {
-        this.#index = new SampleIndex();
-      },
-    );
+  protected override forget(): void {
+    this.index = new SampleIndex();
   }
 }
 

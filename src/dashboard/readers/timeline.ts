@@ -36,42 +36,27 @@ const MAIN_LANE = 'trainer';
 const HEAD_BYTES = 64;
 const head = /^\{"step":(\d+),/;
 
-export class TimelineFile {
-  readonly #tail: LineTail;
+export class TimelineFile extends LineTail {
   #places: LinePlace[] = [];
-
-  /** @param file `spans.jsonl` of a run */
-  constructor(file: string) {
-    this.#tail = new LineTail(file);
-  }
 
   get lastStep(): number | null {
     return this.#places.at(-1)?.step ?? null;
   }
 
-  /** Rises when there are other steps than before. */
-  get version(): number {
-    return this.#tail.version;
+  protected override take(line: Buffer, offset: number): void {
+    const step = Number(head.exec(line.toString('latin1', 0, HEAD_BYTES))?.[1]);
+    if (!Number.isNaN(step)) this.#places.push({ step, offset, length: line.length });
   }
 
-  /** Reads what has come since. */
-  refresh(): Promise<void> {
-    return this.#tail.read(
-      (line, offset) => {
-        const step = Number(head.exec(line.toString('latin1', 0, HEAD_BYTES))?.[1]);
-        if (!Number.isNaN(step)) this.#places.push({ step, offset, length: line.length });
-      },
-      () => {
-        this.#places = [];
-      },
-    );
+  protected override forget(): void {
+    this.#places = [];
   }
 
   /** The timeline of a step, of the newest by default; null where there is none. */
   async of(step = this.lastStep): Promise<StepTimeline | null> {
     const place = this.#places.findLast((one) => one.step === step);
     if (place === undefined) return null;
-    await using file = await openedFile(this.#tail.file);
+    await using file = await openedFile(this.file);
     const line = file === null ? null : objectOf(await bytesAt(file, place));
     if (!SpanLine.is(line)) return null;
     const spans = line.spans
