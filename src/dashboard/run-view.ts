@@ -39,13 +39,12 @@ export class RunView {
   readonly #warnings: WarningList;
   readonly #logFile: string;
   #samples: Readonly<Record<SampleKind, Samples>>;
-  /** True where all answers of validations are kept. */
-  #keepsValidations = false;
   #sampleFolders = '';
   readonly #turns = new Turns();
   #status: RunStatus | null = null;
   #statusVersion: string | null = null;
-  #isOpened = false;
+  /** True once somebody has looked into the run, whose changes are told from then on. */
+  isOpened = false;
   #report: {
     readonly key: string;
     readonly report: ReturnType<typeof validationReport>;
@@ -81,17 +80,6 @@ export class RunView {
     this.#sampleFolders = named;
   }
 
-  /** True once somebody has looked into the run. */
-  get isOpened(): boolean {
-    return this.#isOpened;
-  }
-
-  /** Notes that somebody looks into the run, whose changes are told from now on. */
-  open(): this {
-    this.#isOpened = true;
-    return this;
-  }
-
   /** The run as it is now, for a list of runs. */
   async freshListing(): Promise<RunListing> {
     await this.#refreshStatus();
@@ -118,15 +106,15 @@ export class RunView {
   async samples(kind: SampleKind): Promise<Samples> {
     await this.#refreshStatus();
     const samples = this.#samples[kind];
-    await samples.refresh();
+    await samples.files.refresh();
     return samples;
   }
 
   async sampleIndex(kind: SampleKind): Promise<SampleIndex> {
-    const samples = await this.samples(kind);
-    await Promise.all(sampleKinds.map((one) => this.#samples[one].refresh()));
-    const columns = samples.columns();
-    const found = sampleKinds.filter((one) => this.#samples[one].lastStep !== null);
+    const { files } = await this.samples(kind);
+    await Promise.all(sampleKinds.map((one) => this.#samples[one].files.refresh()));
+    const columns = files.index.columns();
+    const found = sampleKinds.filter((one) => this.#samples[one].files.index.lastStep !== null);
     const hint = columns.steps.length === 0 ? hints[kind] : null;
     return { kind, ...columns, kinds: found, hint };
   }
@@ -134,16 +122,16 @@ export class RunView {
   /** The report of a validation, of the newest by default; null where there is none. */
   async validation(step?: number): Promise<ValidationReport | null> {
     const samples = await this.samples('validation');
-    const { steps } = samples.columns();
+    const { steps } = samples.files.index.columns();
     const wanted = step ?? steps.at(-1);
     if (wanted === undefined || !steps.includes(wanted)) return null;
-    const key = `${wanted}:${samples.version}`;
+    const key = `${wanted}:${samples.files.version}`;
     if (this.#report?.key !== key) {
       const records = await samples.records(wanted);
       if (records.length === 0) return null;
       this.#report = { key, report: validationReport(wanted, records) };
     }
-    return { ...this.#report.report, steps, isWhole: this.#keepsValidations };
+    return { ...this.#report.report, steps, isWhole: this.#status?.samples.validation != null };
   }
 
   log(query: LogQuery): Promise<LogPage> {
@@ -154,10 +142,11 @@ export class RunView {
   async changes(): Promise<Event[]> {
     const run = this.place.id;
     const { rollout, validation, evaluation } = this.#samples;
+    const samples = [rollout, validation, evaluation].map(({ files }) => files);
     await Promise.all([
       this.#refreshStatus(),
-      ...[this.metrics, this.timeline, this.#warnings, rollout, validation, evaluation].map(
-        (reader) => reader.refresh(),
+      ...[this.metrics, this.timeline, this.#warnings, ...samples].map((reader) =>
+        reader.refresh(),
       ),
     ]);
     const status = this.#status;
@@ -169,9 +158,13 @@ export class RunView {
       ['metrics', this.metrics.version, grown('metrics', this.metrics.lastStep)],
       ['timeline', this.timeline.version, grown('timeline', this.timeline.lastStep)],
       ['log', this.#warnings.version, grown('log', this.#warnings.size)],
-      ['rollout', rollout.version, grown('samples', rollout.lastStep)],
-      ['evaluation', evaluation.version, grown('samples', evaluation.lastStep)],
-      ['validation', validation.version, grown('validation', validation.lastStep)],
+      ['rollout', rollout.files.version, grown('samples', rollout.files.index.lastStep)],
+      ['evaluation', evaluation.files.version, grown('samples', evaluation.files.index.lastStep)],
+      [
+        'validation',
+        validation.files.version,
+        grown('validation', validation.files.index.lastStep),
+      ],
     ];
     const news = told.filter(([name, version]) => this.#told.get(name) !== version);
     for (const [name, version] of news) this.#told.set(name, version);
@@ -186,7 +179,6 @@ export class RunView {
       validation: validation === null ? chosen : new SampleFolder(within(validation)),
       evaluation: new SampleFile(within('eval/predictions.jsonl'), 'prediction'),
     };
-    this.#keepsValidations = validation !== null;
     return {
       rollout: new Samples('rollout', files.rollout),
       validation: new Samples('validation', files.validation),

@@ -61,8 +61,9 @@ export class Runs {
   async of(id: string): Promise<RunView> {
     const isWanted = ({ place }: RunView): boolean => place.id === id;
     const view = [...this.#views.values()].find(isWanted) ?? (await this.find()).find(isWanted);
-    if (view !== undefined) return view.open();
-    throw refusal(404, `no run ${id.slice(0, 50)}`);
+    if (view === undefined) throw refusal(404, `no run ${id.slice(0, 50)}`);
+    view.isOpened = true;
+    return view;
   }
 }
 

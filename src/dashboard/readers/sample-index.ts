@@ -25,9 +25,14 @@ export class SampleIndex {
   readonly #steps = new Map<number, StepRows>();
   readonly #prompts = new Map<string, SamplePlace[]>();
 
-  /** Steps that have samples, rising. */
-  get steps(): number[] {
-    return [...this.#steps.keys()].sort((a, b) => a - b);
+  /** Steps that have samples, rising, with their numbers of samples and mean scores. */
+  columns(): { steps: number[]; counts: number[]; means: (number | null)[] } {
+    const steps = [...this.#steps].sort(([a], [b]) => a - b);
+    return {
+      steps: steps.map(([step]) => step),
+      counts: steps.map(([, { scores }]) => scores.length),
+      means: steps.map(([, { scores }]) => meanOf(scores)),
+    };
   }
 
   get lastStep(): number | null {
@@ -48,7 +53,7 @@ export class SampleIndex {
 
   /** Drops the samples of a step and of those after it. */
   dropFrom(step: number): void {
-    for (const one of this.steps) if (one >= step) this.#steps.delete(one);
+    for (const one of this.#steps.keys()) if (one >= step) this.#steps.delete(one);
     for (const [promptId, places] of this.#prompts) {
       const kept = places.filter((place) => place.step < step);
       if (kept.length === 0) this.#prompts.delete(promptId);
@@ -58,13 +63,6 @@ export class SampleIndex {
 
   count(step: number): number {
     return this.#steps.get(step)?.offsets.length ?? 0;
-  }
-
-  /** Mean score of a step; null where no sample has one. */
-  mean(step: number): number | null {
-    const scores = (this.#steps.get(step)?.scores ?? []).filter((score) => score !== null);
-    if (scores.length === 0) return null;
-    return scores.reduce((sum, score) => sum + score, 0) / scores.length;
   }
 
   /** The line of a sample; null where there is none. */
@@ -78,4 +76,11 @@ export class SampleIndex {
   placesOf(promptId: string): readonly SamplePlace[] {
     return this.#prompts.get(promptId) ?? [];
   }
+}
+
+/** Mean of the scores that there are; null without any. */
+function meanOf(all: readonly (number | null)[]): number | null {
+  const scores = all.filter((score) => score !== null);
+  if (scores.length === 0) return null;
+  return scores.reduce((sum, score) => sum + score, 0) / scores.length;
 }

@@ -14,6 +14,8 @@ import { objectOf } from './line-tail.ts';
 
 /** A sample as a line has it. */
 export interface SampleRecord {
+  /** Step of the run; 0 for an evaluation. */
+  readonly step: number;
   readonly promptId: string;
   readonly sample: number;
   readonly score: number | null;
@@ -35,13 +37,11 @@ export interface SampleRecord {
 export type LineForm = 'record' | 'generation' | 'prediction';
 
 /** Part of a line that the index keeps. */
-export interface LineHead extends Pick<SampleRecord, 'promptId' | 'sample' | 'score'> {
-  readonly step: number;
-}
+export type LineHead = Pick<SampleRecord, 'step' | 'promptId' | 'score'>;
 
 const HEAD_BYTES = 1024;
 const recordHead =
-  /^\{"step":(\d+),"prompt_id":("(?:[^"\\]|\\.)*"),"sample":(\d+),"score":([-+\d.e]+|null)[,}]/i;
+  /^\{"step":(\d+),"prompt_id":("(?:[^"\\]|\\.)*"),"sample":\d+,"score":([-+\d.e]+|null)[,}]/i;
 
 const numberOrNull = t.union([t.number, t.null]);
 const parts = t.record(t.string, numberOrNull);
@@ -97,25 +97,18 @@ export function recordOf(form: LineForm, text: Buffer): SampleRecord | null {
 /** Reads what the index wants. Of a run's own records only the beginning is read. */
 export function headOf(form: LineForm, line: Buffer): LineHead | null {
   const text = form === 'record' ? line.toString('utf8', 0, HEAD_BYTES) : '';
-  const [, step, promptId, sample, score] = recordHead.exec(text) ?? [];
-  if (step !== undefined) {
-    return {
-      step: Number(step),
-      promptId: JSON.parse(promptId!) as string,
-      sample: Number(sample),
-      score: score === 'null' ? null : Number(score),
-    };
-  }
-  const record = recordOf(form, line);
-  if (record === null) return null;
-  const { step: found = 0 } = objectOf(line) as { step?: number };
-  const { promptId: id, sample: number, score: reward } = record;
-  return { step: form === 'prediction' ? 0 : found, promptId: id, sample: number, score: reward };
+  const [, step, promptId, score] = recordHead.exec(text) ?? [];
+  if (step === undefined) return recordOf(form, line);
+  return {
+    step: Number(step),
+    promptId: JSON.parse(promptId!) as string,
+    score: score === 'null' ? null : Number(score),
+  };
 }
 
 function ofRecord(line: SampleLine): SampleRecord {
   return {
-    promptId: line.prompt_id,
+    ...{ step: line.step, promptId: line.prompt_id },
     ...{ sample: line.sample, score: line.score, parts: line.parts, tokens: line.tokens },
     finishReason: line.finish_reason,
     policyVersion: line.policy_version,
@@ -128,9 +121,12 @@ function ofRecord(line: SampleLine): SampleRecord {
 const unrecorded = { finishReason: null, policyVersion: null, turns: [] } as const;
 
 function ofGeneration(line: t.TypeOf<typeof Generation>): SampleRecord {
-  const { prompt, output, ground_truth: groundTruth, score } = line;
-  const own = { promptId: idOf(prompt), sample: 0, score, parts: {}, tokens: null, pictures: [] };
-  return { ...own, ...unrecorded, prompt, output, groundTruth };
+  const { step, prompt, output, ground_truth: groundTruth, score } = line;
+  return {
+    ...{ step, promptId: idOf(prompt), sample: 0, score, parts: {}, tokens: null },
+    ...unrecorded,
+    ...{ pictures: [], prompt, output, groundTruth },
+  };
 }
 
 function ofPrediction(line: t.TypeOf<typeof Prediction>): SampleRecord {
@@ -140,6 +136,7 @@ function ofPrediction(line: t.TypeOf<typeof Prediction>): SampleRecord {
   const prompt = line.prompt ?? turn('user');
   const { overall = scores.right, ...others } = scores.reward;
   return {
+    step: 0,
     promptId: idOf(`${prompt}\n${JSON.stringify(images ?? [])}`),
     ...{ sample: scores.sample, score: overall, parts: others, tokens: scores.tokens },
     ...unrecorded,

@@ -27,39 +27,15 @@ export interface Range {
 /** The samples of one kind. */
 export class Samples {
   readonly kind: SampleKind;
-  readonly #files: SampleFiles;
+  readonly files: SampleFiles;
 
   constructor(kind: SampleKind, files: SampleFiles) {
     this.kind = kind;
-    this.#files = files;
-  }
-
-  /** Rises when there are other samples than before. */
-  get version(): number {
-    return this.#files.version;
-  }
-
-  refresh(): Promise<void> {
-    return this.#files.refresh();
-  }
-
-  get lastStep(): number | null {
-    return this.#files.index.lastStep;
-  }
-
-  /** Steps with their numbers of samples and mean scores, in columns. */
-  columns(): { steps: number[]; counts: number[]; means: (number | null)[] } {
-    const { index } = this.#files;
-    const { steps } = index;
-    return {
-      steps,
-      counts: steps.map((step) => index.count(step)),
-      means: steps.map((step) => index.mean(step)),
-    };
+    this.files = files;
   }
 
   async page(step: number, { start, count }: Range): Promise<SamplePage> {
-    const total = this.#files.index.count(step);
+    const total = this.files.index.count(step);
     const length = Math.max(0, Math.min(count, total - start));
     const places = Array.from({ length }, (_, i) => ({ step, row: start + i }));
     const samples = await this.#each(places, listingOf);
@@ -72,21 +48,21 @@ export class Samples {
   }
 
   async history(promptId: string, { start, count }: Range): Promise<PromptHistory> {
-    const places = this.#files.index.placesOf(promptId);
+    const places = this.files.index.placesOf(promptId);
     const samples = await this.#each(places.slice(start, start + count), detailOf);
     return { kind: this.kind, promptId, total: places.length, start, samples };
   }
 
   /** All records of a step. */
   records(step: number): Promise<SampleRecord[]> {
-    const length = this.#files.index.count(step);
+    const length = this.files.index.count(step);
     const places = Array.from({ length }, (_, row) => ({ step, row }));
     return this.#each(places, (_, record) => record);
   }
 
   /** Path of a picture of a sample; null where there is none. Only records name pictures. */
   async picture(place: SamplePlace, number: number): Promise<string | null> {
-    const line = this.#files.index.lineOf(place);
+    const line = this.files.index.lineOf(place);
     const [record] = await this.#each([place], (_, read) => read);
     const path = record?.pictures[number];
     return line === null || path === undefined ? null : resolve(dirname(line.file), path);
@@ -97,7 +73,7 @@ export class Samples {
     places: readonly SamplePlace[],
     make: (place: SamplePlace, record: SampleRecord) => T,
   ): Promise<T[]> {
-    const { form, index } = this.#files;
+    const { form, index } = this.files;
     const lines = places.flatMap((place) => {
       const line = index.lineOf(place);
       return line === null ? [] : [{ place, line }];

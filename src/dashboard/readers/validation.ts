@@ -50,7 +50,7 @@ export function validationReport(
     ...shared,
     options: [],
     findings: known.map((name) => findingScore(name, merged)),
-    matrix: findingMatrix(known, merged),
+    matrix: matrixOf(known, merged.flatMap(findingPairs)),
   };
 }
 
@@ -75,9 +75,8 @@ function byOption(judged: readonly Judged[]): ValidationGroup[] {
 
 function optionMatrix(judged: readonly Judged[]): ConfusionMatrix {
   const options = new Set(judged.flatMap(({ answer, gold }) => [...answer, ...gold]));
-  const table = new Counts([...options].sort());
-  for (const { answer, gold } of judged) table.count(gold[0] ?? NONE, answer[0] ?? NONE);
-  return table.matrix();
+  const pairs = judged.map(({ answer, gold }): Pair => [gold[0] ?? NONE, answer[0] ?? NONE]);
+  return matrixOf([...options].sort(), pairs);
 }
 
 /** The findings that have a row of their own, the most frequent first, and the answers with all others merged. */
@@ -124,47 +123,31 @@ function findingScore(name: string, judged: readonly Judged[]): FindingScore {
   };
 }
 
-function findingMatrix(known: readonly string[], judged: readonly Judged[]): ConfusionMatrix {
-  const table = new Counts(known);
-  for (const { answer, gold } of judged) {
-    const [truths, named] = [new Set(gold), new Set(answer)];
-    const missed = [...truths.difference(named)];
-    const extra = [...named.difference(truths)];
-    for (const hit of truths.intersection(named)) table.count(hit, hit);
-    if (truths.size === 0 && named.size === 0) table.count(NONE, NONE);
-    if (extra.length === 0) {
-      for (const finding of missed) table.count(finding, NONE);
-      continue;
-    }
-    const against = missed.length > 0 ? missed : truths.size > 0 ? [...truths] : [NONE];
-    for (const finding of against) for (const wrong of extra) table.count(finding, wrong);
-  }
-  return table.matrix();
+/** Pairs that an answer counts for, in the matrix of findings. */
+function findingPairs({ answer, gold }: Judged): Pair[] {
+  const [truths, named] = [new Set(gold), new Set(answer)];
+  const missed = [...truths.difference(named)];
+  const extra = [...named.difference(truths)];
+  const instead = extra.length > 0 ? extra : [NONE];
+  const isAgainstAll = missed.length === 0 && extra.length > 0;
+  const against = truths.size === 0 ? [NONE] : isAgainstAll ? [...truths] : missed;
+  return [
+    ...[...truths.intersection(named)].map((hit): Pair => [hit, hit]),
+    ...against.flatMap((finding) => instead.map((wrong): Pair => [finding, wrong])),
+  ];
 }
 
+/** A finding or option of the reference, and what a response has in its place. */
+type Pair = readonly [row: string, column: string];
+
 /** Counts of pairs of names; `none` has a row and a column where it occurs. */
-class Counts {
-  readonly #names: readonly string[];
-  readonly #counts = new Map<string, Map<string, number>>();
-
-  constructor(names: readonly string[]) {
-    this.#names = names;
-  }
-
-  count(row: string, column: string): void {
-    const counts = this.#counts.get(row) ?? new Map<string, number>();
-    this.#counts.set(row, counts);
-    counts.set(column, (counts.get(column) ?? 0) + 1);
-  }
-
-  matrix(): ConfusionMatrix {
-    const hasRow = this.#counts.has(NONE);
-    const hasColumn = [...this.#counts.values()].some((counts) => counts.has(NONE));
-    const rows = [...this.#names, ...(hasRow ? [NONE] : [])];
-    const columns = [...this.#names, ...(hasColumn ? [NONE] : [])];
-    const counts = rows.map((row) =>
-      columns.map((column) => this.#counts.get(row)?.get(column) ?? 0),
-    );
-    return { rows, columns, counts };
-  }
+function matrixOf(names: readonly string[], pairs: readonly Pair[]): ConfusionMatrix {
+  const namesAt = (side: 0 | 1): string[] => {
+    const hasNone = pairs.some((pair) => pair[side] === NONE);
+    return [...new Set([...names, ...(hasNone ? [NONE] : [])])];
+  };
+  const [rows, columns] = [namesAt(0), namesAt(1)];
+  const counts = rows.map(() => columns.map(() => 0));
+  for (const [row, column] of pairs) counts[rows.indexOf(row)]![columns.indexOf(column)]!++;
+  return { rows, columns, counts };
 }

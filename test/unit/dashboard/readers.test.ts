@@ -117,14 +117,18 @@ describe('a reader of the dashboard', () => {
     };
     for (const step of [1, 2, 3]) write(step, 4);
     const samples = new Samples('rollout', new SampleFolder(temporary.path));
-    await samples.refresh();
-    assert.deepEqual(samples.columns().counts, [4, 4, 4]);
+    await samples.files.refresh();
+    assert.deepEqual(samples.files.index.columns().counts, [4, 4, 4]);
     rmSync(path('3.jsonl'));
     rmSync(path('2.jsonl'));
     write(2, 8);
     utimesSync(temporary.path, new Date(), new Date(Date.now() + 5000));
-    await samples.refresh();
-    assert.deepEqual(samples.columns(), { steps: [1, 2], counts: [4, 8], means: [0.55, 0.55] });
+    await samples.files.refresh();
+    assert.deepEqual(samples.files.index.columns(), {
+      steps: [1, 2],
+      counts: [4, 8],
+      means: [0.55, 0.55],
+    });
     const { total } = await samples.history('train.jsonl:1', { start: 0, count: 1 });
     assert.equal(total, 8);
   });
@@ -133,7 +137,7 @@ describe('a reader of the dashboard', () => {
     const lines = Array.from({ length: 300 }, (_, row) => JSON.stringify(sampleLine(1, row)));
     writeFileSync(path('1.jsonl'), `${lines.join('\n')}\n`);
     const samples = new Samples('rollout', new SampleFolder(temporary.path));
-    await samples.refresh();
+    await samples.files.refresh();
     const countOpen = (): number => readdirSync('/proc/self/fd').length;
     const before = countOpen();
     const most = { open: before, isRead: false };
@@ -161,7 +165,7 @@ describe('a reader of the dashboard', () => {
       'validation',
       new SampleFile(path('generations.jsonl'), 'generation'),
     );
-    await chosen.refresh();
+    await chosen.files.refresh();
     const one = await chosen.one({ step: 4, row: 0 });
     assert.deepEqual([one!.prompt, one!.groundTruth, one!.isRight], ['Which?', 'A', false]);
     const prediction = {
@@ -178,7 +182,7 @@ describe('a reader of the dashboard', () => {
       'evaluation',
       new SampleFile(path('predictions.jsonl'), 'prediction'),
     );
-    await asked.refresh();
+    await asked.files.refresh();
     const answer = await asked.one({ step: 0, row: 0 });
     assert.deepEqual(
       [answer!.prompt, answer!.groundTruth, answer!.isRight, answer!.score, answer!.sample],
@@ -235,11 +239,7 @@ describe('a reader of the dashboard', () => {
       ['edema, mass', 'nodule, edema'], // mass is taken for a nodule
       ['mass', 'nodule'],
     ];
-    const records = answers.map(([groundTruth, output], sample): SampleRecord => ({
-      ...{ promptId: 'p', sample, score: 0, parts: {}, tokens: 1, pictures: [], prompt: '' },
-      ...{ finishReason: 'stop', policyVersion: 0, output, turns: [], groundTruth },
-    }));
-    const report = validationReport(3, records);
+    const report = validationReport(3, answers.map(record));
     assert.deepEqual([report.task, report.answers, report.right], ['open', 5, 1]);
     const { rows, columns, counts } = report.matrix;
     const of = (row: string, column: string): number =>
@@ -253,4 +253,24 @@ describe('a reader of the dashboard', () => {
     const mass = report.findings.find(({ name }) => name === 'mass')!;
     assert.deepEqual([mass.hits, mass.misses, mass.falseAlarms, mass.recall], [1, 3, 0, 0.25]);
   });
+
+  it('has one row for a finding that is called none, and for answers without any', () => {
+    const answers = [['edema, none', 'edema'] as const, ['', ''] as const];
+    const { matrix } = validationReport(3, answers.map(record));
+    const names = ['edema', 'none'];
+    const counts = [
+      [1, 0],
+      [0, 2],
+    ];
+    assert.deepEqual(matrix, { rows: names, columns: names, counts });
+  });
 });
+
+/** A record of an answer, of which only the texts matter. */
+function record([groundTruth, output]: readonly [string, string], sample: number): SampleRecord {
+  return {
+    ...{ step: 3, promptId: 'p', sample, score: 0, parts: {}, tokens: 1 },
+    ...{ pictures: [], prompt: '', output, turns: [], groundTruth },
+    ...{ finishReason: 'stop', policyVersion: 0 },
+  };
+}
