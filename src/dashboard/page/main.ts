@@ -5,7 +5,6 @@ import { showKeys, startKeyboard } from './keyboard.ts';
 import { Session } from './session.ts';
 import { Tabs } from './tabs.ts';
 import { startTheme } from './theme.ts';
-import { tellError } from './toasts.ts';
 import { Actors } from './views/actors.ts';
 import { Config } from './views/config.ts';
 import { Log } from './views/log.ts';
@@ -29,7 +28,7 @@ const tabs = new Tabs(
     { name: 'config', title: 'Config', View: Config },
     { name: 'log', title: 'Log', View: Log },
   ],
-  { session, failed: tellError },
+  session,
 );
 startKeyboard(tabs, () => void header.picker.choose());
 session.listen((change) => header.update(change));

@@ -3,8 +3,8 @@
  * keys go to the others. The address keeps the view, `#metrics`.
  */
 import { button, byId, element, fill } from './dom.ts';
-import type { Change } from './session.ts';
-import type { View, ViewClass, ViewContext } from './view.ts';
+import type { Change, Session } from './session.ts';
+import type { View, ViewClass } from './view.ts';
 import { plainText } from './visible-text.ts';
 
 export interface Tab {
@@ -16,14 +16,14 @@ export interface Tab {
 
 export class Tabs {
   readonly #tabs: readonly Tab[];
-  readonly #context: ViewContext;
+  readonly #session: Session;
   readonly #buttons: readonly HTMLElement[];
   readonly #views = new Map<string, View>();
   #open = 0;
 
-  constructor(tabs: readonly Tab[], context: ViewContext) {
+  constructor(tabs: readonly Tab[], session: Session) {
     this.#tabs = tabs;
-    this.#context = context;
+    this.#session = session;
     this.#buttons = tabs.map(({ name, title }, i) =>
       button(title, () => this.open(i), {
         id: `tab-${name}`,
@@ -47,7 +47,7 @@ export class Tabs {
   /** The view in sight. */
   get current(): View {
     const { name, View } = this.#tabs[this.#open]!;
-    const view = this.#views.get(name) ?? new View(this.#context);
+    const view = this.#views.get(name) ?? new View(this.#session);
     this.#views.set(name, view);
     return view;
   }
@@ -87,7 +87,7 @@ export class Tabs {
 
   /** Names the page by its view and its run, for whoever has several of them open. */
   #entitle(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     const run = focus === null ? [] : [plainText(focus.name)];
     document.title = [this.#tabs[this.#open]!.title, ...run, 'cxmind'].join(' – ');
   }

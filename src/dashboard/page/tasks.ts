@@ -1,19 +1,15 @@
 /** Work of views that later work replaces. */
+import { tellError } from './toasts.ts';
 
 /** Work of which the newest alone counts: starting it anew aborts what still runs. */
 export class Latest {
-  readonly #failed: (error: unknown) => void;
   #current = new AbortController();
 
-  /** @param failed hears of errors, but for those of aborted work */
-  constructor(failed: (error: unknown) => void) {
-    this.#failed = failed;
-  }
-
+  /** Starts work, and tells the reader of its error, unless it is aborted. */
   start(work: (signal: AbortSignal) => Promise<void>): void {
     const signal = this.renew();
     work(signal).catch((error: unknown) => {
-      if (!signal.aborted) this.#failed(error);
+      if (!signal.aborted) tellError(error);
     });
   }
 

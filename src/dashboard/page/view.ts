@@ -13,11 +13,4 @@ export interface View {
   readonly picker?: StepPicker;
 }
 
-/** Parts of the page that a view is made with. */
-export interface ViewContext {
-  readonly session: Session;
-  /** Tells the reader of an error. */
-  readonly failed: (error: unknown) => void;
-}
-
-export type ViewClass = new (context: ViewContext) => View;
+export type ViewClass = new (session: Session) => View;

@@ -17,7 +17,7 @@ const MARGIN = '200px';
 export class ChartSet {
   readonly #session: Session;
   readonly #store = new SeriesStore();
-  readonly #fetching: Latest;
+  readonly #fetching = new Latest();
   readonly #load = new Throttle(() => this.#fetch(false), FETCH_SPAN_MS);
   readonly #charts = new Map<string, Chart>();
   readonly #names = new WeakMap<Element, string>();
@@ -27,13 +27,8 @@ export class ChartSet {
   #settings = plainSettings;
 
   /** @param onZoom takes the range of steps that the reader chose in one of them */
-  constructor(
-    session: Session,
-    failed: (error: unknown) => void,
-    onZoom: (range: StepRange | null) => void,
-  ) {
+  constructor(session: Session, onZoom: (range: StepRange | null) => void) {
     this.#session = session;
-    this.#fetching = new Latest(failed);
     this.#onZoom = onZoom;
     this.#observer = new IntersectionObserver((entries) => this.#see(entries), {
       rootMargin: MARGIN,

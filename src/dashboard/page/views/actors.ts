@@ -4,29 +4,28 @@ import type { ActorState, RunStatus } from '../../run-files.ts';
 import { get } from '../client.ts';
 import { element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { bytesText, countText, dateText, durationText } from '../format.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { yet } from '../states.ts';
 import { cell, numberCell, row, table } from '../table.ts';
 import { Latest } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
 export class Actors implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
-  readonly #fetching: Latest;
+  readonly #session: Session;
+  readonly #fetching = new Latest();
   readonly #content = element('div', {}, emptyNote(loading));
   /** State that was drawn. */
   #state: RunState = 'unknown';
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#fetching = new Latest(context.failed);
+  constructor(session: Session) {
+    this.#session = session;
     this.element = element('section', { className: 'panel' }, this.#content);
   }
 
   show(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const { status, listing } = await get<RunDetail>(`runs/${focus.id}`, {}, signal);
@@ -35,7 +34,7 @@ export class Actors implements View {
   }
 
   update(change: Change): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     if (change.type === 'status' && change.run === focus.id) this.#draw(change.status, focus);
     // A run that died says nothing more; the list of runs knows.

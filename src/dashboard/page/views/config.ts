@@ -3,17 +3,17 @@ import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
 import { element, emptyNote, fill, loading, searchField, type Content } from '../dom.ts';
 import { countText, valueText } from '../format.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { cell, row, table } from '../table.ts';
 import { colourMark } from '../theme.ts';
 import { Latest } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
 export class Config implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
-  readonly #fetching: Latest;
+  readonly #session: Session;
+  readonly #fetching = new Latest();
   readonly #content = element('div', {}, emptyNote(loading));
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #search = searchField('Search keys and values', () => this.#draw());
@@ -21,9 +21,8 @@ export class Config implements View {
   readonly #differingField: HTMLElement;
   #table: ConfigTable = { runs: [], rows: [] };
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#fetching = new Latest(context.failed);
+  constructor(session: Session) {
+    this.#session = session;
     this.#differing = element('input', {
       type: 'checkbox',
       on: { change: () => this.#draw() },
@@ -43,7 +42,7 @@ export class Config implements View {
   }
 
   show(): void {
-    const runs = this.#context.session.shown.map(({ id }) => id);
+    const runs = this.#session.shown.map(({ id }) => id);
     if (runs.length === 0) return;
     this.#fetching.start(async (signal) => {
       this.#table = await get<ConfigTable>('config', { run: runs }, signal);
@@ -70,7 +69,7 @@ export class Config implements View {
       `${countText(wanted.length)}${of} keys`,
       ...(isSingle ? [] : [`${countText(differing)} differ`]),
     ].join(', ');
-    const { shown } = this.#context.session;
+    const { shown } = this.#session;
     const columns = runs.map((id) => shown.find((run) => run.id === id) ?? { name: id, place: 0 });
     const markOf = (i: number): Content => !isSingle && colourMark(columns[i]!.place);
     const names = columns.map(({ name }, i) => element('span', {}, markOf(i), visibleText(name)));

@@ -4,9 +4,9 @@ import { get } from '../client.ts';
 import { element, emptyNote, fill, soft, type Content } from '../dom.ts';
 import { clockText, countText, numberText, valueText } from '../format.ts';
 import { logLevels } from '../log-levels.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { Latest, Throttle } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 
@@ -16,8 +16,8 @@ const ROW_HEIGHT = 24;
 
 export class Log implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
-  readonly #fetching: Latest;
+  readonly #session: Session;
+  readonly #fetching = new Latest();
   readonly #refresh = new Throttle(() => this.#fetchNew(), REFRESH_MS);
   readonly #list = new WindowedList('Log', ROW_HEIGHT);
   readonly #detail = element('div', {
@@ -33,12 +33,8 @@ export class Log implements View {
   #after = 0;
   #isBusy = false;
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#fetching = new Latest((error) => {
-      this.#isBusy = false;
-      context.failed(error);
-    });
+  constructor(session: Session) {
+    this.#session = session;
     this.#level = element(
       'select',
       { on: { change: () => this.#begin() } },
@@ -68,7 +64,7 @@ export class Log implements View {
   }
 
   show(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     this.#run = focus.id;
     this.#begin();
@@ -127,8 +123,10 @@ export class Log implements View {
     this.#fetching.start(async (signal) => {
       const path = `runs/${this.#run}/log`;
       const asked = { ...query, count: PAGE, level: this.#level.value };
-      const page = await get<LogPage>(path, asked, signal);
-      this.#isBusy = false;
+      const page = await get<LogPage>(path, asked, signal).finally(() => {
+        // Work that was aborted has a successor.
+        this.#isBusy = signal.aborted;
+      });
       take(page);
     });
   }

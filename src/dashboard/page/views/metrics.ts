@@ -6,10 +6,10 @@ import { plainSettings, type CurveSettings, type StepRange } from '../charts/cur
 import { button, element, emptyNote, fill, loading, searchField, soft } from '../dom.ts';
 import { countText } from '../format.ts';
 import { drawLegend, legend } from '../legend.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { yet } from '../states.ts';
 import { Latest, Throttle } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
 const REFRESH_MS = 1_000;
@@ -20,9 +20,9 @@ const byNumbers = new Intl.Collator('en', { numeric: true });
 
 export class Metrics implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
+  readonly #session: Session;
   readonly #charts: ChartSet;
-  readonly #fetching: Latest;
+  readonly #fetching = new Latest();
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
   readonly #legend = legend();
   readonly #groups = element('div', { className: 'groups' }, emptyNote(loading));
@@ -37,10 +37,9 @@ export class Metrics implements View {
   #drawn = '';
   #settings: CurveSettings = plainSettings;
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#charts = new ChartSet(context.session, context.failed, (range) => this.#zoom(range));
-    this.#fetching = new Latest(context.failed);
+  constructor(session: Session) {
+    this.#session = session;
+    this.#charts = new ChartSet(session, (range) => this.#zoom(range));
     this.element = element(
       'div',
       { className: 'metrics' },
@@ -60,14 +59,14 @@ export class Metrics implements View {
   }
 
   show(): void {
-    drawLegend(this.#legend, this.#context.session.shown);
+    drawLegend(this.#legend, this.#session.shown);
     this.#fetch();
     this.#charts.refresh();
   }
 
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'metrics') return;
-    if (this.#context.session.shown.some(({ id }) => id === change.run)) this.#refresh.ask();
+    if (this.#session.shown.some(({ id }) => id === change.run)) this.#refresh.ask();
   }
 
   #grow(): void {
@@ -78,9 +77,7 @@ export class Metrics implements View {
   #fetch(): void {
     this.#fetching.start(async (signal) => {
       const lists = await Promise.all(
-        this.#context.session.shown.map(({ id }) =>
-          get<MetricList>(`runs/${id}/metrics`, {}, signal),
-        ),
+        this.#session.shown.map(({ id }) => get<MetricList>(`runs/${id}/metrics`, {}, signal)),
       );
       const names = lists.flatMap(({ metrics: all }) => all.map(({ name }) => name));
       this.#names = [...new Set(names)].sort(byNumbers.compare);
@@ -103,7 +100,7 @@ export class Metrics implements View {
     this.#drawn = form;
     const groups = Map.groupBy(wanted, groupOf);
     const sections = [...groups].map(([group, names]) => this.#group(group, names));
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     const why =
       this.#names.length > 0
         ? 'No metric has that in its name.'

@@ -17,11 +17,11 @@ import {
   type Content,
 } from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { progressText, stateBadge, yet } from '../states.ts';
 import { cell, row, table } from '../table.ts';
 import { Latest, Throttle } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
 /** Metrics that tell most about a run, the first of each row that it has. */
@@ -41,9 +41,9 @@ const REFRESH_MS = 1_000;
 
 export class Overview implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
+  readonly #session: Session;
   readonly #charts: ChartSet;
-  readonly #fetching: Latest;
+  readonly #fetching = new Latest();
   readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
   readonly #cards = element('div', { className: 'cards' });
   readonly #now = element('div', {});
@@ -54,12 +54,11 @@ export class Overview implements View {
   readonly #runs = element('section', { className: 'panel', hidden: true });
   #detail: RunDetail | null = null;
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#charts = new ChartSet(context.session, context.failed, (range) =>
+  constructor(session: Session) {
+    this.#session = session;
+    this.#charts = new ChartSet(session, (range) =>
       this.#charts.apply({ ...plainSettings, range }),
     );
-    this.#fetching = new Latest(context.failed);
     this.element = element(
       'div',
       { className: 'overview' },
@@ -78,9 +77,9 @@ export class Overview implements View {
   }
 
   show(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (this.#detail?.listing.id !== focus?.id) this.#clear();
-    drawLegend(this.#legend, this.#context.session.shown);
+    drawLegend(this.#legend, this.#session.shown);
     this.#charts.refresh();
     this.#drawRuns();
     this.#fetch();
@@ -89,7 +88,7 @@ export class Overview implements View {
   update(change: Change): void {
     if (change.type === 'runs') this.#drawRuns();
     if (change.type === 'grown' && change.what === 'metrics') this.#charts.grow();
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (!('run' in change) || change.run !== focus?.id) return;
     if (change.type === 'status') this.#drawStatus(change.status);
     else this.#refresh.ask();
@@ -97,15 +96,15 @@ export class Overview implements View {
 
   /** Shows of another run what is known of it already. */
   #clear(): void {
-    const { session } = this.#context;
+    const { focus } = this.#session;
     this.#detail = null;
-    if (session.focus !== null) this.#drawStatus(session.statusOf(session.focus.id));
+    if (focus !== null) this.#drawStatus(this.#session.statusOf(focus.id));
     fill(this.#warnings, emptyNote(loading));
     fill(this.#requests, emptyNote(loading));
   }
 
   #fetch(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     const path = `runs/${focus.id}`;
     this.#fetching.start(async (signal) => {
@@ -130,17 +129,17 @@ export class Overview implements View {
   }
 
   #drawStatus(status: RunStatus | null): void {
-    const listing = this.#context.session.focus ?? this.#detail?.listing ?? null;
+    const listing = this.#session.focus ?? this.#detail?.listing ?? null;
     if (listing === null) return;
     fill(this.#cards, cards(listing, status), summaryCards(this.#detail?.summary ?? null));
     fill(this.#now, nowList(listing, status));
   }
 
   #drawRuns(): void {
-    const { runs, focus } = this.#context.session;
+    const { runs, focus } = this.#session;
     this.#runs.hidden = runs.length < 2;
     const rows = runs.map((run) => {
-      const focusOn = (): void => this.#context.session.setFocus(run.id);
+      const focusOn = (): void => this.#session.setFocus(run.id);
       const open = button(visibleText(run.name), focusOn, {
         className: 'link',
         attributes: { 'aria-pressed': run.id === focus?.id },

@@ -1,6 +1,7 @@
 /** Samples of a step, fetched a page at a time when they come into sight. */
 import type { SampleKind, SampleListing, SamplePage } from '../../api-samples.ts';
 import { get, type Query } from '../client.ts';
+import { tellError } from '../toasts.ts';
 
 const PAGE = 100;
 /** Pages that are kept; the one that was asked for least recently goes first. */
@@ -11,7 +12,6 @@ export class SamplePages {
   readonly #query: Query;
   readonly #signal: AbortSignal;
   readonly #arrived: () => void;
-  readonly #failed: (error: unknown) => void;
   /** Pages by number; null while one is on its way. */
   readonly #pages = new Map<number, readonly SampleListing[] | null>();
 
@@ -20,13 +20,11 @@ export class SamplePages {
     { run, kind, step }: { readonly run: string; readonly kind: SampleKind; readonly step: number },
     signal: AbortSignal,
     arrived: () => void,
-    failed: (error: unknown) => void,
   ) {
     this.#path = `runs/${run}/samples/page`;
     this.#query = { kind, step, count: PAGE };
     this.#signal = signal;
     this.#arrived = arrived;
-    this.#failed = failed;
   }
 
   /** A sample by its row; null while it is on its way. */
@@ -57,7 +55,7 @@ export class SamplePages {
       this.#arrived();
     } catch (error) {
       this.#pages.delete(page);
-      if (!this.#signal.aborted) this.#failed(error);
+      if (!this.#signal.aborted) tellError(error);
     }
   }
 }

@@ -10,10 +10,10 @@ import { get } from '../client.ts';
 import { button, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { SamplePages } from './sample-pages.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
 import { Latest, Throttle } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 import {
@@ -42,12 +42,12 @@ const kindsInOrder: readonly SampleKind[] = ['rollout', 'validation', 'evaluatio
 
 export class Samples implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
-  readonly #fetching: Latest;
+  readonly #session: Session;
+  readonly #fetching = new Latest();
   /** Fetches pages of the list. */
-  readonly #listing: Latest;
+  readonly #listing = new Latest();
   /** Fetches what stands beside the list. */
-  readonly #choosing: Latest;
+  readonly #choosing = new Latest();
   readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
   readonly picker = new StepPicker(() => this.show());
   readonly #kinds = element('select', {
@@ -69,12 +69,9 @@ export class Samples implements View {
   /** Samples that the list was drawn for; it is drawn anew for others alone. */
   #listed = '';
 
-  constructor(context: ViewContext) {
-    this.#context = context;
+  constructor(session: Session) {
+    this.#session = session;
     this.#content.hidden = true;
-    this.#fetching = new Latest(context.failed);
-    this.#listing = new Latest(context.failed);
-    this.#choosing = new Latest(context.failed);
     this.element = element(
       'div',
       { className: 'samples' },
@@ -87,11 +84,11 @@ export class Samples implements View {
   update(change: Change): void {
     if (change.type !== 'grown') return;
     if (change.what !== 'samples' && change.what !== 'validation') return;
-    if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
+    if (change.run === this.#session.focus?.id) this.#refresh.ask();
   }
 
   show(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const path = `runs/${focus.id}/samples`;
@@ -139,11 +136,8 @@ export class Samples implements View {
   }
 
   #showStep(source: SampleSource, step: number, count: number): void {
-    const pages = new SamplePages(
-      { ...source, step },
-      this.#listing.renew(),
-      () => this.#list.refresh(),
-      this.#context.failed,
+    const pages = new SamplePages({ ...source, step }, this.#listing.renew(), () =>
+      this.#list.refresh(),
     );
     this.#list.show({
       count,

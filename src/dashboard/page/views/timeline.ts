@@ -18,11 +18,11 @@ import {
   type Window,
 } from './gantt.ts';
 import { yet } from '../states.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
 import { Latest, Throttle } from '../tasks.ts';
 import { themeEvent } from '../theme.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 
@@ -32,8 +32,8 @@ const MIN_DRAG = 6;
 
 export class Timeline implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
-  readonly #fetching: Latest;
+  readonly #session: Session;
+  readonly #fetching = new Latest();
   readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
   readonly picker = new StepPicker(() => this.show());
   readonly #canvas = element('canvas', { className: 'gantt', attributes: { role: 'img' } });
@@ -53,9 +53,8 @@ export class Timeline implements View {
   #selected: TimelineSpan | null = null;
   readonly #colours = new SpanColours();
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#fetching = new Latest(context.failed);
+  constructor(session: Session) {
+    this.#session = session;
     this.element = element(
       'div',
       { className: 'timeline' },
@@ -69,11 +68,11 @@ export class Timeline implements View {
 
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'timeline') return;
-    if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
+    if (change.run === this.#session.focus?.id) this.#refresh.ask();
   }
 
   show(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const query = { step: this.picker.wanted };

@@ -8,12 +8,12 @@ import type {
 import { get } from '../client.ts';
 import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
 import { countText, percentText } from '../format.ts';
-import type { Change } from '../session.ts';
+import type { Change, Session } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
 import { yet } from '../states.ts';
 import { cell, numberCell, row, table } from '../table.ts';
 import { Latest } from '../tasks.ts';
-import type { View, ViewContext } from '../view.ts';
+import type { View } from '../view.ts';
 import { plainText, visibleText } from '../visible-text.ts';
 
 const HINT =
@@ -23,14 +23,13 @@ const MOST_UPRIGHT = 4;
 
 export class Validation implements View {
   readonly element: HTMLElement;
-  readonly #context: ViewContext;
-  readonly #fetching: Latest;
+  readonly #session: Session;
+  readonly #fetching = new Latest();
   readonly picker = new StepPicker(() => this.show());
   readonly #content = element('div', {}, emptyNote(loading));
 
-  constructor(context: ViewContext) {
-    this.#context = context;
-    this.#fetching = new Latest(context.failed);
+  constructor(session: Session) {
+    this.#session = session;
     this.element = element(
       'div',
       { className: 'validation' },
@@ -40,7 +39,7 @@ export class Validation implements View {
   }
 
   show(): void {
-    const { focus } = this.#context.session;
+    const { focus } = this.#session;
     if (focus === null) return;
     this.#fetching.start(async (signal) => {
       const query = { step: this.picker.wanted };
@@ -61,7 +60,7 @@ export class Validation implements View {
 
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'validation') return;
-    if (change.run === this.#context.session.focus?.id) this.show();
+    if (change.run === this.#session.focus?.id) this.show();
   }
 }
 
