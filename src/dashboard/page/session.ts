@@ -30,7 +30,6 @@ export class Session {
   #runs: readonly RunListing[] = [];
   #focus: string | null = null;
   #connection: Connection = 'connecting';
-  #wasLost = false;
 
   get runs(): readonly RunListing[] {
     return this.#runs;
@@ -79,16 +78,11 @@ export class Session {
     this.#select();
   }
 
-  /** Shows a run beside the focus, or no longer; false where too many are shown already. */
-  setShown(run: string, isShown: boolean): boolean {
-    if (isShown && !this.#places.includes(run)) {
-      if (this.shown.length >= MAX_SHOWN) return false;
-      this.#place(run);
-    } else if (!isShown && run !== this.#focus) {
-      this.#give(run);
-    }
+  /** Shows a run beside the focus, as long as there is a colour for it, or no longer. */
+  setShown(run: string, isShown: boolean): void {
+    if (isShown && this.shown.length < MAX_SHOWN) this.#place(run);
+    else if (!isShown && run !== this.#focus) this.#give(run);
     this.#select();
-    return true;
   }
 
   /** Tells of another choice of runs, and remembers it, the focus first. */
@@ -132,13 +126,12 @@ export class Session {
   }
 
   #connect(connection: Connection): void {
-    const isBack = connection === 'open' && this.#wasLost;
-    this.#wasLost = connection !== 'open';
-    if (connection === this.#connection) return;
+    const before = this.#connection;
+    if (connection === before) return;
     this.#connection = connection;
     this.#tell({ type: 'connection' });
     // What was missed meanwhile is fetched again.
-    if (isBack) this.#tell({ type: 'selection' });
+    if (connection === 'open' && before !== 'connecting') this.#tell({ type: 'selection' });
   }
 
   #tell(change: Change): void {

@@ -8,7 +8,7 @@ import type { RequestKind, RunRequest } from '../run-files.ts';
 import { post } from './client.ts';
 import { ask } from './dialog.ts';
 import { button, element } from './dom.ts';
-import { tellError, toast, type Toast } from './toasts.ts';
+import { tellError, toast, type Say, type ToastKind } from './toasts.ts';
 import { visibleText } from './visible-text.ts';
 
 interface Words {
@@ -51,7 +51,7 @@ const states: Readonly<Record<RunRequest['state'], string>> = {
 export class Steering {
   readonly element: HTMLElement;
   readonly #buttons: readonly HTMLButtonElement[];
-  readonly #toasts = new Map<string, Toast>();
+  readonly #toasts = new Map<string, Say>();
   /** Newest form of requests, whose events may come before the answer to the one that made them. */
   readonly #newest = new Map<string, RunRequest>();
   #run: RunListing | null = null;
@@ -84,7 +84,7 @@ export class Steering {
   /** Says what became of a request that this page made. */
   follow(request: RunRequest): void {
     this.#newest.set(request.id, request);
-    this.#toasts.get(request.id)?.say(acknowledgement(request), kindOf(request));
+    this.#toasts.get(request.id)?.(acknowledgement(request), kindOf(request));
   }
 
   async #request(kind: RequestKind): Promise<void> {
@@ -109,6 +109,6 @@ function acknowledgement({ kind, state, text }: RunRequest): string {
   return `${words[kind].button}: ${states[state]}${isOver && text !== '' ? `, ${text}` : ''}`;
 }
 
-function kindOf({ state }: RunRequest): 'note' | 'good' | 'bad' {
+function kindOf({ state }: RunRequest): ToastKind {
   return state === 'done' ? 'good' : state === 'failed' ? 'bad' : 'note';
 }

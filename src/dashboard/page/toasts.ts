@@ -4,15 +4,13 @@ import { visibleText } from './visible-text.ts';
 
 const SHOWN_MS = 8_000;
 
-/** A message that stays until it is told to go. */
-export interface Toast {
-  say(words: string, kind?: ToastKind): void;
-}
-
 export type ToastKind = 'note' | 'good' | 'bad';
 
+/** Says something in a message that is open. */
+export type Say = (words: string, kind: ToastKind) => void;
+
 /** Opens a message; one that is good goes by itself, one that is bad stays until the reader closes it. */
-export function toast(words: string, kind: ToastKind = 'note'): Toast {
+export function toast(words: string, kind: ToastKind): Say {
   const text = element('span');
   const box = element(
     'div',
@@ -24,7 +22,7 @@ export function toast(words: string, kind: ToastKind = 'note'): Toast {
     }),
   );
   let timer: number | null = null;
-  const say = (said: string, now: ToastKind = 'note'): void => {
+  const say: Say = (said, now) => {
     text.replaceChildren(visibleText(said));
     box.dataset['kind'] = now;
     if (timer !== null) clearTimeout(timer);
@@ -32,7 +30,7 @@ export function toast(words: string, kind: ToastKind = 'note'): Toast {
   };
   say(words, kind);
   byId('toasts').append(box);
-  return { say };
+  return say;
 }
 
 /** Tells of an error, once while its words are there. */

@@ -4,14 +4,10 @@
  * Smoothing is TensorBoard's: an exponential moving average that is divided by the weight it has seen so far, as in
  * Adam (arXiv:1412.6980, section 3), so that it does not begin at zero.
  */
+import type { Series } from '../../api.ts';
 
-/** A metric of a run over its steps. Both columns have one length; null stands for NaN and infinities. */
-export interface Curve {
-  readonly steps: readonly number[];
-  readonly values: readonly (number | null)[];
-  /** True where points were left out. */
-  readonly isReduced: boolean;
-}
+/** A metric of a run over its steps. Both columns have one length. */
+export type Curve = Pick<Series, 'steps' | 'values' | 'isReduced'>;
 
 /** Settings that all charts of a view share. */
 export interface CurveSettings {
