@@ -22,20 +22,12 @@ export const itemFlags = {
 };
 
 /**
- * The config that the items describe, checked for `purpose`. The output is warned of what is doubtful.
+ * The config that the items describe, checked for `purpose`, and the stages of a curriculum beside it. The output is
+ * warned of what is doubtful.
  *
  * @throws CONFIG_INVALID with everything that is wrong
  */
 export async function configFromItems(
-  items: readonly string[],
-  purpose: Purpose,
-  output: Output,
-): Promise<Config> {
-  return (await loadedFromItems(items, purpose, output)).config;
-}
-
-/** `configFromItems` with the stages of a curriculum beside it. */
-export async function loadedFromItems(
   items: readonly string[],
   purpose: Purpose,
   output: Output,

@@ -1,5 +1,6 @@
 import { execFile, type ExecFileException } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Opened, Part } from '../doctor/machine.ts';
 
 /** Longest wait for a part. The first card of a machine that slept takes seconds. */
@@ -9,14 +10,12 @@ const OPENING_MS = 60_000;
 export function openPart(part: Part): Promise<Opened> {
   const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
   const entry = join(import.meta.dirname, `part-entry.${extension}`);
-  return new Promise((resolve) => {
-    const options = { timeout: OPENING_MS };
-    execFile(process.execPath, [entry, part], options, (error, stdout) => {
-      // A driver may print lines of its own before.
-      if (error === null) resolve(JSON.parse(stdout.trim().split('\n').at(-1)!) as Opened);
-      else resolve({ works: false, reason: failureOf(error) });
-    });
-  });
+  const asked = promisify(execFile)(process.execPath, [entry, part], { timeout: OPENING_MS });
+  return asked.then(
+    // A driver may print lines of its own before.
+    ({ stdout }) => JSON.parse(stdout.trim().split('\n').at(-1)!) as Opened,
+    (error: unknown) => ({ works: false, reason: failureOf(error as ExecFileException) }),
+  );
 }
 
 function failureOf({ signal, code, killed }: ExecFileException): string {

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { promisify } from 'node:util';
 import { attempt } from '../errors.ts';
 import type { Machine } from './machine.ts';
 
@@ -34,11 +35,10 @@ export function thisMachine(opened: Machine['opened']): Machine {
         return { freeBytes: bavail * bsize, isWritable: isWritable ?? false };
       }),
     printed: (program, ...args) =>
-      new Promise((resolve) => {
-        execFile(program, args, { timeout: PROGRAM_MS }, (error, stdout, stderr) => {
-          resolve(error === null ? stdout || stderr : null);
-        });
-      }),
+      promisify(execFile)(program, args, { timeout: PROGRAM_MS }).then(
+        ({ stdout, stderr }) => stdout || stderr,
+        () => null,
+      ),
     opened,
   };
 }

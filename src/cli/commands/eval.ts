@@ -78,7 +78,8 @@ export class Eval extends ClusterCommand {
     const items = [...(argv as string[]), ...flagItems(flags)];
     if (flags['print-config']) return printConfig(items, this.output);
     const ks = ksOf(flags.k);
-    const config = evaluationOnly(await configFromItems(items, 'eval', this.output), flags.out);
+    const loaded = await configFromItems(items, 'eval', this.output);
+    const config = evaluationOnly(loaded.config, flags.out);
     const { evaluate } = await import('../evaluate.ts');
     const { output } = this;
     const { summary, files, seconds } = await evaluate(config, flags, ks, { output, gather });

@@ -50,7 +50,7 @@ export class Quickstart extends ClusterCommand {
       this.log(`1/3 init: pictures and a model in ${demo}`);
       await drawDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } }, output);
     }
-    const sft = await configFromItems(items(paths.model), 'sft', output);
+    const { config: sft } = await configFromItems(items(paths.model), 'sft', output);
     const run = sft.trainer.saveCheckpointPath!;
     {
       // Refuses a folder that another run writes before the warm start, which takes a while.
@@ -70,11 +70,8 @@ export class Quickstart extends ClusterCommand {
       this.log(`loss ${loss.toFixed(3)} nats per token`);
     }
     this.log('3/3 train: GRPO on the closed questions');
-    const summary = await runTraining(
-      await configFromItems(items(warm), 'train', output),
-      trainPolicy,
-      { output, gather, saves: true },
-    );
+    const { config } = await configFromItems(items(warm), 'train', output);
+    const summary = await runTraining(config, trainPolicy, { output, gather, saves: true });
     await tellSummary('quickstart', summary, output);
   }
 

@@ -15,7 +15,7 @@ export class Sft extends ReportingCommand {
     const { argv, flags } = await this.parse(Sft);
     const items = argv as string[];
     if (flags['print-config']) return printConfig(items, this.output);
-    const config = await configFromItems(items, 'sft', this.output);
+    const { config } = await configFromItems(items, 'sft', this.output);
     const { trainSupervised } = await import('../../../actors/trainer/warm-start.ts');
     const { runTraining } = await import('../run-training.ts');
     const { output } = this;

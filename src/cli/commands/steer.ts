@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import type { RequestKind, RunRequest } from '../../dashboard/run-files.ts';
-import { isHeld } from '../../dashboard/run-control.ts';
+import { isHeld, type RunControl } from '../../dashboard/run-control.ts';
 import { CxmindError } from '../../errors.ts';
 import { ReportingCommand } from '../command.ts';
 import { runArg } from '../flags.ts';
@@ -19,38 +19,37 @@ abstract class SteerCommand extends ReportingCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SteerCommand);
-    await this.#ask(this.kind, args.run, flags.wait);
-  }
-
-  async #ask(kind: RequestKind, folder: string, isWaiting: boolean): Promise<void> {
     const { runIn } = await import('../runs.ts');
     const { runControl } = await import('../../../actors/run-folder/requests.ts');
-    const view = await runIn(folder);
-    const { folder: own } = view.place;
-    const asked = await runControl.request(own, kind);
+    const view = await runIn(args.run);
+    const { folder } = view.place;
+    const { kind } = this;
+    const asked = await runControl.request(folder, kind);
     const { step, steps } = await view.freshListing();
-    if (!isWaiting) {
-      const text = `asked ${own} to ${kind}, which it does when step ${step + 1} of ${steps ?? '?'} is over`;
-      return this.output.tell({ event: 'result', command: kind, run: own, text }, text);
+    let text = `asked ${folder} to ${kind}, which it does when step ${step + 1} of ${steps ?? '?'} is over`;
+    if (flags.wait) {
+      this.log(`waiting until step ${step + 1} is over`);
+      text = await outcomeOf(asked, folder, runControl);
     }
-    this.log(`waiting until step ${step + 1} is over`);
-    const text = await this.#outcome(own, asked);
-    await this.output.tell({ event: 'result', command: kind, run: own, text }, text);
+    await this.output.tell({ event: 'result', command: kind, run: folder, text }, text);
   }
+}
 
-  /** Waits for what comes of a request. @throws CONFIG_INVALID where the run fails it, or is gone */
-  async #outcome(folder: string, { id, kind }: RunRequest): Promise<string> {
-    const { runControl } = await import('../../../actors/run-folder/requests.ts');
-    for (;;) {
-      const holder = await runControl.holder(folder);
-      const request = (await runControl.requests(folder)).find((one) => one.id === id);
-      if (request?.state === 'done') return request.text;
-      if (request?.state === 'failed' || !isHeld(holder)) {
-        const reason = request?.state === 'failed' ? request.text : 'the run is gone';
-        throw new CxmindError('CONFIG_INVALID', `${folder}: it did not ${kind}: ${reason}`);
-      }
-      await delay(LOOK_MS);
+/** Waits for what comes of a request. @throws CONFIG_INVALID where the run fails it, or is gone */
+async function outcomeOf(
+  { id, kind }: RunRequest,
+  folder: string,
+  control: RunControl,
+): Promise<string> {
+  for (;;) {
+    const holder = await control.holder(folder);
+    const request = (await control.requests(folder)).find((one) => one.id === id);
+    if (request?.state === 'done') return request.text;
+    if (request?.state === 'failed' || !isHeld(holder)) {
+      const reason = request?.state === 'failed' ? request.text : 'the run is gone';
+      throw new CxmindError('CONFIG_INVALID', `${folder}: it did not ${kind}: ${reason}`);
     }
+    await delay(LOOK_MS);
   }
 }
 

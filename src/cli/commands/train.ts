@@ -8,7 +8,7 @@ import {
   folderFromItems,
   itemArgs,
   itemFlags,
-  loadedFromItems,
+  configFromItems,
   printConfig,
 } from '../config-items.ts';
 
@@ -31,7 +31,7 @@ export class Train extends ClusterCommand {
     const { argv, flags } = await this.parse(Train);
     const items = argv as string[];
     if (flags['print-config']) return printConfig(items, this.output);
-    const { config, stages } = await loadedFromItems(items, 'train', this.output);
+    const { config, stages } = await configFromItems(items, 'train', this.output);
     const { trainCurriculum } = await import('../../../actors/trainer/curriculum.ts');
     const { trainPolicy } = await import('../../../actors/trainer/run.ts');
     const { runTraining, tellSummary } = await import('../run-training.ts');
