@@ -50,14 +50,13 @@ function treeLines(tree: Nested<number>, indent: string): string[] {
 
 /** A metric with three decimals; a number too small or too large for them keeps its power of ten: `1.0e-06`. */
 export function metricText(value: number): string {
-  if (!Number.isFinite(value)) return nonFinite(value);
-  if (Number.isInteger(value) && Math.abs(value) < 1e16) return floatText(value);
-  return isScientific(value) ? floatText(value) : floatText(Number(value.toFixed(3)));
+  return floatText(isScientific(value) ? value : Number(value.toFixed(3)));
 }
 
 /** A float as Python prints it, with `.0` in a mantissa that has no point, as YAML 1.1 wants it. */
 function floatText(value: number): string {
-  if (!Number.isFinite(value)) return nonFinite(value);
+  if (Number.isNaN(value)) return '.nan';
+  if (!Number.isFinite(value)) return value > 0 ? '.inf' : '-.inf';
   if (!isScientific(value)) return Number.isInteger(value) ? `${value}.0` : String(value);
   const [mantissa = '', exponent = ''] = value.toExponential().split('e');
   const sign = exponent.startsWith('-') ? '-' : '+';
@@ -69,9 +68,4 @@ function floatText(value: number): string {
 function isScientific(value: number): boolean {
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-4 || size >= 1e16);
-}
-
-function nonFinite(value: number): string {
-  if (Number.isNaN(value)) return '.nan';
-  return value > 0 ? '.inf' : '-.inf';
 }

@@ -4,7 +4,6 @@
  * CRC-32C is computed here: Node's `crc32` has another polynomial, and the kept package (@aws-crypto/crc32c) brings three
  * others for these lines.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
 
 const POLYNOMIAL = 0x82f63b78;
 
@@ -27,30 +26,12 @@ function maskedCrc32c(bytes: Uint8Array): number {
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }
 
-/** One record: u64 length, its CRC, the data, its CRC; all little-endian. */
-function recordBytes(data: Uint8Array): Uint8Array {
+/** A record of such a file: u64 length, its CRC, the data, its CRC; all little-endian. */
+export function recordBytes(data: Uint8Array): Uint8Array {
   const record = Buffer.alloc(data.length + 16);
   record.writeBigUInt64LE(BigInt(data.length), 0);
   record.writeUInt32LE(maskedCrc32c(record.subarray(0, 8)), 8);
   record.set(data, 12);
   record.writeUInt32LE(maskedCrc32c(data), 12 + data.length);
   return record;
-}
-
-/** A file of TFRecords that grows by whole records. */
-export class RecordFile {
-  #file: number | null;
-
-  constructor(path: string) {
-    this.#file = openSync(path, 'wx');
-  }
-
-  append(data: Uint8Array): void {
-    if (this.#file !== null) writeSync(this.#file, recordBytes(data));
-  }
-
-  close(): void {
-    if (this.#file !== null) closeSync(this.#file);
-    this.#file = null;
-  }
 }

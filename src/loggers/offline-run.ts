@@ -28,7 +28,7 @@ export interface LogHeader {
  * @see https://github.com/google/leveldb/blob/main/doc/log_format.md
  */
 export class RecordLog {
-  #file: number | null;
+  readonly #file: number;
   #size = HEADER;
 
   /** @param path of a file that is not there yet */
@@ -42,7 +42,6 @@ export class RecordLog {
   }
 
   append(data: Uint8Array): void {
-    if (this.#file === null) return;
     const chunks: Uint8Array[] = [];
     const room = BLOCK - (this.#size % BLOCK);
     // A block's last bytes that hold no header stay zero.
@@ -62,8 +61,7 @@ export class RecordLog {
   }
 
   close(): void {
-    if (this.#file !== null) closeSync(this.#file);
-    this.#file = null;
+    closeSync(this.#file);
   }
 
   #push(chunks: Uint8Array[], bytes: Uint8Array): void {
@@ -98,8 +96,7 @@ export function timestampOf(milliseconds: number): { seconds: number; nanos: num
 
 /** Local time as folders of runs are named by it: `20250131_235959`. */
 export function localStamp(milliseconds: number): string {
-  const at = new Date(milliseconds);
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const date = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`;
-  return `${date}_${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
+  // Sweden writes dates as ISO 8601 does.
+  const text = new Date(milliseconds).toLocaleString('sv');
+  return text.replaceAll(/[-:]/g, '').replace(' ', '_');
 }

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
-import { RecordFile } from './event-file.ts';
+import { recordBytes } from './event-file.ts';
 import type { MetricLogger, RunDescription } from './logger.ts';
 import { configText, flattened } from './nesting.ts';
 import { encoderOf, type Messages } from '../protobuf.ts';
@@ -67,7 +67,7 @@ type HParamValue = string | number | boolean;
 export class TensorBoardLogger implements MetricLogger {
   readonly #encodeEvent = encoderOf(messages, 'Event');
   readonly #encodeHparams = encoderOf(messages, 'HParamsPluginData');
-  readonly #file: RecordFile;
+  readonly #file: string;
   readonly #now: () => number;
 
   /**
@@ -79,9 +79,8 @@ export class TensorBoardLogger implements MetricLogger {
     mkdirSync(folder, { recursive: true });
     this.#now = now;
     const seconds = String(Math.floor(now() / 1000)).padStart(10, '0');
-    this.#file = new RecordFile(
-      join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${tick()}`),
-    );
+    const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${tick()}`;
+    this.#file = join(folder, name);
     this.#append({ fileVersion: FILE_VERSION });
     if (run.resumedAfter !== null && !run.isLook) {
       this.#append({ step: run.resumedAfter + 1, sessionLog: { status: SESSION_START } });
@@ -92,10 +91,6 @@ export class TensorBoardLogger implements MetricLogger {
   log(step: number, metrics: Metrics): void {
     const value = Object.entries(metrics).map(([tag, simpleValue]) => ({ tag, simpleValue }));
     this.#append({ step, summary: { value } });
-  }
-
-  finish(): void {
-    this.#file.close();
   }
 
   #describe(config: Readonly<Record<string, unknown>>): void {
@@ -123,7 +118,8 @@ export class TensorBoardLogger implements MetricLogger {
   }
 
   #append(event: object): void {
-    this.#file.append(this.#encodeEvent({ wallTime: this.#now() / 1000, ...event }));
+    const data = this.#encodeEvent({ wallTime: this.#now() / 1000, ...event });
+    appendFileSync(this.#file, recordBytes(data));
   }
 }
 

@@ -73,7 +73,6 @@ describe('TensorBoardLogger', () => {
     using folder = new TemporaryDirectory();
     const logger = new TensorBoardLogger({ ...run, resumedAfter: 3 }, folder.path, now);
     logger.log(4, { 'val/reward_score': 0.1, 'actor/lr': 1e-6 });
-    logger.finish();
     const events = join(folder.path, 'project', 'experiment');
     const [name = ''] = readdirSync(events);
     assert.match(name, /^events\.out\.tfevents\.1700000000\./);
