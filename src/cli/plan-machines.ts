@@ -9,7 +9,7 @@ import { nearestOf } from '../check/nearest.ts';
 import { readSource, rewardFileOf, sourceList } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
-import { configDirectory } from '../hub/model.ts';
+import { configDirectory, withModels } from '../hub/model.ts';
 import { parameterCount } from '../model/weights/arena-layout.ts';
 import { advise, type Tried } from '../plan/advice.ts';
 import { readCalibration } from '../plan/calibration.ts';
@@ -182,7 +182,11 @@ export class Planner {
       },
       countCards: () => cards?.count ?? 0,
     });
-    return withConfigDirectories(placed);
+    // Of a model on the hub its `config.json` alone is fetched, and what goes with it.
+    return withModels(placed, async (model) => ({
+      ...model,
+      modelPath: model.modelPath && (await configDirectory(model.modelPath)),
+    }));
   }
 
   /** The prompts of a step, and the rows of the training set where it is here. */
@@ -256,24 +260,6 @@ function hasThread({ source }: RunPlan['task']['rewards'][number]): boolean {
 function mostADevice(stations: readonly Station[]): number {
   const devices = Map.groupBy(stations, ({ place, device }) => JSON.stringify([place, device]));
   return Math.max(...[...devices.values()].map(({ length }) => length));
-}
-
-/**
- * The config with directories that have the `config.json` of its models; of a model on the hub that file alone is
- * fetched.
- */
-async function withConfigDirectories(config: Config): Promise<Config> {
-  const { actor, critic } = config.worker;
-  const local = async <M extends { readonly modelPath: string | null }>(model: M): Promise<M> => ({
-    ...model,
-    modelPath: model.modelPath && (await configDirectory(model.modelPath)),
-  });
-  const worker = {
-    ...config.worker,
-    actor: { ...actor, model: await local(actor.model) },
-    critic: { ...critic, model: await local(critic.model) },
-  };
-  return { ...config, worker };
 }
 
 function headOf(

@@ -32,15 +32,12 @@ export async function modelDirectory(
  *
  * @throws as `modelDirectory`
  */
-export async function configDirectory(
-  model: string,
-  settings: HubSettings = hubSettings(),
-): Promise<string> {
+export async function configDirectory(model: string): Promise<string> {
   if (await exists(join(model, 'config.json'))) return model;
-  if ((await exists(model)) || !isHubId(model)) return modelDirectory(model, settings);
+  if ((await exists(model)) || !isHubId(model)) return modelDirectory(model);
   return fetched(
     model,
-    settings,
+    hubSettings(),
     (path) => CHECKPOINT_FILE.test(path) && !/\.safetensors$/.test(path),
   );
 }
@@ -62,19 +59,27 @@ async function fetched(
  *
  * @throws CHECKPOINT_INVALID as `modelDirectory` does
  */
-export async function withLocalModels(config: Config): Promise<Config> {
+export function withLocalModels(config: Config): Promise<Config> {
+  return withModels(config, withLocalPaths);
+}
+
+type ModelPaths = Pick<Config['worker']['actor']['model'], 'modelPath' | 'tokenizerPath'>;
+
+/** Puts others in place of the models of a config. */
+export async function withModels(
+  config: Config,
+  other: <M extends ModelPaths>(model: M, trained: TrainedModel) => Promise<M>,
+): Promise<Config> {
   const { actor, critic } = config.worker;
   return {
     ...config,
     worker: {
       ...config.worker,
-      actor: { ...actor, model: await withLocalPaths(actor.model, 'actor') },
-      critic: { ...critic, model: await withLocalPaths(critic.model, 'critic') },
+      actor: { ...actor, model: await other(actor.model, 'actor') },
+      critic: { ...critic, model: await other(critic.model, 'critic') },
     },
   };
 }
-
-type ModelPaths = Pick<Config['worker']['actor']['model'], 'modelPath' | 'tokenizerPath'>;
 
 async function withLocalPaths<M extends ModelPaths>(model: M, trained: TrainedModel): Promise<M> {
   const directory = (path: string): Promise<string> => modelDirectory(path, hubSettings(), trained);

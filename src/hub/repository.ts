@@ -17,7 +17,6 @@ export type RepositoryKind = 'dataset' | 'model';
 
 /** Repository at one commit. */
 export interface HubRepository {
-  readonly commit: string;
   /** Directory of the fetched files. */
   readonly directory: string;
   /** Paths in the repository, sorted. */
@@ -48,10 +47,10 @@ export async function openRepository(
 ): Promise<HubRepository> {
   const folder = join(settings.cacheDirectory, `${kind}s--${id.replaceAll('/', '--')}`);
   const cache = new RepositoryCache(folder);
-  if (settings.isOffline) {
-    return cachedRepository(cache, () => failure(kind, id, settings, 'HF_HUB_OFFLINE is set'));
-  }
   const remote = new RemoteRepository(kind, id, settings);
+  if (settings.isOffline) {
+    return cachedRepository(cache, remote.unreachable('HF_HUB_OFFLINE is set'));
+  }
   let entries: readonly CachedName[];
   let commit: string;
   try {
@@ -60,11 +59,10 @@ export async function openRepository(
   } catch (error) {
     if (error instanceof CxmindError) throw error;
     if (error instanceof HubApiError && error.statusCode < 500) throw remote.refusal(error);
-    return cachedRepository(cache, () => failure(kind, id, settings, reasonOf(error)));
+    return cachedRepository(cache, remote.unreachable(reasonOf(error)));
   }
   await cache.setCommit(REVISION, commit);
   return {
-    commit,
     directory: cache.snapshot(commit),
     files: entries.map(({ path }) => path),
     fetch: async (paths) => {
@@ -137,9 +135,7 @@ class RemoteRepository {
         return;
       } catch (error) {
         if (error instanceof HubApiError && error.statusCode < 500) throw this.refusal(error);
-        if (attempt === ATTEMPTS) {
-          throw failure(this.#kind, this.#id, this.#settings, reasonOf(error));
-        }
+        if (attempt === ATTEMPTS) throw this.unreachable(reasonOf(error));
       }
     }
   }
@@ -159,6 +155,18 @@ class RemoteRepository {
         ? `no such file or directory here, and no ${noun} of that name on the hub at ${url}`
         : `the hub at ${url} answered ${error.statusCode}: ${error.message}`;
     return new CxmindError(code, `${this.#id}: ${hint}`, { detail });
+  }
+
+  /** Error of a repository that is not in the cache while the hub cannot be asked. */
+  unreachable(reason: string): CxmindError {
+    const { url, cacheDirectory } = this.#settings;
+    const { noun, code } = words[this.#kind];
+    return new CxmindError(
+      code,
+      `${this.#id}: no such file or directory here, the ${noun} is not in the cache (${cacheDirectory}), and the hub ` +
+        `at ${url} cannot be asked: ${reason}`,
+      { detail: { repository: this.#id } },
+    );
   }
 
   /** Error of an answer that no honest hub gives: it would lead out of the cache, or has no end. */
@@ -191,30 +199,15 @@ function cachedName({ path, size, lfs, oid }: ListFileEntry): CachedName {
   return { path, blob: lfs?.oid ?? oid ?? '', sizeBytes: size };
 }
 
-/** Cached part of a repository, at the commit that it was last seen at. */
+/** Cached part of a repository, at the commit that it was last seen at. @throws `missing` where there is none */
 async function cachedRepository(
   cache: RepositoryCache,
-  missing: () => CxmindError,
+  missing: CxmindError,
 ): Promise<HubRepository> {
   const commit = await cache.commitOf(REVISION);
-  if (commit === null) throw missing();
+  if (commit === null) throw missing;
   const files = await cache.files(commit);
-  return { commit, directory: cache.snapshot(commit), files, fetch: () => Promise.resolve() };
-}
-
-function failure(
-  kind: RepositoryKind,
-  id: string,
-  { url, cacheDirectory }: HubSettings,
-  reason: string,
-): CxmindError {
-  const { noun, code } = words[kind];
-  return new CxmindError(
-    code,
-    `${id}: no such file or directory here, the ${noun} is not in the cache (${cacheDirectory}), and the hub at ` +
-      `${url} cannot be asked: ${reason}`,
-    { detail: { repository: id } },
-  );
+  return { directory: cache.snapshot(commit), files, fetch: () => Promise.resolve() };
 }
 
 /** Message of the innermost cause: "fetch failed" alone says nothing. */

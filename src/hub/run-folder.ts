@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
-import { CxmindError } from '../errors.ts';
+import { parsedJson } from '../check/json.ts';
+import { attempt, CxmindError } from '../errors.ts';
 import { readWholeSync } from '../files.ts';
 
 /** Trained model, by the name of its folder in a checkpoint. */
@@ -62,11 +63,7 @@ function numbered(folder: string, pattern: RegExp): { path: string; number: numb
 
 /** Best step by the run's tracker; undefined if the tracker is missing or broken. */
 function bestStep(folder: string): number | undefined {
-  try {
-    const file = readWholeSync(join(folder, 'checkpoint_tracker.json'));
-    const tracker: unknown = JSON.parse(file.toString());
-    return Tracker.is(tracker) ? tracker.best_global_step : undefined;
-  } catch {
-    return undefined;
-  }
+  const file = attempt(() => readWholeSync(join(folder, 'checkpoint_tracker.json')));
+  const tracker = parsedJson(file?.toString() ?? '');
+  return Tracker.is(tracker) ? tracker.best_global_step : undefined;
 }
