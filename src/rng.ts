@@ -77,4 +77,11 @@ export class Rng {
   nextBelow(bound: number): number {
     return Math.floor(this.nextUniform() * bound);
   }
+
+  /** Draws `count` items, each at most once, in random order; all of them where there are fewer. */
+  drawn<T>(items: readonly T[], count: number): T[] {
+    const rest = [...items];
+    const length = Math.min(count, rest.length);
+    return Array.from({ length }, () => rest.splice(this.nextBelow(rest.length), 1)[0]!);
+  }
 }

@@ -165,7 +165,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/environment': [
     ...[...ground, 'src/tensor', 'src/text', 'src/vision', 'src/data', 'src/reward'],
   ],
-  'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision'],
+  'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision', 'src/reward'],
   'src/convert': [...ground, 'src/data', 'src/reward'],
   'src/doctor': ground,
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],

@@ -2,7 +2,7 @@
  * Closed and open questions about a labelled radiograph, and the chains that answer them, in the grammar of CX-Mind
  * (arXiv:2508.03733): a step for each option or candidate, then the sum.
  */
-import { CROSS, TICK } from '../reward/grammar.ts';
+import { CROSS, stepText, TICK } from '../reward/grammar.ts';
 import type { Rng } from '../rng.ts';
 import { thoughtOn } from './report.ts';
 
@@ -22,7 +22,7 @@ export interface PictureFacts {
   readonly sentences: readonly string[];
 }
 
-const STEP = '<think>…</think><answer>…</answer>';
+const STEP = stepText('…', '…');
 const CLOSED_TASK =
   `Judge each option in a step of its own, ${STEP}, whose answer is the letter with ${TICK} or ${CROSS}. ` +
   `Sum up in a last step whose answer is the one right letter with ${TICK}.`;
@@ -45,8 +45,8 @@ export function closedQuestion(
   options: number,
   rng: Rng,
 ): ChainQuestion | null {
-  const [truth] = drawn(facts.present, 1, rng);
-  const wrong = drawn(facts.absent, options - 1, rng);
+  const [truth] = rng.drawn(facts.present, 1);
+  const wrong = rng.drawn(facts.absent, options - 1);
   if (truth === undefined || wrong.length === 0) return null;
   const listed = inOrder([truth, ...wrong], order);
   const letterOf = (finding: string): string => String.fromCharCode(65 + listed.indexOf(finding));
@@ -58,7 +58,7 @@ export function closedQuestion(
     prompt: `<image>Which finding does this chest radiograph show?\n${lines}\n${CLOSED_TASK}`,
     answer: [
       ...steps,
-      step(`Option ${letterOf(truth)} is right.`, `${letterOf(truth)} ${TICK}`),
+      stepText(`Option ${letterOf(truth)} is right.`, `${letterOf(truth)} ${TICK}`),
     ].join(''),
   };
 }
@@ -77,35 +77,22 @@ export function openQuestion(
 ): ChainQuestion | null {
   const { present } = facts;
   if (present.length === 0) return null;
-  const listed = inOrder([...present, ...drawn(facts.absent, distractors, rng)], order);
+  const listed = inOrder([...present, ...rng.drawn(facts.absent, distractors)], order);
   const steps = listed.map((finding) => judged(finding, finding, present.includes(finding), facts));
   const sum = inOrder(present, order).join(', ');
   return {
     prompt: `<image>Which findings does this chest radiograph show?\n${OPEN_TASK}`,
     answer: [
-      step('These findings are possible.', listed.join(', ')),
+      stepText('These findings are possible.', listed.join(', ')),
       ...steps,
-      step('This is what remains.', sum),
+      stepText('This is what remains.', sum),
     ].join(''),
   };
 }
 
 function judged(finding: string, name: string, isPresent: boolean, facts: PictureFacts): string {
   const thought = thoughtOn(finding, isPresent, facts.sentences);
-  return step(thought, `${name} ${isPresent ? TICK : CROSS}`);
-}
-
-function step(think: string, answer: string): string {
-  return `<think>${think}</think><answer>${answer}</answer>`;
-}
-
-/** Draws `count` items, each at most once. */
-function drawn(items: readonly string[], count: number, rng: Rng): string[] {
-  const rest = [...items];
-  return Array.from(
-    { length: Math.min(count, rest.length) },
-    () => rest.splice(rng.nextBelow(rest.length), 1)[0]!,
-  );
+  return stepText(thought, `${name} ${isPresent ? TICK : CROSS}`);
 }
 
 function inOrder(items: readonly string[], order: readonly string[]): string[] {

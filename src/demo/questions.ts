@@ -1,3 +1,4 @@
+import { CROSS, stepText, TICK } from '../reward/grammar.ts';
 import type { Rng } from '../rng.ts';
 import { findingOf, findings, type Finding, type FindingKind } from './findings.ts';
 
@@ -7,20 +8,10 @@ export interface Question {
   readonly answer: string;
 }
 
-const TICK = '\u2705';
-const CROSS = '\u274c';
-
-function step(think: string, answer: string): string {
-  return `<think>${think}</think><answer>${answer}</answer>`;
-}
-
 /** Draws `count` other findings, each at most once, in random order. */
 function drawOthers(kinds: readonly FindingKind[], count: number, rng: Rng): Finding[] {
   const others = findings.filter(({ kind }) => !kinds.includes(kind));
-  return Array.from({ length: Math.min(count, others.length) }, () => {
-    const [drawn] = others.splice(rng.nextBelow(others.length), 1);
-    return drawn!;
-  });
+  return rng.drawn(others, count);
 }
 
 /** Sorts findings by option, so that the place of a finding does not tell whether it is true. */
@@ -37,8 +28,8 @@ function judged(
   return list
     .map((finding) =>
       truths.includes(finding)
-        ? step(finding.present, `${nameOf(finding)} ${TICK}`)
-        : step(finding.absent, `${nameOf(finding)} ${CROSS}`),
+        ? stepText(finding.present, `${nameOf(finding)} ${TICK}`)
+        : stepText(finding.absent, `${nameOf(finding)} ${CROSS}`),
     )
     .join('');
 }
@@ -64,8 +55,8 @@ export function closedQuestion(kind: FindingKind, rejections: number, rng: Rng):
     prompt: `<image>Which finding is it?\n${lines}\n${how}, then answer with one letter and ${TICK}.`,
     answer: isChain
       ? judged(options, [truth], ({ letter }) => letter) +
-        step('This is the sum.', `${truth.letter} ${TICK}`)
-      : step(truth.present, `${truth.letter} ${TICK}`),
+        stepText('This is the sum.', `${truth.letter} ${TICK}`)
+      : stepText(truth.present, `${truth.letter} ${TICK}`),
   };
 }
 
@@ -86,8 +77,8 @@ export function openQuestion(
   return {
     prompt: '<image>List the findings. Name candidates, judge each, then sum up.',
     answer:
-      step('These are possible.', names(candidates)) +
+      stepText('These are possible.', names(candidates)) +
       judged(candidates, truths, ({ label }) => label) +
-      step('This is the sum.', names(inOptionOrder(truths))),
+      stepText('This is the sum.', names(inOptionOrder(truths))),
   };
 }

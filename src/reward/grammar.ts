@@ -10,6 +10,11 @@ export interface Pair {
 export const TICK = '\u2705';
 export const CROSS = '\u274c';
 
+/** A step as a chain has it. */
+export function stepText(think: string, answer: string): string {
+  return `<think>${think}</think><answer>${answer}</answer>`;
+}
+
 // In Python an i that ignores case also matches the dotted and the dotless i.
 const THINK = 'th[i\u0130\u0131]nk';
 const PAIR_MARKS = new RegExp(
