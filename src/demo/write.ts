@@ -6,15 +6,16 @@ import { demoModelSize, writeDemoCheckpoint } from './checkpoint.ts';
 import { familyFiles, type DemoModelSize } from './families.ts';
 import type { DemoFamily } from './family.ts';
 import { findingOf } from './findings.ts';
-import { demoSample } from './sample.ts';
+import { demoSample, type SampleRecipe } from './sample.ts';
 
-/** Numbers of rows of the parts of a demo. */
-interface DemoRows {
-  readonly closedTrain: number;
-  readonly closedValidation: number;
-  readonly openTrain: number;
-  readonly openValidation: number;
-}
+/** Parts of a demo, and the number of rows that each has by default. */
+const parts = {
+  closedTrain: { name: 'closed-train', task: 'closed', split: 'train', rows: 896 },
+  closedValidation: { name: 'closed-validation', task: 'closed', split: 'val', rows: 140 },
+  openTrain: { name: 'open-train', task: 'open', split: 'train', rows: 280 },
+  openValidation: { name: 'open-validation', task: 'open', split: 'val', rows: 70 },
+} as const;
+type PartName = keyof typeof parts;
 
 /** Options of the demo that `cxmind init` writes. */
 export interface DemoOptions {
@@ -22,7 +23,7 @@ export interface DemoOptions {
   /** Family of the model; Qwen2.5-VL if absent. One without vision reads in words what pictures show. */
   readonly family?: DemoFamily;
   /** Number of rows of each part. Every row has a picture of its own. */
-  readonly rows?: Partial<DemoRows>;
+  readonly rows?: Readonly<Partial<Record<PartName, number>>>;
   /** Side of the pictures, pixels; one that the family does not resize if absent. */
   readonly pictureSize?: number;
   /** Number of wrong options beside the right one of a closed question; 0 gives all options, unjudged. */
@@ -34,72 +35,55 @@ export interface DemoOptions {
   readonly onProgress?: (rows: number) => void;
 }
 
-/** Paths of the parts of a demo. */
-export interface DemoPaths {
-  readonly model: string;
-  readonly closedTrain: string;
-  readonly closedValidation: string;
-  readonly openTrain: string;
-  readonly openValidation: string;
-}
+/** Paths of the model and the parts of a demo. */
+export type DemoPaths = Readonly<Record<'model' | PartName, string>>;
 
-/** Paths of the parts of a demo in a directory. */
+/** Paths of the model and the parts of a demo in a directory. */
 export function demoPaths(directory: string): DemoPaths {
-  return {
-    model: path.join(directory, 'model'),
-    closedTrain: path.join(directory, 'closed-train.jsonl'),
-    closedValidation: path.join(directory, 'closed-validation.jsonl'),
-    openTrain: path.join(directory, 'open-train.jsonl'),
-    openValidation: path.join(directory, 'open-validation.jsonl'),
-  };
+  const files = Object.entries(parts).map(
+    ([part, { name }]) => [part, path.join(directory, `${name}.jsonl`)] as const,
+  );
+  return { model: path.join(directory, 'model'), ...Object.fromEntries(files) } as DemoPaths;
 }
-
-const defaultRows: DemoRows = {
-  closedTrain: 896,
-  closedValidation: 140,
-  openTrain: 280,
-  openValidation: 70,
-};
 
 /** Number of rows that a demo has. */
 export function demoRowCount({ rows }: Pick<DemoOptions, 'rows'>): number {
-  return Object.values({ ...defaultRows, ...rows }).reduce((sum, count) => sum + count);
+  return partsOf(rows).reduce((sum, part) => sum + part.rows, 0);
 }
 
-interface Part {
-  readonly task: 'closed' | 'open';
-  readonly split: 'train' | 'val';
-  readonly rows: number;
-  readonly seed: number;
-  readonly pictureSize: number;
-  readonly rejections: number;
+/** The parts of a demo, with the rows that are wanted of each. */
+function partsOf(wanted: DemoOptions['rows'] = {}) {
+  return (Object.keys(parts) as PartName[]).map((part) => ({
+    ...parts[part],
+    rows: wanted[part] ?? parts[part].rows,
+  }));
+}
+
+interface Drawing extends Pick<SampleRecipe, 'seed' | 'size' | 'rejections'> {
   /** False where prompts tell in words what pictures show. */
   readonly hasPictures: boolean;
   readonly onRow: () => void;
 }
 
 /** Draws a part's pictures and writes its rows. @returns texts of its questions and answers */
-async function writePart(directory: string, part: Part): Promise<string[]> {
-  const { task, split, rows, seed, pictureSize: size, rejections, hasPictures, onRow } = part;
-  const name = `${task}-${split === 'val' ? 'validation' : split}`;
+async function writePart(
+  directory: string,
+  { name, task, split, rows }: ReturnType<typeof partsOf>[number],
+  { hasPictures, onRow, ...drawing }: Drawing,
+): Promise<string[]> {
   const texts: string[] = [];
   const lines: string[] = [];
   if (hasPictures) await mkdir(path.join(directory, 'images', name), { recursive: true });
   for (let index = 0; index < rows; index++) {
     onRow();
-    const recipe = { seed, split, task, index, size, rejections };
-    const { prompt, answer, kinds, picture } = demoSample(recipe);
-    if (hasPictures) {
-      const image = `images/${name}/${String(index).padStart(5, '0')}.png`;
-      await writeFile(path.join(directory, image), await encodePng(picture));
-      lines.push(`${JSON.stringify({ prompt, answer, images: [image], findings: kinds })}\n`);
-      texts.push(prompt.replaceAll('<image>', ''), answer);
-      continue;
-    }
+    const { prompt, answer, kinds, picture } = demoSample({ ...drawing, split, task, index });
+    const image = `images/${name}/${String(index).padStart(5, '0')}.png`;
+    if (hasPictures) await writeFile(path.join(directory, image), await encodePng(picture));
     const shown = kinds.map((kind) => findingOf(kind).present).join(' ');
-    const told = prompt.replace('<image>', `${shown}\n`);
-    lines.push(`${JSON.stringify({ prompt: told, answer, findings: kinds })}\n`);
-    texts.push(told, answer);
+    const told = hasPictures ? prompt : prompt.replace('<image>', `${shown}\n`);
+    const images = hasPictures ? { images: [image] } : {};
+    lines.push(`${JSON.stringify({ prompt: told, answer, ...images, findings: kinds })}\n`);
+    texts.push(told.replaceAll('<image>', ''), answer);
   }
   await writeFile(path.join(directory, `${name}.jsonl`), lines.join(''));
   return texts;
@@ -120,24 +104,21 @@ const chatWords = ['system\nYou are a helpful assistant.\n', 'user\n', 'assistan
 export async function writeDemo(directory: string, options: DemoOptions): Promise<DemoPaths> {
   const { seed, family = 'qwen2.5-vl', modelSize = demoModelSize } = options;
   const files = familyFiles[family];
-  const { pictureSize = files.pictureSize } = options;
+  const { pictureSize = files.pictureSize, closedRejections = 0, openRejections = 2 } = options;
   await refuseOccupied(directory);
-  const rows = { ...defaultRows, ...options.rows };
   let written = 0;
-  const onRow = (): void => options.onProgress?.(++written);
-  const drawn = { seed, pictureSize, hasPictures: files.preprocessor !== null, onRow };
-  const closed = { ...drawn, task: 'closed', rejections: options.closedRejections ?? 0 } as const;
-  const open = { ...drawn, task: 'open', rejections: options.openRejections ?? 2 } as const;
+  const drawing = {
+    ...{ seed, size: pictureSize, hasPictures: files.preprocessor !== null },
+    onRow: () => options.onProgress?.(++written),
+  };
+  const rejections = { closed: closedRejections, open: openRejections };
   await writeDirectoryAtomically(directory, async (partial) => {
     const texts: string[] = [];
-    for (const text of [
-      ...(await writePart(partial, { ...closed, split: 'train', rows: rows.closedTrain })),
-      ...(await writePart(partial, { ...open, split: 'train', rows: rows.openTrain })),
-    ]) {
-      texts.push(text, ...chatWords);
+    for (const part of partsOf(options.rows)) {
+      const drawn = { ...drawing, rejections: rejections[part.task] };
+      const own = await writePart(partial, part, drawn);
+      if (part.split === 'train') texts.push(...own.flatMap((text) => [text, ...chatWords]));
     }
-    await writePart(partial, { ...closed, split: 'val', rows: rows.closedValidation });
-    await writePart(partial, { ...open, split: 'val', rows: rows.openValidation });
     const model = demoPaths(partial).model;
     await writeDemoCheckpoint(model, { seed, family, size: modelSize, texts });
   });
