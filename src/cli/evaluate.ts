@@ -276,12 +276,8 @@ async function reportQuestions(
         thumbnail(typeof image === 'string' ? image : image.bytes, PICTURE_SIDE),
       ),
     );
-    const given = (grouped.get(i) ?? []).map(({ predict, score, tokens }) => ({
-      predict,
-      score,
-      tokens,
-    }));
-    shown.push({ task, number: i + 1, file, prompt, gold, pictures, answers: given });
+    const own = { number: i + 1, answers: grouped.get(i) ?? [] };
+    shown.push({ task, file, prompt, gold, pictures, ...own });
   }
   return shown;
 }

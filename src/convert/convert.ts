@@ -99,14 +99,9 @@ export async function convertSet(directory: string, options: ConvertOptions): Pr
 
 /** Pictures of each part of the set that questions are made of. */
 async function partsOf(options: ConvertOptions): Promise<Map<string, LabelledPicture[]>> {
-  const parts = new Map<string, LabelledPicture[]>();
-  for await (const picture of layouts[options.layout].pictures(options)) {
-    if (!picture.isFrontal && !options.lateral) continue;
-    const part = parts.get(picture.split) ?? [];
-    part.push(picture);
-    parts.set(picture.split, part);
-  }
-  return parts;
+  const all = await Array.fromAsync(layouts[options.layout].pictures(options));
+  const wanted = all.filter(({ isFrontal }) => isFrontal || options.lateral);
+  return Map.groupBy(wanted, ({ split }) => split);
 }
 
 /** Pictures that are drawn by the seed, in the order of the set. */

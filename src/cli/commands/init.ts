@@ -57,7 +57,7 @@ export class Init extends ReportingCommand {
     const written = await drawDemo(directory, options, this.output);
     const items = demoItems(directory, written);
     const quoted = items.map((item) => (/\s/.test(item) ? JSON.stringify(item) : item));
-    const paths = Object.values(written) as string[];
+    const paths = Object.values(written);
     await this.output.tell(
       { event: 'result', command: 'init', ...snakeCase(written) },
       `${paths.join('\n')}\n\nnext:\n  npx cxmind sft ${quoted.join(' \\\n    ')}`,

@@ -17,7 +17,7 @@ const stepColumn: Column<Pace> = {
 const secondsColumn: Column<Pace> = {
   heading: 'seconds',
   width: 7,
-  cell: decimals(({ seconds }) => seconds, 2),
+  cell: decimals('seconds', 2),
   leaves: 6,
 };
 const leftColumn: Column<Pace> = {
@@ -29,28 +29,13 @@ const leftColumn: Column<Pace> = {
 /** The columns of reinforcement learning. */
 export const trainingColumns: readonly Column<StepLine>[] = [
   stepColumn,
-  { heading: 'reward', width: 6, cell: decimals(({ reward }) => reward, 3) },
-  { heading: 'accuracy', width: 8, cell: decimals(({ accuracy }) => accuracy, 3) },
-  { heading: 'kl', width: 8, cell: decimals(({ kl }) => kl, 5), leaves: 3 },
-  {
-    heading: 'clipped',
-    width: 7,
-    cell: decimals(({ clipFraction }) => clipFraction, 4),
-    leaves: 1,
-  },
-  { heading: 'grad norm', width: 9, cell: decimals(({ gradNorm }) => gradNorm, 3), leaves: 5 },
-  {
-    heading: 'length',
-    width: 7,
-    cell: decimals(({ responseLength }) => responseLength, 1),
-    leaves: 4,
-  },
-  {
-    heading: 'tokens/s',
-    width: 8,
-    cell: decimals(({ tokensPerSecond }) => tokensPerSecond, 0),
-    leaves: 2,
-  },
+  { heading: 'reward', width: 6, cell: decimals('reward', 3) },
+  { heading: 'accuracy', width: 8, cell: decimals('accuracy', 3) },
+  { heading: 'kl', width: 8, cell: decimals('kl', 5), leaves: 3 },
+  { heading: 'clipped', width: 7, cell: decimals('clipFraction', 4), leaves: 1 },
+  { heading: 'grad norm', width: 9, cell: decimals('gradNorm', 3), leaves: 5 },
+  { heading: 'length', width: 7, cell: decimals('responseLength', 1), leaves: 4 },
+  { heading: 'tokens/s', width: 8, cell: decimals('tokensPerSecond', 0), leaves: 2 },
   secondsColumn,
   leftColumn,
 ];
@@ -58,15 +43,10 @@ export const trainingColumns: readonly Column<StepLine>[] = [
 /** The columns of supervised training. */
 export const supervisedColumns: readonly Column<SupervisedLine>[] = [
   stepColumn,
-  { heading: 'loss', width: 8, cell: decimals(({ loss }) => loss, 4) },
-  { heading: 'grad norm', width: 9, cell: decimals(({ gradNorm }) => gradNorm, 3), leaves: 3 },
+  { heading: 'loss', width: 8, cell: decimals('loss', 4) },
+  { heading: 'grad norm', width: 9, cell: decimals('gradNorm', 3), leaves: 3 },
   { heading: 'lr', width: 8, cell: ({ learningRate }) => learningRate.toExponential(2), leaves: 2 },
-  {
-    heading: 'tokens/s',
-    width: 8,
-    cell: decimals(({ tokensPerSecond }) => tokensPerSecond, 0),
-    leaves: 1,
-  },
+  { heading: 'tokens/s', width: 8, cell: decimals('tokensPerSecond', 0), leaves: 1 },
   secondsColumn,
   leftColumn,
 ];
@@ -113,10 +93,10 @@ export function durationText(seconds: number): string {
   return hours === 0 ? `${minutes}:${rest}` : `${hours}:${padded(minutes)}:${rest}`;
 }
 
-/** A number with `count` decimals, or as many as the column has room for. */
-function decimals<L>(valueOf: (line: L) => number, count: number): Column<L>['cell'] {
-  return (line, width) => {
-    const value = valueOf(line);
+/** A number of a line with `count` decimals, or as many as the column has room for. */
+function decimals<K extends string>(key: K, count: number) {
+  return (line: Readonly<Record<K, number>>, width: number): string => {
+    const value = line[key];
     if (Math.abs(value) === Infinity) return value > 0 ? 'inf' : '-inf';
     for (let places = count; places >= 0; places--) {
       const text = value.toFixed(places);

@@ -27,15 +27,9 @@ export type Paint = (text: string, style: Style) => string;
 
 /** The colours of a stream. */
 export function styleFor(stream: NodeJS.WritableStream): Style {
-  const painter =
-    (format: Format) =>
-    (text: string): string =>
-      styleText(format, text, { stream });
-  return {
-    strong: painter(formats.strong),
-    faint: painter(formats.faint),
-    good: painter(formats.good),
-    doubtful: painter(formats.doubtful),
-    bad: painter(formats.bad),
-  };
+  const painters = Object.entries(formats).map(([name, format]) => [
+    name,
+    (text: string): string => styleText(format, text, { stream }),
+  ]);
+  return Object.fromEntries(painters) as Style;
 }

@@ -72,6 +72,11 @@ export function button(
   return element('button', { type: 'button', ...others, on: { ...on, click: press } }, words);
 }
 
+/** Properties of a button whose words are a sign: its name, and the key that presses it. */
+export function named(name: string, key: string): Properties<HTMLButtonElement> {
+  return { title: `${name} (${key})`, attributes: { 'aria-label': name } };
+}
+
 /** A field to search by, which says what it searches. */
 export function searchField(words: string, changed: () => void): HTMLInputElement {
   return element('input', {

@@ -1,5 +1,5 @@
 /** The header: the run in focus, its state and progress, the buttons that steer it, and what the reader must know. */
-import { button, byId, element, fill, soft } from './dom.ts';
+import { button, byId, element, fill, named, soft } from './dom.ts';
 import { RunPicker } from './run-picker.ts';
 import type { Change, Session } from './session.ts';
 import { explanationOf, progressText, stateBadge, timeLeftText } from './states.ts';
@@ -31,16 +31,8 @@ export class Header {
       element(
         'div',
         { className: 'tools' },
-        button('◐', toggleTheme, {
-          className: 'plain',
-          title: 'Light or dark (t)',
-          attributes: { 'aria-label': 'Light or dark' },
-        }),
-        button('?', help, {
-          className: 'plain',
-          title: 'Keys (?)',
-          attributes: { 'aria-label': 'Keys' },
-        }),
+        button('◐', toggleTheme, { className: 'plain', ...named('Light or dark', 't') }),
+        button('?', help, { className: 'plain', ...named('Keys', '?') }),
       ),
     );
     this.#draw();

@@ -1,5 +1,5 @@
 /** The choice of a step: the one before, the one behind, one by its number, or the newest, which is followed. */
-import { button, element, soft } from './dom.ts';
+import { button, element, named, soft } from './dom.ts';
 import { countText } from './format.ts';
 
 export class StepPicker {
@@ -18,14 +18,8 @@ export class StepPicker {
   /** @param chosen is told when the reader chose another step */
   constructor(chosen: () => void) {
     this.#chosen = chosen;
-    this.#back = button('‹', () => this.turn(-1), {
-      title: 'Step before ([)',
-      attributes: { 'aria-label': 'Step before' },
-    });
-    this.#forth = button('›', () => this.turn(1), {
-      title: 'Step behind (])',
-      attributes: { 'aria-label': 'Step behind' },
-    });
+    this.#back = button('‹', () => this.turn(-1), named('Step before', '['));
+    this.#forth = button('›', () => this.turn(1), named('Step behind', ']'));
     this.#newest = button('Newest', () => this.#follow(), { attributes: { 'aria-pressed': true } });
     this.#field = element('input', {
       type: 'number',

@@ -4,6 +4,7 @@
  * Control characters, bidirectional controls and characters without width stand as their code points, as in
  * "Trojan Source" (arXiv:2111.00169). Every text is isolated, so that its direction ends where it does.
  */
+import { element } from './dom.ts';
 
 /** Characters of which a reader sees nothing, but line feed and tab: controls, formats, separators, lone surrogates. */
 const hidden = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029\u115f\u1160\u3164\uffa0]/gu;
@@ -38,7 +39,7 @@ const MAX_CHARACTERS = 100_000;
 
 /** Text in a `bdi` element, each hidden character as a mark with its code point. */
 export function visibleText(text: string): HTMLElement {
-  const isolated = document.createElement('bdi');
+  const isolated = element('bdi');
   const shown = text.slice(0, MAX_CHARACTERS);
   let start = 0;
   for (const found of shown.matchAll(hidden)) {
@@ -57,12 +58,9 @@ export function plainText(text: string): string {
 }
 
 function hiddenMark(character: string): HTMLElement {
-  const mark = document.createElement('span');
   const code = codePoint(character);
-  mark.className = 'hidden-character';
-  mark.textContent = code;
-  mark.title = `U+${code} ${names[character] ?? ''}`.trim();
-  return mark;
+  const title = `U+${code} ${names[character] ?? ''}`.trim();
+  return element('span', { className: 'hidden-character', title }, code);
 }
 
 function codePoint(character: string): string {
