@@ -12,7 +12,7 @@ import type { RunStatus } from './run-files.ts';
 import type { SampleIndex, SampleKind, ValidationReport } from './api-samples.ts';
 import { logPage, WarningList, type LogQuery } from './readers/log.ts';
 import { MetricTable } from './readers/metrics.ts';
-import { SampleFile, SampleFolder, type SampleFiles } from './readers/sample-files.ts';
+import { SampleFile, SampleFolder } from './readers/sample-files.ts';
 import { sampleKinds, Samples } from './readers/samples.ts';
 import { listingOf, statusIn, statusVersion } from './readers/status.ts';
 import { TimelineFile } from './readers/timeline.ts';
@@ -23,6 +23,8 @@ import type { RunControl } from './run-control.ts';
 export type RunPlace = Pick<RunListing, 'id' | 'name' | 'folder'>;
 
 type Grown = Extract<Event, { type: 'grown' }>;
+/** Something that may change, its version, and the event of that. */
+type Told = readonly [name: string, version: number | string | null, event: Event | null];
 
 const hints: Readonly<Record<SampleKind, string>> = {
   rollout: 'trainer.rollout_data_dir=rollouts keeps the responses of every step.',
@@ -140,31 +142,33 @@ export class RunView {
 
   /** Reads what has come, and tells what has changed since the last call. */
   async changes(): Promise<Event[]> {
-    const run = this.place.id;
-    const { rollout, validation, evaluation } = this.#samples;
-    const samples = [rollout, validation, evaluation].map(({ files }) => files);
-    await Promise.all([
-      this.#refreshStatus(),
-      ...[this.metrics, this.timeline, this.#warnings, ...samples].map((reader) =>
-        reader.refresh(),
-      ),
-    ]);
+    const { id: run, folder } = this.place;
+    const samples = sampleKinds.map((kind) => this.#samples[kind]);
+    const readers = [
+      this.metrics,
+      this.timeline,
+      this.#warnings,
+      ...samples.map(({ files }) => files),
+    ];
+    await Promise.all([this.#refreshStatus(), ...readers.map((reader) => reader.refresh())]);
+    const requests = await this.#control.requests(folder);
     const status = this.#status;
     const grown = (what: Grown['what'], upTo: number | null): Event => ({
       ...{ type: 'grown', run, what, upTo: upTo ?? 0 },
     });
-    const told: readonly (readonly [string, number | string | null, Event | null])[] = [
+    const told: readonly Told[] = [
       ['status', this.#statusVersion, status && { type: 'status', run, status }],
       ['metrics', this.metrics.version, grown('metrics', this.metrics.lastStep)],
       ['timeline', this.timeline.version, grown('timeline', this.timeline.lastStep)],
       ['log', this.#warnings.version, grown('log', this.#warnings.size)],
-      ['rollout', rollout.files.version, grown('samples', rollout.files.index.lastStep)],
-      ['evaluation', evaluation.files.version, grown('samples', evaluation.files.index.lastStep)],
-      [
-        'validation',
-        validation.files.version,
-        grown('validation', validation.files.index.lastStep),
-      ],
+      ...samples.map(({ kind, files: { version, index } }): Told => {
+        const what = kind === 'validation' ? kind : 'samples';
+        return [kind, version, grown(what, index.lastStep)];
+      }),
+      ...requests.map((request): Told => {
+        const { id, state, text } = request;
+        return [id, `${state} ${text}`, { type: 'request', run, request }];
+      }),
     ];
     const news = told.filter(([name, version]) => this.#told.get(name) !== version);
     for (const [name, version] of news) this.#told.set(name, version);
@@ -173,16 +177,15 @@ export class RunView {
 
   #openSamples({ rollout, validation }: RunStatus['samples']): Record<SampleKind, Samples> {
     const within = (path: string): string => resolve(this.place.folder, path);
-    const chosen = new SampleFile(within('generations.jsonl'), 'generation');
-    const files: Record<SampleKind, SampleFiles> = {
-      rollout: new SampleFolder(within(rollout ?? 'rollouts')),
-      validation: validation === null ? chosen : new SampleFolder(within(validation)),
-      evaluation: new SampleFile(within('eval/predictions.jsonl'), 'prediction'),
-    };
+    const validations =
+      validation === null
+        ? new SampleFile(within('generations.jsonl'), 'generation')
+        : new SampleFolder(within(validation));
+    const predictions = new SampleFile(within('eval/predictions.jsonl'), 'prediction');
     return {
-      rollout: new Samples('rollout', files.rollout),
-      validation: new Samples('validation', files.validation),
-      evaluation: new Samples('evaluation', files.evaluation),
+      rollout: new Samples('rollout', new SampleFolder(within(rollout ?? 'rollouts'))),
+      validation: new Samples('validation', validations),
+      evaluation: new Samples('evaluation', predictions),
     };
   }
 }

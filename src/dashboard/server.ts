@@ -48,7 +48,7 @@ export class Dashboard implements AsyncDisposable {
     const { folders, control, onError, lookMs = LOOK_MS } = options;
     this.#options = options;
     this.#runs = new Runs(folders, control);
-    this.#events = new EventStream(this.#runs, control, { lookMs, onError });
+    this.#events = new EventStream(this.#runs, { lookMs, onError });
     this.#guard = new Guard(options.token, 'localhost');
     const timeouts = { headersTimeout: HEADER_MS, requestTimeout: REQUEST_MS };
     this.#server = createServer(timeouts, (request, response) => {

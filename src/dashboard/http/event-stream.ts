@@ -6,8 +6,6 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Event } from '../api.ts';
-import type { RunRequest } from '../run-files.ts';
-import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
 import { listingsOf, type Runs } from '../runs.ts';
 
@@ -27,11 +25,9 @@ const streamHeaders = {
 
 export class EventStream {
   readonly #runs: Runs;
-  readonly #control: RunControl;
   readonly #lookMs: number;
   readonly #onError: (error: unknown) => void;
   readonly #listeners = new Set<ServerResponse>();
-  readonly #requests = new Map<string, string>();
   #views: readonly RunView[] = [];
   #listings = '';
   #looks = 0;
@@ -41,11 +37,9 @@ export class EventStream {
   /** @param options.lookMs time between two looks at the files */
   constructor(
     runs: Runs,
-    control: RunControl,
     options: { readonly lookMs: number; readonly onError: (error: unknown) => void },
   ) {
     this.#runs = runs;
-    this.#control = control;
     this.#lookMs = options.lookMs;
     this.#onError = options.onError;
   }
@@ -94,20 +88,7 @@ export class EventStream {
     this.#listings = listings;
     for (const view of this.#views.filter(({ isOpened }) => isOpened)) {
       for (const event of await view.changes()) this.#send(event);
-      for (const request of await this.#changedRequests(view)) {
-        this.#send({ type: 'request', run: view.place.id, request });
-      }
     }
-  }
-
-  async #changedRequests({ place }: RunView): Promise<RunRequest[]> {
-    const requests = await this.#control.requests(place.folder);
-    return requests.filter((request) => {
-      const [key, state] = [`${place.id}/${request.id}`, `${request.state} ${request.text}`];
-      const isNew = this.#requests.get(key) !== state;
-      this.#requests.set(key, state);
-      return isNew;
-    });
   }
 
   #send(event: Event): void {

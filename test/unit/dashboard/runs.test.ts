@@ -42,7 +42,7 @@ describe('runs in a folder', () => {
     const left = Promise.withResolvers<unknown>();
     const control = { ...runControl, holder: () => left.promise.then(() => 'none' as const) };
     const options = { lookMs: 20, onError: added.reject };
-    const events = new EventStream(new Runs([temporary.path], control), control, options);
+    const events = new EventStream(new Runs([temporary.path], control), options);
     await using server = createServer((_, response) => {
       left.resolve(once(response, 'close'));
       events.add(response).then(() => added.resolve(response), added.reject);
