@@ -26,9 +26,9 @@ export interface RowResponse {
   /** Text without special tokens. */
   readonly response: string;
   /** `[T]`, the end-of-turn token included where the response has one. */
-  readonly tokenIds: Int32Array;
+  readonly tokenIds: readonly number[];
   /** `[T]` */
-  readonly logProbs: Float32Array;
+  readonly logProbs: readonly number[];
   readonly finishReason: FinishReason;
 }
 
@@ -82,8 +82,8 @@ export async function respond(
           index: first + i,
           sample,
           response: tokenizer.decode(tokenIds.data, { skipSpecialTokens: true }),
-          tokenIds: tokenIds.data,
-          logProbs: logProbs.data,
+          tokenIds: [...tokenIds.data],
+          logProbs: [...logProbs.data],
           finishReason,
         });
       }

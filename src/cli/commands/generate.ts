@@ -7,8 +7,7 @@ import { ReportingCommand } from '../command.ts';
 import { deviceFlag, modelFlag, pathFlag, templateVariablesFlag } from '../flags.ts';
 import { interruptible } from '../interrupt.ts';
 import { CountedPhase } from '../output/counted-phase.ts';
-import type { ResponseRecord } from '../output/events.ts';
-import type { RowResponse } from '../respond.ts';
+import { snakeCase } from '../output/events.ts';
 import { controlFlags, samplingKeys } from '../sampling-flags.ts';
 
 /** A flag that is repeated for each value, so that the prompt behind it is no value of it. */
@@ -86,8 +85,7 @@ export class Generate extends ReportingCommand {
       const { onProgress } = progress;
       return await respond(model, rows, { ...options, signal, onProgress });
     });
-    const records = responses.map(recordOf);
-    const count = { responses: responses.length };
+    const records = responses.map(snakeCase);
     if (flags.out !== undefined) {
       const lines = records.map((record) => `${JSON.stringify(record)}\n`);
       await writeFileAtomically(flags.out, lines.join(''));
@@ -96,19 +94,9 @@ export class Generate extends ReportingCommand {
       for (const record of records)
         await output.tell({ event: 'response', ...record }, record.response);
     }
-    const facts = { ...count, out: flags.out ?? null };
+    const facts = { responses: responses.length, out: flags.out ?? null };
     await output.tell({ event: 'result', command: 'generate', ...facts }, '');
   }
-}
-
-/** A response as a line of the file, and as an event. */
-function recordOf({ tokenIds, logProbs, finishReason, ...rest }: RowResponse): ResponseRecord {
-  return {
-    ...rest,
-    token_ids: [...tokenIds],
-    log_probs: [...logProbs],
-    finish_reason: finishReason,
-  };
 }
 
 /** @throws CONFIG_INVALID naming every flag with a wrong value */

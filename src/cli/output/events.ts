@@ -19,7 +19,7 @@ export type Event =
   | ({ readonly event: 'step' } & SnakeCase<StepLine>)
   | ({ readonly event: 'sft_step' } & SnakeCase<SupervisedLine>)
   | ({ readonly event: 'finding' } & Finding)
-  | ({ readonly event: 'response' } & ResponseRecord)
+  | ({ readonly event: 'response' } & SnakeCase<RowResponse>)
   | { readonly event: 'listening'; readonly url: string; readonly model?: string }
   | ({ readonly event: 'log'; readonly name: string } & Omit<LogLine, 'event'>)
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
@@ -31,15 +31,6 @@ export type Event =
       readonly detail: ErrorDetail;
       readonly exit_code: number;
     };
-
-/** A response of `generate`, as its file has it too. */
-export type ResponseRecord = {
-  readonly [K in keyof SnakeCase<RowResponse>]: SnakeCase<RowResponse>[K] extends
-    | Int32Array
-    | Float32Array
-    ? readonly number[]
-    : SnakeCase<RowResponse>[K];
-};
 
 /** Meaning and fields of each kind of line. The page of the commands has this table. */
 export const eventDocs: Readonly<Record<Event['event'], string>> = {

@@ -46,7 +46,7 @@ export class SeriesStore {
     }
   }
 
-  /** Fetches the new steps of metrics that are there, and then those that are not. */
+  /** Fetches the new steps of metrics that are there. */
   async grow(run: string, names: readonly string[], signal: AbortSignal): Promise<void> {
     for (const batch of batches(names.filter((name) => this.curve(run, name) !== null))) {
       const lasts = batch.map((name) => this.curve(run, name)?.steps.at(-1) ?? -1);
@@ -58,7 +58,6 @@ export class SeriesStore {
         if (curve !== undefined) curves.set(series.name, extended(curve, series));
       }
     }
-    await this.load(run, names, false, signal);
   }
 
   /** Curves of a run, of which those of another generation are void. */
