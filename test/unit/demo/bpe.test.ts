@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import * as os from 'node:os';
-import * as path from 'node:path';
 import { byteAlphabet, trainBpe } from '../../../src/demo/bpe.ts';
 import { chatTemplate, controlIds, tokenizerFiles } from '../../../src/demo/tokenizer-files.ts';
 import { ChatTemplate, type ChatMessage } from '../../../src/text/chat-template.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { goldenCases, goldenJson, goldenPath } from '../../support/golden.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const golden = goldenJson('demo-bpe/cases.json') as {
   size: number;
@@ -38,18 +36,15 @@ describe('trainBpe', () => {
 });
 
 describe('the demo tokenizer', () => {
-  let directory = '';
-  before(async () => {
-    directory = await mkdtemp(path.join(os.tmpdir(), 'cxmind-tokenizer-'));
+  let tokenizer: Tokenizer;
+  before(() => {
+    using directory = new TemporaryDirectory();
     const files = tokenizerFiles(trainBpe(golden.texts, golden.size));
-    for (const [name, text] of Object.entries(files)) {
-      await writeFile(path.join(directory, name), text);
-    }
+    for (const [name, text] of Object.entries(files)) directory.write(name, text);
+    tokenizer = Tokenizer.load(directory.path);
   });
-  after(() => rm(directory, { recursive: true, force: true }));
 
   it('encodes as the reference and decodes to the same text', () => {
-    const tokenizer = Tokenizer.load(directory);
     for (const [i, text] of golden.texts.entries()) {
       assert.deepEqual(tokenizer.encode(text), golden.ids[i]);
       assert.equal(tokenizer.decode(golden.ids[i]!), text.normalize('NFC'));
@@ -57,7 +52,6 @@ describe('the demo tokenizer', () => {
   });
 
   it('puts Qwen2.5’s tokens after the BPE, in its order', () => {
-    const tokenizer = Tokenizer.load(directory);
     assert.equal(tokenizer.idOf('<|endoftext|>'), 300);
     assert.equal(tokenizer.idOf('<|image_pad|>'), 312);
     assert.equal(tokenizer.idOf('<|file_sep|>'), 321);

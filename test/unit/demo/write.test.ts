@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import * as os from 'node:os';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { demoModelSize, writeDemoCheckpoint } from '../../../src/demo/checkpoint.ts';
 import { loadDataset } from '../../../src/data/dataset.ts';
@@ -14,6 +13,7 @@ import { loadCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
 import { readSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { decodeImage } from '../../../src/vision/decode.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const rows = { closedTrain: 14, closedValidation: 7, openTrain: 7, openValidation: 7 };
 
@@ -44,15 +44,15 @@ async function digests(directory: string): Promise<Map<string, string>> {
 }
 
 describe('writeDemo', () => {
-  let scratch = '';
-  let demo = '';
+  let temporary: TemporaryDirectory;
+  let demo: string;
   let parts: DemoPaths;
   before(async () => {
-    scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-demo-'));
-    demo = path.join(scratch, 'demo');
+    temporary = new TemporaryDirectory();
+    demo = path.join(temporary.path, 'demo');
     parts = await writeDemo(demo, { seed: 3, rows, pictureSize: 56 });
   });
-  after(() => rm(scratch, { recursive: true, force: true }));
+  after(() => temporary[Symbol.dispose]());
 
   it('writes as many rows as asked, each with a picture that decodes', async () => {
     const files = [
@@ -80,7 +80,7 @@ describe('writeDemo', () => {
   });
 
   it('gives the same bytes for the same seed, others for another', async () => {
-    const [same, other] = ['same', 'other'].map((name) => path.join(scratch, name));
+    const [same, other] = ['same', 'other'].map((name) => path.join(temporary.path, name));
     await writeDemo(same!, { seed: 3, rows, pictureSize: 56 });
     await writeDemo(other!, { seed: 4, rows, pictureSize: 56 });
     const before = await digests(demo);
@@ -106,7 +106,7 @@ describe('writeDemo', () => {
 
   for (const family of demoFamilies) {
     it(`writes a model of a family with data that it takes: ${family}`, async () => {
-      const folder = path.join(scratch, family);
+      const folder = path.join(temporary.path, family);
       const few = { closedTrain: 7, closedValidation: 1, openTrain: 7, openValidation: 1 };
       const { model, closedTrain } = await writeDemo(folder, { seed: 1, family, rows: few });
       const { config, notes } = await loadCheckpoint(model);
@@ -144,7 +144,7 @@ describe('writeDemo', () => {
   });
 
   it('refuses a directory that holds something', async () => {
-    const taken = path.join(scratch, 'taken');
+    const taken = path.join(temporary.path, 'taken');
     await mkdir(taken);
     await writeFile(path.join(taken, 'thesis.txt'), 'x');
     await assert.rejects(writeDemo(taken, { seed: 1 }), { code: 'CONFIG_INVALID' });
@@ -153,7 +153,7 @@ describe('writeDemo', () => {
 
   it('writes bf16 weights and tied embeddings on request, and refuses sizes that do not fit', async () => {
     const texts = ['a small text'];
-    const target = path.join(scratch, 'bf16');
+    const target = path.join(temporary.path, 'bf16');
     const tied = { ...demoModelSize, tieWordEmbeddings: true };
     await writeDemoCheckpoint(target, { seed: 1, size: tied, texts, dtype: 'bfloat16' });
     const tensors = await readSafetensors(path.join(target, 'model.safetensors'));
@@ -162,7 +162,7 @@ describe('writeDemo', () => {
     await loadCheckpoint(target);
     const wrong = { ...demoModelSize, heads: 3 };
     await assert.rejects(
-      writeDemoCheckpoint(path.join(scratch, 'wrong'), { seed: 1, size: wrong, texts }),
+      writeDemoCheckpoint(path.join(temporary.path, 'wrong'), { seed: 1, size: wrong, texts }),
       { code: 'CHECKPOINT_INVALID' },
     );
   });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { askHub } from '../../../src/cli/ask-hub.ts';
 import type { Finding } from '../../../src/doctor/finding.ts';
 import { checkHub } from '../../../src/doctor/hub.ts';
+import { listenAt } from '../../../src/serving/http.ts';
 
 async function found(url: string, environment = {}, isOffline = false): Promise<Finding> {
   const [finding] = await checkHub({ url, isOffline }, { environment }, askHub);
@@ -16,15 +15,9 @@ describe('the check of the hub', () => {
   const server = createServer((_, response) => response.writeHead(status).end());
   let host: string;
   before(async () => {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    host = new URL(await listenAt(server, '127.0.0.1', 0)).host;
   });
-  after(async () => {
-    server.close();
-    server.closeAllConnections();
-    await once(server, 'close');
-  });
+  after(() => server[Symbol.asyncDispose]());
 
   it('is content with a hub that answers', async () => {
     const says = `${host} answers`;

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { MlflowLogger } from '../../../src/loggers/mlflow.ts';
 import type { RunDescription } from '../../../src/loggers/logger.ts';
 import { Loggers } from '../../../src/loggers/open.ts';
+import { listenAt } from '../../../src/serving/http.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const run: RunDescription = {
@@ -25,21 +24,13 @@ class FakeServer implements AsyncDisposable {
   readonly asked: { path: string; body: Record<string, unknown>; authorization?: string }[] = [];
   /** Answers of other kinds, by the end of the path. */
   readonly broken = new Set<string>();
-  readonly #server: Server;
-
-  private constructor() {
-    this.#server = createServer((request, response) => void this.#answer(request, response));
-  }
+  readonly #server = createServer((request, response) => void this.#answer(request, response));
+  uri = '';
 
   static async start(): Promise<FakeServer> {
     const server = new FakeServer();
-    server.#server.listen(0, '127.0.0.1');
-    await once(server.#server, 'listening');
+    server.uri = await listenAt(server.#server, '127.0.0.1', 0);
     return server;
-  }
-
-  get uri(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -55,9 +46,8 @@ class FakeServer implements AsyncDisposable {
     response.end(JSON.stringify({ experiment_id: '7', run: { info: { run_id: 'r1' } } }));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close();
-    await once(this.#server, 'close');
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#server[Symbol.asyncDispose]();
   }
 }
 
