@@ -1,6 +1,5 @@
 import { constants } from 'node:os';
 import { CxmindError } from '../errors.ts';
-import { complain } from './terminal.ts';
 
 /** One key press gives two signals: the terminal signals the process group, and the launcher passes it on. */
 const echoMs = 500;
@@ -28,16 +27,13 @@ export interface Interruption {
  * Work that saves hears of SIGUSR1 by `saveRequests` and of all other signals by `preemption`. Other work hears of
  * SIGINT, SIGTERM and SIGHUP by `signal`. A second signal ends the process at once, unless it echoes the first.
  *
- * @param options.saves true for work that saves and returns when it is asked to
- * @param options.tell  receives one line that says what a signal does
+ * @param tell receives one line that says what a signal does, to work that saves and returns when it is asked to; null
+ *   for other work
  * @throws RUNTIME_CANCELLED once `work` has ended after an interrupt, however it ended
  */
 export async function interruptible<T>(
   work: (interruption: Interruption) => Promise<T>,
-  {
-    saves = false,
-    tell = complain,
-  }: { readonly saves?: boolean; readonly tell?: (line: string) => void } = {},
+  tell: ((line: string) => void) | null = null,
 ): Promise<T> {
   const interrupted = new AbortController();
   const preempted = new AbortController();
@@ -47,12 +43,12 @@ export async function interruptible<T>(
     if (signal === 'SIGUSR1') {
       saveRequests.dispatchEvent(new Event('save'));
     } else if (first === null) {
-      const isOrderly = saves && orderly.includes(signal);
+      const isOrderly = tell !== null && orderly.includes(signal);
       const detail = { signal, isOrderly };
       const error = new CxmindError('RUNTIME_CANCELLED', 'interrupted', { detail });
       first = { atMs: Date.now(), error };
-      if (saves) tell(`${signal}: saving the last whole step, then ending; once more ends at once`);
-      (saves ? preempted : interrupted).abort(error);
+      tell?.(`${signal}: saving the last whole step, then ending; once more ends at once`);
+      (tell === null ? interrupted : preempted).abort(error);
     } else if (Date.now() - first.atMs > echoMs) {
       process.exit(exitCodeOfSignal(signal));
     }
@@ -60,7 +56,7 @@ export async function interruptible<T>(
   const throwIfInterrupted = (): void => {
     if (first !== null && first.error.detail['isOrderly'] !== true) throw first.error;
   };
-  const signals = saves ? [...ending, ...warning] : ending;
+  const signals = tell === null ? ending : [...ending, ...warning];
   for (const signal of signals) process.on(signal, onSignal);
   try {
     const { signal } = interrupted;

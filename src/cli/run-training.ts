@@ -37,7 +37,7 @@ export async function runTraining<T>(
       gather === undefined
         ? work(config, { ...options, ...interruption })
         : onCluster(gather, interruption, (nodes) => work(config, { ...options, ...nodes })),
-    { saves, tell: (line) => output.warn(line) },
+    saves ? (line) => output.warn(line) : null,
   );
 }
 

@@ -1,14 +1,9 @@
 import { CxmindError } from '../errors.ts';
-import { printable, readable, shortened } from '../printable.ts';
+import { printable } from '../printable.ts';
 
 /** Writes lines for people to standard output. Work goes on where nobody reads them. */
 export function say(text: string): void {
   console.log(printable(text));
-}
-
-/** Writes a message to standard error: a warning, or the error that ended a command. */
-export function complain(message: string): void {
-  console.error(shortened(readable(message)));
 }
 
 /** Writes a command's result to standard output. @throws IO_FAILED when it cannot be written */

@@ -7,5 +7,5 @@ await interruptible(
     console.log('working');
     return new Promise<never>(() => setInterval(() => undefined, 1_000));
   },
-  { saves: true, tell: () => undefined },
+  () => undefined,
 );

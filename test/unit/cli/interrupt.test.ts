@@ -11,7 +11,7 @@ async function exitCodeOfStarting(signal: NodeJS.Signals, saves: boolean): Promi
       interruption.signal.throwIfAborted();
       return Promise.resolve();
     },
-    { saves, tell: () => undefined },
+    saves ? () => undefined : null,
   );
   return failed.then(
     () => assert.fail('did not end'),
