@@ -1,5 +1,5 @@
 /** Modal dialogs, on the browser's own `dialog`, which holds the focus and gives it back. */
-import { button, element, type Content } from './dom.ts';
+import { button, div, element, type Content } from './dom.ts';
 
 interface Choice {
   readonly title: string;
@@ -21,8 +21,8 @@ export function ask({ title, content, agree, isDangerous = false }: Choice): Pro
           className: isDangerous ? 'danger' : 'primary',
         });
   dialog.append(heading);
-  dialog.append(element('div', { className: 'dialog-content' }, content));
-  dialog.append(element('div', { className: 'dialog-buttons' }, leave, yes));
+  dialog.append(div('dialog-content', content));
+  dialog.append(div('dialog-buttons', leave, yes));
   // A click beside the dialog has the dialog itself as its target.
   dialog.addEventListener('click', ({ target }) => {
     if (target === dialog) dialog.close('left');

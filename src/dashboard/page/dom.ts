@@ -41,6 +41,16 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** A `div` of a class of the style sheet. */
+export function div(className: string, ...content: readonly Content[]): HTMLElement {
+  return element('div', { className }, content);
+}
+
+/** A `span` of a class of the style sheet. */
+export function span(className: string, ...content: readonly Content[]): HTMLElement {
+  return element('span', { className }, content);
+}
+
 /** Puts content in place of what an element has. */
 export function fill(parent: Element, ...content: readonly Content[]): void {
   parent.replaceChildren();
@@ -89,7 +99,7 @@ export function searchField(words: string, changed: () => void): HTMLInputElemen
 
 /** Words beside those that count. */
 export function soft(...content: readonly Content[]): HTMLElement {
-  return element('span', { className: 'soft' }, content);
+  return span('soft', content);
 }
 
 /** Words for what is on its way. */
@@ -107,11 +117,5 @@ export function panel(title: string, content: Content): HTMLElement {
 
 /** A card with a value under its name, and soft words under both. */
 export function card(name: string, value: Content, more: Content = null): HTMLElement {
-  return element(
-    'div',
-    { className: 'card' },
-    element('span', { className: 'card-name' }, name),
-    element('span', { className: 'card-value' }, value),
-    soft(more),
-  );
+  return div('card', span('card-name', name), span('card-value', value), soft(more));
 }

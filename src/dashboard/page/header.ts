@@ -1,5 +1,5 @@
 /** The header: the run in focus, its state and progress, the buttons that steer it, and what the reader must know. */
-import { button, byId, element, fill, named, soft } from './dom.ts';
+import { button, byId, div, element, fill, named, soft, span } from './dom.ts';
 import { RunPicker } from './run-picker.ts';
 import type { Change, Session } from './session.ts';
 import { explanationOf, progressText, stateBadge, timeLeftText } from './states.ts';
@@ -17,20 +17,19 @@ export class Header {
   readonly picker: RunPicker;
   readonly #session: Session;
   readonly #steering = new Steering();
-  readonly #facts = element('div', { className: 'facts' });
+  readonly #facts = div('facts');
 
   /** @param help opens the list of keys */
   constructor(session: Session, help: () => void) {
     this.#session = session;
     this.picker = new RunPicker(session);
     byId('header').append(
-      element('span', { className: 'brand' }, 'cxmind'),
+      span('brand', 'cxmind'),
       this.picker.element,
       this.#facts,
       this.#steering.element,
-      element(
-        'div',
-        { className: 'tools' },
+      div(
+        'tools',
         button('◐', toggleTheme, { className: 'plain', ...named('Light or dark', 't') }),
         button('?', help, { className: 'plain', ...named('Keys', '?') }),
       ),

@@ -1,6 +1,6 @@
 /** The choice of runs: the focus, and those that are drawn over each other with it. */
 import { show } from './dialog.ts';
-import { button, element, fill, searchField, soft } from './dom.ts';
+import { button, div, element, fill, searchField, soft } from './dom.ts';
 import { MAX_SHOWN, type Session } from './session.ts';
 import { progressText, stateBadge } from './states.ts';
 import { colourMark } from './theme.ts';
@@ -20,7 +20,7 @@ export class RunPicker {
       on: { change: () => session.setFocus(this.#select.value) },
     });
     this.#compare = button('Compare…', () => void this.choose(), { attributes: { id: 'compare' } });
-    this.element = element('div', { className: 'run-picker' }, this.#select, this.#compare);
+    this.element = div('run-picker', this.#select, this.#compare);
   }
 
   /** Shows the runs of the session. */

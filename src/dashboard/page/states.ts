@@ -1,6 +1,6 @@
 /** States of runs in words and colours. */
 import type { RunListing, RunState } from '../api.ts';
-import { element } from './dom.ts';
+import { span } from './dom.ts';
 import { countText, durationText } from './format.ts';
 
 /** Kind of a state: `live` goes on, `good` ended well, `odd` and `bad` want a look. */
@@ -28,7 +28,7 @@ const explanations: Readonly<Partial<Record<RunState, string>>> = {
 
 /** A badge with a state. */
 export function stateBadge(state: RunState): HTMLElement {
-  return element('span', { className: `badge ${kinds[state]}` }, state);
+  return span(`badge ${kinds[state]}`, state);
 }
 
 /** Explanation of a state that wants a look; null for the others. */

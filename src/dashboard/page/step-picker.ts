@@ -1,5 +1,5 @@
 /** The choice of a step: the one before, the one behind, one by its number, or the newest, which is followed. */
-import { button, element, named, soft } from './dom.ts';
+import { button, element, named, soft, span } from './dom.ts';
 import { countText } from './format.ts';
 
 export class StepPicker {
@@ -27,9 +27,8 @@ export class StepPicker {
       attributes: { 'aria-label': 'Step' },
       on: { change: () => this.#read() },
     });
-    this.element = element(
-      'span',
-      { className: 'field step-picker' },
+    this.element = span(
+      'field step-picker',
       'Step',
       this.#back,
       this.#field,

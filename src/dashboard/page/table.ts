@@ -1,7 +1,7 @@
 /**
  * Tables of views, with one form of heads and cells. On a narrow page each cell of a `stacked` table says its own head.
  */
-import { element, type Content } from './dom.ts';
+import { div, element, type Content } from './dom.ts';
 
 /** Head of a column: its name, or the name of a column of numbers, which stand right. */
 export type Head = string | HTMLElement | { readonly number: string };
@@ -12,9 +12,8 @@ export function table(
   heads: readonly Head[],
   rows: readonly HTMLElement[],
 ): HTMLElement {
-  return element(
-    'div',
-    { className: 'scroll-x' },
+  return div(
+    'scroll-x',
     element(
       'table',
       { className },

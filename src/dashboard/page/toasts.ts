@@ -1,5 +1,5 @@
 /** Short messages at the edge of the page: acknowledgements and errors. */
-import { button, byId, element } from './dom.ts';
+import { button, byId, div, element } from './dom.ts';
 import { visibleText } from './visible-text.ts';
 
 const SHOWN_MS = 8_000;
@@ -12,9 +12,8 @@ export type Say = (words: string, kind: ToastKind) => void;
 /** Opens a message; one that is good goes by itself, one that is bad stays until the reader closes it. */
 export function toast(words: string, kind: ToastKind): Say {
   const text = element('span');
-  const box = element(
-    'div',
-    { className: 'toast' },
+  const box = div(
+    'toast',
     text,
     button('×', () => box.remove(), {
       className: 'plain',

@@ -12,7 +12,7 @@ import {
   type CurveSettings,
   type StepRange,
 } from './curves.ts';
-import { element, soft } from '../dom.ts';
+import { element, soft, span } from '../dom.ts';
 import { numberText } from '../format.ts';
 import { colourMark, colour, currentTheme, seriesColour } from '../theme.ts';
 import { unitOf } from './units.ts';
@@ -35,7 +35,7 @@ export class Chart {
   readonly #name: string;
   readonly #unit: string;
   readonly #onZoom: (range: StepRange | null) => void;
-  readonly #values = element('span', { className: 'chart-values' });
+  readonly #values = span('chart-values');
   readonly #plot = element('div', { className: 'plot', attributes: { role: 'img' } });
   #lines: readonly Line[] = [];
   #settings: CurveSettings | null = null;

@@ -2,7 +2,7 @@
 import type { RunDetail, RunListing, RunState } from '../../api.ts';
 import type { ActorState, RunStatus } from '../../run-files.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
+import { div, element, emptyNote, fill, loading, soft, span, type Content } from '../dom.ts';
 import { bytesText, countText, dateText, durationText } from '../format.ts';
 import type { Change, Session } from '../session.ts';
 import { yet } from '../states.ts';
@@ -83,18 +83,19 @@ function actorRow(actor: ActorState, { updated, host }: RunStatus): HTMLElement 
   const { name, status, node, device, mailbox, capacity, method, since, restarts } = actor;
   const { heapBytes, lastError } = actor;
   const kind = status === 'running' ? 'live' : status === 'stopped' ? 'odd' : 'bad';
-  const span = durationText(Math.max(0, updated - since) / 1000);
+  const duration = durationText(Math.max(0, updated - since) / 1000);
   const work =
-    method === null ? soft(`idle for ${span}`) : [visibleText(method), soft(` for ${span}`)];
+    method === null
+      ? soft(`idle for ${duration}`)
+      : [visibleText(method), soft(` for ${duration}`)];
   const waiting = element('meter', {
     value: mailbox,
     max: Math.max(1, capacity),
     attributes: { 'aria-label': `${mailbox} of ${capacity} messages` },
   });
-  const error =
-    lastError === null ? null : element('div', { className: 'error' }, visibleText(lastError));
+  const error = lastError === null ? null : div('error', visibleText(lastError));
   return row(visibleText(name), [
-    cell([element('span', { className: `badge ${kind}` }, status), error], 'State'),
+    cell([span(`badge ${kind}`, status), error], 'State'),
     cell(work, 'Works on'),
     cell([waiting, ` ${countText(mailbox)} of ${countText(capacity)}`], 'Mailbox'),
     numberCell(countText(restarts), 'Restarts'),

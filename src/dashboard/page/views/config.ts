@@ -1,7 +1,7 @@
 /** Config: the values of the runs that are shown, key by key, and where they differ. */
 import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, loading, searchField, type Content } from '../dom.ts';
+import { div, element, emptyNote, fill, loading, searchField, type Content } from '../dom.ts';
 import { countText, valueText } from '../format.ts';
 import type { Change, Session } from '../session.ts';
 import { cell, row, table } from '../table.ts';
@@ -36,7 +36,7 @@ export class Config implements View {
     this.element = element(
       'div',
       {},
-      element('div', { className: 'toolbar' }, this.#search, this.#differingField, this.#count),
+      div('toolbar', this.#search, this.#differingField, this.#count),
       element('section', { className: 'panel config-table' }, this.#content),
     );
   }

@@ -1,7 +1,7 @@
 /** Log: the newest lines of a run, live; older ones come when the reader scrolls up. */
 import type { LogLine, LogPage } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, soft, type Content } from '../dom.ts';
+import { div, element, emptyNote, fill, soft, span, type Content } from '../dom.ts';
 import { clockText, countText, numberText, valueText } from '../format.ts';
 import { logLevels } from '../log-levels.ts';
 import type { Change, Session } from '../session.ts';
@@ -47,12 +47,10 @@ export class Log implements View {
       checked: true,
       on: { change: () => this.#draw() },
     });
-    this.element = element(
-      'div',
-      { className: 'log' },
-      element(
-        'div',
-        { className: 'toolbar' },
+    this.element = div(
+      'log',
+      div(
+        'toolbar',
         element('label', { className: 'field' }, 'At least', this.#level),
         element('label', { className: 'field' }, this.#follow, 'Follow the end'),
         this.#facts,
@@ -157,10 +155,10 @@ function lineRow({ time, level, event, fields }: LogLine): Content {
     ([name, value]) => `${name}=${shortText(value)}`,
   );
   return [
-    element('span', { className: 'soft log-time' }, time === null ? '' : clockText(time)),
-    element('span', { className: `level ${level}` }, level),
-    element('span', { className: 'log-event' }, visibleText(isNote ? text : event)),
-    element('span', { className: 'soft log-fields' }, visibleText(rest.join('  '))),
+    span('soft log-time', time === null ? '' : clockText(time)),
+    span(`level ${level}`, level),
+    span('log-event', visibleText(isNote ? text : event)),
+    span('soft log-fields', visibleText(rest.join('  '))),
   ];
 }
 
@@ -173,7 +171,7 @@ function lineDetail({ time, level, event, fields }: LogLine): Content {
     element(
       'h2',
       {},
-      element('span', { className: `level ${level}` }, level),
+      span(`level ${level}`, level),
       ' ',
       visibleText(event),
       soft(time === null ? '' : ` ${clockText(time)}`),

@@ -3,7 +3,7 @@ import type { MetricList } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { get } from '../client.ts';
 import { plainSettings, type CurveSettings, type StepRange } from '../charts/curves.ts';
-import { button, element, emptyNote, fill, loading, searchField, soft } from '../dom.ts';
+import { button, div, element, emptyNote, fill, loading, searchField, soft, span } from '../dom.ts';
 import { countText } from '../format.ts';
 import { drawLegend, legend } from '../legend.ts';
 import type { Change, Session } from '../session.ts';
@@ -25,7 +25,7 @@ export class Metrics implements View {
   readonly #fetching = new Latest();
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
   readonly #legend = legend();
-  readonly #groups = element('div', { className: 'groups' }, emptyNote(loading));
+  readonly #groups = div('groups', emptyNote(loading));
   readonly #search = searchField('Search metrics', () => this.#drawGroups());
   readonly #from = stepField('From step', 'first', () => this.#readRange());
   readonly #to = stepField('To step', 'last', () => this.#readRange());
@@ -40,17 +40,15 @@ export class Metrics implements View {
   constructor(session: Session) {
     this.#session = session;
     this.#charts = new ChartSet(session, (range) => this.#zoom(range));
-    this.element = element(
-      'div',
-      { className: 'metrics' },
-      element(
-        'div',
-        { className: 'toolbar' },
+    this.element = div(
+      'metrics',
+      div(
+        'toolbar',
         this.#search,
         this.#count,
         this.#smoothing(),
         this.#logAxis(),
-        element('span', { className: 'field' }, 'Steps', this.#from, '–', this.#to),
+        span('field', 'Steps', this.#from, '–', this.#to),
         button('All steps', () => this.#zoom(null)),
       ),
       this.#legend,
@@ -121,7 +119,7 @@ export class Metrics implements View {
     const charts = names.map((name) => this.#charts.elementOf(name));
     details.append(
       element('summary', {}, element('h2', {}, visibleText(group)), soft(countText(names.length))),
-      element('div', { className: 'charts' }, charts),
+      div('charts', charts),
     );
     return details;
   }

@@ -8,6 +8,7 @@ import { get } from '../client.ts';
 import {
   button,
   card,
+  div,
   element,
   emptyNote,
   fill,
@@ -45,12 +46,12 @@ export class Overview implements View {
   readonly #charts: ChartSet;
   readonly #fetching = new Latest();
   readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
-  readonly #cards = element('div', { className: 'cards' });
+  readonly #cards = div('cards');
   readonly #now = element('div', {});
   readonly #warnings = element('div', {});
   readonly #requests = element('div', {});
   readonly #legend = legend();
-  readonly #curves = element('div', { className: 'charts' });
+  readonly #curves = div('charts');
   readonly #runs = element('section', { className: 'panel', hidden: true });
   #detail: RunDetail | null = null;
 
@@ -59,13 +60,11 @@ export class Overview implements View {
     this.#charts = new ChartSet(session, (range) =>
       this.#charts.apply({ ...plainSettings, range }),
     );
-    this.element = element(
-      'div',
-      { className: 'overview' },
+    this.element = div(
+      'overview',
       this.#cards,
-      element(
-        'div',
-        { className: 'columns' },
+      div(
+        'columns',
         panel('Now', this.#now),
         panel('Warnings', this.#warnings),
         panel('Requests', this.#requests),

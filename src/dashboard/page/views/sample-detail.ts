@@ -1,7 +1,7 @@
 /** A sample in full: pictures, prompt, response in judged steps, reference and rewards. */
 import type { ReasoningStep, SampleDetail, SampleKind } from '../../api-samples.ts';
 import { apiPath } from '../client.ts';
-import { element, soft, type Content } from '../dom.ts';
+import { div, element, soft, span, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { plainText, visibleText } from '../visible-text.ts';
 
@@ -55,7 +55,7 @@ export function pictures(sample: SampleDetail, { run, kind }: SampleSource): Con
     });
     return element('a', { href: src, target: '_blank', rel: 'noreferrer' }, image);
   });
-  return element('div', { className: 'pictures' }, images);
+  return div('pictures', images);
 }
 
 /** Text of a run, with its line feeds. */
@@ -69,9 +69,8 @@ function verdictMark(
   words: readonly [right: string, wrong: string],
 ): Content {
   if (isRight === null) return null;
-  return element(
-    'span',
-    { className: `verdict ${isRight ? 'right' : 'wrong'}` },
+  return span(
+    `verdict ${isRight ? 'right' : 'wrong'}`,
     isRight ? `✓ ${words[0]}` : `✗ ${words[1]}`,
   );
 }
@@ -96,7 +95,7 @@ function sampleHeading({
     {},
     element('h2', {}, `Step ${countText(step)}, response ${countText(sample + 1)}`),
     verdictMark(isRight, ['right', 'wrong']),
-    score === null ? null : element('span', { className: 'score' }, `score ${numberText(score)}`),
+    score === null ? null : span('score', `score ${numberText(score)}`),
     soft(facts.join(' · ')),
   );
 }
@@ -143,9 +142,8 @@ function referenceOf({
 function stepElement({ think, answer, claim, isRight }: ReasoningStep, place: number): HTMLElement {
   const kind = isRight === null ? 'open' : isRight ? 'right' : 'wrong';
   const claims = claim === null ? null : soft(claim ? 'affirms' : 'rejects');
-  return element(
-    'div',
-    { className: `reasoning-step ${kind}` },
+  return div(
+    `reasoning-step ${kind}`,
     element('span', { className: 'step-number', attributes: { 'aria-hidden': true } }, place + 1),
     element('div', { className: 'think', dir: 'auto' }, visibleText(think.trim())),
     element(
@@ -177,12 +175,7 @@ function rewardList(parts: SampleDetail['parts'], score: number | null): HTMLEle
       element('dd', {}, numberText(value)),
     ),
   );
-  const whole = element(
-    'div',
-    { className: 'total' },
-    element('dt', {}, 'overall'),
-    element('dd', {}, numberText(score)),
-  );
+  const whole = div('total', element('dt', {}, 'overall'), element('dd', {}, numberText(score)));
   return element('dl', { className: 'rewards' }, pairs, whole);
 }
 

@@ -7,7 +7,17 @@ import type {
   SampleListing,
 } from '../../api-samples.ts';
 import { get } from '../client.ts';
-import { button, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
+import {
+  button,
+  div,
+  element,
+  emptyNote,
+  fill,
+  loading,
+  soft,
+  span,
+  type Content,
+} from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { SamplePages } from './sample-pages.ts';
 import type { Change, Session } from '../session.ts';
@@ -57,13 +67,8 @@ export class Samples implements View {
   readonly #facts = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #list = new WindowedList('Samples', ROW_HEIGHT);
   readonly #detail = element('div', { className: 'detail', tabIndex: -1 });
-  readonly #content = element(
-    'div',
-    { className: 'master-detail' },
-    this.#list.element,
-    this.#detail,
-  );
-  readonly #empty = element('div', { className: 'panel' }, emptyNote(loading));
+  readonly #content = div('master-detail', this.#list.element, this.#detail);
+  readonly #empty = div('panel', emptyNote(loading));
   /** Kind that the reader chose; null before that. */
   #kind: SampleKind | null = null;
   /** Samples that the list was drawn for; it is drawn anew for others alone. */
@@ -72,10 +77,9 @@ export class Samples implements View {
   constructor(session: Session) {
     this.#session = session;
     this.#content.hidden = true;
-    this.element = element(
-      'div',
-      { className: 'samples' },
-      element('div', { className: 'toolbar' }, this.#kinds, this.picker.element, this.#facts),
+    this.element = div(
+      'samples',
+      div('toolbar', this.#kinds, this.picker.element, this.#facts),
       this.#empty,
       this.#content,
     );
@@ -214,17 +218,11 @@ function sampleRow(sample: SampleListing | null): Content {
   const { score, sample: number, prompt, output, pictures: count } = sample;
   return [
     element('span', { className: 'score', title: 'score' }, numberText(score)),
-    element(
-      'span',
-      { className: 'row-texts' },
-      element(
-        'span',
-        { className: 'row-output' },
-        visibleText(oneLine(withPlainMarks(output).replace(tags, ' '))),
-      ),
-      element(
-        'span',
-        { className: 'row-prompt soft' },
+    span(
+      'row-texts',
+      span('row-output', visibleText(oneLine(withPlainMarks(output).replace(tags, ' ')))),
+      span(
+        'row-prompt soft',
         element('span', { title: 'response to its prompt' }, `#${number + 1} `),
         count > 0 ? `▣${count > 1 ? count : ''} ` : '',
         visibleText(oneLine(prompt.replaceAll('<image>', ''))),

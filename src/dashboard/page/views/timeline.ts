@@ -5,7 +5,7 @@
  */
 import type { StepTimeline, TimelineSpan } from '../../api.ts';
 import { get } from '../client.ts';
-import { button, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
+import { button, div, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { countText, durationText, offsetText } from '../format.ts';
 import {
   drawGantt,
@@ -45,7 +45,7 @@ export class Timeline implements View {
     attributes: { role: 'status' },
   });
   readonly #list = new WindowedList('Spans of the step', 24);
-  readonly #drawing = element('div', { className: 'gantt-box' }, this.#canvas, this.#selection);
+  readonly #drawing = div('gantt-box', this.#canvas, this.#selection);
   readonly #content = element('div', {}, emptyNote(loading));
   #timeline: StepTimeline | null = null;
   #layout: Layout = { spans: [], lanes: [], rows: 0 };
@@ -55,10 +55,9 @@ export class Timeline implements View {
 
   constructor(session: Session) {
     this.#session = session;
-    this.element = element(
-      'div',
-      { className: 'timeline' },
-      element('div', { className: 'toolbar' }, this.picker.element, this.#whole, this.#facts),
+    this.element = div(
+      'timeline',
+      div('toolbar', this.picker.element, this.#whole, this.#facts),
       this.#content,
     );
     this.#listenToPointer();

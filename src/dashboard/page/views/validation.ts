@@ -6,7 +6,7 @@ import type {
   ValidationReport,
 } from '../../api-samples.ts';
 import { get } from '../client.ts';
-import { card, element, emptyNote, fill, loading, panel, type Content } from '../dom.ts';
+import { card, div, element, emptyNote, fill, loading, panel, span, type Content } from '../dom.ts';
 import { countText, percentText } from '../format.ts';
 import type { Change, Session } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
@@ -30,12 +30,7 @@ export class Validation implements View {
 
   constructor(session: Session) {
     this.#session = session;
-    this.element = element(
-      'div',
-      { className: 'validation' },
-      element('div', { className: 'toolbar' }, this.picker.element),
-      this.#content,
-    );
+    this.element = div('validation', div('toolbar', this.picker.element), this.#content);
   }
 
   show(): void {
@@ -75,9 +70,8 @@ function reportContent(report: ValidationReport): Content {
       );
   return [
     note,
-    element(
-      'div',
-      { className: 'cards' },
+    div(
+      'cards',
       card(
         'Right answers',
         percentText(right / answers),
@@ -87,9 +81,8 @@ function reportContent(report: ValidationReport): Content {
         ? null
         : card('Steps judged rightly', percentText(processAccuracy), 'marked steps of reasoning'),
     ),
-    element(
-      'div',
-      { className: 'columns' },
+    div(
+      'columns',
       options.length === 0 ? null : panel('By option', optionTable(options)),
       findings.length === 0 ? null : panel('By finding', findingTable(findings)),
       matrix.rows.length === 0 ? null : panel('Confusion matrix', heatMap(matrix)),
@@ -148,8 +141,8 @@ function heatMap({ rows, columns, counts }: ConfusionMatrix): Content {
     'p',
     { className: 'soft heat-key' },
     'Answers, and the share of their row:',
-    element('span', {}, element('span', { className: 'swatch agrees' }), 'right'),
-    element('span', {}, element('span', { className: 'swatch differs' }), 'something else'),
+    element('span', {}, span('swatch agrees'), 'right'),
+    element('span', {}, span('swatch differs'), 'something else'),
   );
   return [key, matrix];
 }
