@@ -41,7 +41,6 @@ export class RunView {
   readonly #warnings: WarningList;
   readonly #logFile: string;
   #samples: Readonly<Record<SampleKind, Samples>>;
-  #sampleFolders = '';
   readonly #turns = new Turns();
   #status: RunStatus | null = null;
   #statusVersion: string | null = null;
@@ -63,7 +62,7 @@ export class RunView {
     this.timeline = new TimelineFile(join(folder, 'spans.jsonl'));
     this.#logFile = join(logFolder, 'cxmind.log');
     this.#warnings = new WarningList(this.#logFile);
-    this.#samples = this.#openSamples({ rollout: null, validation: null });
+    this.#samples = this.#openSamples();
   }
 
   /** Reads the status if the run wrote it anew, after the readings that were begun before. */
@@ -74,12 +73,14 @@ export class RunView {
   async #readStatus(): Promise<void> {
     const version = await statusVersion(this.place.folder);
     if (version === this.#statusVersion) return;
+    const before = JSON.stringify(this.#status?.samples);
     this.#status = await statusIn(this.place.folder);
     this.#statusVersion = version;
-    const folders = this.#status?.samples ?? { rollout: null, validation: null };
-    const named = JSON.stringify(folders);
-    if (named !== this.#sampleFolders) this.#samples = this.#openSamples(folders);
-    this.#sampleFolders = named;
+    if (JSON.stringify(this.#status?.samples) === before) return;
+    // What is known of the samples is of those in other folders.
+    this.#samples = this.#openSamples();
+    this.#report = null;
+    for (const kind of sampleKinds) this.#told.delete(kind);
   }
 
   /** The run as it is now, for a list of runs. */
@@ -143,6 +144,7 @@ export class RunView {
   /** Reads what has come, and tells what has changed since the last call. */
   async changes(): Promise<Event[]> {
     const { id: run, folder } = this.place;
+    await this.#refreshStatus();
     const samples = sampleKinds.map((kind) => this.#samples[kind]);
     const readers = [
       this.metrics,
@@ -150,7 +152,7 @@ export class RunView {
       this.#warnings,
       ...samples.map(({ files }) => files),
     ];
-    await Promise.all([this.#refreshStatus(), ...readers.map((reader) => reader.refresh())]);
+    await Promise.all(readers.map((reader) => reader.refresh()));
     const requests = await this.#control.requests(folder);
     const status = this.#status;
     const grown = (what: Grown['what'], upTo: number | null): Event => ({
@@ -175,7 +177,8 @@ export class RunView {
     return news.flatMap(([, , event]) => event ?? []);
   }
 
-  #openSamples({ rollout, validation }: RunStatus['samples']): Record<SampleKind, Samples> {
+  #openSamples(): Record<SampleKind, Samples> {
+    const { rollout = null, validation = null } = this.#status?.samples ?? {};
     const within = (path: string): string => resolve(this.place.folder, path);
     const validations =
       validation === null

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -35,6 +35,24 @@ describe('runs in a folder', () => {
         ['done', 3],
       ],
     );
+  });
+
+  it('have their validations anew where a resumed run keeps all of its answers', async () => {
+    const resumed = join(temporary.path, 'resumed');
+    const samples = { rollout: 'rollouts', validation: null };
+    writeMadeRun(resumed, { steps: 5, status: { state: 'stopped', samples } });
+    const generation = { step: 5, prompt: 'Which?', output: 'B', ground_truth: 'A', score: 0 };
+    writeFileSync(join(resumed, 'generations.jsonl'), `${JSON.stringify(generation)}\n`);
+    const [run] = await new Runs([resumed], runControl).find();
+    await run!.changes();
+    const chosen = await run!.validation();
+    assert.deepEqual([chosen!.answers, chosen!.isWhole], [1, false]);
+    writeMadeRun(resumed, { steps: 5, status: { state: 'done' } });
+    const events = await run!.changes();
+    assert.ok(events.some((event) => event.type === 'grown' && event.what === 'validation'));
+    const all = await run!.validation();
+    assert.deepEqual([all!.answers, all!.isWhole], [8, true]);
+    rmSync(resumed, { recursive: true });
   });
 
   it('are not told to a page that left while they were looked for', async () => {
