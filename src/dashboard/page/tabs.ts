@@ -63,7 +63,7 @@ export class Tabs {
     if (change.type === 'selection') {
       this.#entitle();
       current.show();
-    } else current.update?.(change);
+    } else current.update(change);
   }
 
   /** Opens the view of the address; the first where it names none. */

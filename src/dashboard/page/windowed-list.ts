@@ -32,14 +32,15 @@ export class WindowedList {
   /**
    * @param label     name for readers of screens
    * @param rowHeight CSS pixels
+   * @param className further class of the style sheet
    */
-  constructor(label: string, rowHeight: number) {
+  constructor(label: string, rowHeight: number, className = '') {
     this.#rowHeight = rowHeight;
     this.#space = element('div', { className: 'list-space', attributes: { role: 'presentation' } });
     this.element = element(
       'div',
       {
-        className: 'list',
+        className: `list ${className}`,
         tabIndex: 0,
         attributes: { role: 'listbox', 'aria-label': label },
         style: { '--row-height': `${rowHeight}px` },

@@ -4,37 +4,27 @@ import type { ActorState, RunStatus } from '../../run-files.ts';
 import { get } from '../client.ts';
 import { div, element, emptyNote, fill, loading, soft, span, type Content } from '../dom.ts';
 import { bytesText, countText, dateText, durationText } from '../format.ts';
-import type { Change, Session } from '../session.ts';
+import type { Change } from '../session.ts';
 import { yet } from '../states.ts';
 import { cell, numberCell, row, table } from '../table.ts';
-import { Latest } from '../tasks.ts';
-import type { View } from '../view.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
-export class Actors implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #fetching = new Latest();
+export class Actors extends View {
   readonly #content = element('div', {}, emptyNote(loading));
+  readonly element = element('section', { className: 'panel' }, this.#content);
   /** State that was drawn. */
   #state: RunState = 'unknown';
 
-  constructor(session: Session) {
-    this.#session = session;
-    this.element = element('section', { className: 'panel' }, this.#content);
-  }
-
   show(): void {
-    const { focus } = this.#session;
-    if (focus === null) return;
-    this.#fetching.start(async (signal) => {
+    this.fetchOfFocus(async (focus, signal) => {
       const { status, listing } = await get<RunDetail>(`runs/${focus.id}`, {}, signal);
       this.#draw(status, listing);
     });
   }
 
   update(change: Change): void {
-    const { focus } = this.#session;
+    const { focus } = this.session;
     if (focus === null) return;
     if (change.type === 'status' && change.run === focus.id) this.#draw(change.status, focus);
     // A run that died says nothing more; the list of runs knows.

@@ -3,48 +3,35 @@ import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
 import { div, element, emptyNote, fill, loading, searchField, type Content } from '../dom.ts';
 import { countText, valueText } from '../format.ts';
-import type { Change, Session } from '../session.ts';
+import type { Change } from '../session.ts';
 import { cell, row, table } from '../table.ts';
 import { colourMark } from '../theme.ts';
-import { Latest } from '../tasks.ts';
-import type { View } from '../view.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
-export class Config implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #fetching = new Latest();
+export class Config extends View {
   readonly #content = element('div', {}, emptyNote(loading));
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #search = searchField('Search keys and values', () => this.#draw());
-  readonly #differing: HTMLInputElement;
-  readonly #differingField: HTMLElement;
+  readonly #differing = element('input', { type: 'checkbox', on: { change: () => this.#draw() } });
+  readonly #differingField = element(
+    'label',
+    { className: 'field' },
+    this.#differing,
+    'Differences only',
+  );
+  readonly element = element(
+    'div',
+    {},
+    div('toolbar', this.#search, this.#differingField, this.#count),
+    element('section', { className: 'panel config-table' }, this.#content),
+  );
   #table: ConfigTable = { runs: [], rows: [] };
 
-  constructor(session: Session) {
-    this.#session = session;
-    this.#differing = element('input', {
-      type: 'checkbox',
-      on: { change: () => this.#draw() },
-    });
-    this.#differingField = element(
-      'label',
-      { className: 'field' },
-      this.#differing,
-      'Differences only',
-    );
-    this.element = element(
-      'div',
-      {},
-      div('toolbar', this.#search, this.#differingField, this.#count),
-      element('section', { className: 'panel config-table' }, this.#content),
-    );
-  }
-
   show(): void {
-    const runs = this.#session.shown.map(({ id }) => id);
+    const runs = this.session.shown.map(({ id }) => id);
     if (runs.length === 0) return;
-    this.#fetching.start(async (signal) => {
+    this.fetching.start(async (signal) => {
       this.#table = await get<ConfigTable>('config', { run: runs }, signal);
       this.#draw();
     });
@@ -69,7 +56,7 @@ export class Config implements View {
       `${countText(wanted.length)}${of} keys`,
       ...(isSingle ? [] : [`${countText(differing)} differ`]),
     ].join(', ');
-    const { shown } = this.#session;
+    const { shown } = this.session;
     const columns = runs.map((id) => shown.find((run) => run.id === id) ?? { name: id, place: 0 });
     const markOf = (i: number): Content => !isSingle && colourMark(columns[i]!.place);
     const names = columns.map(({ name }, i) => element('span', {}, markOf(i), visibleText(name)));

@@ -4,9 +4,9 @@ import { get } from '../client.ts';
 import { div, element, emptyNote, fill, soft, span, type Content } from '../dom.ts';
 import { clockText, countText, numberText, valueText } from '../format.ts';
 import { logLevels } from '../log-levels.ts';
-import type { Change, Session } from '../session.ts';
-import { Latest, Throttle } from '../tasks.ts';
-import type { View } from '../view.ts';
+import type { Change } from '../session.ts';
+import { Throttle } from '../tasks.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 
@@ -14,55 +14,45 @@ const PAGE = 500;
 const REFRESH_MS = 500;
 const ROW_HEIGHT = 24;
 
-export class Log implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #fetching = new Latest();
+export class Log extends View {
   readonly #refresh = new Throttle(() => this.#fetchNew(), REFRESH_MS);
-  readonly #list = new WindowedList('Log', ROW_HEIGHT);
+  readonly #list = new WindowedList('Log', ROW_HEIGHT, 'log-list');
   readonly #detail = element('div', {
     className: 'panel log-detail',
     attributes: { role: 'status' },
   });
   readonly #facts = element('span', { className: 'soft', attributes: { role: 'status' } });
-  readonly #level: HTMLSelectElement;
-  readonly #follow: HTMLInputElement;
+  readonly #level = element(
+    'select',
+    { on: { change: () => this.#begin() } },
+    logLevels.map((level) =>
+      element('option', { value: level, selected: level === 'info' }, level),
+    ),
+  );
+  readonly #follow = element('input', {
+    type: 'checkbox',
+    checked: true,
+    on: { change: () => this.#draw() },
+  });
+  readonly element = div(
+    'log',
+    div(
+      'toolbar',
+      element('label', { className: 'field' }, 'At least', this.#level),
+      element('label', { className: 'field' }, this.#follow, 'Follow the end'),
+      this.#facts,
+    ),
+    this.#list.element,
+    this.#detail,
+  );
   #run = '';
   #lines: readonly LogLine[] = [];
   #before: number | null = null;
   #after = 0;
   #isBusy = false;
 
-  constructor(session: Session) {
-    this.#session = session;
-    this.#level = element(
-      'select',
-      { on: { change: () => this.#begin() } },
-      logLevels.map((level) =>
-        element('option', { value: level, selected: level === 'info' }, level),
-      ),
-    );
-    this.#follow = element('input', {
-      type: 'checkbox',
-      checked: true,
-      on: { change: () => this.#draw() },
-    });
-    this.element = div(
-      'log',
-      div(
-        'toolbar',
-        element('label', { className: 'field' }, 'At least', this.#level),
-        element('label', { className: 'field' }, this.#follow, 'Follow the end'),
-        this.#facts,
-      ),
-      this.#list.element,
-      this.#detail,
-    );
-    this.#list.element.classList.add('log-list');
-  }
-
   show(): void {
-    const { focus } = this.#session;
+    const { focus } = this.session;
     if (focus === null) return;
     this.#run = focus.id;
     this.#begin();
@@ -118,7 +108,7 @@ export class Log implements View {
 
   #fetch(query: { before?: number; after?: number }, take: (page: LogPage) => void): void {
     this.#isBusy = true;
-    this.#fetching.start(async (signal) => {
+    this.fetching.start(async (signal) => {
       const path = `runs/${this.#run}/log`;
       const asked = { ...query, count: PAGE, level: this.#level.value };
       const page = await get<LogPage>(path, asked, signal).finally(() => {

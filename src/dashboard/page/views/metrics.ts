@@ -6,10 +6,10 @@ import { plainSettings, type CurveSettings, type StepRange } from '../charts/cur
 import { button, div, element, emptyNote, fill, loading, searchField, soft, span } from '../dom.ts';
 import { countText } from '../format.ts';
 import { drawLegend, legend } from '../legend.ts';
-import type { Change, Session } from '../session.ts';
+import type { Change } from '../session.ts';
 import { yet } from '../states.ts';
-import { Latest, Throttle } from '../tasks.ts';
-import type { View } from '../view.ts';
+import { Throttle } from '../tasks.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
 const REFRESH_MS = 1_000;
@@ -18,11 +18,8 @@ const NO_GROUP = 'other';
 /** Order of names in which `layer_2` is before `layer_10`. */
 const byNumbers = new Intl.Collator('en', { numeric: true });
 
-export class Metrics implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #charts: ChartSet;
-  readonly #fetching = new Latest();
+export class Metrics extends View {
+  readonly #charts = new ChartSet(this.session, (range) => this.#zoom(range));
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
   readonly #legend = legend();
   readonly #groups = div('groups', emptyNote(loading));
@@ -30,6 +27,20 @@ export class Metrics implements View {
   readonly #from = stepField('From step', 'first', () => this.#readRange());
   readonly #to = stepField('To step', 'last', () => this.#readRange());
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
+  readonly element = div(
+    'metrics',
+    div(
+      'toolbar',
+      this.#search,
+      this.#count,
+      this.#smoothing(),
+      this.#logAxis(),
+      span('field', 'Steps', this.#from, '–', this.#to),
+      button('All steps', () => this.#zoom(null)),
+    ),
+    this.#legend,
+    this.#groups,
+  );
   readonly #closed = new Set<string>();
   /** Names of the metrics of all shown runs, sorted. */
   #names: readonly string[] = [];
@@ -37,34 +48,15 @@ export class Metrics implements View {
   #drawn = '';
   #settings: CurveSettings = plainSettings;
 
-  constructor(session: Session) {
-    this.#session = session;
-    this.#charts = new ChartSet(session, (range) => this.#zoom(range));
-    this.element = div(
-      'metrics',
-      div(
-        'toolbar',
-        this.#search,
-        this.#count,
-        this.#smoothing(),
-        this.#logAxis(),
-        span('field', 'Steps', this.#from, '–', this.#to),
-        button('All steps', () => this.#zoom(null)),
-      ),
-      this.#legend,
-      this.#groups,
-    );
-  }
-
   show(): void {
-    drawLegend(this.#legend, this.#session.shown);
+    drawLegend(this.#legend, this.session.shown);
     this.#fetch();
     this.#charts.refresh();
   }
 
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'metrics') return;
-    if (this.#session.shown.some(({ id }) => id === change.run)) this.#refresh.ask();
+    if (this.session.shown.some(({ id }) => id === change.run)) this.#refresh.ask();
   }
 
   #grow(): void {
@@ -73,9 +65,9 @@ export class Metrics implements View {
   }
 
   #fetch(): void {
-    this.#fetching.start(async (signal) => {
+    this.fetching.start(async (signal) => {
       const lists = await Promise.all(
-        this.#session.shown.map(({ id }) => get<MetricList>(`runs/${id}/metrics`, {}, signal)),
+        this.session.shown.map(({ id }) => get<MetricList>(`runs/${id}/metrics`, {}, signal)),
       );
       const names = lists.flatMap(({ metrics: all }) => all.map(({ name }) => name));
       this.#names = [...new Set(names)].sort(byNumbers.compare);
@@ -98,7 +90,7 @@ export class Metrics implements View {
     this.#drawn = form;
     const groups = Map.groupBy(wanted, groupOf);
     const sections = [...groups].map(([group, names]) => this.#group(group, names));
-    const { focus } = this.#session;
+    const { focus } = this.session;
     const why =
       this.#names.length > 0
         ? 'No metric has that in its name.'

@@ -18,11 +18,11 @@ import {
   type Content,
 } from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
-import type { Change, Session } from '../session.ts';
+import type { Change } from '../session.ts';
 import { progressText, stateBadge, yet } from '../states.ts';
 import { cell, row, table } from '../table.ts';
-import { Latest, Throttle } from '../tasks.ts';
-import type { View } from '../view.ts';
+import { Throttle } from '../tasks.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
 /** Metrics that tell most about a run, the first of each row that it has. */
@@ -40,11 +40,10 @@ const telling: readonly (readonly string[])[] = [
 
 const REFRESH_MS = 1_000;
 
-export class Overview implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #charts: ChartSet;
-  readonly #fetching = new Latest();
+export class Overview extends View {
+  readonly #charts: ChartSet = new ChartSet(this.session, (range) =>
+    this.#charts.apply({ ...plainSettings, range }),
+  );
   readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
   readonly #cards = div('cards');
   readonly #now = element('div', {});
@@ -53,32 +52,25 @@ export class Overview implements View {
   readonly #legend = legend();
   readonly #curves = div('charts');
   readonly #runs = element('section', { className: 'panel', hidden: true });
+  readonly element = div(
+    'overview',
+    this.#cards,
+    div(
+      'columns',
+      panel('Now', this.#now),
+      panel('Warnings', this.#warnings),
+      panel('Requests', this.#requests),
+    ),
+    this.#legend,
+    this.#curves,
+    this.#runs,
+  );
   #detail: RunDetail | null = null;
 
-  constructor(session: Session) {
-    this.#session = session;
-    this.#charts = new ChartSet(session, (range) =>
-      this.#charts.apply({ ...plainSettings, range }),
-    );
-    this.element = div(
-      'overview',
-      this.#cards,
-      div(
-        'columns',
-        panel('Now', this.#now),
-        panel('Warnings', this.#warnings),
-        panel('Requests', this.#requests),
-      ),
-      this.#legend,
-      this.#curves,
-      this.#runs,
-    );
-  }
-
   show(): void {
-    const { focus } = this.#session;
+    const { focus } = this.session;
     if (this.#detail?.listing.id !== focus?.id) this.#clear();
-    drawLegend(this.#legend, this.#session.shown);
+    drawLegend(this.#legend, this.session.shown);
     this.#charts.refresh();
     this.#drawRuns();
     this.#fetch();
@@ -87,7 +79,7 @@ export class Overview implements View {
   update(change: Change): void {
     if (change.type === 'runs') this.#drawRuns();
     if (change.type === 'grown' && change.what === 'metrics') this.#charts.grow();
-    const { focus } = this.#session;
+    const { focus } = this.session;
     if (!('run' in change) || change.run !== focus?.id) return;
     if (change.type === 'status') this.#drawStatus(change.status);
     else this.#refresh.ask();
@@ -95,18 +87,16 @@ export class Overview implements View {
 
   /** Shows of another run what is known of it already. */
   #clear(): void {
-    const { focus } = this.#session;
+    const { focus } = this.session;
     this.#detail = null;
-    if (focus !== null) this.#drawStatus(this.#session.statusOf(focus.id));
+    if (focus !== null) this.#drawStatus(this.session.statusOf(focus.id));
     fill(this.#warnings, emptyNote(loading));
     fill(this.#requests, emptyNote(loading));
   }
 
   #fetch(): void {
-    const { focus } = this.#session;
-    if (focus === null) return;
-    const path = `runs/${focus.id}`;
-    this.#fetching.start(async (signal) => {
+    this.fetchOfFocus(async (focus, signal) => {
+      const path = `runs/${focus.id}`;
       const [detail, { metrics }, { requests }] = await Promise.all([
         get<RunDetail>(path, {}, signal),
         get<MetricList>(`${path}/metrics`, {}, signal),
@@ -128,17 +118,17 @@ export class Overview implements View {
   }
 
   #drawStatus(status: RunStatus | null): void {
-    const listing = this.#session.focus ?? this.#detail?.listing ?? null;
+    const listing = this.session.focus ?? this.#detail?.listing ?? null;
     if (listing === null) return;
     fill(this.#cards, cards(listing, status), summaryCards(this.#detail?.summary ?? null));
     fill(this.#now, nowList(listing, status));
   }
 
   #drawRuns(): void {
-    const { runs, focus } = this.#session;
+    const { runs, focus } = this.session;
     this.#runs.hidden = runs.length < 2;
     const rows = runs.map((run) => {
-      const focusOn = (): void => this.#session.setFocus(run.id);
+      const focusOn = (): void => this.session.setFocus(run.id);
       const open = button(visibleText(run.name), focusOn, {
         className: 'link',
         attributes: { 'aria-pressed': run.id === focus?.id },

@@ -20,10 +20,10 @@ import {
 } from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { SamplePages } from './sample-pages.ts';
-import type { Change, Session } from '../session.ts';
+import type { Change } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
 import { Latest, Throttle } from '../tasks.ts';
-import type { View } from '../view.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 import {
@@ -50,16 +50,13 @@ const kindNames: Readonly<Record<SampleKind, string>> = {
 };
 const kindsInOrder: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
 
-export class Samples implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #fetching = new Latest();
+export class Samples extends View {
   /** Fetches pages of the list. */
   readonly #listing = new Latest();
   /** Fetches what stands beside the list. */
   readonly #choosing = new Latest();
   readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
-  readonly picker = new StepPicker(() => this.show());
+  override readonly picker = new StepPicker(() => this.show());
   readonly #kinds = element('select', {
     attributes: { 'aria-label': 'Kind of samples' },
     on: { change: () => this.#chooseKind() },
@@ -67,34 +64,32 @@ export class Samples implements View {
   readonly #facts = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #list = new WindowedList('Samples', ROW_HEIGHT);
   readonly #detail = element('div', { className: 'detail', tabIndex: -1 });
-  readonly #content = div('master-detail', this.#list.element, this.#detail);
+  readonly #content = element(
+    'div',
+    { className: 'master-detail', hidden: true },
+    this.#list.element,
+    this.#detail,
+  );
   readonly #empty = div('panel', emptyNote(loading));
+  readonly element = div(
+    'samples',
+    div('toolbar', this.#kinds, this.picker.element, this.#facts),
+    this.#empty,
+    this.#content,
+  );
   /** Kind that the reader chose; null before that. */
   #kind: SampleKind | null = null;
   /** Samples that the list was drawn for; it is drawn anew for others alone. */
   #listed = '';
 
-  constructor(session: Session) {
-    this.#session = session;
-    this.#content.hidden = true;
-    this.element = div(
-      'samples',
-      div('toolbar', this.#kinds, this.picker.element, this.#facts),
-      this.#empty,
-      this.#content,
-    );
-  }
-
   update(change: Change): void {
     if (change.type !== 'grown') return;
     if (change.what !== 'samples' && change.what !== 'validation') return;
-    if (change.run === this.#session.focus?.id) this.#refresh.ask();
+    if (change.run === this.session.focus?.id) this.#refresh.ask();
   }
 
   show(): void {
-    const { focus } = this.#session;
-    if (focus === null) return;
-    this.#fetching.start(async (signal) => {
+    this.fetchOfFocus(async (focus, signal) => {
       const path = `runs/${focus.id}/samples`;
       let index = await get<SampleIndex>(path, { kind: this.#kind ?? 'rollout' }, signal);
       const [other] = index.kinds;

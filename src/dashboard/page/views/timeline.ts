@@ -20,9 +20,9 @@ import {
 import { yet } from '../states.ts';
 import type { Change, Session } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
-import { Latest, Throttle } from '../tasks.ts';
+import { Throttle } from '../tasks.ts';
 import { themeEvent } from '../theme.ts';
-import type { View } from '../view.ts';
+import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 
@@ -30,12 +30,9 @@ const REFRESH_MS = 1_000;
 /** Shortest stretch that is zoomed to, in CSS pixels of the drag. */
 const MIN_DRAG = 6;
 
-export class Timeline implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #fetching = new Latest();
+export class Timeline extends View {
   readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
-  readonly picker = new StepPicker(() => this.show());
+  override readonly picker = new StepPicker(() => this.show());
   readonly #canvas = element('canvas', { className: 'gantt', attributes: { role: 'img' } });
   readonly #selection = element('div', { className: 'drag', hidden: true });
   readonly #whole = button('Whole step', () => this.#zoom(null), { hidden: true });
@@ -47,6 +44,11 @@ export class Timeline implements View {
   readonly #list = new WindowedList('Spans of the step', 24);
   readonly #drawing = div('gantt-box', this.#canvas, this.#selection);
   readonly #content = element('div', {}, emptyNote(loading));
+  readonly element = div(
+    'timeline',
+    div('toolbar', this.picker.element, this.#whole, this.#facts),
+    this.#content,
+  );
   #timeline: StepTimeline | null = null;
   #layout: Layout = { spans: [], lanes: [], rows: 0 };
   #window: Window = [0, 1];
@@ -54,12 +56,7 @@ export class Timeline implements View {
   readonly #colours = new SpanColours();
 
   constructor(session: Session) {
-    this.#session = session;
-    this.element = div(
-      'timeline',
-      div('toolbar', this.picker.element, this.#whole, this.#facts),
-      this.#content,
-    );
+    super(session);
     this.#listenToPointer();
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
     document.addEventListener(themeEvent, () => this.#draw());
@@ -67,13 +64,11 @@ export class Timeline implements View {
 
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'timeline') return;
-    if (change.run === this.#session.focus?.id) this.#refresh.ask();
+    if (change.run === this.session.focus?.id) this.#refresh.ask();
   }
 
   show(): void {
-    const { focus } = this.#session;
-    if (focus === null) return;
-    this.#fetching.start(async (signal) => {
+    this.fetchOfFocus(async (focus, signal) => {
       const query = { step: this.picker.wanted };
       const found = await get<StepTimeline | null>(`runs/${focus.id}/timeline`, query, signal);
       this.#take(found, yet('No step with a timeline', focus));

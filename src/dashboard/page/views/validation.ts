@@ -8,12 +8,11 @@ import type {
 import { get } from '../client.ts';
 import { card, div, element, emptyNote, fill, loading, panel, span, type Content } from '../dom.ts';
 import { countText, percentText } from '../format.ts';
-import type { Change, Session } from '../session.ts';
+import type { Change } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
 import { yet } from '../states.ts';
 import { cell, numberCell, row, table } from '../table.ts';
-import { Latest } from '../tasks.ts';
-import type { View } from '../view.ts';
+import { View } from '../view.ts';
 import { plainText, visibleText } from '../visible-text.ts';
 
 const HINT =
@@ -21,22 +20,13 @@ const HINT =
 /** Longest name, in characters, that stands upright over a column; where one is longer all are turned. */
 const MOST_UPRIGHT = 4;
 
-export class Validation implements View {
-  readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #fetching = new Latest();
-  readonly picker = new StepPicker(() => this.show());
+export class Validation extends View {
+  override readonly picker = new StepPicker(() => this.show());
   readonly #content = element('div', {}, emptyNote(loading));
-
-  constructor(session: Session) {
-    this.#session = session;
-    this.element = div('validation', div('toolbar', this.picker.element), this.#content);
-  }
+  readonly element = div('validation', div('toolbar', this.picker.element), this.#content);
 
   show(): void {
-    const { focus } = this.#session;
-    if (focus === null) return;
-    this.#fetching.start(async (signal) => {
+    this.fetchOfFocus(async (focus, signal) => {
       const query = { step: this.picker.wanted };
       const report = await get<ValidationReport | null>(
         `runs/${focus.id}/validation`,
@@ -55,7 +45,7 @@ export class Validation implements View {
 
   update(change: Change): void {
     if (change.type !== 'grown' || change.what !== 'validation') return;
-    if (change.run === this.#session.focus?.id) this.show();
+    if (change.run === this.session.focus?.id) this.show();
   }
 }
 
