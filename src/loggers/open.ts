@@ -30,25 +30,16 @@ export class Loggers {
   readonly #pending = new Set<Promise<void>>();
 
   /** Opens the named loggers. A logger that cannot be opened is reported and left out. */
-  static open(
-    names: readonly LoggerName[],
-    run: RunDescription,
-    surroundings: LoggerSurroundings,
-  ): Loggers {
-    const loggers = new Loggers(surroundings.note);
+  constructor(names: readonly LoggerName[], run: RunDescription, surroundings: LoggerSurroundings) {
+    this.#note = surroundings.note;
     for (const name of new Set(names)) {
       try {
         const logger = makers[name](run, surroundings);
-        if (logger !== null) loggers.#loggers.push({ name, logger });
+        if (logger !== null) this.#loggers.push({ name, logger });
       } catch (error) {
-        loggers.#tell(name, error);
+        this.#tell(name, error);
       }
     }
-    return loggers;
-  }
-
-  private constructor(note: (text: string) => void) {
-    this.#note = note;
   }
 
   /** Hands the metrics of a step to every logger; returns without waiting for what they send. */

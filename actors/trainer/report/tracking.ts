@@ -55,7 +55,7 @@ export class RunLog implements AsyncDisposable {
       ...described,
     };
     const options = { environment: process.env, consoleForm, ...display };
-    return new RunLog(files, Loggers.open(logger, run, options), trainer);
+    return new RunLog(files, new Loggers(logger, run, options), trainer);
   }
 
   /**

@@ -91,7 +91,7 @@ describe('MlflowLogger', () => {
     const notes: string[] = [];
     const environment = { MLFLOW_TRACKING_URI: unreachable };
     const note = (text: string): void => void notes.push(text);
-    const loggers = Loggers.open(['mlflow'], run, {
+    const loggers = new Loggers(['mlflow'], run, {
       environment,
       write: note,
       note,
@@ -193,7 +193,7 @@ describe('a logger that fails', () => {
   it('is told of once, stops nothing, and the others go on', async () => {
     using folder = new TemporaryDirectory();
     const notes: string[] = [];
-    const loggers = Loggers.open(
+    const loggers = new Loggers(
       ['mlflow', 'tensorboard', 'file'],
       { ...run, folder: folder.path },
       {
@@ -222,13 +222,13 @@ describe('a logger that fails', () => {
     const environment = { WANDB_MODE: 'disabled', SWANLAB_MODE: 'disabled' };
     const note = (text: string): void => void notes.push(text);
     const surroundings = { environment, write: note, consoleForm: 'table', note } as const;
-    Loggers.open(['wandb', 'swanlab'], { ...run, folder: folder.path }, surroundings);
+    new Loggers(['wandb', 'swanlab'], { ...run, folder: folder.path }, surroundings);
     assert.deepEqual(notes, []);
   });
 
   it("writes into the run's folder where no variable says otherwise, as the other loggers do", async () => {
     using folder = new TemporaryDirectory();
-    const loggers = Loggers.open(
+    const loggers = new Loggers(
       ['mlflow', 'swanlab', 'tensorboard', 'wandb'],
       { ...run, folder: folder.path },
       { environment: {}, write: () => undefined, consoleForm: 'table', note: () => undefined },

@@ -20,11 +20,7 @@ function screen(isTerminal: boolean): { stream: NodeJS.WriteStream; shown: () =>
   return { stream: stream as unknown as NodeJS.WriteStream, shown: () => text };
 }
 
-function saying(level: Level, isTerminal = false): ReturnType<typeof open> {
-  return open(level, isTerminal);
-}
-
-function open(level: Level, isTerminal: boolean) {
+function saying(level: Level, isTerminal = false) {
   const [out, error] = [screen(isTerminal), screen(isTerminal)];
   const output = new TextOutput(level, { stdout: out.stream, stderr: error.stream });
   return { output, out: out.shown, error: error.shown };
@@ -34,7 +30,7 @@ const failure = { exitCode: 2, code: 'CONFIG_INVALID', text: 'wrong\nat b', deta
 const result = { event: 'result', command: 'merge' } as const;
 
 /** Says one thing of every kind. */
-async function sayAll({ output }: ReturnType<typeof open>): Promise<void> {
+async function sayAll({ output }: ReturnType<typeof saying>): Promise<void> {
   output.say('on the way');
   output.detail('by the way');
   noteTo(output, 'warning: mind the gap');
@@ -46,10 +42,9 @@ describe('output for people', () => {
   const variables = { NO_COLOR: undefined, FORCE_COLOR: undefined };
 
   it('says as much as it is asked for, and results and warnings in any case', async () => {
-    const told = { quiet: 'there\n', usual: 'on the way\nthere\n' };
     for (const [level, lines] of [
-      ['quiet', told.quiet],
-      ['usual', told.usual],
+      ['quiet', 'there\n'],
+      ['usual', 'on the way\nthere\n'],
       ['verbose', 'on the way\nby the way\nthere\n'],
     ] as const) {
       const screens = saying(level);
@@ -101,7 +96,7 @@ describe('output for people', () => {
     await output.tell(result, 'last');
     const bar = '█'.repeat(6) + '░'.repeat(18);
     const line = `rollout       ${bar} 2/8  0:00`;
-    const [gone] = ['\u001b[1G\u001b[2K'];
+    const gone = '\u001b[1G\u001b[2K';
     assert.equal(out(), `first\n${line}${gone}${line}${gone}last\n`);
     assert.match(error(), /second\n$/);
   });
