@@ -11,7 +11,7 @@ import { RequestKind, type RunRequest } from '../run-files.ts';
 import type { SamplePlace } from '../api-samples.ts';
 import { configTable } from '../readers/config.ts';
 import { logLevels } from '../page/log-levels.ts';
-import { sampleKinds } from '../readers/samples.ts';
+import { sampleKinds, type Range } from '../readers/samples.ts';
 import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
 import { listingsOf, type Runs } from '../runs.ts';
@@ -55,12 +55,10 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
     }),
     series: get(async (query) => {
       await view.metrics.refresh();
-      const [after, points] = [query.whole('after'), query.whole('points')];
       const names = query.texts('name').slice(0, MOST_METRICS);
-      return view.metrics.series(names, {
-        ...(after !== undefined && { after }),
-        ...(points !== undefined && { points: Math.max(4, points) }),
-      });
+      const after = query.whole('after') ?? -Infinity;
+      const points = query.whole('points') ?? Infinity;
+      return view.metrics.series(names, after, Math.max(4, points));
     }),
     timeline: get(async (query) => {
       await view.timeline.refresh();
@@ -90,32 +88,29 @@ export function runRoutes(view: RunView, control: RunControl): Routes {
 }
 
 function sampleRoutes(view: RunView): Routes {
-  const samplesOf = (query: Query) => view.samples(query.oneOf('kind', sampleKinds, 'rollout'));
+  const kindIn = (query: Query) => query.oneOf('kind', sampleKinds, 'rollout');
+  const samplesOf = (query: Query) => view.samples(kindIn(query));
   const placeIn = (query: Query): SamplePlace => ({
     step: query.whole('step') ?? 0,
     row: query.whole('row') ?? 0,
   });
+  const rangeIn = (query: Query, usual: number, most: number): Range => ({
+    start: query.whole('start') ?? 0,
+    count: query.count('count', usual, most),
+  });
   return {
-    samples: get((query) => view.sampleIndex(query.oneOf('kind', sampleKinds, 'rollout'))),
-    'samples/page': get(async (query) => {
-      const range = {
-        start: query.whole('start') ?? 0,
-        count: query.count('count', 50, MOST_SAMPLES),
-      };
-      return (await samplesOf(query)).page(query.whole('step') ?? 0, range);
-    }),
+    samples: get((query) => view.sampleIndex(kindIn(query))),
+    'samples/page': get(async (query) =>
+      (await samplesOf(query)).page(query.whole('step') ?? 0, rangeIn(query, 50, MOST_SAMPLES)),
+    ),
     'samples/one': get(async (query) => {
       const sample = await (await samplesOf(query)).one(placeIn(query));
       if (sample === null) throw refusal(404, 'no such sample');
       return sample;
     }),
-    'samples/prompt': get(async (query) => {
-      const range = {
-        start: query.whole('start') ?? 0,
-        count: query.count('count', 10, MOST_HISTORY),
-      };
-      return (await samplesOf(query)).history(query.text('prompt'), range);
-    }),
+    'samples/prompt': get(async (query) =>
+      (await samplesOf(query)).history(query.text('prompt'), rangeIn(query, 10, MOST_HISTORY)),
+    ),
     'samples/picture': {
       GET: async (request, response) => {
         const query = new Query(request.url ?? '');

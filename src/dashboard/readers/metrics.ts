@@ -35,12 +35,9 @@ export class MetricTable extends LineTail {
    * Columns of some metrics.
    *
    * @param after  only steps behind this one
-   * @param points most points of each; all by default
+   * @param points most points of each, at least 4
    */
-  series(
-    names: readonly string[],
-    { after = -Infinity, points = Infinity }: { readonly after?: number; readonly points?: number },
-  ): SeriesList {
+  series(names: readonly string[], after: number, points: number): SeriesList {
     const series = names.flatMap((name): Series[] => {
       const columns = this.#metrics.get(name);
       return columns === undefined ? [] : [seriesOf(name, columns, after, points)];
