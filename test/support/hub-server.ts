@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { listenAt } from '../../src/serving/http.ts';
 
 /** A repository that the server has. */
 export interface ServedRepository {
@@ -41,31 +40,18 @@ export class HubServer implements AsyncDisposable {
   broken = 0;
   /** The next transfers of the announced size whose content is another. */
   spoilt = 0;
-  readonly #server: Server;
+  url = '';
+  readonly #server = createServer((request, response) => this.#answer(request, response));
   readonly #repositories: readonly ServedRepository[];
 
-  private constructor(server: Server, repositories: readonly ServedRepository[]) {
-    this.#server = server;
+  private constructor(repositories: readonly ServedRepository[]) {
     this.#repositories = repositories;
   }
 
   static async start(repositories: readonly ServedRepository[]): Promise<HubServer> {
-    const server = createServer();
-    const hub = new HubServer(server, repositories);
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      hub.#answer(request, response);
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    const hub = new HubServer(repositories);
+    hub.url = await listenAt(hub.#server, '127.0.0.1', 0);
     return hub;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
-  }
-
-  get #port(): number {
-    return (this.#server.address() as AddressInfo).port;
   }
 
   /** The commit that a repository's main branch stands at. */
@@ -73,11 +59,8 @@ export class HubServer implements AsyncDisposable {
     return hashOf('sha1', id + JSON.stringify(Object.keys(files)));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#server[Symbol.asyncDispose]();
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -153,7 +136,10 @@ export class HubServer implements AsyncDisposable {
     }
     response.setHeader('x-linked-size', Buffer.byteLength(content));
     response.setHeader('x-linked-etag', `"${hashOf('sha256', content)}"`);
-    response.setHeader('location', `http://localhost:${this.#port}/cdn/${id}::${name}`);
+    response.setHeader(
+      'location',
+      `${this.url.replace('127.0.0.1', 'localhost')}/cdn/${id}::${name}`,
+    );
     response.writeHead(302).end();
   }
 
