@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventDocs, snakeCase } from '../../../../src/cli/output/events.ts';
+import { snakeCase, type Event } from '../../../../src/cli/output/events.ts';
 import { JsonOutput } from '../../../../src/cli/output/json-output.ts';
 import { mannerOf, type Level } from '../../../../src/cli/output/output.ts';
 import { withVariables } from '../../../support/environment.ts';
@@ -81,9 +81,13 @@ describe('output for machines', () => {
 
   it('is described in the page of the commands, every kind of line', () => {
     const page = readFileSync(join(import.meta.dirname, '../../../../src/cli/README.md'), 'utf8');
-    const rows = [...page.matchAll(/^\| `(\w+)` +\| (.*?) *\|$/gm)];
-    const described = new Map(rows.map(([, name, text]) => [name, text]));
-    assert.deepEqual(described, new Map(Object.entries(eventDocs)));
+    const kinds: Readonly<Record<Event['event'], true>> = {
+      ...{ note: true, detail: true, warning: true, phase: true, step: true, sft_step: true },
+      ...{ finding: true, response: true, listening: true, log: true, output: true },
+      ...{ result: true, error: true },
+    };
+    const described = [...page.matchAll(/^\| `(\w+)` +\| \S/gm)].map(([, name]) => name);
+    assert.deepEqual(described, Object.keys(kinds));
   });
 
   it('has the keys of metrics and files', () => {
