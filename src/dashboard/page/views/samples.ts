@@ -150,19 +150,14 @@ export class Samples extends View {
   }
 
   #showSample(source: SampleSource, step: number, row: number): void {
-    this.#choosing.start((signal) => this.#fillDetail(source, { step, row }, signal));
-  }
-
-  async #fillDetail(
-    source: SampleSource,
-    place: { readonly step: number; readonly row: number },
-    signal: AbortSignal,
-  ): Promise<void> {
     const { run, kind } = source;
-    const sample = await get<SampleDetail>(`runs/${run}/samples/one`, { kind, ...place }, signal);
-    const over = button('This prompt over the steps', () => this.#showHistory(source, sample));
-    fill(this.#detail, over, sampleArticle(sample, source));
-    this.#detail.scrollTop = 0;
+    this.#choosing.start(async (signal) => {
+      const query = { kind, step, row };
+      const sample = await get<SampleDetail>(`runs/${run}/samples/one`, query, signal);
+      const over = button('This prompt over the steps', () => this.#showHistory(source, sample));
+      fill(this.#detail, over, sampleArticle(sample, source));
+      this.#detail.scrollTop = 0;
+    });
   }
 
   #showHistory(source: SampleSource, sample: SampleDetail): void {
