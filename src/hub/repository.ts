@@ -6,6 +6,7 @@ import {
   listFiles,
   modelInfo,
   type ListFileEntry,
+  type RepoDesignation,
 } from '@huggingface/hub';
 import { CxmindError, messageOf } from '../errors.ts';
 import { RepositoryCache } from './cache.ts';
@@ -84,16 +85,21 @@ class RemoteRepository {
   readonly #kind: RepositoryKind;
   readonly #id: string;
   readonly #settings: HubSettings;
+  /** Options of every request of the SDK. */
+  readonly #access: { hubUrl: string; accessToken?: string; repo: RepoDesignation };
 
   constructor(kind: RepositoryKind, id: string, settings: HubSettings) {
+    const { url, token } = settings;
     this.#kind = kind;
     this.#id = id;
     this.#settings = settings;
+    const repo = { type: kind, name: id };
+    this.#access = { hubUrl: url, ...(token !== null && { accessToken: token }), repo };
   }
 
   /** Commit of the main branch. */
   async commit(): Promise<string> {
-    const options = { ...this.#access(), name: this.#id, revision: REVISION };
+    const options = { ...this.#access, name: this.#id, revision: REVISION };
     const { sha } = await (this.#kind === 'dataset'
       ? datasetInfo({ ...options, additionalFields: ['sha'] })
       : modelInfo({ ...options, additionalFields: ['sha'] }));
@@ -109,7 +115,7 @@ class RemoteRepository {
       if (++pages > MAX_PAGES) throw this.#lie(`lists its files on more than ${MAX_PAGES} pages`);
       return fetch(input, init);
     };
-    const options = { ...this.#access(), ...this.#repo(), revision, recursive: true };
+    const options = { ...this.#access, revision, recursive: true };
     for await (const entry of listFiles({ ...options, fetch: fetchPage })) {
       if (entry.type !== 'file') continue;
       const name = cachedName(entry);
@@ -122,7 +128,7 @@ class RemoteRepository {
 
   /** Opens the content of a file. */
   async open(path: string, revision: string): Promise<Blob> {
-    const blob = await downloadFile({ ...this.#access(), ...this.#repo(), path, revision });
+    const blob = await downloadFile({ ...this.#access, path, revision });
     if (blob === null) throw new Error(`${path} is listed and not there`);
     return blob;
   }
@@ -178,15 +184,6 @@ class RemoteRepository {
         detail: { repository: this.#id },
       },
     );
-  }
-
-  #access(): { hubUrl: string; accessToken?: string } {
-    const { url, token } = this.#settings;
-    return { hubUrl: url, ...(token !== null && { accessToken: token }) };
-  }
-
-  #repo(): { repo: { type: RepositoryKind; name: string } } {
-    return { repo: { type: this.#kind, name: this.#id } };
   }
 }
 
