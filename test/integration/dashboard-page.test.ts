@@ -5,7 +5,7 @@ import { RunLock } from '../../actors/run-folder/lock.ts';
 import { RequestBox, runControl } from '../../actors/run-folder/requests.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { Chromium, hasChromium, type Page } from '../support/chromium.ts';
-import { chart, click, faintTexts, texts } from '../support/page-expressions.ts';
+import { chart, click, faintTexts, texts, written } from '../support/page-expressions.ts';
 import {
   findingLines,
   madeValue,
@@ -62,6 +62,10 @@ function dashboardPage(): void {
   const openView = async (name: string, on = page): Promise<void> => {
     await on.evaluate(`location.hash = '${name}'`);
     await on.until(`document.title.toLowerCase().startsWith('${name}')`);
+  };
+  const pressInList = async (...keys: readonly string[]): Promise<void> => {
+    await page.evaluate(`document.querySelector('#view [role=listbox]').focus()`);
+    for (const key of keys) await page.press(key);
   };
   const focusOn = async (run: string, on = page): Promise<void> => {
     await on.evaluate(`(() => {
@@ -130,18 +134,10 @@ function dashboardPage(): void {
     await page.until(`${chart('group_3/metric_3')}?.includes('${last}')`);
     const canvas = `document.querySelector('[data-metric="group_3/metric_3"] canvas').toDataURL()`;
     const raw = await page.evaluate(canvas);
-    await page.evaluate(`(() => {
-      const slider = document.querySelector('input[type=range]');
-      slider.value = '0.9';
-      slider.dispatchEvent(new Event('input'));
-    })()`);
+    await page.evaluate(written('input[type=range]', '0.9', 'input'));
     await page.until(`${canvas} !== ${JSON.stringify(raw)}`);
     await page.evaluate(`document.querySelector('.toolbar input[type=checkbox]').click()`);
-    await page.evaluate(`(() => {
-      const search = document.querySelector('#view input[type=search]');
-      search.value = 'GROUP_3';
-      search.dispatchEvent(new Event('input'));
-    })()`);
+    await page.evaluate(written('#view input[type=search]', 'GROUP_3', 'input'));
     assert.deepEqual(await page.evaluate(texts('.chart-name')), ['group_3/metric_3']);
   });
 
@@ -162,8 +158,7 @@ function dashboardPage(): void {
     await openView('timeline');
     await page.until(`${texts('#view [role=option]')}.length === 6`);
     assert.match(await page.text('.toolbar'), /1 s, 6 spans/);
-    await page.evaluate(`document.querySelector('#view [role=listbox]').focus()`);
-    for (let i = 0; i < 4; i++) await page.press('ArrowDown');
+    await pressInList(...Array<string>(4).fill('ArrowDown'));
     assert.match(
       await page.text('.span-facts'),
       /score on reward\/0 from 650 ms to 700 ms, 50 ms; failed or given up\. Its message waited 55 ms for the actor, which was busy with score on reward\/0 \(50 ms\)/,
@@ -192,8 +187,7 @@ function dashboardPage(): void {
       await page.text('.reasoning-step.right'),
       /It may be A\.\s+A ✓\s+affirms\s+✓ judged rightly/,
     );
-    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
-    await page.press('ArrowDown');
+    await pressInList('ArrowDown');
     await page.until(`document.querySelector('.reasoning-step.wrong') !== null`);
     assert.match(await page.text('.sample header'), /Step 40, response 2\s+✗ wrong\s+score 0\.1/);
     await page.evaluate(click('This prompt over the steps'));
@@ -207,8 +201,7 @@ function dashboardPage(): void {
     await focusOn('other');
     await openView('samples');
     await page.until(`${texts('[role=option]')}.length === 9`);
-    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
-    await page.press('End');
+    await pressInList('End');
     await page.until(`${texts('.turn')}.length === 3`);
     assert.deepEqual(await page.evaluate<string[]>(texts('.turn')), [
       'policy\nLet me look closer.',
@@ -221,8 +214,7 @@ function dashboardPage(): void {
   });
 
   it('shows hostile text as text, with what hides in it made visible', async () => {
-    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
-    await page.press('End');
+    await pressInList('End');
     await page.until(`document.querySelector('.sample .text .hidden-character') !== null`);
     const text = '.sample .text';
     assert.match(await page.text(text), /<img src=x onerror="window\.harmed=1"><script>/);
@@ -290,14 +282,9 @@ function dashboardPage(): void {
   it('shows the lines of the log from a level on, and all fields of one', async () => {
     await openView('log');
     await page.until(`/40 lines/.test(document.querySelector('.toolbar').innerText)`);
-    await page.evaluate(`(() => {
-      const select = document.querySelector('#view select');
-      select.value = 'warn';
-      select.dispatchEvent(new Event('change'));
-    })()`);
+    await page.evaluate(written('#view select', 'warn', 'change'));
     await page.until(`/10 lines/.test(document.querySelector('.toolbar').innerText)`);
-    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
-    await page.press('End');
+    await pressInList('End');
     assert.match(await page.text('.log-detail'), /warn note.*text\s+warning: row 39 is odd/s);
   });
 

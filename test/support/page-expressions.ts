@@ -10,6 +10,15 @@ export function texts(selector: string): string {
   return `[...document.querySelectorAll(${JSON.stringify(selector)})].map((one) => one.innerText)`;
 }
 
+/** Expression that writes a value into a field, and tells of that. */
+export function written(selector: string, value: string, event: 'input' | 'change'): string {
+  return `(() => {
+    const field = document.querySelector(${JSON.stringify(selector)});
+    field.value = ${JSON.stringify(value)};
+    field.dispatchEvent(new Event('${event}'));
+  })()`;
+}
+
 /** Expression for a click on the first button with these words. */
 export function click(words: string): string {
   return `[...document.querySelectorAll('button')].find((one) => one.innerText === ${JSON.stringify(words)} && one.checkVisibility()).click()`;

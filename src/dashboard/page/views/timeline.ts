@@ -196,7 +196,8 @@ export class Timeline extends View {
 function wholeWindow({ spans, duration }: StepTimeline): Window {
   const begin = spans.reduce((least, { start }) => Math.min(least, start), 0);
   const end = spans.reduce((most, span) => Math.max(most, span.end), duration);
-  return [Math.max(begin, -duration), Math.max(end, begin + 1)];
+  const from = Math.max(begin, -duration);
+  return [from, Math.max(end, from + 1)];
 }
 
 function legend(): HTMLElement {
