@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bin, runHere, until } from '../support/cxmind-process.ts';
 import { writeTinyDemo } from '../support/tiny-run.ts';
+import { directoryForEach } from '../support/temporary-directory.ts';
 
 /** The Node that people have, where it is older than the pinned one. */
 const systemNode = ['/usr/bin/node', '/usr/local/bin/node'].find(existsSync) ?? process.execPath;
@@ -24,12 +16,7 @@ function cxmind(args: readonly string[]): SpawnSyncReturns<string> {
 }
 
 describe('cxmind', () => {
-  let folder: string;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'cxmind-cli-'));
-  });
-  afterEach(() => rmSync(folder, { recursive: true }));
-
+  const folder = directoryForEach();
   it('runs on the pinned Node whatever Node starts it', () => {
     const { stdout, status } = cxmind(['--version']);
     assert.match(stdout, /^cxmind\/\d+\.\d+\.\d+ .* node-v24\./);
@@ -51,7 +38,7 @@ describe('cxmind', () => {
 
   describe('train', () => {
     it('shows everything wrong with its config at once and starts nothing', async () => {
-      const run = join(folder, 'run');
+      const run = join(folder.path, 'run');
       const { exitCode, stdout, stderr } = await runHere([
         'train',
         'config=configs/tiny.yaml',
@@ -77,7 +64,7 @@ describe('cxmind', () => {
       const items = ['config=configs/cx-open.yaml', 'trainer.seed=9'];
       const { exitCode, stdout } = await runHere(['train', ...items, '--print-config']);
       assert.equal(exitCode, 0);
-      const printed = join(folder, 'printed.yaml');
+      const printed = join(folder.path, 'printed.yaml');
       writeFileSync(printed, stdout);
       const again = await runHere(['train', `config=${printed}`, '--print-config']);
       assert.equal(again.stdout, stdout);
@@ -98,9 +85,9 @@ describe('cxmind', () => {
     });
 
     it('asks the model of a run, scores and reports, and appends to the predictions', async () => {
-      const demo = join(folder, 'demo');
+      const demo = join(folder.path, 'demo');
       await writeTinyDemo(demo);
-      const trained = join(folder, 'trained');
+      const trained = join(folder.path, 'trained');
       const model = join(trained, 'global_step_1/actor/huggingface');
       cpSync(join(demo, 'model'), model, { recursive: true });
       writeFileSync(join(trained, 'config.json'), '{}');
@@ -110,7 +97,7 @@ describe('cxmind', () => {
         `data.val_files=${demo}/closed-validation.jsonl`,
         `data.image_dir=${demo}`,
         `worker.actor.model.model_path=${trained}`,
-        `trainer.save_checkpoint_path=${folder}/run`,
+        `trainer.save_checkpoint_path=${folder.path}/run`,
         'trainer.local_mode=true',
         ...[
           '--n',
@@ -133,7 +120,8 @@ describe('cxmind', () => {
       assert.equal(exitCode, 0, stderr);
       assert.match(stdout, /^3 closed questions, 6 answers$/m);
       assert.match(stdout, /^accuracy [01]\.\d{4} in \d+ s$/m);
-      const read = (name: string): string => readFileSync(join(folder, 'run/eval', name), 'utf8');
+      const read = (name: string): string =>
+        readFileSync(join(folder.path, 'run/eval', name), 'utf8');
       const lines = read('predictions.jsonl').trimEnd().split('\n');
       const predictions = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
       assert.equal(predictions.length, 6);
@@ -165,8 +153,8 @@ describe('cxmind', () => {
       assert.equal(page.match(/<article/g)?.length, 3);
       assert.equal(page.match(/<img [^>]*src="data:image\/jpeg;base64,/g)?.length, 3);
 
-      writeFileSync(join(folder, 'run/metrics.jsonl'), '{"step":1}\n');
-      const over = await runHere([...asked, '--out', join(folder, 'run')]);
+      writeFileSync(join(folder.path, 'run/metrics.jsonl'), '{"step":1}\n');
+      const over = await runHere([...asked, '--out', join(folder.path, 'run')]);
       assert.equal(over.exitCode, 2);
       assert.match(over.stderr, /^\S+run is the folder of a training run, .* --out \S+run\/eval$/m);
     });
@@ -174,12 +162,14 @@ describe('cxmind', () => {
 
   describe('on Ctrl-C', () => {
     it('ends in order with exit code 130, child and all', async () => {
-      const child = spawn(systemNode, [bin, 'init', join(folder, 'demo')], { stdio: 'ignore' });
-      await until(() => readdirSync(folder).length > 0);
+      const child = spawn(systemNode, [bin, 'init', join(folder.path, 'demo')], {
+        stdio: 'ignore',
+      });
+      await until(() => readdirSync(folder.path).length > 0);
       child.kill('SIGINT');
       const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
       assert.ok(code === 130 || signal === 'SIGINT', `${code} ${signal}`);
-      assert.equal(existsSync(join(folder, 'demo')), false);
+      assert.equal(existsSync(join(folder.path, 'demo')), false);
     });
   });
 
@@ -187,7 +177,7 @@ describe('cxmind', () => {
     const rows = ['--train-rows', '7', '--val-rows', '3'];
 
     it('writes a checkpoint and both tasks, and never over something else', async () => {
-      const demo = join(folder, 'demo');
+      const demo = join(folder.path, 'demo');
       const written = await runHere(['init', demo, ...rows, '--closed-rejections', '2']);
       assert.equal(written.exitCode, 0);
       assert.ok(readdirSync(join(demo, 'model')).includes('model.safetensors'));

@@ -1,28 +1,23 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runHere, type Told } from '../support/cxmind-process.ts';
 import { goldenCases, goldenPath } from '../support/golden.ts';
+import { directoryForEach } from '../support/temporary-directory.ts';
 
 describe('cxmind generate', () => {
-  let folder: string;
+  const folder = directoryForEach();
   const generate = (...args: readonly string[]): Promise<Told> =>
     runHere(['generate', '--model', goldenPath('micro-vl'), ...args]);
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'cxmind-generate-'));
-  });
-  afterEach(() => rmSync(folder, { recursive: true }));
-
   const plain = goldenCases().find(
     ({ images, messages }) => images.length + messages.length === 1,
   )!;
   const plainText = plain.messages[0]!.content.map((part) => part.text).join('');
 
   it('continues the rows of a file greedily with the reference’s tokens', async () => {
-    const data = join(folder, 'rows.jsonl');
-    const out = join(folder, 'out.jsonl');
+    const data = join(folder.path, 'rows.jsonl');
+    const out = join(folder.path, 'out.jsonl');
     writeFileSync(data, `${JSON.stringify({ prompt: plainText })}\n`);
     const flags = ['--temperature', '0', '--max-tokens', '24', '--n', '2'];
     const { exitCode, stderr } = await generate('--data', data, '--out', out, ...flags);

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
@@ -10,6 +9,7 @@ import { assertClose } from '../support/assert-close.ts';
 import { runHere, type Told } from '../support/cxmind-process.ts';
 import { goldenCases, goldenPath } from '../support/golden.ts';
 import { goldenSequences, loadGoldenModel, relativeError } from '../support/golden-model.ts';
+import { directoryForEach } from '../support/temporary-directory.ts';
 
 interface ScoreLine {
   readonly index: number;
@@ -20,8 +20,8 @@ interface ScoreLine {
 describe('cxmind score', () => {
   // A row is one user turn, so of the golden cases those with one message can be written as rows.
   const cases = goldenCases().filter(({ messages }) => messages.length === 1);
-  let folder: string;
-  const at = (name: string): string => join(folder, name);
+  const folder = directoryForEach();
+  const at = (name: string): string => join(folder.path, name);
   const score = (...args: readonly string[]): Promise<Told> =>
     runHere(['score', '--model', goldenPath('micro-vl'), '--data', at('rows.jsonl'), ...args]);
   const writeRows = (rows: readonly object[]): void =>
@@ -39,11 +39,6 @@ describe('cxmind score', () => {
     answer: golden.response_text,
     weights: golden.weights,
   });
-
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'cxmind-score-'));
-  });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   it('writes the reference’s tokens and log-probabilities, one line a row', async () => {
     writeRows(cases.map(rowOf));

@@ -17,3 +17,21 @@ export class TemporaryDirectory implements Disposable {
     rmSync(this.path, { recursive: true, force: true });
   }
 }
+
+/** A directory that is gone some time later. */
+export type Directory = Pick<TemporaryDirectory, 'path' | 'write'>;
+
+/** A directory for each test of the suite that calls this. */
+export function directoryForEach(): Directory {
+  let current: TemporaryDirectory;
+  beforeEach(() => {
+    current = new TemporaryDirectory();
+  });
+  afterEach(() => current[Symbol.dispose]());
+  return {
+    get path() {
+      return current.path;
+    },
+    write: (name, content) => current.write(name, content),
+  };
+}

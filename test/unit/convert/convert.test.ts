@@ -7,7 +7,7 @@ import { sentencesOf, thoughtOn } from '../../../src/convert/report.ts';
 import { answerText, DEFAULT_KEYS } from '../../../src/data/row.ts';
 import { loadDataset } from '../../../src/data/dataset.ts';
 import { builtInReward } from '../../../src/reward/registry.ts';
-import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { directoryForEach, type Directory } from '../../support/temporary-directory.ts';
 
 const LABELS =
   'No Finding,Enlarged Cardiomediastinum,Cardiomegaly,Lung Opacity,Lung Lesion,Edema,Consolidation,Pneumonia,' +
@@ -22,17 +22,14 @@ const REPORT = `                                 FINAL REPORT
 `;
 
 /** Writes files below a folder; pictures are empty, since only their names count. */
-function fill(
-  folder: TemporaryDirectory,
-  files: Readonly<Record<string, string | Uint8Array>>,
-): void {
+function fill(folder: Directory, files: Readonly<Record<string, string | Uint8Array>>): void {
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder.path, name)), { recursive: true });
     folder.write(name, content);
   }
 }
 
-const chexpert = (folder: TemporaryDirectory): void => {
+const chexpert = (folder: Directory): void => {
   const at = (i: number): string => `train/patient${i}/study1/view1_frontal.jpg`;
   const row = (path: string, view: string, labels: string): string =>
     `CheXpert-v1.0-small/${path},Female,68,${view},AP,${labels}\n`;
@@ -58,7 +55,7 @@ const chexpert = (folder: TemporaryDirectory): void => {
   });
 };
 
-const nih = (folder: TemporaryDirectory): void =>
+const nih = (folder: Directory): void =>
   fill(folder, {
     'Data_Entry_2017.csv':
       'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n' +
@@ -70,7 +67,7 @@ const nih = (folder: TemporaryDirectory): void =>
     'images_002/images/00000002_000.png': '',
   });
 
-const mimic = (folder: TemporaryDirectory): void => {
+const mimic = (folder: Directory): void => {
   const study = 'files/p10/p10000032/s50414267';
   const metadata =
     'dicom_id,subject_id,study_id,ViewPosition\na-b,10000032,50414267,PA\nc-d,10000032,50414267,LATERAL\n';
@@ -88,16 +85,8 @@ const mimic = (folder: TemporaryDirectory): void => {
 };
 
 describe('convertSet', () => {
-  let source: TemporaryDirectory;
-  let target: TemporaryDirectory;
-  beforeEach(() => {
-    source = new TemporaryDirectory();
-    target = new TemporaryDirectory();
-  });
-  afterEach(() => {
-    source[Symbol.dispose]();
-    target[Symbol.dispose]();
-  });
+  const source = directoryForEach();
+  const target = directoryForEach();
 
   const convert = (
     name: string,

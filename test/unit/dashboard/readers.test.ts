@@ -12,14 +12,10 @@ import type { SampleRecord } from '../../../src/dashboard/readers/sample-record.
 import { Samples } from '../../../src/dashboard/readers/samples.ts';
 import { validationReport } from '../../../src/dashboard/readers/validation.ts';
 import { sampleLine } from '../../support/made-run.ts';
-import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { directoryForEach } from '../../support/temporary-directory.ts';
 
 describe('a reader of the dashboard', () => {
-  let temporary: TemporaryDirectory;
-  beforeEach(() => {
-    temporary = new TemporaryDirectory();
-  });
-  afterEach(() => temporary[Symbol.dispose]());
+  const temporary = directoryForEach();
   const path = (name: string): string => join(temporary.path, name);
 
   it('reads each whole line of a growing file once, wherever it is cut', async () => {

@@ -16,7 +16,7 @@ import { isCommit, isSafeName } from '../../../src/hub/names.ts';
 import { openRepository } from '../../../src/hub/repository.ts';
 import { hubSettings, type HubSettings } from '../../../src/hub/settings.ts';
 import { HubServer, type ServedRepository } from '../../support/hub-server.ts';
-import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { directoryForEach, TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const large = Buffer.alloc(100_000, 7);
 const open: ServedRepository = {
@@ -41,7 +41,7 @@ const outside: ServedRepository[] = [
 
 describe('the hub', () => {
   let server: HubServer;
-  let cache: TemporaryDirectory;
+  const cache = directoryForEach();
   const settings = (changes: Partial<HubSettings> = {}): HubSettings => ({
     url: server.url,
     cacheDirectory: cache.path,
@@ -51,12 +51,8 @@ describe('the hub', () => {
   });
   beforeEach(async () => {
     server = await HubServer.start([open, closed, model, ...outside]);
-    cache = new TemporaryDirectory();
   });
-  afterEach(async () => {
-    await server[Symbol.asyncDispose]();
-    cache[Symbol.dispose]();
-  });
+  afterEach(() => server[Symbol.asyncDispose]());
 
   it('lists a repository and keeps its files as huggingface_hub does', async () => {
     const repository = await openRepository('dataset', 'clinic/chest', settings());

@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { modelIn } from '../../../src/hub/run-folder.ts';
-import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { directoryForEach } from '../../support/temporary-directory.ts';
 
 describe("a model in a run's folder", () => {
-  let folder: TemporaryDirectory;
-  beforeEach(() => (folder = new TemporaryDirectory()));
-  afterEach(() => folder[Symbol.dispose]());
+  const folder = directoryForEach();
 
   /** Makes the folder of a model, as a run leaves it. */
   function saved(...parts: string[]): string {
