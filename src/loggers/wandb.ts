@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
 import { encoderOf, type Messages } from '../protobuf.ts';
 import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
@@ -96,8 +95,17 @@ export class WandbLogger implements MetricLogger {
     });
   }
 
-  log(step: number, metrics: Metrics): void {
-    this.#history(step, metrics);
+  log(step: number, values: Readonly<Record<string, unknown>>): void {
+    const seconds = this.#now() / 1000;
+    const row = {
+      ...values,
+      _step: step,
+      _timestamp: seconds,
+      _runtime: seconds - this.#started / 1000,
+    };
+    Object.assign(this.#summary, row);
+    this.#append({ history: { item: items(row), step: { num: step } } });
+    this.#append({ summary: { update: items(this.#summary) } });
   }
 
   logGenerations(step: number, generations: readonly Generation[]): void {
@@ -114,7 +122,7 @@ export class WandbLogger implements MetricLogger {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, table);
     this.#append({ files: { files: [{ path, type: MEDIA }] } });
-    this.#history(step, {
+    this.log(step, {
       [GENERATIONS]: {
         _type: 'table-file',
         path,
@@ -132,19 +140,6 @@ export class WandbLogger implements MetricLogger {
     this.#append({ final: {} });
     this.#append({ footer: {} });
     this.#log.close();
-  }
-
-  #history(step: number, values: Readonly<Record<string, unknown>>): void {
-    const seconds = this.#now() / 1000;
-    const row = {
-      ...values,
-      _step: step,
-      _timestamp: seconds,
-      _runtime: seconds - this.#started / 1000,
-    };
-    Object.assign(this.#summary, row);
-    this.#append({ history: { item: items(row), step: { num: step } } });
-    this.#append({ summary: { update: items(this.#summary) } });
   }
 
   #append(record: object): void {
