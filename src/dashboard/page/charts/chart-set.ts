@@ -6,15 +6,19 @@
 import { Chart, type Line } from './chart.ts';
 import { plainSettings, type CurveSettings, type StepRange } from './curves.ts';
 import { SeriesStore } from './series-store.ts';
+import { element, fill } from '../dom.ts';
 import type { Session } from '../session.ts';
 import { Latest, Throttle } from '../tasks.ts';
-import { themeEvent } from '../theme.ts';
+import { colourMark, themeEvent } from '../theme.ts';
+import { visibleText } from '../visible-text.ts';
 
 const FETCH_SPAN_MS = 60;
 /** A chart this far from the window is fetched, so that it is there when it comes into sight. */
 const MARGIN = '200px';
 
 export class ChartSet {
+  /** The colours of the runs; one run alone needs none. */
+  readonly legend = element('div', { className: 'legend', attributes: { 'aria-label': 'Runs' } });
   readonly #session: Session;
   readonly #store = new SeriesStore();
   readonly #fetching = new Latest();
@@ -55,6 +59,12 @@ export class ChartSet {
 
   /** Draws the runs of the session. */
   refresh(): void {
+    const { shown } = this.#session;
+    this.legend.hidden = shown.length < 2;
+    const names = shown.map(({ name, place }) =>
+      element('span', {}, colourMark(place), visibleText(name)),
+    );
+    fill(this.legend, names);
     this.#draw();
     this.#load.ask();
   }

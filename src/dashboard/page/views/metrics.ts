@@ -5,7 +5,6 @@ import { get } from '../client.ts';
 import { plainSettings, type CurveSettings, type StepRange } from '../charts/curves.ts';
 import { button, div, element, emptyNote, fill, loading, searchField, soft, span } from '../dom.ts';
 import { countText } from '../format.ts';
-import { drawLegend, legend } from '../legend.ts';
 import type { Change } from '../session.ts';
 import { yet } from '../states.ts';
 import { Throttle } from '../tasks.ts';
@@ -21,7 +20,6 @@ const byNumbers = new Intl.Collator('en', { numeric: true });
 export class Metrics extends View {
   readonly #charts = new ChartSet(this.session, (range) => this.#zoom(range));
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
-  readonly #legend = legend();
   readonly #groups = div('groups', emptyNote(loading));
   readonly #search = searchField('Search metrics', () => this.#drawGroups());
   readonly #from = stepField('From step', 'first', () => this.#readRange());
@@ -38,7 +36,7 @@ export class Metrics extends View {
       span('field', 'Steps', this.#from, '–', this.#to),
       button('All steps', () => this.#zoom(null)),
     ),
-    this.#legend,
+    this.#charts.legend,
     this.#groups,
   );
   readonly #closed = new Set<string>();
@@ -49,7 +47,6 @@ export class Metrics extends View {
   #settings: CurveSettings = plainSettings;
 
   show(): void {
-    drawLegend(this.#legend, this.session.shown);
     this.#fetch();
     this.#charts.refresh();
   }

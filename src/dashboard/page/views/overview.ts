@@ -3,7 +3,6 @@ import type { MetricList, RunDetail, RunListing, RequestList } from '../../api.t
 import type { RunRequest, RunStatus } from '../../run-files.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { plainSettings } from '../charts/curves.ts';
-import { drawLegend, legend } from '../legend.ts';
 import { get } from '../client.ts';
 import {
   button,
@@ -49,7 +48,6 @@ export class Overview extends View {
   readonly #now = element('div', {});
   readonly #warnings = element('div', {});
   readonly #requests = element('div', {});
-  readonly #legend = legend();
   readonly #curves = div('charts');
   readonly #runs = element('section', { className: 'panel', hidden: true });
   readonly element = div(
@@ -61,7 +59,7 @@ export class Overview extends View {
       panel('Warnings', this.#warnings),
       panel('Requests', this.#requests),
     ),
-    this.#legend,
+    this.#charts.legend,
     this.#curves,
     this.#runs,
   );
@@ -70,7 +68,6 @@ export class Overview extends View {
   show(): void {
     const { focus } = this.session;
     if (this.#detail?.listing.id !== focus?.id) this.#clear();
-    drawLegend(this.#legend, this.session.shown);
     this.#charts.refresh();
     this.#drawRuns();
     this.#fetch();
