@@ -5,11 +5,11 @@
  * other hosts alike, while they go on and afterwards.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { listenAt, pathOf, routeOf, sendError, type Route } from '../serving/http.ts';
+import { isSameSecret, listenAt, pathOf, routeOf, sendError, type Route } from '../serving/http.ts';
 import { refusal } from '../serving/refusal.ts';
 import { Assets } from './http/assets.ts';
 import { EventStream } from './http/event-stream.ts';
-import { Guard, securityHeaders } from './http/guard.ts';
+import { checkSource, checkToken, cookieWith, securityHeaders } from './http/guard.ts';
 import { Query } from './http/query.ts';
 import { listRoutes, runRoutes } from './http/run-routes.ts';
 import type { RunControl } from './run-control.ts';
@@ -42,14 +42,13 @@ export class Dashboard implements AsyncDisposable {
   readonly #events: EventStream;
   readonly #assets = new Assets();
   readonly #server: Server;
-  #guard: Guard;
+  #host = 'localhost';
 
   constructor(options: DashboardOptions) {
     const { folders, control, onError, lookMs = LOOK_MS } = options;
     this.#options = options;
     this.#runs = new Runs(folders, control);
     this.#events = new EventStream(this.#runs, { lookMs, onError });
-    this.#guard = new Guard(options.token, 'localhost');
     const timeouts = { headersTimeout: HEADER_MS, requestTimeout: REQUEST_MS };
     this.#server = createServer(timeouts, (request, response) => {
       void this.#answer(request, response);
@@ -59,7 +58,7 @@ export class Dashboard implements AsyncDisposable {
 
   /** Begins to listen. @returns the URL to open, with the token in it */
   async listen(host: string, port: number): Promise<string> {
-    this.#guard = new Guard(this.#options.token, host);
+    this.#host = host;
     const address = await listenAt(this.#server, host, port);
     return `${address}/?token=${this.#options.token}`;
   }
@@ -75,9 +74,9 @@ export class Dashboard implements AsyncDisposable {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
     try {
-      this.#guard.checkSource(request);
+      checkSource(request, this.#host);
       if (this.#takesToken(request, response)) return;
-      this.#guard.checkToken(request);
+      checkToken(request, this.#options.token);
       await (
         await this.#routeOf(request)
       )(request, response);
@@ -95,11 +94,10 @@ export class Dashboard implements AsyncDisposable {
   /** Turns the token of the printed URL into a cookie, and shows the page without it. */
   #takesToken(request: IncomingMessage, response: ServerResponse): boolean {
     const { url = '', method } = request;
-    const [token] = new Query(url).texts('token');
-    if (method !== 'GET' || pathOf(url) !== '/' || token === undefined) return false;
-    const cookie = this.#guard.cookieFor(token, request);
-    if (cookie === null) return false;
-    response.writeHead(303, { 'set-cookie': cookie, location: '/' });
+    const { token } = this.#options;
+    const [given = ''] = new Query(url).texts('token');
+    if (method !== 'GET' || pathOf(url) !== '/' || !isSameSecret(given, token)) return false;
+    response.writeHead(303, { 'set-cookie': cookieWith(token, request), location: '/' });
     response.end();
     return true;
   }

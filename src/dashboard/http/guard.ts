@@ -27,53 +27,36 @@ export const securityHeaders: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
 };
 
-export class Guard {
-  readonly #token: string;
-  readonly #host: string;
-
-  /** @param host that the server listens on, as it was given */
-  constructor(token: string, host: string) {
-    this.#token = token;
-    this.#host = host.toLowerCase();
+/**
+ * @param own host that the server listens on, as it was given
+ * @throws DATA_INVALID, a refusal with status 403 or 421, for a request that another site may have made
+ */
+export function checkSource({ headers, method }: IncomingMessage, own: string): void {
+  const { host = '', origin } = headers;
+  const name = nameOf(host);
+  const names = ['localhost', own.toLowerCase(), hostname().toLowerCase()];
+  if (isIP(name) === 0 && !names.includes(name)) {
+    throw refusal(
+      421,
+      `no host ${host.slice(0, 100)} here; open the URL that the dashboard printed`,
+    );
   }
+  if (method === 'GET' || method === 'HEAD') return;
+  const isJson = /^application\/json\b/i.test(headers['content-type'] ?? '');
+  const isOwnPage = origin === undefined || origin === `http://${host}`;
+  if (!isJson || !isOwnPage) throw refusal(403, 'a request in JSON from the own page is wanted');
+}
 
-  /** @throws DATA_INVALID, a refusal with status 403 or 421, for a request that another site may have made */
-  checkSource({ headers, method }: IncomingMessage): void {
-    const { host = '', origin } = headers;
-    if (!this.#isOwn(nameOf(host))) {
-      throw refusal(
-        421,
-        `no host ${host.slice(0, 100)} here; open the URL that the dashboard printed`,
-      );
-    }
-    if (method === 'GET' || method === 'HEAD') return;
-    const isJson = /^application\/json\b/i.test(headers['content-type'] ?? '');
-    const isOwnPage = origin === undefined || origin === `http://${host}`;
-    if (!isJson || !isOwnPage) throw refusal(403, 'a request in JSON from the own page is wanted');
-  }
+/** @throws DATA_INVALID, a refusal with status 401, without the token */
+export function checkToken({ headers }: IncomingMessage, token: string): void {
+  const given = [bearerOf(headers.authorization), cookieOf(headers)];
+  if (given.some((one) => isSameSecret(one, token))) return;
+  throw refusal(401, 'a wrong token, or none; open the URL that the dashboard printed');
+}
 
-  /** @throws DATA_INVALID, a refusal with status 401, without the token */
-  checkToken({ headers }: IncomingMessage): void {
-    const given = [bearerOf(headers.authorization), cookieOf(headers)];
-    if (given.some((one) => this.#isToken(one))) return;
-    throw refusal(401, 'a wrong token, or none; open the URL that the dashboard printed');
-  }
-
-  /** The cookie for whoever opens the page with the token in its URL; null for any other token. */
-  cookieFor(token: string, request: IncomingMessage): string | null {
-    if (!this.#isToken(token)) return null;
-    const name = cookieName(request.headers);
-    return `${name}=${this.#token}; Path=/; HttpOnly; SameSite=Strict`;
-  }
-
-  #isToken(given: string): boolean {
-    return isSameSecret(given, this.#token);
-  }
-
-  #isOwn(name: string): boolean {
-    const own = ['localhost', this.#host, hostname().toLowerCase()];
-    return isIP(name) > 0 || own.includes(name);
-  }
+/** The cookie for whoever opens the page with the token in its URL. */
+export function cookieWith(token: string, { headers }: IncomingMessage): string {
+  return `${cookieName(headers)}=${token}; Path=/; HttpOnly; SameSite=Strict`;
 }
 
 /** The name in a header `Host`, in lower case, without its port. */
