@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import type { LoggerName } from '../../../src/config/schema.ts';
 import { MlflowLogger } from '../../../src/loggers/mlflow.ts';
 import type { RunDescription } from '../../../src/loggers/logger.ts';
 import { Loggers } from '../../../src/loggers/open.ts';
@@ -18,6 +19,18 @@ const run: RunDescription = {
   isLook: false,
 };
 const now = (): number => 1_700_000_000_250;
+
+/** Opens loggers beside a table of steps. @returns them, and what they tell the user */
+function opened(
+  names: readonly LoggerName[],
+  folder: string,
+  environment: Readonly<Record<string, string>>,
+): { readonly loggers: Loggers; readonly notes: readonly string[] } {
+  const notes: string[] = [];
+  const note = (text: string): void => void notes.push(text);
+  const surroundings = { environment, write: note, note, consoleForm: 'table' } as const;
+  return { loggers: new Loggers(names, { ...run, folder }, surroundings), notes };
+}
 
 /** A tracking server that notes what it is asked. */
 class FakeServer implements AsyncDisposable {
@@ -88,15 +101,7 @@ describe('MlflowLogger', () => {
     await logger.finish('finished');
     assert.equal(server.asked[0]!.authorization, `Basic ${btoa('me:p@ss')}`);
     const unreachable = uri.replace(/:\d+$/, ':1024');
-    const notes: string[] = [];
-    const environment = { MLFLOW_TRACKING_URI: unreachable };
-    const note = (text: string): void => void notes.push(text);
-    const loggers = new Loggers(['mlflow'], run, {
-      environment,
-      write: note,
-      note,
-      consoleForm: 'table',
-    });
+    const { loggers, notes } = opened(['mlflow'], '', { MLFLOW_TRACKING_URI: unreachable });
     await loggers.finish('finished');
     assert.match(notes.join(), /ECONNREFUSED/);
     assert.doesNotMatch(notes.join(), /p%40ss/);
@@ -192,20 +197,10 @@ describe('MlflowLogger', () => {
 describe('a logger that fails', () => {
   it('is told of once, stops nothing, and the others go on', async () => {
     using folder = new TemporaryDirectory();
-    const notes: string[] = [];
-    const loggers = new Loggers(
-      ['mlflow', 'tensorboard', 'file'],
-      { ...run, folder: folder.path },
-      {
-        environment: {
-          MLFLOW_TRACKING_URI: 'http://127.0.0.1:9', // nobody listens at the discard port
-          TENSORBOARD_DIR: folder.write('a-file', ''),
-        },
-        write: () => undefined,
-        consoleForm: 'table',
-        note: (text) => notes.push(text),
-      },
-    );
+    const { loggers, notes } = opened(['mlflow', 'tensorboard', 'file'], folder.path, {
+      MLFLOW_TRACKING_URI: 'http://127.0.0.1:9', // nobody listens at the discard port
+      TENSORBOARD_DIR: folder.write('a-file', ''),
+    });
     loggers.log(1, { a: 1 });
     loggers.log(2, { a: 2 });
     await loggers.finish('finished');
@@ -218,24 +213,17 @@ describe('a logger that fails', () => {
 
   it('is not missed when its variable says so', () => {
     using folder = new TemporaryDirectory();
-    const notes: string[] = [];
-    const environment = { WANDB_MODE: 'disabled', SWANLAB_MODE: 'disabled' };
-    const note = (text: string): void => void notes.push(text);
-    const surroundings = { environment, write: note, consoleForm: 'table', note } as const;
-    new Loggers(['wandb', 'swanlab'], { ...run, folder: folder.path }, surroundings);
-    assert.deepEqual(notes, []);
+    const disabled = { WANDB_MODE: 'disabled', SWANLAB_MODE: 'disabled' };
+    assert.deepEqual(opened(['wandb', 'swanlab'], folder.path, disabled).notes, []);
   });
 
   it("writes into the run's folder where no variable says otherwise, as the other loggers do", async () => {
     using folder = new TemporaryDirectory();
-    const loggers = new Loggers(
-      ['mlflow', 'swanlab', 'tensorboard', 'wandb'],
-      { ...run, folder: folder.path },
-      { environment: {}, write: () => undefined, consoleForm: 'table', note: () => undefined },
-    );
+    const names = ['mlflow', 'swanlab', 'tensorboard', 'wandb'] as const;
+    const { loggers } = opened(names, folder.path, {});
     loggers.log(1, { loss: 0.5 });
     await loggers.finish('finished');
-    const names = readdirSync(folder.path).sort();
-    assert.deepEqual(names, ['mlruns', 'swanlab_log', 'tensorboard_log', 'wandb']);
+    const folders = ['mlruns', 'swanlab_log', 'tensorboard_log', 'wandb'];
+    assert.deepEqual(readdirSync(folder.path).sort(), folders);
   });
 });
