@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunLock } from '../../actors/run-folder/lock.ts';
 import { RequestBox, runControl } from '../../actors/run-folder/requests.ts';
@@ -165,6 +165,17 @@ function dashboardPage(): void {
     );
     await page.press('[');
     await page.until(`document.querySelector('#view input[type=number]').value === '${STEPS - 1}'`);
+  });
+
+  it('keeps the span that is chosen when another step comes', async () => {
+    await pressInList('End');
+    const spans = join(folder, 'spans.jsonl');
+    const newest = readFileSync(spans, 'utf8').trimEnd().split('\n').at(-1)!;
+    appendFileSync(spans, `${newest.replace(`"step":${STEPS}`, `"step":${STEPS + 1}`)}\n`);
+    await page.until(`/of ${STEPS + 1}/.test(document.querySelector('.step-picker').innerText)`);
+    const chosen = await page.evaluate<string[]>(texts('#view [aria-selected=true]'));
+    assert.match(chosen.join(), /learner\/0\s+update/);
+    assert.match(await page.text('.span-facts'), /^update on learner\/0/);
   });
 
   it('shows each actor with its mailbox, restarts, memory and device', async () => {

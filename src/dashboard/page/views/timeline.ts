@@ -3,7 +3,7 @@
  *
  * The drawing is for eyes; the table below it has the same spans for everyone, and chooses among them by keys.
  */
-import type { StepTimeline, TimelineSpan } from '../../api.ts';
+import type { RunListing, StepTimeline, TimelineSpan } from '../../api.ts';
 import { get } from '../client.ts';
 import { button, div, element, emptyNote, fill, loading, soft, type Content } from '../dom.ts';
 import { countText, durationText, offsetText } from '../format.ts';
@@ -50,6 +50,8 @@ export class Timeline extends View {
     this.#content,
   );
   #timeline: StepTimeline | null = null;
+  /** Run and step that were drawn. */
+  #drawn: string | null = null;
   #layout: Layout = { spans: [], lanes: [], rows: 0 };
   #window: Window = [0, 1];
   #selected: TimelineSpan | null = null;
@@ -71,30 +73,31 @@ export class Timeline extends View {
     this.fetchOfFocus(async (focus, signal) => {
       const query = { step: this.picker.wanted };
       const found = await get<StepTimeline | null>(`runs/${focus.id}/timeline`, query, signal);
-      this.#take(found, yet('No step with a timeline', focus));
+      this.#take(found, focus);
     });
   }
 
-  /** @param none words for a run without timelines */
-  #take(found: StepTimeline | null, none: string): void {
-    const isNew = found?.step !== this.#timeline?.step || found?.began !== this.#timeline?.began;
-    this.#timeline = found;
+  #take(found: StepTimeline | null, run: RunListing): void {
+    const drawn = found && [run.id, found.step, found.began].join();
+    const isDrawn = drawn === this.#drawn;
+    this.#drawn = drawn;
     if (found === null) {
+      this.#timeline = null;
       this.picker.show([], null);
       this.#whole.hidden = true;
       this.#facts.textContent = '';
-      fill(this.#content, emptyNote(none));
+      fill(this.#content, emptyNote(yet('No step with a timeline', run)));
       return;
     }
     const { firstStep, lastStep, step, duration, spans, leftOut } = found;
     const steps = Array.from({ length: lastStep - firstStep + 1 }, (_, i) => firstStep + i);
     this.picker.show(steps, step);
+    // A step stays as it was when others come.
+    if (isDrawn) return;
+    this.#timeline = found;
     this.#layout = layoutOf(found);
-    if (isNew) {
-      this.#selected = null;
-      this.#window = wholeWindow(found);
-      this.#whole.hidden = true;
-    }
+    this.#window = wholeWindow(found);
+    this.#whole.hidden = true;
     const more = leftOut === 0 ? '' : `, ${countText(leftOut)} short ones left out`;
     this.#facts.textContent = `${durationText(duration / 1000)}, ${countText(spans.length)} spans${more}`;
     this.#canvas.setAttribute('aria-label', `Spans of step ${step}; the list below has them all`);
@@ -107,9 +110,13 @@ export class Timeline extends View {
         this.#list.element,
       );
     }
-    this.#drawList();
-    this.#draw();
-    this.#explain();
+    this.#list.show({
+      count: spans.length,
+      row: (i) => spanRow(spans[i]!),
+      chosen: (i) => this.#select(spans[i]!),
+    });
+    this.#list.select(null);
+    this.#select(null);
   }
 
   #draw(): void {
@@ -123,23 +130,9 @@ export class Timeline extends View {
     });
   }
 
-  #drawList(): void {
-    const spans = this.#timeline?.spans ?? [];
-    this.#list.show({
-      count: spans.length,
-      row: (i) => spanRow(spans[i]!),
-      chosen: (i) => this.#select(spans[i]!),
-    });
-    if (this.#selected === null || !spans.includes(this.#selected)) this.#list.select(null);
-  }
-
   #select(span: TimelineSpan | null): void {
     this.#selected = span;
     this.#draw();
-    this.#explain();
-  }
-
-  #explain(): void {
     const { spans = [] } = this.#timeline ?? {};
     fill(
       this.#explanation,
