@@ -45,12 +45,10 @@ export interface Failure {
 /**
  * A thrown value as the shell and the user are told of it.
  *
- * @param options.withStack shows where a fault of cxmind is, as CXMIND_DEBUG does
+ * @param isVerbose shows where a fault of cxmind is, as CXMIND_DEBUG does
  */
-export function failureOf(
-  thrown: unknown,
-  { withStack = process.env['CXMIND_DEBUG'] !== undefined }: { readonly withStack?: boolean } = {},
-): Failure {
+export function failureOf(thrown: unknown, isVerbose = false): Failure {
+  const withStack = isVerbose || process.env['CXMIND_DEBUG'] !== undefined;
   const failure = firstFailure(thrown);
   if (failure instanceof CxmindError || isSystemError(failure)) {
     const error = asCxmindError(failure);

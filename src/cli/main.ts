@@ -37,8 +37,7 @@ export async function runProcess(argv: readonly string[]): Promise<number> {
 
 /** Tells of a failure. @returns the exit code */
 function told(thrown: unknown, output: Output): number {
-  const withStack = output.level === 'verbose' || process.env['CXMIND_DEBUG'] !== undefined;
-  const failure = failureOf(thrown, { withStack });
+  const failure = failureOf(thrown, output.level === 'verbose');
   if (failure.text !== '') output.fail(failure);
   return failure.exitCode;
 }

@@ -7,7 +7,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isSameSecret, listenAt, pathOf, routeOf, sendError, type Route } from '../serving/http.ts';
 import { refusal } from '../serving/refusal.ts';
-import { Assets } from './http/assets.ts';
+import { pageAssets } from './http/assets.ts';
 import { EventStream } from './http/event-stream.ts';
 import { checkSource, checkToken, cookieWith, securityHeaders } from './http/guard.ts';
 import { Query } from './http/query.ts';
@@ -40,7 +40,7 @@ export class Dashboard implements AsyncDisposable {
   readonly #options: DashboardOptions;
   readonly #runs: Runs;
   readonly #events: EventStream;
-  readonly #assets = new Assets();
+  readonly #assetOf = pageAssets();
   readonly #server: Server;
   #host = 'localhost';
 
@@ -109,7 +109,7 @@ export class Dashboard implements AsyncDisposable {
     if (id !== undefined) {
       return routeOf(runRoutes(await this.#runs.of(id), this.#options.control), rest, method);
     }
-    const asset = path.startsWith('/api/') ? undefined : this.#assets.of(path);
+    const asset = path.startsWith('/api/') ? undefined : this.#assetOf(path);
     if (asset === undefined) {
       const events = { GET: (_: IncomingMessage, to: ServerResponse) => this.#events.add(to) };
       return routeOf({ ...listRoutes(this.#runs), '/api/events': events }, path, method);

@@ -32,24 +32,18 @@ const library: Readonly<Record<string, string>> = {
   '/uplot.css': 'uplot/dist/uPlot.min.css',
 };
 
-export class Assets {
-  /** Paths of files by the path of their URL. */
-  readonly #files: ReadonlyMap<string, string>;
-
-  /** @param folder of the page */
-  constructor(folder = fileURLToPath(new URL('../page', import.meta.url))) {
-    const own = globSync(PATTERN, { cwd: folder }).map(
-      (name) => [`/${name.replaceAll('\\', '/')}`, join(folder, name)] as const,
-    );
-    const others = Object.entries(library).map(
-      ([path, name]) => [path, fileURLToPath(import.meta.resolve(name))] as const,
-    );
-    this.#files = new Map([...own, ...others]);
-  }
-
-  /** The file of a path; undefined where there is none. */
-  of(path: string): Asset | undefined {
-    const file = this.#files.get(path === '/' ? '/index.html' : path) ?? this.#module(path);
+/** The files that there are now. @returns the file of a path; undefined where there is none */
+export function pageAssets(): (path: string) => Asset | undefined {
+  const folder = fileURLToPath(new URL('../page', import.meta.url));
+  const own = globSync(PATTERN, { cwd: folder }).map(
+    (name) => [`/${name.replaceAll('\\', '/')}`, join(folder, name)] as const,
+  );
+  const others = Object.entries(library).map(
+    ([path, name]) => [path, fileURLToPath(import.meta.resolve(name))] as const,
+  );
+  const files = new Map([...own, ...others]);
+  return (path) => {
+    const file = files.get(path === '/' ? '/index.html' : path) ?? files.get(otherName(path));
     if (file === undefined) return undefined;
     const extension = extname(file).slice(1);
     const content = readFileSync(file);
@@ -57,13 +51,12 @@ export class Assets {
       type: types[extension]!,
       content: extension === 'ts' ? Buffer.from(withoutTypes(String(content))) : content,
     };
-  }
+  };
+}
 
-  /** A module by the other one of its two names. */
-  #module(path: string): string | undefined {
-    const [, name, extension] = /^(.+)\.(js|ts)$/.exec(path) ?? [];
-    return this.#files.get(`${name}.${extension === 'js' ? 'ts' : 'js'}`);
-  }
+/** The other one of a module's two names. */
+function otherName(path: string): string {
+  return path.replace(/\.(js|ts)$/, (ending) => (ending === '.js' ? '.ts' : '.js'));
 }
 
 /** JavaScript of a module. Node's warning that the function may change is for us, and the Node is pinned. */
