@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { listenAt } from '../../src/serving/http.ts';
 
@@ -22,13 +22,10 @@ export interface ServedRequest {
 /** Entries of a page of a file listing; the hub's are of 1,000. */
 const PAGE = 2;
 /** Hash by which git names a file's content. */
-const gitHashOf = (content: Uint8Array | string): string =>
-  hashOf(
-    'sha1',
-    Buffer.concat([Buffer.from(`blob ${Buffer.byteLength(content)}\0`), Buffer.from(content)]),
-  );
-const hashOf = (algorithm: string, content: Uint8Array | string): string =>
-  createHash(algorithm).update(content).digest('hex');
+const gitHashOf = (content: Uint8Array | string): string => {
+  const header = Buffer.from(`blob ${Buffer.byteLength(content)}\0`);
+  return hash('sha1', Buffer.concat([header, Buffer.from(content)]));
+};
 
 /**
  * Answers as the Hugging Face Hub does: paged listings, `resolve` with ranges and ETags, redirects of large files to
@@ -56,7 +53,7 @@ export class HubServer implements AsyncDisposable {
 
   /** The commit that a repository's main branch stands at. */
   static commitOf({ id, files }: ServedRepository): string {
-    return hashOf('sha1', id + JSON.stringify(Object.keys(files)));
+    return hash('sha1', id + JSON.stringify(Object.keys(files)));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -110,7 +107,7 @@ export class HubServer implements AsyncDisposable {
       names.slice(start, end).map((name) => {
         const content = files[name]!;
         const size = Buffer.byteLength(content);
-        const lfs = { oid: hashOf('sha256', content), size, pointerSize: 130 };
+        const lfs = { oid: hash('sha256', content), size, pointerSize: 130 };
         const entry = { type: 'file', oid: gitHashOf(content), size, path: name };
         return isStoredOutside(name) ? { ...entry, lfs } : entry;
       }),
@@ -135,7 +132,7 @@ export class HubServer implements AsyncDisposable {
       return;
     }
     response.setHeader('x-linked-size', Buffer.byteLength(content));
-    response.setHeader('x-linked-etag', `"${hashOf('sha256', content)}"`);
+    response.setHeader('x-linked-etag', `"${hash('sha256', content)}"`);
     response.setHeader(
       'location',
       `${this.url.replace('127.0.0.1', 'localhost')}/cdn/${id}::${name}`,
@@ -146,7 +143,7 @@ export class HubServer implements AsyncDisposable {
   #sendStored(path: string, range: string | undefined, response: ServerResponse): void {
     const [id, name = ''] = path.slice('/cdn/'.length).split('::');
     const content = this.#repositories.find((repository) => repository.id === id)!.files[name]!;
-    response.setHeader('etag', `"${hashOf('sha256', content)}"`);
+    response.setHeader('etag', `"${hash('sha256', content)}"`);
     this.#send(content, range, response);
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { demoModelSize, writeDemoCheckpoint } from '../../../src/demo/checkpoint.ts';
@@ -35,10 +35,7 @@ async function digests(directory: string): Promise<Map<string, string>> {
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
     if (entry.isDirectory()) continue;
     const file = path.join(entry.parentPath, entry.name);
-    const digest = createHash('sha256')
-      .update(await readFile(file))
-      .digest('hex');
-    found.set(path.relative(directory, file), digest);
+    found.set(path.relative(directory, file), hash('sha256', await readFile(file)));
   }
   return found;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32c } from '../../../src/loggers/event-file.ts';
@@ -91,7 +91,7 @@ describe('RecordLog', () => {
     log.close();
     const bytes = readFileSync(path);
     assert.equal(bytes.length, golden.recordStore.bytes);
-    assert.equal(createHash('sha256').update(bytes).digest('hex'), golden.recordStore.sha256);
+    assert.equal(hash('sha256', bytes), golden.recordStore.sha256);
     assert.deepEqual(
       recordsOf(bytes).map(({ length }) => length),
       golden.recordStore.sizes,
