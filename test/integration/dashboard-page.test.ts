@@ -127,6 +127,17 @@ function dashboardPage(): void {
     assert.equal(await page.evaluate('document.title'), 'Overview – one – cxmind');
   });
 
+  it('leaves a reader where he is among the runs while they go on', async () => {
+    await page.evaluate(`document.querySelectorAll('.overview .link')[1].focus()`);
+    await page.evaluate(`document.querySelector('.run-picker option').isSame = true`);
+    const file = join(folder, 'status.json');
+    const status = JSON.parse(readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, JSON.stringify({ ...status, secondsLeft: 39 }));
+    await page.until(`document.querySelector('.facts').innerText.includes('39 s left')`);
+    assert.equal(await page.evaluate(`document.activeElement.innerText`), 'one');
+    assert.ok(await page.evaluate(`document.querySelector('.run-picker option').isSame`));
+  });
+
   it('draws every metric, and those alone that a search finds', async () => {
     await openView('metrics');
     await page.until(`${texts('.chart')}.length === ${METRICS}`);

@@ -26,10 +26,12 @@ export class RunPicker {
   /** Shows the runs of the session. */
   draw(): void {
     const { runs, focus, shown } = this.#session;
-    const options = runs.map(({ id, name }) =>
-      element('option', { value: id, selected: id === focus?.id }, plainText(name)),
-    );
-    this.#select.replaceChildren(...options);
+    const options = runs.map(({ id, name }) => element('option', { value: id }, plainText(name)));
+    const words = (all: Iterable<HTMLOptionElement>): string =>
+      Array.from(all, ({ value, text }) => `${value} ${text}`).join();
+    // A list that is open is not taken from under the reader.
+    if (words(options) !== words(this.#select.options)) this.#select.replaceChildren(...options);
+    this.#select.value = focus?.id ?? '';
     this.#compare.hidden = runs.length < 2;
     this.#compare.textContent = shown.length > 1 ? `${shown.length} runs…` : 'Compare…';
   }

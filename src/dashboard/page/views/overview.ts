@@ -139,7 +139,10 @@ export class Overview extends View {
       ]);
     });
     const heads = ['Run', 'State', 'Progress', 'Time left', 'Last sign of life'];
+    const links = (): HTMLButtonElement[] => [...this.#runs.querySelectorAll('button')];
+    const focused = links().findIndex((link) => link === document.activeElement);
     fill(this.#runs, element('h2', {}, 'Runs'), table('stacked', heads, rows));
+    links()[focused]?.focus();
   }
 }
 
