@@ -314,9 +314,14 @@ function dashboardPage(): void {
     await openView('config');
     await page.until(`${texts('.config tbody tr')}.length === 4`);
     await page.press('r');
-    await page.evaluate(
-      `[...document.querySelectorAll('dialog label')].find((one) => one.innerText.includes('other')).click()`,
-    );
+    await page.evaluate(`(() => {
+      const labels = [...document.querySelectorAll('dialog label')];
+      const box = labels.find((one) => one.innerText.includes('other')).control;
+      box.focus();
+      box.click();
+    })()`);
+    const chosen = `document.activeElement.closest('label')?.innerText.includes('other')`;
+    assert.equal(await page.evaluate(chosen), true);
     await page.press('Escape');
     await page.until(`${texts('.config tr.differing')}.length === 2`);
     const rows = await page.evaluate<string[]>(texts('.config tr.differing'));

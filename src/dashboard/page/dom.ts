@@ -57,6 +57,14 @@ export function fill(parent: Element, ...content: readonly Content[]): void {
   append(parent, content);
 }
 
+/** `fill` for content of the same form: the focus stays at its place among the controls. */
+export function refill(parent: Element, ...content: readonly Content[]): void {
+  const controls = () => [...parent.querySelectorAll<HTMLElement>('button, input')];
+  const focused = controls().findIndex((control) => control === document.activeElement);
+  fill(parent, content);
+  controls()[focused]?.focus();
+}
+
 function append(parent: Element, content: Content): void {
   if (content === null || content === undefined || content === false) return;
   if (content instanceof Node) parent.append(content);

@@ -1,6 +1,6 @@
 /** The choice of runs: the focus, and those that are drawn over each other with it. */
 import { show } from './dialog.ts';
-import { button, div, element, fill, searchField, soft } from './dom.ts';
+import { button, div, element, refill, searchField, soft } from './dom.ts';
 import { MAX_SHOWN, type Session } from './session.ts';
 import { progressText, stateBadge } from './states.ts';
 import { colourMark } from './theme.ts';
@@ -73,6 +73,6 @@ export class RunPicker {
       const facts = [visibleText(run.name), stateBadge(run.state), soft(progressText(run))];
       return element('li', {}, element('label', {}, box, mark, facts));
     });
-    fill(list, rows);
+    refill(list, rows);
   }
 }

@@ -13,6 +13,7 @@ import {
   fill,
   loading,
   panel,
+  refill,
   soft,
   type Content,
 } from '../dom.ts';
@@ -139,10 +140,7 @@ export class Overview extends View {
       ]);
     });
     const heads = ['Run', 'State', 'Progress', 'Time left', 'Last sign of life'];
-    const links = (): HTMLButtonElement[] => [...this.#runs.querySelectorAll('button')];
-    const focused = links().findIndex((link) => link === document.activeElement);
-    fill(this.#runs, element('h2', {}, 'Runs'), table('stacked', heads, rows));
-    links()[focused]?.focus();
+    refill(this.#runs, element('h2', {}, 'Runs'), table('stacked', heads, rows));
   }
 }
 
