@@ -36,7 +36,6 @@ export interface DemoCheckpointOptions {
   readonly size?: DemoModelSize;
   /** Texts that the tokenizer is trained on. */
   readonly texts: Iterable<string>;
-  readonly dtype?: 'float32' | 'bfloat16';
 }
 
 function generationJson(bpe: Bpe): unknown {
@@ -87,17 +86,11 @@ function initialise(arena: Arena, size: DemoModelSize, seed: number): void {
  */
 export async function writeDemoCheckpoint(
   directory: string,
-  {
-    seed,
-    family = 'qwen2.5-vl',
-    size = demoModelSize,
-    texts,
-    dtype = 'float32',
-  }: DemoCheckpointOptions,
+  { seed, family = 'qwen2.5-vl', size = demoModelSize, texts }: DemoCheckpointOptions,
 ): Promise<void> {
   const bpe = trainBpe(texts, size.bpeSize);
   const { config: configOf, preprocessor } = familyFiles[family];
-  const own = configOf(size, bpe, dtype);
+  const own = configOf(size, bpe);
   const model = decodeModelConfig(own, path.join(directory, 'config.json'));
   const config = inBothLayouts(own, model);
   const arena = new Arena(layOut(parameterGroups(model)));
@@ -105,7 +98,6 @@ export async function writeDemoCheckpoint(
   const tensors = arena.layout.entries.map(({ name }) => ({
     name,
     tensor: arena.tensor(name),
-    dtype: dtype === 'float32' ? ('f32' as const) : ('bf16' as const),
   }));
   const pretty = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   const files = {

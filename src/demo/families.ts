@@ -30,7 +30,7 @@ export interface DemoModelSize {
 type Json = Readonly<Record<string, unknown>>;
 
 interface FamilyFiles {
-  readonly config: (size: DemoModelSize, bpe: Bpe, dtype: string) => Json;
+  readonly config: (size: DemoModelSize, bpe: Bpe) => Json;
   /** Null for a family without vision. */
   readonly preprocessor: Json | null;
   /** Side of pictures that are not resized, pixels. */
@@ -84,7 +84,7 @@ function visionTokens(bpe: Bpe): Json {
 }
 
 /** Config of Qwen2.5-VL, in the order of keys that its bytes have always had. */
-function qwen25Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+function qwen25Vl(size: DemoModelSize, bpe: Bpe): Json {
   const ids = controlIds(bpe);
   return {
     architectures: ['Qwen2_5_VLForConditionalGeneration'],
@@ -111,7 +111,7 @@ function qwen25Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
     rope_scaling: { type: 'mrope', mrope_section: mropeSection(size) },
     sliding_window: 32768,
     tie_word_embeddings: size.tieWordEmbeddings,
-    torch_dtype: dtype,
+    torch_dtype: 'float32',
     use_cache: true,
     use_sliding_window: false,
     vision_config: {
@@ -134,11 +134,11 @@ function qwen25Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
   };
 }
 
-function qwen2Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+function qwen2Vl(size: DemoModelSize, bpe: Bpe): Json {
   return {
     architectures: ['Qwen2VLForConditionalGeneration'],
     model_type: 'qwen2_vl',
-    dtype,
+    dtype: 'float32',
     ...visionTokens(bpe),
     tie_word_embeddings: size.tieWordEmbeddings,
     text_config: {
@@ -166,11 +166,11 @@ function qwen2Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
   };
 }
 
-function qwen3Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+function qwen3Vl(size: DemoModelSize, bpe: Bpe): Json {
   return {
     architectures: ['Qwen3VLForConditionalGeneration'],
     model_type: 'qwen3_vl',
-    dtype,
+    dtype: 'float32',
     ...visionTokens(bpe),
     tie_word_embeddings: size.tieWordEmbeddings,
     text_config: {
@@ -210,11 +210,11 @@ function qwen3Vl(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
 /** A text model of the same keys, with those that only it has. */
 const textModel =
   (own: Json) =>
-  (size: DemoModelSize, bpe: Bpe, dtype: string): Json => ({
+  (size: DemoModelSize, bpe: Bpe): Json => ({
     ...own,
     ...decoder(size, bpe),
     attention_bias: false,
-    dtype,
+    dtype: 'float32',
     head_dim: size.hiddenSize / size.heads,
     rope_parameters: { rope_theta: 1e6, rope_type: 'default' },
     tie_word_embeddings: size.tieWordEmbeddings,
@@ -232,13 +232,13 @@ function experts({ intermediateSize }: DemoModelSize): Json {
   };
 }
 
-function qwen3Moe(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
+function qwen3Moe(size: DemoModelSize, bpe: Bpe): Json {
   const own = { architectures: ['Qwen3MoeForCausalLM'], model_type: 'qwen3_moe' };
-  return { ...textModel(own)(size, bpe, dtype), ...experts(size) };
+  return { ...textModel(own)(size, bpe), ...experts(size) };
 }
 
-function qwen3VlMoe(size: DemoModelSize, bpe: Bpe, dtype: string): Json {
-  const { text_config: text, vision_config: vision, ...dense } = qwen3Vl(size, bpe, dtype);
+function qwen3VlMoe(size: DemoModelSize, bpe: Bpe): Json {
+  const { text_config: text, vision_config: vision, ...dense } = qwen3Vl(size, bpe);
   return {
     ...dense,
     architectures: ['Qwen3VLMoeForConditionalGeneration'],
