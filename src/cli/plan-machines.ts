@@ -142,7 +142,7 @@ export class Planner {
     const run = planRun(config);
     const policy = await sizedModel(run.policy.model, 'policy');
     const critic = run.critic && (await sizedModel(run.critic.model, 'value'));
-    const { step, rows } = await this.#stepData(config, { policy, critic });
+    const { step, rows } = await this.#stepData(config, policy);
     const places = placesOf(run);
     const kind = run.policy.model.devices[0] === 'cpu' ? 'cpu' : 'cuda';
     const key = [kind, JSON.stringify(places), ...more].join(' ');
@@ -167,7 +167,7 @@ export class Planner {
     const config = await this.#configOn(thisMachine(null), ['trainer.device=cpu']);
     const run = planRun(config);
     const policy = await sizedModel(run.policy.model, 'policy');
-    const { step } = await this.#stepData(config, { policy, critic: null });
+    const { step } = await this.#stepData(config, policy);
     return { policy, step, run };
   }
 
@@ -192,7 +192,7 @@ export class Planner {
   /** The prompts of a step, and the rows of the training set where it is here. */
   async #stepData(
     config: Config,
-    { policy }: RunModels,
+    policy: RunModels['policy'],
   ): Promise<{ readonly step: StepData; readonly rows: number | null }> {
     const { rolloutBatchSize, maxPromptLength, maxResponseLength } = config.data;
     const flags = this.#flags;

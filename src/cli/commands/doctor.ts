@@ -1,6 +1,4 @@
 import { Flags } from '@oclif/core';
-import type { Finding } from '../../doctor/finding.ts';
-import type { Machine } from '../../doctor/machine.ts';
 import { ReportingCommand } from '../command.ts';
 import { pathFlag, sshOptionFlag } from '../flags.ts';
 import type { Paint } from '../output/style.ts';
@@ -27,13 +25,17 @@ export class Doctor extends ReportingCommand {
     const { examine } = await import('../../doctor/checks.ts');
     const { reportOf } = await import('../../doctor/report.ts');
     const { thisMachine } = await import('../../doctor/this-machine.ts');
+    const { checkHub } = await import('../../doctor/hub.ts');
+    const { hubSettings } = await import('../../hub/settings.ts');
+    const { askHosts } = await import('../ask-hosts.ts');
+    const { askHub } = await import('../ask-hub.ts');
     const { openPart } = await import('../open-part.ts');
     const machine = thisMachine(openPart);
     const { hostfile, online, 'ssh-option': sshOptions = [] } = flags;
     const found = await Promise.all([
       examine(machine),
-      hostfile === undefined ? [] : hostFindings(hostfile, sshOptions),
-      online ? hubFindings(machine) : [],
+      hostfile === undefined ? [] : askHosts(hostfile, sshOptions),
+      online ? checkHub(hubSettings(), machine, askHub) : [],
     ]);
     const findings = found.flat();
     for (const finding of findings) {
@@ -54,15 +56,3 @@ const paintFinding: Paint = (text, { good, doubtful, bad, strong }) =>
     .replace(/^worth knowing/, doubtful)
     .replace(/^broken/, bad)
     .replace(/(?<=\n {15}\$ )[^]*/, strong);
-
-async function hubFindings(machine: Machine): Promise<Finding[]> {
-  const { checkHub } = await import('../../doctor/hub.ts');
-  const { hubSettings } = await import('../../hub/settings.ts');
-  const { askHub } = await import('../ask-hub.ts');
-  return checkHub(hubSettings(), machine, askHub);
-}
-
-async function hostFindings(hostfile: string, sshOptions: readonly string[]): Promise<Finding[]> {
-  const { askHosts } = await import('../ask-hosts.ts');
-  return askHosts(hostfile, sshOptions);
-}
