@@ -2,8 +2,8 @@ import type { RewardFile } from '../../src/config/names.ts';
 import type { EpisodeMessage, TurnRequest } from '../../src/environment/environment.ts';
 import { userEnvironment } from '../../src/environment/load.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { PythonCode } from '../user-code/python-code.ts';
-import { threadCode, titleOf, type UserCode } from '../user-code/user-code.ts';
+import { openUserCode } from '../user-code/open.ts';
+import type { UserCode } from '../user-code/user-code.ts';
 
 /** A user's environment, and how it is loaded. */
 export interface EnvironmentProps {
@@ -19,17 +19,20 @@ const CPUS = 1;
 /** A worker of an environment: a call plays a turn, or asks for the tools where the request is null. */
 export type EnvironmentWorker = UserCode<TurnRequest | null>;
 
-/** Makes a worker of an environment: a process for a Python file, else a thread. */
+/** Makes a worker of an environment. */
 export function environmentWorker(props: EnvironmentProps, logger: Logger): EnvironmentWorker {
-  const { source, kwargs, python } = props;
-  const names = { ...userEnvironment, title: titleOf(source) };
-  if (source.file.endsWith('.py')) {
-    const interpreter = { python, cpus: CPUS, pythonKey: 'worker.rollout.multi_turn.python' };
-    const loading = { source, kwargs, type: 'environment', spelt };
-    return new PythonCode({ ...names, ...interpreter, ...loading }, logger);
-  }
-  const module = new URL('./environment-thread.ts', import.meta.url);
-  return threadCode(names, { module, create: 'createEnvironment', props }, logger);
+  return openUserCode(
+    {
+      ...{ ...props, ...userEnvironment },
+      ...{ pythonKey: 'worker.rollout.multi_turn.python', cpus: CPUS, type: 'environment', spelt },
+      thread: {
+        module: new URL('./environment-thread.ts', import.meta.url),
+        create: 'createEnvironment',
+        props,
+      },
+    },
+    logger,
+  );
 }
 
 /** A request in Python's spelling. */

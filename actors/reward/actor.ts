@@ -1,16 +1,13 @@
 import { rewardFileOf } from '../../src/config/names.ts';
-import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { scoreWithFaults } from '../../src/reward/fault-search.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import { builtInReward } from '../../src/reward/registry.ts';
-import type { RewardInput } from '../../src/reward/reward.ts';
 import type { RewardType } from '../../src/reward/user-function.ts';
-import { Tokenizer } from '../../src/text/tokenizer.ts';
-import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
-import { rewardProtocol, type ScoreReply, type ScoreRequest } from './protocol.ts';
-import { rewardInputs } from './inputs.ts';
-import { Scorer } from './scorer.ts';
+import { actorFactory } from '../runtime/actor.ts';
+import { rewardProtocol } from './protocol.ts';
+import { openScorer, scoreBy } from './scorer.ts';
+import { scoringActor, type Score } from './scoring.ts';
 
 /** Props of a reward actor. */
 export interface RewardProps {
@@ -44,76 +41,41 @@ const usualFile: FileOptions = {
   cpus: 1,
 };
 
-/** Scores a batch. An outcome is undefined when an earlier response failed and this one was not scored. */
-export type Score = (
-  batch: readonly RewardInput<Answer>[],
-  signal: AbortSignal,
-) => Promise<(Outcome | undefined)[]>;
-
-/** A reward actor: decodes responses and scores them. */
-export class RewardActor implements Actor<typeof rewardProtocol> {
-  readonly #tokenizer: Tokenizer;
-  readonly #score: Score;
-  readonly #props: RewardProps;
-  readonly #scorer: Scorer | undefined;
-
-  /** @param scorer runs `score` and ends with the actor */
-  constructor(tokenizer: Tokenizer, score: Score, props: RewardProps, scorer?: Scorer) {
-    this.#tokenizer = tokenizer;
-    this.#score = score;
-    this.#props = props;
-    this.#scorer = scorer;
-  }
-
-  async score(request: ScoreRequest, { signal }: Context): Promise<ScoreReply> {
-    const { skipSpecialTokens, rewardFunction, file } = this.#props;
-    const { responses } = request;
-    const batch = rewardInputs(request, this.#tokenizer, skipSpecialTokens);
-    const outcomes = await this.#score(batch, signal).catch((thrown: unknown) => {
-      if (signal.aborted) throw thrown;
-      const why = `a batch of ${batch.length} responses: ${asCxmindError(thrown).message}`;
-      throw new CxmindError('REWARD_INVALID', `${rewardFunction}: ${why}`, { cause: thrown });
-    });
-    const scored = outcomes.map((outcome, i) => ({
-      text: batch[i]!.response,
-      parts: outcome !== undefined && 'parts' in outcome ? outcome.parts : null,
-      problem: outcome !== undefined && 'problem' in outcome ? outcome.problem : null,
-    }));
-    const index = scored.findIndex(({ problem }) => problem !== null);
-    if (index < 0 || file?.skipsInvalid === true) return { scored, counts: {} };
-    throw new CxmindError(
-      'REWARD_INVALID',
-      `${rewardFunction}: ${responses[index]!.name}: ${scored[index]!.problem}`,
-      { detail: { function: rewardFunction, response: responses[index]!.name } },
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#scorer?.[Symbol.asyncDispose]();
-  }
-}
-
 /** Makes a reward actor on its thread; a user's function is loaded before it takes messages. */
 export const rewardActor = actorFactory(
   rewardProtocol,
-  async (props: RewardProps, { logger }): Promise<RewardActor> => {
-    const { rewardFunction: spec, kwargs } = props;
-    const tokenizer = Tokenizer.load(props.tokenizerPath);
-    const source = rewardFileOf(spec);
+  async ({ rewardFunction, kwargs, file = usualFile, ...props }: RewardProps, { logger }) => {
+    const { rewardType, limitMs, skipsInvalid, python, cpus } = file;
+    const options = { ...props, skipsInvalid, named: ['function', rewardFunction] } as const;
+    const source = rewardFileOf(rewardFunction);
     if (source === undefined) {
-      const reward = builtInReward(spec, kwargs);
-      const score: Score = async (batch) => (await reward.score(batch)).map(outcomeOf);
-      return new RewardActor(tokenizer, score, props);
+      const reward = builtInReward(rewardFunction, kwargs);
+      const outcomesOf: Outcomes = async (batch) => (await reward.score(batch)).map(outcomeOf);
+      return scoringActor(options, scoreOf(rewardFunction, outcomesOf));
     }
-    const { rewardType, limitMs, skipsInvalid, python, cpus } = props.file ?? usualFile;
-    const scorer = new Scorer({ source, kwargs, rewardType, python, cpus }, logger);
-    await scorer.start(new AbortController().signal);
-    const score: Score = (batch, signal) =>
-      scoreWithFaults((some, timeMs) => scorer.score(some, timeMs, signal), batch, {
+    const owned = openScorer({ source, kwargs, rewardType, python, cpus }, logger);
+    await owned.start(new AbortController().signal);
+    const outcomesOf: Outcomes = (batch, signal) =>
+      scoreWithFaults((some, timeMs) => scoreBy(owned, some, timeMs, signal), batch, {
         limitMs,
         stopsAtFirst: !skipsInvalid,
         signal,
       });
-    return new RewardActor(tokenizer, score, props, scorer);
+    return scoringActor({ ...options, owned }, scoreOf(rewardFunction, outcomesOf));
   },
 );
+
+type Outcomes = (...of: Parameters<Score>) => Promise<(Outcome | undefined)[]>;
+
+/** Scores by a function, whose name is in the error of a batch that it fails over as a whole. */
+function scoreOf(rewardFunction: string, outcomesOf: Outcomes): Score {
+  return async (batch, signal) => {
+    try {
+      return { outcomes: await outcomesOf(batch, signal), counts: {} };
+    } catch (cause) {
+      if (signal.aborted) throw cause;
+      const why = `a batch of ${batch.length} responses: ${asCxmindError(cause).message}`;
+      throw new CxmindError('REWARD_INVALID', `${rewardFunction}: ${why}`, { cause });
+    }
+  };
+}

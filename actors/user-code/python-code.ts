@@ -5,7 +5,8 @@ import type { Logger } from '../runtime/actor.ts';
 import { PythonProcess, type PythonOptions } from './python-process.ts';
 import { LOAD_LIMIT_MS, loadError, type UserCode } from './user-code.ts';
 
-interface PythonCodeOptions<Request> extends PythonOptions {
+/** Options of code in Python. */
+export interface PythonCodeOptions<Request> extends PythonOptions {
   readonly source: RewardFile;
   readonly kwargs: Readonly<Record<string, unknown>>;
   /** The way in which `host.py` is to call it. */

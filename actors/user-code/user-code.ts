@@ -1,10 +1,8 @@
 import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
-import type { RewardFile } from '../../src/config/names.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { CodeKind } from '../../src/reward/user-file.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { Sandbox, type SandboxOptions } from '../runtime/sandbox.ts';
 
 /*
  * What user code has in common, whatever it is for: how it is called, its names, its limits, and what it prints.
@@ -35,35 +33,12 @@ export const LOAD_LIMIT_MS = 120_000;
 /** Time for user code to do what it does at exit. */
 export const EXIT_LIMIT_MS = 2_000;
 
-/** Name of a user's function in logs and errors. */
-export function titleOf({ file, name }: RewardFile): string {
-  return `${file}:${name}`;
-}
-
 /** The error of code that does not load. */
 export function loadError({ kind, title, code }: CodeNames, cause: unknown): CxmindError {
   const thrown = asCxmindError(cause);
   const isLate = thrown.code === 'ACTOR_TIMEOUT';
   const why = isLate ? `took longer than ${LOAD_LIMIT_MS / 1000} s` : thrown.message;
   return new CxmindError(code, `${kind}: ${title} does not load: ${why}`, { cause });
-}
-
-/** Code in JavaScript or TypeScript, on a thread. @param made the function that is called, and how it is made */
-export function threadCode<Request>(
-  names: CodeNames,
-  made: Pick<SandboxOptions, 'module' | 'create' | 'props'>,
-  logger: Logger,
-): UserCode<Request> {
-  const { kind, title: name, code } = names;
-  return new Sandbox({
-    ...{ ...made, name, startLimitMs: LOAD_LIMIT_MS, exitLimitMs: EXIT_LIMIT_MS },
-    startError(thrown) {
-      const error = asCxmindError(thrown);
-      return error.code === code ? error : loadError(names, error);
-    },
-    onOutput: (stream) => logPrinted(stream, logger, kind),
-    onLoss: ({ message }) => logger.warn({ why: message }, `${kind} lost`),
-  });
 }
 
 /** Characters of a printed line that are kept. */

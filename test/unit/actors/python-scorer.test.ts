@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
-import { Scorer, type ScorerProps } from '../../../actors/reward/scorer.ts';
+import { openScorer, scoreBy, type ScorerProps } from '../../../actors/reward/scorer.ts';
 import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { ended } from '../../support/is-running.ts';
@@ -30,9 +30,10 @@ describe('a Python reward', () => {
     const { logger, events } = keepingLogger();
     const usual = { kwargs: {}, rewardType: 'batch', python: interpreter, cpus: 1 } as const;
     const source = { file, name: 'score' };
-    const scorer = new Scorer({ ...usual, source, ...options }, logger);
+    const scorer = openScorer({ ...usual, source, ...options }, logger);
     const score = (...answers: readonly Answer[]): Promise<Outcome[]> =>
-      scorer.score(
+      scoreBy(
+        scorer,
         answers.map((groundTruth) =>
           rewardInput({ response: 'a', responseLength: 1, groundTruth }),
         ),

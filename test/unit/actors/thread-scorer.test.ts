@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
-import { Scorer } from '../../../actors/reward/scorer.ts';
+import { openScorer, scoreBy } from '../../../actors/reward/scorer.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -19,8 +19,9 @@ describe('a JavaScript reward', () => {
     const { logger, events } = keepingLogger();
     const source = { file, name: 'score' };
     const usual = { kwargs: {}, rewardType: 'batch', python: '', cpus: 1 } as const;
-    const scorer = new Scorer({ ...usual, source }, logger);
-    const score = (limitMs = 20_000): Promise<Outcome[]> => scorer.score([input], limitMs, never);
+    const scorer = openScorer({ ...usual, source }, logger);
+    const score = (limitMs = 20_000): Promise<Outcome[]> =>
+      scoreBy(scorer, [input], limitMs, never);
     const told = (): unknown[] => events.map(({ fields }) => fields);
     return { scorer, score, told };
   }

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { judgeActor, type JudgeActor, type JudgeProps } from '../../../actors/judge/actor.ts';
+import { judgeActor, type JudgeProps } from '../../../actors/judge/actor.ts';
 import { rewardPlans } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
@@ -54,7 +54,7 @@ describe('a key of the config, of a judge,', () => {
     const scores: unknown[] = [];
     for (let one = 0; one < (shown === 'cache_path' ? 2 : 1); one++) {
       const environment = { logger: keepingLogger().logger } as never;
-      const actor = (await judgeActor.create(props, environment)) as JudgeActor;
+      const actor = await judgeActor.create(props, environment);
       for (let time = 0; time < (shown === 'cache_size' ? 2 : 1); time++) {
         scores.push(await actor.score(request, { signal } as never));
       }

@@ -3,9 +3,9 @@ import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { join } from 'node:path';
 import { writeRewardCheckpoint } from '../../support/reward-checkpoint.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
-import { judgeActor, type JudgeActor } from '../../../actors/judge/actor.ts';
-import { rewardModelActor, type RewardModelActor } from '../../../actors/reward-model/actor.ts';
-import { rewardActor, type RewardActor, type RewardProps } from '../../../actors/reward/actor.ts';
+import { judgeActor } from '../../../actors/judge/actor.ts';
+import { rewardModelActor } from '../../../actors/reward-model/actor.ts';
+import { rewardActor, type RewardProps } from '../../../actors/reward/actor.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { TaskReward } from '../../../actors/trainer/prompt-feed.ts';
 import { scoreGroups } from '../../../actors/trainer/score.ts';
@@ -49,21 +49,17 @@ describe('a key of the config, of rewards,', () => {
   const group = { id: 'row', prompt, policyVersion: 1, responses };
   const { signal } = new AbortController();
 
+  const factories = { function: rewardActor, judge: judgeActor, model: rewardModelActor };
+
   /** Rewards of a config, their actors on this thread. */
   const rewardsOf = (config: Config, stack: AsyncDisposableStack): Promise<TaskReward[]> =>
     Promise.all(
       rewardPlans(config).map(async ({ source, ...reward }) => {
         const environment = { logger: keepingLogger().logger } as never;
-        const actor =
-          source.kind === 'model'
-            ? stack.use(
-                (await rewardModelActor.create(source.props, environment)) as RewardModelActor,
-              )
-            : source.kind === 'judge'
-              ? ((await judgeActor.create(source.props, environment)) as JudgeActor)
-              : stack.use((await rewardActor.create(source.props, environment)) as RewardActor);
+        const actor = await factories[source.kind].create(source.props as never, environment);
+        stack.use(actor as typeof actor & AsyncDisposable);
         const ref = fakeRef('reward', rewardProtocol, {
-          score: (request) => actor.score(request, { signal } as never),
+          score: async (request) => actor.score(request, { signal } as never),
         });
         return { ...reward, actors: [ref] };
       }),
