@@ -1,10 +1,8 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
-import type { Network } from '../../src/model/network.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import type { Policy } from '../../src/model/policy.ts';
-import { responseEntropies, responseScores } from '../../src/training/response-scores.ts';
-import { vector, type Tensor } from '../../src/tensor/tensor.ts';
+import { responseNumbers, type Evaluation } from '../../src/training/response-scores.ts';
+import { vector } from '../../src/tensor/tensor.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, Sequence } from '../messages.ts';
 import type { SharedWeights } from '../model-props.ts';
@@ -21,48 +19,24 @@ export const EvaluateRequest = t.type({
 });
 export interface EvaluateRequest extends t.TypeOf<typeof EvaluateRequest> {}
 
-/** A number for each response token, a tensor for each sequence: log-probabilities of a policy, values of a critic. */
-export const EvaluateReply = t.type({ perToken: t.array(tensor('f32', ['T'])) });
-export interface EvaluateReply extends t.TypeOf<typeof EvaluateReply> {}
-
-/** A number for each response token, and where a policy is asked for them, the entropies of their distributions. */
-export const PolicyEvaluateReply = t.type({
-  perToken: t.array(tensor('f32', ['T'])),
-  /** Nats; null where nobody asked. */
-  entropies: t.union([t.array(tensor('f32', ['T'])), t.null]),
-});
-export interface PolicyEvaluateReply extends t.TypeOf<typeof PolicyEvaluateReply> {}
+/**
+ * Numbers of each sequence's response tokens: values of a critic; of a policy log-probabilities, and where it is asked for
+ * them, the entropies of their distributions, in nats.
+ */
+export const EvaluateReply = t.array(t.array(tensor('f32', ['T'])));
+export type EvaluateReply = t.TypeOf<typeof EvaluateReply>;
 
 /** Evaluates response tokens with the weights of one version. */
 export function evaluate(
-  network: Pick<Network, 'scores'>,
   weights: SharedWeights,
-  { sequences, temperature, version, progress }: EvaluateRequest,
+  { sequences, version, progress }: Omit<EvaluateRequest, 'temperature'>,
   microBatch: MicroBatchOptions,
   signal: AbortSignal,
+  evaluation: Evaluation,
 ): Promise<EvaluateReply> {
   const report = (done: number): void => progress?.data.set([done]);
   return weights.at(version, signal, async () => {
-    const found = await responseScores(network, sequences, temperature, microBatch, report);
-    return { perToken: vectors(found) };
+    const numbers = await responseNumbers(evaluation, sequences, microBatch, report);
+    return numbers.map((lists) => lists.map((values) => vector('f32', values)));
   });
-}
-
-/** Evaluates response tokens with a policy, and the entropies of the distributions that they are of. */
-export function evaluateEntropies(
-  policy: Pick<Policy, 'logProbsAndEntropies'>,
-  weights: SharedWeights,
-  { sequences, temperature, version, progress }: EvaluateRequest,
-  microBatch: MicroBatchOptions,
-  signal: AbortSignal,
-): Promise<PolicyEvaluateReply> {
-  const report = (done: number): void => progress?.data.set([done]);
-  return weights.at(version, signal, async () => {
-    const found = await responseEntropies(policy, sequences, temperature, microBatch, report);
-    return { perToken: vectors(found.logProbs), entropies: vectors(found.entropies) };
-  });
-}
-
-function vectors(columns: readonly Float32Array[]): Tensor<'f32'>[] {
-  return columns.map((values) => vector('f32', values));
 }

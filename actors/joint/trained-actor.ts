@@ -6,6 +6,7 @@ import type { SequenceInput } from '../../src/model/pack.ts';
 import type { Loss } from '../../src/training/losses.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
+import type { Evaluation } from '../../src/training/response-scores.ts';
 import {
   updateByMiniBatches,
   type UpdateOptions,
@@ -89,10 +90,14 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     return this.#optimization;
   }
 
-  /** Evaluates response tokens with the model. */
-  protected evaluate(request: EvaluateRequest, { signal }: Context): Promise<EvaluateReply> {
+  /** Evaluates response tokens with the model, by its scores unless it is told otherwise. */
+  protected evaluate(
+    { temperature, ...request }: EvaluateRequest,
+    { signal }: Context,
+    evaluation: Evaluation = async (batch) => [await this.model.scores(batch, temperature)],
+  ): Promise<EvaluateReply> {
     const { experienceMicroBatch } = this.props;
-    return evaluate(this.model, this.weights, request, experienceMicroBatch, signal);
+    return evaluate(this.weights, request, experienceMicroBatch, signal, evaluation);
   }
 
   /** Updates the model by a loss on a step's samples. @param options of a policy */

@@ -11,7 +11,7 @@ import {
   updateSupervised,
   type SupervisedStep,
 } from '../../src/training/supervised-update.ts';
-import { evaluateEntropies, type PolicyEvaluateReply } from '../joint/evaluate.ts';
+import type { EvaluateReply } from '../joint/evaluate.ts';
 import { TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { together } from '../runtime/together.ts';
@@ -42,14 +42,14 @@ export class LearnerActor
   extends TrainedActor<LearnerProps, Policy>
   implements Actor<typeof learnerProtocol>
 {
-  async logProbs(
+  logProbs(
     { withEntropies, ...request }: LogProbsRequest,
     context: Context,
-  ): Promise<PolicyEvaluateReply> {
-    if (!withEntropies) return { ...(await this.evaluate(request, context)), entropies: null };
-    const { experienceMicroBatch } = this.props;
-    const { model, weights } = this;
-    return evaluateEntropies(model, weights, request, experienceMicroBatch, context.signal);
+  ): Promise<EvaluateReply> {
+    if (!withEntropies) return this.evaluate(request, context);
+    return this.evaluate(request, context, (batch) =>
+      this.model.logProbsAndEntropies(batch, request.temperature),
+    );
   }
 
   async update(request: UpdateRequest, context: Context): Promise<PolicyUpdateReply> {

@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { EvaluateRequest, PolicyEvaluateReply } from '../joint/evaluate.ts';
+import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import { jointCalls, miniBatch, TokenMask, UpdateReply, updateRequest } from '../joint/protocol.ts';
 import { Sequence, sequenceParts } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
@@ -52,7 +52,7 @@ export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
  */
 export const learnerProtocol = protocol('learner', {
   ...jointCalls,
-  logProbs: call(LogProbsRequest, PolicyEvaluateReply),
+  logProbs: call(LogProbsRequest, EvaluateReply),
   update: call(UpdateRequest, PolicyUpdateReply),
   imitate: call(
     ImitateRequest,

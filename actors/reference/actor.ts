@@ -31,8 +31,13 @@ class ReferenceActor extends ModelActor implements Actor<typeof referenceProtoco
     return this.weights.at(FROZEN_VERSION, signal, () => undefined);
   }
 
-  logProbs(request: EvaluateRequest, { signal }: Context): Promise<EvaluateReply> {
-    return evaluate(this.#policy, this.weights, request, this.#microBatch, signal);
+  logProbs(
+    { temperature, ...request }: EvaluateRequest,
+    { signal }: Context,
+  ): Promise<EvaluateReply> {
+    return evaluate(this.weights, request, this.#microBatch, signal, async (batch) => [
+      await this.#policy.logProbs(batch, temperature),
+    ]);
   }
 
   [Symbol.dispose](): void {

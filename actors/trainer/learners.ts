@@ -5,7 +5,7 @@ import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { MetricLists, UpdateReport } from '../../src/training/updates.ts';
 import type { criticProtocol, ValueExperienceMessage } from '../critic/protocol.ts';
-import type { EvaluateRequest } from '../joint/evaluate.ts';
+import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import type { JointProtocol, RankUpdate, StateRequest } from '../joint/protocol.ts';
 import type {
   ExperienceMessage,
@@ -80,29 +80,22 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
     return Promise.all(this.refs.map(ask));
   }
 
-  /**
-   * Has each rank evaluate its share of the sequences.
-   *
-   * @returns a function that puts a list of each reply together: a tensor for each sequence, in order
-   */
-  protected async evaluate<Reply>(
+  /** Has each rank evaluate its share of the sequences; returns what it says of each, in order. */
+  protected async evaluate(
     { sequences, ...rest }: Omit<EvaluateRequest, 'progress'>,
     progress: LearnerProgress,
-    ask: (ref: Ref, request: EvaluateRequest) => Promise<Reply>,
-  ): Promise<(listOf: (reply: Reply) => readonly Tensor<'f32'>[]) => Tensor<'f32'>[]> {
+    ask: (ref: Ref, request: EvaluateRequest) => Promise<EvaluateReply>,
+  ): Promise<EvaluateReply> {
     const shares = learnerShares(sequences, this.count);
     const replies = await this.all((ref, rank) => {
       const share = shares[rank]!.map((i) => sequences[i]!);
       return ask(ref, { ...rest, sequences: share, progress: progress.of(rank) });
     });
-    return (listOf) => {
-      const whole: Tensor<'f32'>[] = [];
-      for (const [rank, reply] of replies.entries()) {
-        const list = listOf(reply);
-        for (const [j, i] of shares[rank]!.entries()) whole[i] = list[j]!;
-      }
-      return whole;
-    };
+    const whole: EvaluateReply = [];
+    for (const [rank, reply] of replies.entries()) {
+      for (const [j, i] of shares[rank]!.entries()) whole[i] = reply[j]!;
+    }
+    return whole;
   }
 
   /** Has each rank update the model on its share of every mini-batch; metrics are those of all ranks together. */
@@ -133,8 +126,8 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
       ref.ask.logProbs({ ...share, withEntropies }, options),
     );
     return {
-      logProbs: whole(({ perToken }) => perToken),
-      entropies: withEntropies ? whole(({ entropies }) => entropies!) : null,
+      logProbs: whole.map(([logProbs]) => logProbs!),
+      entropies: withEntropies ? whole.map(([, entropies]) => entropies!) : null,
     };
   }
 
@@ -211,7 +204,7 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
     const whole = await this.evaluate(request, progress, (ref, share) =>
       ref.ask.values(share, options),
     );
-    return whole(({ perToken }) => perToken);
+    return whole.map(([values]) => values!);
   }
 
   /**

@@ -68,7 +68,8 @@ async function refLogProbs(
     const request = { sequences: [...sequences], temperature, version, progress };
     // Its weights change between steps alone, so a call that failed may be repeated.
     const options = { timeoutMs: ANY_WORK_MS, signal, retries: RETRIES };
-    return (await askAny([ref], 'logProbs', request, options)).perToken;
+    const reply = await askAny([ref], 'logProbs', request, options);
+    return reply.map(([logProbs]) => logProbs!);
   });
 }
 

@@ -316,7 +316,7 @@ describe('a key of the config', () => {
       const learner = fakeRef('learner', learnerProtocol, {
         logProbs: ({ temperature, withEntropies }) => {
           requests.push({ temperature, withEntropies });
-          return Promise.resolve({ perToken: each, entropies: withEntropies ? each : null });
+          return Promise.resolve(each.map((one) => (withEntropies ? [one, one] : [one])));
         },
         update: ({ miniBatches, learningRate }) => {
           const sizes = miniBatches.map(({ samples }) => samples.length);
@@ -325,7 +325,7 @@ describe('a key of the config', () => {
         },
       });
       const critic = fakeRef('critic', criticProtocol, {
-        values: () => Promise.resolve({ perToken: each }),
+        values: () => Promise.resolve(each.map((one) => [one])),
         update: ({ miniBatches, learningRate }) => {
           const sizes = miniBatches.map(({ samples }) => samples.length);
           requests.push({ critic: sizes, learningRate });

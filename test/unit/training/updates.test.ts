@@ -6,7 +6,11 @@ import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
-import { responseEntropies, responseScores } from '../../../src/training/response-scores.ts';
+import {
+  responseNumbers,
+  responseScores,
+  type Evaluation,
+} from '../../../src/training/response-scores.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { miniBatches, type MiniBatch } from '../../../src/training/mini-batches.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
@@ -169,10 +173,11 @@ describe('training', () => {
     const expected = await responseScores(policy, sequences, 0.9, whole);
     for (const division of divisions) {
       const reports: number[] = [];
-      const scored = await responseScores(policy, sequences, 0.9, division, (done) =>
+      const logProbs: Evaluation = async (batch) => [await policy.logProbs(batch, 0.9)];
+      const scored = await responseNumbers(logProbs, sequences, division, (done) =>
         reports.push(done),
       );
-      for (const [i, part] of scored.entries()) assertClose(part, expected[i]!, { atol: 1e-5 });
+      for (const [i, [part]] of scored.entries()) assertClose(part!, expected[i]!, { atol: 1e-5 });
       assert.equal(reports.at(-1), sequences.length);
     }
   });
@@ -249,8 +254,9 @@ describe('training', () => {
         assert.ok(relativeError(gradient, expected.data) < 1e-5, JSON.stringify(microBatch));
       }
       const entropy = async (): Promise<number> => {
-        const { entropies } = await responseEntropies(policy, sequences, 1, whole);
-        return entropies.reduce((sum, part) => sum + meanOf(part), 0) / sequences.length;
+        const measured: Evaluation = (batch) => policy.logProbsAndEntropies(batch, 1);
+        const numbers = await responseNumbers(measured, sequences, whole);
+        return meanOf(numbers.map(([, entropies]) => meanOf(entropies!)));
       };
       const before = await entropy();
       const { losses } = await updated(samples, changes);
