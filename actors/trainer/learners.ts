@@ -1,6 +1,6 @@
 import { addMetricLists } from '../../src/metrics.ts';
 import type { SequenceInput } from '../../src/model/pack.ts';
-import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import { rows, type Tensor } from '../../src/tensor/tensor.ts';
 import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { MetricLists, UpdateReport } from '../../src/training/updates.ts';
@@ -17,25 +17,6 @@ import type { Sequence } from '../messages.ts';
 import type { ActorRef, AskOptions } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
 import { ANY_WORK_MS } from './patience.ts';
-
-/** Shared counters of the samples done, one for each rank. */
-export class LearnerProgress {
-  readonly #counters: Tensor<'i32'>;
-
-  constructor(ranks: number) {
-    this.#counters = zeros('i32', [ranks]);
-  }
-
-  /** The counter of one rank. */
-  of(rank: number): Tensor<'i32'> {
-    return rows(this.#counters, rank, rank + 1);
-  }
-
-  /** The samples of all ranks together. */
-  get done(): number {
-    return this.#counters.data.reduce((sum, count) => sum + count, 0);
-  }
-}
 
 /** Response tokens as the policy evaluates them: a tensor for each sequence, f32 `[T]`. */
 export interface PolicyView {
@@ -83,13 +64,13 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
   /** Has each rank evaluate its share of the sequences; returns what it says of each, in order. */
   protected async evaluate(
     { sequences, ...rest }: Omit<EvaluateRequest, 'progress'>,
-    progress: LearnerProgress,
+    progress: Tensor<'i32'>,
     ask: (ref: Ref, request: EvaluateRequest) => Promise<EvaluateReply>,
   ): Promise<EvaluateReply> {
     const shares = learnerShares(sequences, this.count);
     const replies = await this.all((ref, rank) => {
       const share = shares[rank]!.map((i) => sequences[i]!);
-      return ask(ref, { ...rest, sequences: share, progress: progress.of(rank) });
+      return ask(ref, { ...rest, sequences: share, progress: rows(progress, rank, rank + 1) });
     });
     const whole: EvaluateReply = [];
     for (const [rank, reply] of replies.entries()) {
@@ -102,12 +83,16 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
   protected async train<S extends SequenceInput, Reply extends UpdateReport>(
     experiences: readonly S[],
     { miniBatchSize, learningRate }: UpdateSettings,
-    progress: LearnerProgress,
+    progress: Tensor<'i32'>,
     ask: (ref: Ref, request: RankUpdate<S>) => Promise<Reply>,
   ): Promise<{ readonly losses: MetricLists; readonly norms: number[]; replies: Reply[] }> {
     const shares = miniBatches(experiences, miniBatchSize, this.count);
     const replies = await this.all((ref, rank) =>
-      ask(ref, { miniBatches: shares[rank]!, learningRate, progress: progress.of(rank) }),
+      ask(ref, {
+        miniBatches: shares[rank]!,
+        learningRate,
+        progress: rows(progress, rank, rank + 1),
+      }),
     );
     const losses = addMetricLists(replies.map((reply) => reply.losses));
     return { losses, norms: replies[0]!.gradientNorms, replies };
@@ -119,7 +104,7 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
   /** Log-probabilities of each sequence's response tokens, in order, and their entropies where these are asked for. */
   async logProbs(
     { withEntropies, ...request }: Omit<LogProbsRequest, 'progress'>,
-    progress: LearnerProgress,
+    progress: Tensor<'i32'>,
     options: AskOptions,
   ): Promise<PolicyView> {
     const whole = await this.evaluate(request, progress, (ref, share) =>
@@ -139,7 +124,7 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
   async update(
     experiences: readonly ExperienceMessage[],
     { entropyCoeff, ...settings }: UpdateSettings & Pick<UpdateRequest, 'entropyCoeff'>,
-    progress: LearnerProgress,
+    progress: Tensor<'i32'>,
     options: AskOptions,
   ): Promise<{ readonly metrics: MetricLists; readonly trained: string[] }> {
     const { losses, norms, replies } = await this.train(
@@ -196,7 +181,7 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
   /** Values of each sequence's response tokens, in order. */
   async values(
     sequences: readonly Sequence[],
-    progress: LearnerProgress,
+    progress: Tensor<'i32'>,
     options: AskOptions,
   ): Promise<Tensor<'f32'>[]> {
     const { version } = this.#weights;
@@ -215,7 +200,7 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
   async update(
     experiences: readonly ValueExperienceMessage[],
     settings: UpdateSettings,
-    progress: LearnerProgress,
+    progress: Tensor<'i32'>,
     options: AskOptions,
   ): Promise<MetricLists> {
     await this.#weights.revise();

@@ -1,3 +1,4 @@
+import { sum } from '../../src/algorithms/primitives.ts';
 import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { needsEntropies } from '../../src/training/exploration.ts';
@@ -5,7 +6,7 @@ import type { Sequence } from '../messages.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { ModelOutputs } from './advantages.ts';
 import type { StepContext } from './context.ts';
-import { LearnerProgress, type PolicyView } from './learners.ts';
+import type { PolicyView } from './learners.ts';
 import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import { criticRates, isDue, policyRate, versionAfter, type StepNumber } from './schedule.ts';
 import type { Stopwatch } from './report/timeline.ts';
@@ -36,9 +37,9 @@ export function policyView(
 ): Promise<PolicyView> {
   const { learners } = actors;
   return clock.time('old', async () => {
-    const progress = new LearnerProgress(learners.count);
+    const progress = zeros('i32', [learners.count]);
     const total = sequences.length;
-    using _ = reporter.phase({ name: 'old log-probs', total, done: () => progress.done });
+    using _ = reporter.phase({ name: 'old log-probs', total, done: () => sum(progress.data) });
     const { temperature } = plan.step.sampling;
     const request = {
       sequences: [...sequences],
@@ -61,7 +62,7 @@ async function refLogProbs(
   return await clock.time('ref', async () => {
     const progress = zeros('i32', [1]);
     const total = sequences.length;
-    using _ = reporter.phase({ name: 'reference', total, done: () => progress.data[0]! });
+    using _ = reporter.phase({ name: 'reference', total, done: () => sum(progress.data) });
     const { temperature } = plan.step.sampling;
     const { ref, weights } = reference;
     const { version } = weights.sync;
@@ -98,9 +99,9 @@ async function criticValues(
   const { critics } = actors;
   if (critics === null) return null;
   return await clock.time('values', async () => {
-    const progress = new LearnerProgress(critics.count);
+    const progress = zeros('i32', [critics.count]);
     const total = sequences.length;
-    using _ = reporter.phase({ name: 'values', total, done: () => progress.done });
+    using _ = reporter.phase({ name: 'values', total, done: () => sum(progress.data) });
     return await critics.values(sequences, progress, { timeoutMs: ANY_WORK_MS, signal });
   });
 }
@@ -133,9 +134,9 @@ export async function updateCritic(
   }));
   return await clock.time('update_critic', async () => {
     const { now, next } = criticRates(plan.step, number);
-    const progress = new LearnerProgress(critics.count);
+    const progress = zeros('i32', [critics.count]);
     const total = sequences.length * epochs;
-    using _ = reporter.phase({ name: 'critic', total, done: () => progress.done });
+    using _ = reporter.phase({ name: 'critic', total, done: () => sum(progress.data) });
     const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate: now };
     const metrics = await critics.update(experiences, request, progress, options);
@@ -181,9 +182,9 @@ export async function updatePolicy(
   }));
   return await clock.time('update_actor', async () => {
     const learningRate = policyRate(plan.step, number);
-    const progress = new LearnerProgress(actors.learners.count);
+    const progress = zeros('i32', [actors.learners.count]);
     const total = sequences.length * epochs;
-    using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
+    using _ = reporter.phase({ name: 'update', total, done: () => sum(progress.data) });
     // Readers let go of the weights before the learners step them.
     await weights.revise();
     const options = { timeoutMs: ANY_WORK_MS, signal };
