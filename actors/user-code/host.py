@@ -1,19 +1,21 @@
-"""Runs a user's reward function or environment for cxmind: requests on stdin, replies on stdout, in msgpack.
+"""Runs a user's reward function or environment for cxmind: requests on stdin, replies on stdout, a line of JSON each.
 
     python3 host.py
 
-Each message is four bytes of length, big-endian, and one msgpack value. The first request loads the function, each
-further one scores a batch or plays a turn. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
+The first request loads the function, each further one scores a batch or plays a turn. What JSON has no word for, as bytes,
+is an object with one key, MARK. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
 
 Processes that the function starts by "spawn" or "forkserver" import this file as well, to find the function's own in it.
 """
 
+import base64
 import importlib
 import importlib.util
+import json
+import math
 import os
 import queue
 import signal
-import struct
 import sys
 import threading
 import time
@@ -21,6 +23,7 @@ import traceback
 
 MODULE = "custom_reward_fn"  # what the original calls the user's file
 FILE = "CXMIND_REWARD_FILE"  # where it is, for this process and those that it starts
+MARK = "$cxmind"  # key of an object that stands for what JSON has no word for
 GRACE_SECONDS = 3
 END = object()  # of the requests
 
@@ -36,98 +39,26 @@ class RewardFinder:
 sys.meta_path.append(RewardFinder)
 
 
-def pack(value, out):
-    """Appends the msgpack of a plain value to a bytearray."""
-    if value is None:
-        out.append(0xC0)
-    elif value is True or value is False:
-        out.append(0xC3 if value else 0xC2)
-    elif isinstance(value, int):
-        if -(2**63) <= value < 2**63:
-            out += struct.pack(">Bq", 0xD3, value)
-        else:
-            out += struct.pack(">Bd", 0xCB, float(value))
-    elif isinstance(value, float):
-        out += struct.pack(">Bd", 0xCB, value)
-    elif isinstance(value, str):
-        data = value.encode("utf-8", "replace")
-        out += struct.pack(">BI", 0xDB, len(data)) + data
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        data = bytes(value)
-        out += struct.pack(">BI", 0xC6, len(data)) + data
-    elif isinstance(value, (list, tuple)):
-        out += struct.pack(">BI", 0xDD, len(value))
-        for item in value:
-            pack(item, out)
-    elif isinstance(value, dict):
-        out += struct.pack(">BI", 0xDF, len(value))
-        for key, item in value.items():
-            pack(str(key), out)
-            pack(item, out)
-    else:
-        raise TypeError("cannot pack %s" % type(value).__name__)
+def marked(value):
+    """What JSON has no word for, as the object that stands for it."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {MARK: ["bytes", base64.b64encode(value).decode()]}
+    raise TypeError("cannot send a value of type %s" % type(value).__name__)
 
 
-class Unpacker:
-    """Reads one msgpack value from bytes."""
-
-    SIZED = {
-        0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"),
-        0xD9: ("str", ">B"), 0xDA: ("str", ">H"), 0xDB: ("str", ">I"),
-        0xDC: ("list", ">H"), 0xDD: ("list", ">I"),
-        0xDE: ("map", ">H"), 0xDF: ("map", ">I"),
-    }
-    NUMBERS = {
-        0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
-        0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q",
-    }
-    CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
-
-    def __init__(self, data):
-        self.data = data
-        self.at = 0
-
-    def take(self, count):
-        start, self.at = self.at, self.at + count
-        return self.data[start : self.at]
-
-    def number(self, form):
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def value(self):
-        tag = self.number(">B")
-        if tag < 0x80:
-            return tag
-        if tag >= 0xE0:
-            return tag - 0x100
-        if tag < 0x90:
-            return self.sized("map", tag & 0x0F)
-        if tag < 0xA0:
-            return self.sized("list", tag & 0x0F)
-        if tag < 0xC0:
-            return self.sized("str", tag & 0x1F)
-        if tag in self.CONSTANTS:
-            return self.CONSTANTS[tag]
-        if tag in self.NUMBERS:
-            return self.number(self.NUMBERS[tag])
-        if tag in self.SIZED:
-            kind, form = self.SIZED[tag]
-            return self.sized(kind, self.number(form))
-        raise ValueError("unexpected msgpack tag 0x%02x" % tag)
-
-    def sized(self, kind, size):
-        if kind == "str":
-            return self.take(size).decode("utf-8", "replace")
-        if kind == "bin":
-            return bytes(self.take(size))
-        if kind == "list":
-            return [self.value() for _ in range(size)]
-        return {self.value(): self.value() for _ in range(size)}
+def line_of(reply):
+    return json.dumps(reply, default=marked, allow_nan=False).encode() + b"\n"
 
 
-def read_exactly(stream, count):
-    data = stream.read(count)
-    return data if data is not None and len(data) == count else None
+KINDS = {"bytes": base64.b64decode, "float": float, "int": int}
+
+
+def restored(found):
+    """What an object stands for, or the object."""
+    if MARK not in found:
+        return found
+    kind, text = found[MARK]
+    return KINDS[kind](text)
 
 
 def die_with_the_parent():
@@ -151,14 +82,12 @@ def requests_of(stream):
     waiting = queue.Queue()
 
     def read():
-        while True:
-            head = read_exactly(stream, 4)
-            data = None if head is None else read_exactly(stream, struct.unpack(">I", head)[0])
-            if data is None:
-                waiting.put(END)
-                time.sleep(GRACE_SECONDS)
-                os._exit(0)
-            waiting.put(Unpacker(data).value())
+        for line in stream:
+            if line.endswith(b"\n"):
+                waiting.put(json.loads(line, object_hook=restored))
+        waiting.put(END)
+        time.sleep(GRACE_SECONDS)
+        os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     return waiting
@@ -238,7 +167,8 @@ def checked(score):
         try:
             if isinstance(value, (str, bytes)):
                 raise TypeError
-            parts[str(key)] = float(value)
+            number = float(value)
+            parts[str(key)] = number if math.isfinite(number) else {MARK: ["float", str(number)]}
         except Exception:
             return {"problem": "'%s' is not a number but a %s" % (key, type(value).__name__)}
     return {"score": parts}
@@ -287,17 +217,17 @@ def main():
     waiting = requests_of(source)
 
     def answer(make):
+        is_made = False
         try:
-            reply = {"value": make()}
+            line = line_of({"value": make()})
+            is_made = True
         except WrongNumber as error:
-            reply = {"misfit": str(error)}
+            line = line_of({"misfit": str(error)})
         except BaseException:  # a function may raise SystemExit: its process is ours to end
-            reply = {"error": trace()}
-        out = bytearray()
-        pack(reply, out)
-        sink.write(struct.pack(">I", len(out)) + out)
+            line = line_of({"error": trace()})
+        sink.write(line)
         sink.flush()
-        return "value" in reply
+        return is_made
 
     request = waiting.get()
     loaded = []

@@ -1,9 +1,9 @@
 import { addAbortListener } from 'node:events';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { asCxmindError, CxmindError, type ErrorCode } from '../../src/errors.ts';
-import { decodeValue, encodeValue } from '../../transport/codec.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { EXIT_LIMIT_MS, logPrinted, type CodeNames } from './user-code.ts';
 
@@ -24,6 +24,9 @@ const KEPT_LINES = 20;
 /** Wait for the last output of a process whose children hold its streams open. */
 const LAST_WORDS_MS = 200;
 
+/** Key of an object that stands for what JSON has no word for. */
+const MARK = '$cxmind';
+
 /** Reply of `host.py` to a request: a value, a traceback, or a wrong number of values. */
 type Answered =
   | { readonly value: unknown }
@@ -41,7 +44,6 @@ export class PythonProcess {
   readonly #lines: string[] = [];
   #isAlive = true;
   #isEnding = false;
-  #received = Buffer.alloc(0);
   #onReply: ((reply: unknown) => void) | undefined;
   /** Hears of its end during a request. */
   #onEnd: ((how: string) => void) | undefined;
@@ -80,7 +82,7 @@ export class PythonProcess {
     });
     // It may be gone before it has read everything; that it is gone is told by its end.
     this.#child.stdin.on('error', () => undefined);
-    this.#child.stdout.on('data', (data: Buffer) => this.#take(data));
+    createInterface(this.#child.stdout).on('line', (line) => this.#take(line));
     logPrinted(this.#child.stderr, logger, kind, (line) => {
       this.#lines.push(line);
       this.#lines.splice(0, this.#lines.length - KEPT_LINES);
@@ -113,11 +115,7 @@ export class PythonProcess {
     this.#onReply = reply;
     let answer: Answered;
     try {
-      const bytes = encodeValue(request);
-      const head = Buffer.alloc(4);
-      head.writeUInt32BE(bytes.length);
-      this.#child.stdin.write(head);
-      this.#child.stdin.write(bytes);
+      this.#child.stdin.write(`${JSON.stringify(request, marked)}\n`);
       answer = (await promise) as Answered;
     } catch (error) {
       await this.#kill();
@@ -158,22 +156,33 @@ export class PythonProcess {
     }
   }
 
-  #take(data: Buffer): void {
-    this.#received = Buffer.concat([this.#received, data]);
-    if (this.#received.length < 4) return;
-    const size = this.#received.readUInt32BE();
-    if (this.#received.length < 4 + size) return;
-    const reply = this.#received.subarray(4, 4 + size);
-    this.#received = this.#received.subarray(4 + size);
-    let value: unknown;
+  #take(line: string): void {
     try {
-      value = decodeValue(reply);
+      this.#onReply?.(JSON.parse(line, restored));
     } catch {
       this.#killGroup();
-      return;
     }
-    this.#onReply?.(value);
   }
+}
+
+/** Writes what JSON has no word for as an object with one key, `MARK`. */
+function marked(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  // Before `toJSON` of a buffer.
+  const given = this[key];
+  if (given instanceof Uint8Array) {
+    return { [MARK]: ['bytes', Buffer.from(given).toString('base64')] };
+  }
+  if (typeof given === 'bigint') return { [MARK]: ['int', String(given)] };
+  const isWord = typeof given !== 'number' || Number.isFinite(given);
+  return isWord ? value : { [MARK]: ['float', String(given)] };
+}
+
+/** Reads what `host.py` has marked, and its texts, in which Python may have half a character. */
+function restored(_: string, value: unknown): unknown {
+  if (typeof value === 'string') return value.toWellFormed();
+  if (typeof value !== 'object' || value === null || !(MARK in value)) return value;
+  const [kind, text] = value[MARK] as [string, string];
+  return kind === 'bytes' ? Buffer.from(text, 'base64') : Number(text.replace('inf', 'Infinity'));
 }
 
 /** The end of a process in words. */

@@ -47,7 +47,7 @@ describe('a Python reward', () => {
 
   it('gets every answer as its row has it', async () => {
     const { scorer, score } = scorerOf(`
-KINDS = ["B", 3, -0.5, True, [12, 50.5], {"label": "B", "box": [1, None]}, []]
+KINDS = ["B", 3, 5_000_000_000, -0.5, True, [12, 50.5], {"label": "B", "box": [1, None]}, []]
 
 def score(items):
     return [{"overall": item["ground_truth"] == kind and type(item["ground_truth"]) is type(kind)}
@@ -55,8 +55,25 @@ def score(items):
 `);
     await using _ = scorer;
     const box = { label: 'B', box: [1, null] };
-    const outcomes = await score('B', 3, -0.5, true, [12, 50.5], box, []);
-    assert.deepEqual(outcomes, new Array(7).fill({ parts: { overall: 1 } }));
+    const outcomes = await score('B', 3, 5e9, -0.5, true, [12, 50.5], box, []);
+    assert.deepEqual(outcomes, new Array(8).fill({ parts: { overall: 1 } }));
+  });
+
+  it('sees numbers of every kind, and is told which of its own are none', async () => {
+    const { scorer } = scorerOf(`
+def score(items):
+    columns = items[0]["columns"]
+    seen = [columns["huge"] == 2**62, columns["nan"] != columns["nan"], columns["end"] == -float("inf")]
+    return [{"overall": sum(seen)}, {"overall": 1, "x": columns["nan"]}, {"overall": columns["end"]}]
+`);
+    await using _ = scorer;
+    const columns = { huge: 2n ** 62n, nan: NaN, end: -Infinity };
+    const input = rewardInput({ response: 'a', responseLength: 1, groundTruth: 'a', columns });
+    assert.deepEqual(await scoreBy(scorer, [input, input, input], 20_000, never), [
+      { parts: { overall: 3 } },
+      { problem: "'x' is not a finite number but NaN" },
+      { problem: "'overall' is not a finite number but -Infinity" },
+    ]);
   });
 
   it('scores as its guide has it', async () => {
