@@ -15,34 +15,20 @@ type State = readonly RowSet[];
  *
  * @param lengths  `[B]`, tokens of each row, prompt and response
  * @param setCount k, at most B
- * @param options.equalSize whether every set holds exactly B / k rows
  * @returns k sets of row indices, the largest total first, indices rising inside each
- * @throws SHAPE_MISMATCH when B < k, or B is not a multiple of k though sizes must be equal
+ * @throws SHAPE_MISMATCH when B < k
  * @see Karmarkar and Karp 1982; order and ties as in EasyR1's `seqlen_balancing`
  */
-export function balancedSets(
-  lengths: readonly number[],
-  setCount: number,
-  { equalSize }: { readonly equalSize: boolean },
-): number[][] {
-  const rowCount = lengths.length;
-  if (rowCount < setCount || setCount < 1 || (equalSize && rowCount % setCount !== 0)) {
+export function balancedSets(lengths: readonly number[], setCount: number): number[][] {
+  if (lengths.length < setCount || setCount < 1) {
     throw new CxmindError(
       'SHAPE_MISMATCH',
-      `balancedSets: ${rowCount} rows do not make ${setCount}${equalSize ? ' equal' : ''} sets`,
+      `balancedSets: ${lengths.length} rows do not make ${setCount} sets`,
     );
   }
   const byLength = [...lengths.keys()].sort((a, b) => lengths[a]! - lengths[b]! || a - b);
-  const rowsPerState = equalSize ? setCount : 1;
-  const states: State[] = [];
-  for (let start = 0; start < rowCount; start += rowsPerState) {
-    const rows = byLength.slice(start, start + rowsPerState);
-    const state = Array.from({ length: setCount }, (_, j): RowSet => {
-      const row = rows[j];
-      return row === undefined ? { rows: [], total: 0 } : { rows: [row], total: lengths[row]! };
-    });
-    states.push(largestFirst(state));
-  }
+  const empty = new Array<RowSet>(setCount - 1).fill({ rows: [], total: 0 });
+  const states = byLength.map((row): State => [{ rows: [row], total: lengths[row]! }, ...empty]);
   states.sort(compareStates);
   while (states.length > 1) {
     const first = states.pop()!;
@@ -87,9 +73,7 @@ export function dynamicBatchCount(lengths: readonly number[], tokenBudget: numbe
 export function dynamicBatches(lengths: readonly number[], batchCount: number): number[][] {
   const cost = (rows: readonly number[]): number =>
     rows.reduce((total, row) => total + lengths[row]! ** 2, 0);
-  return balancedSets(lengths, batchCount, { equalSize: false }).sort(
-    (a, b) => cost(b) - cost(a) || b[0]! - a[0]!,
-  );
+  return balancedSets(lengths, batchCount).sort((a, b) => cost(b) - cost(a) || b[0]! - a[0]!);
 }
 
 /** Sets by total, then number of rows, then the rows' indices one by one. */

@@ -51,7 +51,7 @@ export function learnerShares(samples: readonly SequenceInput[], learners: numbe
   if (samples.length === 0) return shares;
   const pieces = piecesOf(samples, learners);
   const lengths = pieces.map((piece) => tokensTogether(piece.map((i) => samples[i]!)));
-  const sets = balancedSets(lengths, Math.min(learners, pieces.length), { equalSize: false });
+  const sets = balancedSets(lengths, Math.min(learners, pieces.length));
   for (const [learner, set] of sets.entries()) {
     shares[learner] = set.flatMap((piece) => pieces[piece]!).sort((a, b) => a - b);
   }

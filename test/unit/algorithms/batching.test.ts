@@ -8,16 +8,19 @@ import {
   dynamicBatches,
 } from '../../../src/algorithms/sequence-balance.ts';
 
-const equal = { equalSize: true };
 const lengths = [5, 3, 8, 1, 9, 2, 7, 4];
 
 describe('balancedSets', () => {
   it('gives the check values', () => {
-    const two = balancedSets(lengths, 2, equal);
-    assert.deepEqual(two, [
+    assert.deepEqual(balancedSets(lengths, 3), [
+      [2, 5, 7],
+      [1, 3, 4],
+      [0, 6],
+    ]);
+    const two = [
       [0, 4, 5, 7],
       [1, 2, 3, 6],
-    ]);
+    ];
     assert.deepEqual(balanceMetrics(lengths, two), {
       'global_seqlen/min': 17,
       'global_seqlen/max': 22,
@@ -26,51 +29,27 @@ describe('balancedSets', () => {
       'global_seqlen/balanced_max': 20,
       'global_seqlen/mean': 19.5,
     });
-    assert.deepEqual(balancedSets(lengths, 4, equal), [
-      [1, 6],
-      [3, 4],
-      [2, 5],
-      [0, 7],
-    ]);
-    assert.deepEqual(balancedSets(lengths, 3, { equalSize: false }), [
-      [2, 5, 7],
-      [1, 3, 4],
-      [0, 6],
-    ]);
-    assert.deepEqual(balancedSets([100, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 5], 3, equal), [
-      [0, 5, 6, 10],
-      [1, 4, 7, 11],
-      [2, 3, 8, 9],
-    ]);
-    assert.deepEqual(balancedSets([4, 4, 4, 4], 2, equal), [
-      [0, 3],
-      [1, 2],
-    ]);
   });
 
   it('places every row once, in sets none of which is empty', () => {
     const drawn = fc.tuple(
       fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 6, maxLength: 40 }),
       fc.integer({ min: 1, max: 6 }),
-      fc.boolean(),
     );
     fc.assert(
-      fc.property(drawn, ([all, setCount, equalSize]) => {
-        const used = equalSize ? all.slice(0, all.length - (all.length % setCount)) : all;
-        const sets = balancedSets(used, setCount, { equalSize });
+      fc.property(drawn, ([rows, setCount]) => {
+        const sets = balancedSets(rows, setCount);
         assert.deepEqual(
           sets.flat().sort((a, b) => a - b),
-          [...used.keys()],
+          [...rows.keys()],
         );
-        assert.ok(sets.every((rows) => rows.length > 0));
-        if (equalSize) assert.ok(sets.every((rows) => rows.length === used.length / setCount));
+        assert.ok(sets.every((set) => set.length > 0));
       }),
     );
   });
 
-  it('refuses fewer rows than sets, and unequal sizes where equal ones are asked for', () => {
-    assert.throws(() => balancedSets([1], 2, { equalSize: false }), { code: 'SHAPE_MISMATCH' });
-    assert.throws(() => balancedSets([1, 2, 3], 2, equal), /3 rows do not make 2 equal sets/);
+  it('refuses fewer rows than sets', () => {
+    assert.throws(() => balancedSets([1], 2), { code: 'SHAPE_MISMATCH' });
   });
 });
 
