@@ -11,9 +11,8 @@ import {
 import { restore, type Checkpoints, type ResumePoint } from '../run-folder/checkpoints.ts';
 import { filesOfSteps, type RunFiles, setAside } from '../run-folder/files.ts';
 import { initialKlController } from './advantages.ts';
-import type { KeptBatch } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
-import { readKept } from './ahead/kept-batches.ts';
+import { readKept, type KeptBatch } from './ahead/kept-batches.ts';
 import type { RunPlan } from './plan.ts';
 
 type ResumeContext = Pick<StepContext, 'actors' | 'plan' | 'reporter'>;

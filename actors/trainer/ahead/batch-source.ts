@@ -1,15 +1,9 @@
 import type { Metrics } from '../../../src/metrics.ts';
 import type { RunState } from '../../run-folder/checkpoints.ts';
 import { sampleBatch, type SampledBatch, type SampledResponse } from '../batch.ts';
-import type { SampledCall } from './answers.ts';
 import type { StepContext } from '../context.ts';
+import type { KeptBatch } from './kept-batches.ts';
 import type { Stopwatch } from '../report/timeline.ts';
-
-/** The responses of a batch that a checkpoint keeps, call by call. */
-export interface KeptBatch {
-  readonly step: number;
-  readonly calls: readonly SampledCall[];
-}
 
 /** A source of the responses that steps train on. */
 export interface BatchSource extends AsyncDisposable {

@@ -8,7 +8,6 @@ import { readSafetensors, writeSafetensors } from '../../../src/model/checkpoint
 import { vector } from '../../../src/tensor/tensor.ts';
 import { decodeBody, encodeBody } from '../../../transport/codec.ts';
 import { SampledCall } from './answers.ts';
-import type { KeptBatch } from './batch-source.ts';
 
 /**
  * The file of a checkpoint that has the responses sampled ahead of it, `rollouts.safetensors`: the message that a host
@@ -16,7 +15,9 @@ import type { KeptBatch } from './batch-source.ts';
  */
 const FILE = 'rollouts.safetensors';
 
-const KeptBatches = t.array(t.type({ step: whole, calls: t.array(SampledCall) }));
+/** The responses of a batch that a checkpoint keeps, call by call. */
+const KeptBatch = t.type({ step: whole, calls: t.array(SampledCall) });
+export interface KeptBatch extends t.TypeOf<typeof KeptBatch> {}
 
 /** Writes responses that were sampled ahead into a checkpoint's folder; none, no file. */
 export async function writeKept(directory: string, batches: readonly KeptBatch[]): Promise<void> {
@@ -49,5 +50,5 @@ export async function readKept(directory: string): Promise<readonly KeptBatch[]>
   } catch (cause) {
     throw new CxmindError('CHECKPOINT_INVALID', `${file}: ${messageOf(cause)}`, { cause });
   }
-  return decodeJson(KeptBatches, batches, file);
+  return decodeJson(t.array(KeptBatch), batches, file);
 }

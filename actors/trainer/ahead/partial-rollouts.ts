@@ -42,29 +42,17 @@ export function answersInParts(
   };
 }
 
-/** Has one rollout answer, and put the request away whatever comes of it. */
+/** Has one rollout answer, pauses it whenever newer weights come, and puts the request away whatever comes of it. */
 async function respond(
   rollout: Rollout,
   request: BeginRequest,
   loan: WeightLoan,
   signal: AbortSignal,
 ): Promise<{ groups: Group[] }> {
-  try {
-    return await respondInParts(rollout, request, loan, signal);
-  } finally {
-    // A rollout that has stopped has forgotten it. Nobody waits for one that restarts.
-    rollout.tell.forget(request.id).catch(() => undefined);
-  }
-}
-
-/** Has one rollout answer, and pauses it whenever newer weights come. */
-async function respondInParts(
-  rollout: Rollout,
-  request: BeginRequest,
-  loan: WeightLoan,
-  signal: AbortSignal,
-): Promise<{ groups: Group[] }> {
   const { id } = request;
+  using owned = new DisposableStack();
+  // A rollout that has stopped has forgotten it. Nobody waits for one that restarts.
+  owned.defer(() => void rollout.tell.forget(id).catch(() => undefined));
   for (let hasBegun = false; ;) {
     const { version: policyVersion, recalled } = loan;
     const options = { timeoutMs: ANY_WORK_MS, signal: AbortSignal.any([signal, recalled]) };

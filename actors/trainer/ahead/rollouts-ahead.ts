@@ -13,7 +13,8 @@ import {
   type SampledBatch,
   type SampledResponse,
 } from '../batch.ts';
-import type { BatchSource, KeptBatch } from './batch-source.ts';
+import type { BatchSource } from './batch-source.ts';
+import type { KeptBatch } from './kept-batches.ts';
 import type { StepContext } from '../context.ts';
 import { answersInParts } from './partial-rollouts.ts';
 import { versionAfter } from '../schedule.ts';
