@@ -194,7 +194,7 @@ class Run {
       return;
     }
     const metrics = { ...unfinished, ...before.metrics };
-    this.#update({ advance: this.#observed(metrics) });
+    this.#update({ advance: observe(state.advance, metrics, this.#options.advance) });
     this.#point = { ...this.#point, unfinished: null };
     await log.step(step, metrics);
     await saving.rescore(step);
@@ -278,8 +278,9 @@ class Run {
       await validate();
       if (validations.wasCutOff(step)) return false;
     }
-    const advance = this.#observed(metrics);
-    const isLast = step === steps || isPast(advance, step, this.#options.advance);
+    const rule = this.#options.advance;
+    const advance = observe(this.#point.state.advance, metrics, rule);
+    const isLast = step === steps || hasAdvanced(advance, step, rule);
     if (isLast && !validations.isOf(step)) await validate();
     this.#update({ advance });
     const write = async (around: { readonly save_checkpoint?: number }): Promise<void> => {
@@ -354,13 +355,6 @@ class Run {
     return isAtEnd(this.#point, this.#parts.steps, this.#options.advance);
   }
 
-  /** Nearness to the end of a stage after some metrics, those of a validation included. */
-  #observed(metrics: Metrics): RunState['advance'] {
-    const { advance } = this.#point.state;
-    const rule = this.#options.advance;
-    return rule === null ? advance : observe(advance, metrics, rule);
-  }
-
   #update(changed: Partial<RunState>): void {
     this.#point = { ...this.#point, state: { ...this.#point.state, ...changed } };
   }
@@ -378,15 +372,11 @@ class Run {
   }
 }
 
+/** True after the last step, and where a stage of a curriculum may end. */
 function isAtEnd(
   { step, state }: ResumePoint,
   steps: number,
   advance: AdvanceRule | null,
 ): boolean {
-  return step >= steps || isPast(state.advance, step, advance);
-}
-
-/** True when a stage of a curriculum may end after a step. */
-function isPast(state: RunState['advance'], step: number, rule: AdvanceRule | null): boolean {
-  return rule !== null && hasAdvanced(state, step, rule);
+  return step >= steps || hasAdvanced(state.advance, step, advance);
 }

@@ -18,23 +18,29 @@ export interface AdvanceState {
 
 export const initialAdvanceState: AdvanceState = { ema: null };
 
-/** The running mean after a step. A step without the metric leaves it as it is: validations are not made at each. */
+/**
+ * The running mean after a step. A step without the metric leaves it as it is: validations are not made at each.
+ *
+ * @param rule null for a stage that takes all of its steps
+ */
 export function observe(
   { ema }: AdvanceState,
   metrics: Readonly<Record<string, number>>,
-  { metric, emaAlpha }: AdvanceRule,
+  rule: AdvanceRule | null,
 ): AdvanceState {
-  const value = metrics[metric];
+  if (rule === null) return { ema };
+  const value = metrics[rule.metric];
   if (value === undefined || !Number.isFinite(value)) return { ema };
-  return { ema: ema === null ? value : ema + emaAlpha * (value - ema) };
+  return { ema: ema === null ? value : ema + rule.emaAlpha * (value - ema) };
 }
 
 /** Tells whether the stage ends after `step` steps. */
 export function hasAdvanced(
   { ema }: AdvanceState,
   step: number,
-  { above, below, minSteps }: AdvanceRule,
+  rule: AdvanceRule | null,
 ): boolean {
-  if (ema === null || step < minSteps) return false;
+  if (rule === null || ema === null || step < rule.minSteps) return false;
+  const { above, below } = rule;
   return (above !== null && ema >= above) || (below !== null && ema <= below);
 }
