@@ -7,7 +7,7 @@ import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/compute.ts';
 import { rewardFileOf } from '../../src/config/names.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { rewardChoices } from '../../src/reward/configured.ts';
+import { rewardChoices, type RewardChoice } from '../../src/reward/configured.ts';
 import type { GateChoice } from '../../src/reward/gate.ts';
 import type { Weighted } from '../../src/reward/mixture.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
@@ -164,40 +164,33 @@ export interface RewardPlan extends Weighted {
  */
 export function rewardPlans(config: Config, note?: (line: string) => void): RewardPlan[] {
   const { reward } = config.worker;
-  const shared = {
-    tokenizerPath: tokenizerPathOf(config),
-    skipSpecialTokens: reward.skipSpecialTokens,
-    file: {
-      rewardType: reward.rewardType,
-      limitMs: reward.timeoutSeconds * 1000,
-      skipsInvalid: reward.invalidResponses === 'skip',
-      python: reward.python,
-      cpus: reward.numCpus,
-    },
+  const { skipSpecialTokens } = reward;
+  const tokenizerPath = tokenizerPathOf(config);
+  const skipsInvalid = reward.invalidResponses === 'skip';
+  const file = {
+    rewardType: reward.rewardType,
+    limitMs: reward.timeoutSeconds * 1000,
+    skipsInvalid,
+    python: reward.python,
+    cpus: reward.numCpus,
   };
-  const functions = rewardChoices(reward, note).map(
-    ({ name, weight, gate, spec, kwargs }): RewardPlan => ({
-      ...{ name, weight, gate },
-      source: { kind: 'function', props: { ...shared, rewardFunction: spec, kwargs } },
-    }),
-  );
-  const { tokenizerPath, skipSpecialTokens, file } = shared;
-  const others = reward.rewardFunctions.flatMap((one): RewardPlan[] => {
-    const { name, weight, judge, rewardModel } = one;
-    if (rewardModel !== null) {
-      const { modelPath } = rewardModel;
-      const source = { kind: 'model', props: rewardModelProps(config, modelPath) } as const;
-      return [{ name, weight, gate: undefined, source }];
-    }
-    if (judge === null) return [];
-    const { skipsInvalid } = file;
-    const props = { name, tokenizerPath, skipSpecialTokens, skipsInvalid, judge };
-    return [{ ...{ name, weight, gate: undefined }, source: { kind: 'judge', props } }];
-  });
+  const ofFunction = ({ name, weight, gate, spec, kwargs }: RewardChoice): RewardPlan => {
+    const props = { tokenizerPath, skipSpecialTokens, file, rewardFunction: spec, kwargs };
+    return { name, weight, gate, source: { kind: 'function', props } };
+  };
+  const functions = rewardChoices(reward, note);
+  if (reward.rewardFunctions.length === 0) return functions.map(ofFunction);
   // Sums of floats follow the order of the list.
-  const place = ({ name }: RewardPlan): number =>
-    reward.rewardFunctions.findIndex((one) => one.name === name);
-  return [...functions, ...others].sort((one, other) => place(one) - place(other));
+  return reward.rewardFunctions.map(({ name, weight, judge, rewardModel }): RewardPlan => {
+    const choice = functions.find((one) => one.name === name);
+    if (choice !== undefined) return ofFunction(choice);
+    const judged = { name, tokenizerPath, skipSpecialTokens, skipsInvalid, judge: judge! };
+    const source: RewardSource =
+      rewardModel === null
+        ? { kind: 'judge', props: judged }
+        : { kind: 'model', props: rewardModelProps(config, rewardModel.modelPath) };
+    return { name, weight, gate: undefined, source };
+  });
 }
 
 /** Props of a reward model, which computes on the last device, as the reference does. */
