@@ -67,6 +67,22 @@ export function placeRun(plan: PlacementPlan, hosts: readonly Host[]): RunPlacem
   return { learners, rollouts, rewards: spread(plan.rewards, workers), reference };
 }
 
+/** The device of every actor with a model, by the actor's name; critics are where learners are. */
+export function devicesOfActors({
+  learners,
+  rollouts,
+  reference,
+}: RunPlacement): ReadonlyMap<string, DeviceName> {
+  const named = (role: string, stations: readonly Station[]) =>
+    stations.map(({ device }, i) => [`${role}/${i}`, device] as const);
+  return new Map([
+    ...named('learner', learners),
+    ...named('critic', learners),
+    ...named('rollout', rollouts),
+    ['reference', reference.device],
+  ]);
+}
+
 /**
  * Assigns the learners.
  *

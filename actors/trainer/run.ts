@@ -1,7 +1,7 @@
 import { addAbortListener } from 'node:events';
 import type { Config } from '../../src/config/schema.ts';
 import { statusIn } from '../../src/dashboard/readers/status.ts';
-import { openMemoryGauge, type MemoryGauge } from '../../src/device/memory.ts';
+import { openMemoryGauge } from '../../src/device/memory.ts';
 import { productOf } from '../../src/device/product.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
@@ -14,7 +14,7 @@ import { weightsInPlace } from '../weights/rollout-weights.ts';
 import { withWayOut } from './card-memory.ts';
 import { loadPolicy } from './models.ts';
 import { onThisMachine } from './this-machine.ts';
-import { placeRun, type Host, type RunPlacement } from './placement.ts';
+import { devicesOfActors, placeRun, type Host } from './placement.ts';
 import { planRun, type MixedStage, type RunPlan } from './plan.ts';
 import { PromptFeed } from './prompt-feed.ts';
 import { LiveRun } from './report/live-run.ts';
@@ -118,7 +118,10 @@ export async function trainOn(
   const places = placeRun(plan.placement, hosts);
   const trainedOn = places.learners.map(({ device }) => device);
   const gauge = openMemoryGauge(trainedOn);
-  const live = owned.use(liveRun(system, plan, places, { timeline, gauge }));
+  const { device, rolloutDataDir, validationDataDir } = plan.trainer;
+  const samples = { rollout: rolloutDataDir, validation: validationDataDir };
+  const devices = devicesOfActors(places);
+  const live = owned.use(new LiveRun({ system, timeline, gauge, device, devices, samples }));
   // A run that only validates leaves the status of the run itself.
   if (!valOnly) owned.use(await beginStatus(plan, live));
   const reporter = live.listening(options.reporter, logger);
@@ -162,31 +165,6 @@ async function beginStatus({ folder, trainer }: RunPlan, live: LiveRun): Promise
   const earlier = findLastCheckpoint && loadCheckpointPath === null ? await statusIn(folder) : null;
   if (earlier !== null) live.recalls(earlier);
   return await StatusFile.begin(folder, () => live.status());
-}
-
-/** The run as its folder tells of it. */
-function liveRun(
-  system: ActorSystem,
-  plan: RunPlan,
-  { learners, rollouts, reference }: RunPlacement,
-  shown: { readonly timeline: Timeline; readonly gauge: MemoryGauge },
-): LiveRun {
-  const devices = new Map<string, string>([
-    ...learners.flatMap(({ device }, i): [string, string][] => [
-      [`learner/${i}`, device],
-      [`critic/${i}`, device],
-    ]),
-    ...rollouts.map(({ device }, i): [string, string] => [`rollout/${i}`, device]),
-    ['reference', reference.device],
-  ]);
-  return new LiveRun({
-    ...{ ...shown, system, device: plan.trainer.device },
-    deviceOf: (actor) => devices.get(actor) ?? null,
-    samples: {
-      rollout: plan.trainer.rolloutDataDir,
-      validation: plan.trainer.validationDataDir,
-    },
-  });
 }
 
 /** Adds the nodes that are here, and later those that join. @returns the hosts of now, this one first */

@@ -57,8 +57,7 @@ export async function trainSupervised(
   const devices = new Map(stations.map(({ device }, i) => [`learner/${i}`, device]));
   await using owned = new AsyncDisposableStack();
   const liveOptions = {
-    ...{ system, timeline: new Timeline(), device: plan.trainer.device },
-    deviceOf: (actor: string) => devices.get(actor) ?? null,
+    ...{ system, timeline: new Timeline(), device: plan.trainer.device, devices },
     gauge: openMemoryGauge([...devices.values()]),
     samples: { rollout: null, validation: null },
   };

@@ -19,8 +19,8 @@ import type { Timeline } from './timeline.ts';
 interface LiveOptions extends Pick<RunStatus, 'device' | 'samples'> {
   readonly system: ActorSystem;
   readonly timeline: Timeline;
-  /** Device of an actor by its name; null for one that computes on none. */
-  readonly deviceOf: (actor: string) => string | null;
+  /** Devices of actors by their names; others compute on none. */
+  readonly devices: ReadonlyMap<string, string>;
   /** Memory of the devices of this host. */
   readonly gauge: MemoryGauge;
 }
@@ -119,13 +119,13 @@ export class LiveRun implements Disposable {
   }
 
   status(): RunStatus {
-    const { system, timeline, device, samples, deviceOf, gauge } = this.#options;
+    const { system, timeline, device, samples, devices, gauge } = this.#options;
     return {
       ...{ state: this.#state, host: hostname(), pid: process.pid },
       ...{ started: this.#started, updated: Date.now(), ...this.#pace },
       phases: timeline.openPhases,
       progress: [...this.#phases].map(({ name, done, total }) => ({ name, done: done(), total })),
-      actors: system.snapshots().map((actor) => stateOf(actor, deviceOf(actor.name))),
+      actors: system.snapshots().map((actor) => stateOf(actor, devices.get(actor.name) ?? null)),
       memory: {
         residentBytes: process.memoryUsage.rss(),
         freeBytes: freemem(),

@@ -12,7 +12,7 @@ const card: DeviceMemory = { device: 'cuda:0', freeBytes: 3 * 2 ** 30, totalByte
 
 const liveRun = (system: ActorSystem): LiveRun =>
   new LiveRun({
-    ...{ system, timeline: new Timeline(), device: 'cpu', deviceOf: () => null },
+    ...{ system, timeline: new Timeline(), device: 'cpu', devices: new Map() },
     gauge: new MemoryGauge(() => [card]),
     samples: { rollout: null, validation: null },
   });
