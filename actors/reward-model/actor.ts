@@ -1,6 +1,5 @@
 import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
-import type { Device } from '../../src/device/device.ts';
 import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { loadRewardCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
 import type { PromptInput } from '../../src/model/pack.ts';
@@ -14,7 +13,7 @@ import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { conversationScores } from '../../src/training/conversation-scores.ts';
 import { DeviceCopy, deviceCopyBytes } from '../device-copy.ts';
 import { rewardInputs } from '../reward/inputs.ts';
-import { rewardProtocol, type ScoreReply, type ScoreRequest } from '../reward/protocol.ts';
+import { rewardProtocol, type ScoreRequest } from '../reward/protocol.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
 import { ConversationWriter, type Pictures, type RewardMedia } from './conversation.ts';
 
@@ -41,99 +40,75 @@ const AT_ONCE = 64;
 const ONLY_VERSION = 1;
 
 /**
- * A reward actor whose scores are those of a network with a scalar head, at the last token of prompt and response.
+ * Makes a reward model on its thread: a reward actor whose scores are those of a network with a scalar head, at the last
+ * token of prompt and response.
  *
  * The conversation is written by the reward model's own chat template, tokenizer and processor of images, so it may be of
  * another family than the policy. Of several turns it reads the first prompt's pictures, not those that an environment
  * showed.
+ *
+ * @throws CHECKPOINT_INVALID
  */
-export class RewardModelActor implements Actor<typeof rewardProtocol>, Disposable {
-  readonly #device: Device;
-  readonly #model: Network;
-  readonly #policyTokenizer: Tokenizer;
-  readonly #writer: ConversationWriter;
-  readonly #props: RewardModelProps;
-
-  private constructor(
-    device: Device,
-    model: Network,
-    writer: ConversationWriter,
-    props: RewardModelProps,
-  ) {
-    this.#device = device;
-    this.#model = model;
-    this.#policyTokenizer = Tokenizer.load(props.tokenizerPath);
-    this.#writer = writer;
-    this.#props = props;
+export const rewardModelActor = actorFactory(rewardProtocol, async (props: RewardModelProps) => {
+  const { modelPath, device: name, threads, computeDType, microBatchSize: size } = props;
+  const { config, arena } = await loadRewardCheckpoint(modelPath);
+  const writer = new ConversationWriter(modelPath, config, props.media);
+  const device = openDevice({ device: name, ...(threads !== null && { threads }) });
+  let computed: AnyArena = arena;
+  if (name !== 'cpu') {
+    const state = lastingBuffer(deviceCopyBytes);
+    const copy = new DeviceCopy(device, arena, computeDType, state);
+    await copy.bring(ONLY_VERSION);
+    computed = copy.arena;
   }
+  const model = new Network(device, config, computed, 'value', { gradientCheckpointing: false });
+  const policyTokenizer = Tokenizer.load(props.tokenizerPath);
+  const microBatch = { size, dynamic: false, maxTokens: Infinity };
+  const actor: Actor<typeof rewardProtocol> = {
+    async score(request) {
+      const batch = rewardInputs(request, policyTokenizer, true);
+      const scores: number[] = [];
+      for (const { start, end } of slices(batch.length, size * Math.ceil(AT_ONCE / size))) {
+        const conversations = await written(writer, request, batch, { start, end });
+        scores.push(...(await conversationScores(model, conversations, microBatch)));
+      }
+      const scored = batch.map(({ response: text }, i) => ({
+        ...{ text, problem: null },
+        parts: { overall: scores[i]! },
+      }));
+      return { scored, counts: {} };
+    },
+    [Symbol.dispose]() {
+      model[Symbol.dispose]();
+      device[Symbol.dispose]();
+    },
+  };
+  return actor;
+});
 
-  /** Loads the model. @throws CHECKPOINT_INVALID */
-  static async open(props: RewardModelProps): Promise<RewardModelActor> {
-    const { modelPath, threads, computeDType } = props;
-    const { config, arena } = await loadRewardCheckpoint(modelPath);
-    const writer = new ConversationWriter(modelPath, config, props.media);
-    const device = openDevice({ device: props.device, ...(threads !== null && { threads }) });
-    let computed: AnyArena = arena;
-    if (props.device !== 'cpu') {
-      const state = lastingBuffer(deviceCopyBytes);
-      const copy = new DeviceCopy(device, arena, computeDType, state);
-      await copy.bring(ONLY_VERSION);
-      computed = copy.arena;
-    }
-    const model = new Network(device, config, computed, 'value', { gradientCheckpointing: false });
-    return new RewardModelActor(device, model, writer, props);
-  }
-
-  async score(request: ScoreRequest): Promise<ScoreReply> {
-    const { microBatchSize: size } = this.#props;
-    const batch = rewardInputs(request, this.#policyTokenizer, true);
-    const microBatch = { size, dynamic: false, maxTokens: Infinity };
-    const scores: number[] = [];
-    for (const { start, end } of slices(batch.length, size * Math.ceil(AT_ONCE / size))) {
-      const conversations = await this.#written(request, batch, start, end);
-      scores.push(...(await conversationScores(this.#model, conversations, microBatch)));
-    }
-    const scored = batch.map(({ response: text }, i) => ({
-      ...{ text, problem: null },
-      parts: { overall: scores[i]! },
-    }));
-    return { scored, counts: {} };
-  }
-
-  [Symbol.dispose](): void {
-    this.#model[Symbol.dispose]();
-    this.#device[Symbol.dispose]();
-  }
-
-  /** Some of the conversations, for which the pictures of a prompt are read once. */
-  #written(
-    { prompts, responses }: ScoreRequest,
-    batch: readonly RewardInput<Answer>[],
-    start: number,
-    end: number,
-  ): Promise<PromptInput[]> {
-    const pictures = new Map<number, Promise<Pictures>>();
-    const read = (prompt: number): Promise<Pictures> => {
-      const { images = [], bitDepth } = prompts[prompt]!;
-      const reading = pictures.get(prompt) ?? this.#writer.read(images, bitDepth);
-      pictures.set(prompt, reading);
-      return reading;
-    };
-    return Promise.all(
-      batch.slice(start, end).map(async (input, i) => {
-        const { name, prompt } = responses[start + i]!;
-        try {
-          return this.#writer.write(input, await read(prompt));
-        } catch (cause) {
-          const { code, message } = asCxmindError(cause);
-          throw new CxmindError(code, `${name}: ${message}`, { cause });
-        }
-      }),
-    );
-  }
+/** Some of the conversations, for which the pictures of a prompt are read once. */
+function written(
+  writer: ConversationWriter,
+  { prompts, responses }: ScoreRequest,
+  batch: readonly RewardInput<Answer>[],
+  { start, end }: { readonly start: number; readonly end: number },
+): Promise<PromptInput[]> {
+  const pictures = new Map<number, Promise<Pictures>>();
+  const read = (prompt: number): Promise<Pictures> => {
+    const { images = [], bitDepth } = prompts[prompt]!;
+    const reading = pictures.get(prompt) ?? writer.read(images, bitDepth);
+    pictures.set(prompt, reading);
+    return reading;
+  };
+  return Promise.all(
+    batch.slice(start, end).map(async (input, i) => {
+      const { name, prompt } = responses[start + i]!;
+      try {
+        return writer.write(input, await read(prompt));
+      } catch (cause) {
+        const { code, message } = asCxmindError(cause);
+        throw new CxmindError(code, `${name}: ${message}`, { cause });
+      }
+    }),
+  );
 }
-
-/** Makes a reward model on its thread. */
-export const rewardModelActor = actorFactory(rewardProtocol, (props: RewardModelProps) =>
-  RewardModelActor.open(props),
-);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { RewardModelActor } from '../../../actors/reward-model/actor.ts';
+import { rewardModelActor, type RewardModelProps } from '../../../actors/reward-model/actor.ts';
+import type { rewardProtocol, ScoreRequest } from '../../../actors/reward/protocol.ts';
+import type { Actor } from '../../../actors/runtime/actor.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { loadRewardCheckpoint } from '../../../src/model/checkpoint/value-checkpoint.ts';
@@ -19,22 +21,24 @@ import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 describe('a reward model as an actor', () => {
   const tokenizer = Tokenizer.load(goldenPath('micro-vl'));
   let folder: TemporaryDirectory;
-  let actor: RewardModelActor;
+  let actor: Actor<typeof rewardProtocol>;
   let path: string;
+  const score = async (request: ScoreRequest) => actor.score(request, undefined as never);
   before(async () => {
     folder = new TemporaryDirectory();
     path = join(folder.path, 'model');
     const { text } = await readModelConfig(goldenPath('micro-vl'));
     const weight = Array.from({ length: text.hiddenSize }, (_, i) => Math.sin(i));
     await writeRewardCheckpoint(path, weight, 'micro-vl');
-    actor = await RewardModelActor.open({
+    const props: RewardModelProps = {
       ...{ modelPath: path, tokenizerPath: goldenPath('micro-vl') },
       ...{ device: 'cpu', computeDType: 'f32', threads: 1, microBatchSize: 2 },
       media: { minPixels: null, maxPixels: null },
-    });
+    };
+    actor = await rewardModelActor.create(props, undefined as never);
   });
   after(() => {
-    actor[Symbol.dispose]();
+    actor[Symbol.dispose]?.();
     folder[Symbol.dispose]();
   });
 
@@ -42,7 +46,7 @@ describe('a reward model as an actor', () => {
     const texts = ['Because.', 'Why not?', 'B'];
     // The end of the turn is sampled, and the template writes its own.
     const sampled = texts.map((text) => `${text}<|im_end|>`);
-    const { scored } = await actor.score(scoreRequest(tokenizer, sampled, ''));
+    const { scored } = await score(scoreRequest(tokenizer, sampled, ''));
     assert.deepEqual(
       scored.map(({ text }) => text),
       texts,
@@ -79,7 +83,7 @@ describe('a reward model as an actor', () => {
       const messages = [{ role: 'user' as const, content }];
       return scoreRequest(tokenizer, [response], '', { ...shortContext, messages });
     });
-    const { scored } = await actor.score({
+    const { scored } = await score({
       prompts: requests.map(({ prompts: [prompt] }, i) => ({
         ...prompt!,
         images: golden[i]!.images.map((name) => goldenPath(`micro-vl-reference/images/${name}`)),
@@ -103,7 +107,7 @@ describe('a reward model as an actor', () => {
     const request = scoreRequest(tokenizer, ['B'], '', { ...shortContext, messages });
     const scoreOf = async (picture: Uint8Array, bitDepth: BitDepth): Promise<number> => {
       const prompts = request.prompts.map((one) => ({ ...one, images: [picture], bitDepth }));
-      const { scored } = await actor.score({ ...request, prompts });
+      const { scored } = await score({ ...request, prompts });
       return scored[0]!.parts!['overall']!;
     };
     const wanted = await scoreOf(shallow, 16);
@@ -120,7 +124,7 @@ describe('a reward model as an actor', () => {
       const messages = [{ role: 'user' as const, content: kinds.map((type) => ({ type })) }];
       const request = scoreRequest(tokenizer, ['B'], '', { ...shortContext, messages });
       const prompts = request.prompts.map((prompt) => ({ ...prompt, images }));
-      await assert.rejects(actor.score({ ...request, prompts }), {
+      await assert.rejects(score({ ...request, prompts }), {
         code: 'DATA_INVALID',
         message,
       });
