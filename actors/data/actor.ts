@@ -152,11 +152,11 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return { prompts, cursor, skipped: this.#skipped, notes: this.#notes.taken() };
   }
 
-  async nextSolutions(): Promise<{ samples: Sequence[]; cursor: PromptCursor; notes: string[] }> {
-    const { taken: samples, cursor } = await this.#take((row) =>
+  async nextSolutions(): Promise<{ samples: Sequence[]; notes: string[] }> {
+    const { taken: samples } = await this.#take((row) =>
       this.#orSkip(this.#train, () => this.#solution(this.#ahead.take(row))),
     );
-    return { samples, cursor, notes: this.#notes.taken() };
+    return { samples, notes: this.#notes.taken() };
   }
 
   async validation(range: Range): Promise<{ prompts: Prompt[] }> {

@@ -29,10 +29,7 @@ export const dataProtocol = protocol('data', {
     }),
   ),
   /** The next batch of prompts with their reference answers as responses. */
-  nextSolutions: call(
-    t.void,
-    t.type({ samples: t.array(Sequence), cursor: PromptCursor, notes: t.array(t.string) }),
-  ),
+  nextSolutions: call(t.void, t.type({ samples: t.array(Sequence), notes: t.array(t.string) })),
   /** Validation prompts `start` to `end`, in file order. */
   validation: call(t.type({ start: whole, end: whole }), t.type({ prompts: t.array(Prompt) })),
   /** Validation prompts with their reference answers as responses. */

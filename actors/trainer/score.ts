@@ -125,10 +125,10 @@ function passGate(
   scores: readonly (readonly Parts[])[],
   state: GateState,
 ): { readonly scores: readonly (readonly Parts[])[]; readonly gate: GateState } {
-  if (scores.length === 0) return { scores, gate: state };
   const index = rewards.findIndex(({ gate }) => gate !== undefined);
-  const own = index < 0 ? [] : scores.map((each) => each[index]!);
-  const spec = index < 0 ? undefined : gateOver(rewards[index]!.gate, own[0] ?? {});
+  if (scores.length === 0 || index < 0) return { scores, gate: state };
+  const own = scores.map((each) => each[index]!);
+  const spec = gateOver(rewards[index]!.gate, own[0]!);
   if (spec === undefined) return { scores, gate: state };
   const step = gateStep(state, own, spec);
   const paid = scores.map((each, i) => each.with(index, { ...own[i]!, overall: step.overall[i]! }));

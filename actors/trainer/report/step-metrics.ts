@@ -49,10 +49,7 @@ export function stepMetrics(
     estimate.metrics,
     dataMetrics({
       ...policyTokens(batch.scored),
-      tokenScores: estimate.tokenScores,
-      tokenRewards: estimate.tokenRewards,
-      advantages: estimate.advantages,
-      returns: estimate.returns,
+      ...estimate,
       ...(outputs.values !== null && { values: concatenate(outputs.values) }),
       promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
       maxPromptLength,
@@ -95,14 +92,10 @@ export function rewardMetrics(
   { actors, plan }: StepContext,
   { generated, invalid, counts }: ScoredBatch,
 ): Metrics {
-  const [own = [], ...replayed] = generated;
   const prefixes = ['reward', ...actors.replays.map(({ name }) => `reward/${name!}`)];
   return mergeMetrics(
     ...counts.map((ofTask, i) => prefixed(prefixes[i]!, ofTask)),
-    meanParts(own, (part) => `reward/${part}`),
-    ...replayed.map((scored, i) =>
-      meanParts(scored, (part) => `reward/${actors.replays[i]!.name!}/${part}`),
-    ),
+    ...generated.map((scored, i) => meanParts(scored, (part) => `${prefixes[i]!}/${part}`)),
     invalidCount(invalid, plan.step, 'reward/invalid_responses'),
   );
 }
