@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Prompt } from '../../../actors/messages.ts';
 import { Answers, type SampledCall } from '../../../actors/trainer/ahead/answers.ts';
 import { readKept, writeKept } from '../../../actors/trainer/ahead/kept-batches.ts';
 import type { Answer } from '../../../actors/trainer/batch.ts';
@@ -9,27 +8,16 @@ import { planRun } from '../../../actors/trainer/plan.ts';
 import { versionAfter } from '../../../actors/trainer/schedule.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
-import { textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
-const [first, second, third] = ['a', 'b', 'c'].map((promptId): Prompt => ({
-  ...{ promptId, context: shortContext, groundTruth: '', images: [] },
-  input: { ...textPrompt([1, 2]), grids: [] },
-  bitDepth: 16 as const,
-  images: [],
-})) as [Prompt, Prompt, Prompt];
+const [first, second, third] = [madePrompt('a'), madePrompt('b'), madePrompt('c')];
 
 const groupOf = (promptId: string, policyVersion: number, token: number) => ({
   promptId,
   policyVersion,
   responses: [
-    {
-      tokenIds: tensorOf('i32', [2], [token, 2]),
-      logProbs: tensorOf('f32', [2], [Math.fround(-0.1), -1e-30]),
-      finishReason: 'stop' as const,
-      episode: null,
-    },
+    madeResponse([token, 2], { logProbs: tensorOf('f32', [2], [Math.fround(-0.1), -1e-30]) }),
   ],
 });
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { sampleBatch, type ScoredBatch } from '../../../actors/trainer/batch.ts';
@@ -12,11 +11,9 @@ import { Config } from '../../../src/config/schema.ts';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
 import type { GateSpec } from '../../../src/reward/gate.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { effectOf } from '../../support/effect.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
-import { textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 
 /** Requests that the fake actors got. */
 interface Calls {
@@ -48,20 +45,12 @@ function contextOf(
     nextPrompts: () => {
       const names = rounds[round++];
       if (names === undefined) assert.fail('asked for more prompts than there are');
-      const prompts = names.map((name): Prompt => ({
-        promptId: name,
-        context: { ...shortContext, text: name },
+      const prompts = names.map((name) => ({
+        ...madePrompt(name),
         groundTruth: `${name}@${round}`,
-        images: [],
-        input: { ...textPrompt([1, 2]), grids: [] },
-        bitDepth: 16 as const,
       }));
-      return Promise.resolve({
-        prompts,
-        cursor: { epoch: 0, position: round },
-        skipped: 0,
-        notes: [],
-      });
+      const cursor = { epoch: 0, position: round };
+      return Promise.resolve({ prompts, cursor, skipped: 0, notes: [] });
     },
   });
   const rollout = fakeRef('rollout', rolloutProtocol, {
@@ -70,12 +59,7 @@ function contextOf(
       const isGreedy = request.sampling.temperature === 0;
       const groups = request.prompts.map(({ promptId, seeds }) => ({
         promptId,
-        responses: seeds.map((_, sample) => ({
-          tokenIds: tensorOf('i32', [1], [isGreedy ? -1 : sample]),
-          logProbs: tensorOf('f32', [1], [0]),
-          finishReason: 'stop' as const,
-          episode: null,
-        })),
+        responses: seeds.map((_, sample) => madeResponse([isGreedy ? -1 : sample])),
       }));
       return Promise.resolve({ groups });
     },

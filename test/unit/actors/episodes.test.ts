@@ -3,20 +3,17 @@ import { playEpisodes, type EpisodeTools } from '../../../actors/rollout/episode
 import { episodeMetrics, policyTokens } from '../../../actors/trainer/episodes.ts';
 import { scoreGroups } from '../../../actors/trainer/score.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
-import type { Episode, Group } from '../../../actors/rollout/protocol.ts';
+import type { Episode } from '../../../actors/rollout/protocol.ts';
 import type { GenerationRequest } from '../../../src/generation/request.ts';
-import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { correctStep } from '../../../src/training/correction.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
-import { textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 
 const f32 = (...values: readonly number[]) => tensorOf('f32', [values.length], values);
 
-function response(length: number, episode: Episode | null): Group['responses'][number] {
-  const tokenIds = zeros('i32', [length]);
-  return { tokenIds, logProbs: zeros('f32', [length]), finishReason: 'stop', episode };
-}
+const response = (length: number, episode: Episode | null) =>
+  madeResponse(new Array<number>(length).fill(0), { episode });
 
 function episode(mask: readonly number[], turns: number, problem: string | null = null): Episode {
   return { mask: tensorOf('u8', [mask.length], mask), media: null, turns, texts: [], problem };
@@ -55,14 +52,7 @@ describe('responses of several turns', () => {
       ...{ engine, environments, limits, observation, stopTokens: [] },
     } as unknown as EpisodeTools;
     const task = { prompt: '', images: [], groundTruth: '', columns: {} };
-    const seeds = [[1, 2] as [number, number]];
-    const prompt = {
-      promptId: 'a',
-      input: { ...textPrompt([1]), grids: [] },
-      bitDepth: 16 as const,
-      seeds,
-      task,
-    };
+    const prompt = { ...madePrompt('a'), seeds: [[1, 2] as [number, number]], task };
     const request = {
       prompts: [prompt],
       sampling: { temperature: 1, topP: 1, topK: -1 },
@@ -114,11 +104,7 @@ describe('responses of several turns', () => {
         return Promise.resolve({ scored, counts: {} });
       },
     });
-    const prompt = {
-      ...{ promptId: 'rows:1', context: shortContext, groundTruth: '', images: [] },
-      input: { ...textPrompt([1]), grids: [] },
-      bitDepth: 16 as const,
-    };
+    const prompt = madePrompt('rows:1');
     const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];
     const source = { name: null, weight: 1, actors: [reward], gate: undefined };
     const { signal } = new AbortController();

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { RolloutActor } from '../../../actors/rollout/actor.ts';
-import {
-  rolloutProtocol,
-  type GenerateRequest,
-  type Group,
-} from '../../../actors/rollout/protocol.ts';
+import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
+import type { Ask } from '../../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.ts';
+import type { Answer } from '../../../actors/trainer/batch.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { loadPolicy } from '../../../actors/trainer/models.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
@@ -17,36 +14,43 @@ import { WeightLoan } from '../../../actors/weights/rollout-weights.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import { CxmindError } from '../../../src/errors.ts';
 import { keyOf } from '../../../src/rng.ts';
-import { zeros } from '../../../src/tensor/tensor.ts';
-import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { goldenPath } from '../../support/golden.ts';
-import { loadGoldenModel, textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { loadGoldenModel } from '../../support/golden-model.ts';
+import { madePrompt, madeResponse, rolloutOver } from '../../support/made-rollout.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { configOf } from '../effects/changes.ts';
 
 const { signal } = new AbortController();
-const prompt = {
-  promptId: 'a',
-  input: { ...textPrompt([1, 2]), grids: [] },
-  bitDepth: 16 as const,
-};
+const prompt = madePrompt('a');
+const { sampling } = planRun(defaults()).step;
+
+/** Asks a rollout whose weights are lent for `n` responses to the prompt. */
+function answered(
+  ask: Partial<Ask<typeof rolloutProtocol>>,
+  loan: WeightLoan,
+  { n, maxTokens, cache = 'keep' }: { n: number; maxTokens: number; cache?: 'keep' | 'recompute' },
+  forget: (id: string) => void = () => undefined,
+): ReturnType<Answer> {
+  const tell = {
+    forget: (id: string) => {
+      forget(id);
+      return Promise.resolve();
+    },
+  };
+  const context = {
+    actors: { rollouts: [{ ...fakeRef('rollout', rolloutProtocol, ask), tell }] },
+    plan: { step: { partialRollout: cache } },
+    reporter: silentReporter,
+    rolloutWeights: { lend: <T>(work: (lent: WeightLoan) => Promise<T>) => work(loan) },
+  };
+  const request = { sampling: { ...sampling, n }, maxTokens, stream: ['s'], signal };
+  return answersInParts(context as unknown as StepContext, 1)([prompt], request);
+}
 
 describe('a request for responses in parts', () => {
   it('gives its responses again until it is forgotten, since a reply may be lost', async () => {
-    const { config, arena } = await loadGoldenModel('micro-text');
-    const version = new SharedArrayBuffer(VERSION_BYTES);
-    new SharedVersion(version).publish(1);
-    using actor = new RolloutActor(
-      {
-        model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
-        engine: { ...planRun(defaults()).rollout.engine, bannedTokens: [] },
-        stopTokens: [],
-        tokenizerPath: '',
-      },
-      keepingLogger().logger,
-    );
+    using actor = rolloutOver(await loadGoldenModel('micro-text')).actor;
     const task = { prompt: '', images: [], groundTruth: '', columns: {} };
     const request = {
       ...{ id: 'one', cache: 'keep' as const, maxTokens: 4, ignoreEos: false, policyVersion: 1 },
@@ -63,23 +67,11 @@ describe('a request for responses in parts', () => {
     });
   });
 
-  const groups: Group[] = [
-    {
-      promptId: 'a',
-      responses: [
-        {
-          ...{ tokenIds: zeros('i32', [1]), logProbs: zeros('f32', [1]) },
-          ...{ finishReason: 'stop', episode: null },
-        },
-      ],
-    },
-  ];
-
   /** The calls that a rollout hears whose first call ends by a recall or, without one, by a failure. */
   const heard = async (isRecalled: boolean): Promise<[string[], boolean]> => {
     const calls: string[] = [];
     const loan = new WeightLoan(1);
-    const ref = fakeRef('rollout', rolloutProtocol, {
+    const ask: Partial<Ask<typeof rolloutProtocol>> = {
       begin: () => {
         calls.push('begin');
         if (isRecalled) void loan.recall();
@@ -93,21 +85,10 @@ describe('a request for responses in parts', () => {
       },
       goOn: ({ policyVersion }) => {
         calls.push(`goOn ${policyVersion}`);
-        return Promise.resolve({ groups });
+        return Promise.resolve({ groups: [{ promptId: 'a', responses: [madeResponse([0])] }] });
       },
-    });
-    const forget = (id: string): Promise<void> => Promise.resolve(void calls.push(`forget ${id}`));
-    const context = {
-      actors: { rollouts: [{ ...ref, tell: { forget } }] },
-      plan: { step: { partialRollout: 'keep' } },
-      reporter: silentReporter,
-      rolloutWeights: { lend: <T>(work: (lent: WeightLoan) => Promise<T>) => work(loan) },
     };
-    const { sampling } = planRun(defaults()).step;
-    const answer = answersInParts(context as unknown as StepContext, 1)(
-      [{ ...prompt, context: shortContext, groundTruth: '', images: [] }],
-      { sampling: { ...sampling, n: 1 }, maxTokens: 1, stream: ['s'], signal },
-    );
+    const answer = answered(ask, loan, { n: 1, maxTokens: 1 }, (id) => calls.push(`forget ${id}`));
     const isAnswered = await answer.then(
       () => true,
       () => false,
@@ -117,47 +98,26 @@ describe('a request for responses in parts', () => {
 
   for (const cache of ['keep', 'recompute'] as const) {
     it(`takes new weights inside its responses, whose tokens know their versions: ${cache}`, async () => {
-      const { config, arena } = await loadGoldenModel('micro-text');
-      const shared = new SharedArrayBuffer(VERSION_BYTES);
-      const version = new SharedVersion(shared);
-      version.publish(1);
-      const model = { config, layout: arena.layout, weights: arena.buffer, version: shared };
-      using actor = new RolloutActor(
-        {
-          model: { ...model, threads: 1 },
-          engine: { ...planRun(defaults()).rollout.engine, bannedTokens: [] },
-          ...{ stopTokens: [], tokenizerPath: '' },
-        },
-        keepingLogger().logger,
-      );
+      const made = rolloutOver(await loadGoldenModel('micro-text'));
+      using actor = made.actor;
       const loan = new WeightLoan(1);
       let isOver = false;
       /** Brings new weights as soon as there are tokens by the old ones. */
       const renewOver = async (progress: GenerateRequest['progress']): Promise<void> => {
         while (!isOver && progress!.data[0] === 0) await new Promise(setImmediate);
         await loan.recall();
-        version.publish(2);
+        made.version.publish(2);
         loan.renew(2);
       };
-      const ref = fakeRef('rollout', rolloutProtocol, {
+      const ask: Partial<Ask<typeof rolloutProtocol>> = {
         begin: (request, options) => {
           void renewOver(request.progress);
           return actor.begin(request, options as never);
         },
         hasBegun: (id) => Promise.resolve(actor.hasBegun(id)),
         goOn: (request, options) => actor.goOn(request, options as never),
-      });
-      const context = {
-        actors: { rollouts: [{ ...ref, tell: { forget: () => Promise.resolve() } }] },
-        plan: { step: { partialRollout: cache } },
-        reporter: silentReporter,
-        rolloutWeights: { lend: <T>(work: (lent: WeightLoan) => Promise<T>) => work(loan) },
       };
-      const { sampling } = planRun(defaults()).step;
-      const [group] = await answersInParts(context as unknown as StepContext, 1)(
-        [{ ...prompt, context: shortContext, groundTruth: '', images: [] }],
-        { sampling: { ...sampling, n: 2 }, maxTokens: 200, stream: ['s'], signal },
-      );
+      const [group] = await answered(ask, loan, { n: 2, maxTokens: 200, cache });
       isOver = true;
       for (const { policyVersions } of group!.responses) {
         const versions = [...policyVersions!.data];

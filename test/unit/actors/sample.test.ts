@@ -8,17 +8,11 @@ import { planRun } from '../../../actors/trainer/plan.ts';
 import { silentReporter } from '../../../actors/trainer/report/reporter.ts';
 import { generateGroups } from '../../../actors/trainer/sample.ts';
 import { defaults } from '../../../src/config/schema.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
-import { textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 
 /** Prompts of two data sets, both of which have a row `train.jsonl:7`. */
-const prompts = [3, 4, 5].map((token) => ({
-  ...{ promptId: 'train.jsonl:7', context: shortContext, groundTruth: '', images: [] },
-  input: { ...textPrompt([token]), grids: [] },
-  bitDepth: 16 as const,
-}));
+const prompts = [3, 4, 5].map((token) => madePrompt('train.jsonl:7', [token]));
 
 const { sampling } = planRun(defaults()).step;
 const request = {
@@ -30,10 +24,7 @@ const request = {
 /** Answers every prompt with its own first token. */
 function echoed({ prompts }: Pick<GenerateRequest, 'prompts'>): { groups: Group[] } {
   const groups = prompts.map(({ promptId, input }) => {
-    const tokenIds = tensorOf('i32', [1], [input.tokenIds.data[0]!]);
-    const logProbs = tensorOf('f32', [1], [-1]);
-    const response = { tokenIds, logProbs, finishReason: 'stop' as const, episode: null };
-    return { promptId, responses: [response] };
+    return { promptId, responses: [madeResponse([input.tokenIds.data[0]!])] };
   });
   return { groups };
 }

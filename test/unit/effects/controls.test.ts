@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { RolloutActor } from '../../../actors/rollout/actor.ts';
+import type { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type Group } from '../../../actors/rollout/protocol.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { silentReporter } from '../../../actors/trainer/report/reporter.ts';
@@ -7,13 +7,11 @@ import { generateGroups } from '../../../actors/trainer/sample.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
-import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { goldenPath } from '../../support/golden.ts';
-import { loadGoldenModel, textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
-import { keepingLogger } from '../../support/tiny-run.ts';
+import { loadGoldenModel } from '../../support/golden-model.ts';
+import { madePrompt, rolloutOver } from '../../support/made-rollout.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const { signal } = new AbortController();
@@ -23,13 +21,8 @@ const tokenizer = Tokenizer.load(MODEL);
 describe('a key of the config, about what responses may say', () => {
   let actor: RolloutActor;
   before(async () => {
-    const { config, arena } = await loadGoldenModel('micro-vl');
-    const version = new SharedArrayBuffer(VERSION_BYTES);
-    new SharedVersion(version).publish(1);
-    const model = { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 };
-    const engine = { ...planRun(await configOf()).rollout.engine, bannedTokens: [630, 631] };
-    const props = { model, engine, stopTokens: tokenizer.eosIds, tokenizerPath: MODEL };
-    actor = new RolloutActor(props, keepingLogger().logger);
+    const reading = { stopTokens: tokenizer.eosIds, tokenizerPath: MODEL };
+    ({ actor } = rolloutOver(await loadGoldenModel('micro-vl'), reading, [630, 631]));
   });
   after(() => actor[Symbol.dispose]());
 
@@ -37,11 +30,7 @@ describe('a key of the config, about what responses may say', () => {
 
   /** Responses to two prompts by the sampling of training, or of a validation. */
   const sampled = async (config: Config, of: 'step' | 'validation'): Promise<Responses> => {
-    const prompts = [3, 4].map((token) => ({
-      ...{ promptId: String(token), context: shortContext, groundTruth: '', images: [] },
-      input: { ...textPrompt([token, 9]), grids: [] },
-      bitDepth: 16 as const,
-    }));
+    const prompts = [3, 4].map((token) => madePrompt(String(token), [token, 9]));
     const rollout = fakeRef('rollout', rolloutProtocol, {
       generate: (request) => actor.generate(request, { signal } as never),
     });

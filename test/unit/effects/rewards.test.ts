@@ -14,13 +14,11 @@ import { rewardPlans } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { gateOver, gateStep, initialGateState } from '../../../src/reward/gate.ts';
 import { rewardChoices, type RewardChoice } from '../../../src/reward/configured.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
-import { textPrompt } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
@@ -33,19 +31,8 @@ describe('a key of the config, of rewards,', () => {
     '<think>a</think><answer>B ✅</answer><|im_end|>',
     '<think>a</think>and<think>b</think><answer>B ✅</answer>',
   ];
-  const responses = texts.map((text) => {
-    const ids = tokenizer.encode(text);
-    const tokenIds = tensorOf('i32', [ids.length], ids);
-    const logProbs = tensorOf('f32', [ids.length], new Float32Array(ids.length));
-    return { tokenIds, logProbs, finishReason: 'stop' as const, episode: null };
-  });
-  const prompt = {
-    ...{ promptId: 'row', context: shortContext },
-    groundTruth: '<think>a</think><answer>B ✅</answer>',
-    input: { ...textPrompt([1]), grids: [] },
-    bitDepth: 16 as const,
-    images: [],
-  };
+  const responses = texts.map((text) => madeResponse(tokenizer.encode(text)));
+  const prompt = { ...madePrompt('row'), groundTruth: '<think>a</think><answer>B ✅</answer>' };
   const group = { id: 'row', prompt, policyVersion: 1, responses };
   const { signal } = new AbortController();
 

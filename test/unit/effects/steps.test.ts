@@ -6,7 +6,7 @@ import type { RankInfo } from '../../../actors/joint/rank.ts';
 import { learnerProtocol } from '../../../actors/learner/protocol.ts';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
-import { RolloutActor } from '../../../actors/rollout/actor.ts';
+import type { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { sampleBatch } from '../../../actors/trainer/batch.ts';
 import { correctStep } from '../../../src/training/correction.ts';
@@ -24,11 +24,9 @@ import { validate } from '../../../actors/trainer/validation.ts';
 import type { WeightSync } from '../../../actors/weights/sync.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
-import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
-import { shortContext } from '../../support/reward-input.ts';
-import { keepingLogger } from '../../support/tiny-run.ts';
+import { madePrompt, madeResponse, rolloutOver } from '../../support/made-rollout.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
@@ -47,14 +45,7 @@ function contextOf(config: Config, actors: object): StepContext {
 
 /** Prompts of one token each, which say who they are. */
 function promptsOf(from: number, count: number): Prompt[] {
-  return Array.from({ length: count }, (_, i) => ({
-    promptId: `row:${from + i}`,
-    context: shortContext,
-    groundTruth: '',
-    images: [],
-    input: { ...textPrompt([from + i]), grids: [] },
-    bitDepth: 16 as const,
-  }));
+  return Array.from({ length: count }, (_, i) => madePrompt(`row:${from + i}`, [from + i]));
 }
 
 const rewardRef = fakeRef('reward', rewardProtocol, {
@@ -77,19 +68,10 @@ describe('a key of the config', () => {
     let actor: RolloutActor;
     before(async () => {
       model = await loadGoldenModel('micro-text');
-      const { config, arena } = model;
-      const version = new SharedArrayBuffer(VERSION_BYTES);
-      new SharedVersion(version).publish(1);
-      actor = new RolloutActor(
-        {
-          model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
-          engine: { ...planRun(await configOf()).rollout.engine, bannedTokens: [] },
-          tokenizerPath: '',
-          // One token in three ends a response.
-          stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
-        },
-        keepingLogger().logger,
-      );
+      // One token in three ends a response.
+      const third = { length: model.config.text.vocabSize / 3 };
+      const stopTokens = Array.from(third, (_, i) => 3 * i);
+      ({ actor } = rolloutOver(model, { stopTokens }));
     });
     after(() => actor[Symbol.dispose]());
 
@@ -260,15 +242,9 @@ describe('a key of the config', () => {
       const rollout = fakeRef('rollout', rolloutProtocol, {
         generate: ({ prompts, sampling, controls, maxTokens, ignoreEos }) => {
           asked.push([prompts.map(({ seeds }) => seeds), sampling, controls, maxTokens, ignoreEos]);
-          const response = {
-            tokenIds: tensorOf('i32', [1], [7]),
-            logProbs: zeros('f32', [1]),
-            finishReason: 'stop' as const,
-            episode: null,
-          };
           const groups = prompts.map(({ promptId, seeds }) => ({
             promptId,
-            responses: seeds.map(() => response),
+            responses: seeds.map(() => madeResponse([7])),
           }));
           return Promise.resolve({ groups });
         },

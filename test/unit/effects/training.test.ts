@@ -22,7 +22,7 @@ import { Optimization } from '../../../src/training/optimization.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { textPrompt } from '../../support/golden-model.ts';
 import { effectOf, effects } from '../../support/effect.ts';
-import { shortContext } from '../../support/reward-input.ts';
+import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const f32 = (...values: readonly number[]): Float32Array => Float32Array.from(values);
@@ -149,19 +149,9 @@ describe('a key of the config', () => {
 
   describe('of advantages', () => {
     const scored = [1, 0.5, 0, 0.25].map((overall, i) => {
-      const prompt = { promptId: `p${i >> 1}`, context: shortContext, groundTruth: '', images: [] };
-      const response = {
-        tokenIds: tensorOf('i32', [2], [5, 6]),
-        logProbs: tensor(0, 0),
-        finishReason: 'stop' as const,
-        episode: null,
-      };
-      const group = {
-        id: prompt.promptId,
-        prompt: { ...prompt, input: { ...textPrompt([1, 2]), grids: [] }, bitDepth: 16 as const },
-        policyVersion: 1,
-        responses: [response],
-      };
+      const prompt = madePrompt(`p${i >> 1}`);
+      const response = madeResponse([5, 6]);
+      const group = { id: prompt.promptId, prompt, policyVersion: 1, responses: [response] };
       return { group, response, text: '', parts: { overall } };
     });
     const baselines = new Map([

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import sharp from 'sharp';
 import type { Prompt } from '../../../actors/messages.ts';
 import type { EpisodeProps } from '../../../actors/rollout/actor.ts';
-import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import type { Group } from '../../../actors/rollout/protocol.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { environmentTools } from '../../../actors/environment/environments.ts';
@@ -12,8 +11,8 @@ import { keyOf } from '../../../src/rng.ts';
 import type { PatchLevels } from '../../../src/tensor/patch-levels.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import type { BitDepth } from '../../../src/vision/sample-depth.ts';
-import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf, effects } from '../../support/effect.ts';
+import { rolloutOver } from '../../support/made-rollout.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -44,17 +43,11 @@ describe('a key of the config, of several turns', () => {
     episodes: EpisodeProps | null = planRun(config).rollout.episodes,
     { images = [], bitDepth = 16 }: Partial<Pick<Prompt, 'images' | 'bitDepth'>> = {},
   ): Promise<Group[]> => {
-    const version = new SharedArrayBuffer(VERSION_BYTES);
-    new SharedVersion(version).publish(1);
-    const { config: sizes, arena } = model;
-    const props = {
-      model: { config: sizes, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
-      engine: { ...planRun(config).rollout.engine, bannedTokens: [630, 631] },
-      // One token in three ends a turn.
-      tokenizerPath: MODEL,
-      stopTokens: Array.from({ length: sizes.text.vocabSize / 3 }, (_, i) => 3 * i),
-    };
-    await using actor = new RolloutActor({ ...props, episodes }, logger);
+    // One token in three ends a turn.
+    const third = { length: model.config.text.vocabSize / 3 };
+    const stopTokens = Array.from(third, (_, i) => 3 * i);
+    const given = { tokenizerPath: MODEL, stopTokens, episodes };
+    await using actor = rolloutOver(model, given, [630, 631]).actor;
     const request = {
       prompts: prompts.map((prompt, i) => ({
         ...{ promptId: prompt, input: { ...textPrompt([i + 1, 2]), grids: [] }, bitDepth },
