@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FileOptions } from '../../actors/reward/actor.ts';
@@ -14,6 +13,7 @@ import { effectOf } from '../support/effect.ts';
 import { ended, isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { JudgeServer } from '../support/judge-server.ts';
+import { pythonInterpreter } from '../support/python.ts';
 import { scoreRequest, shortContext } from '../support/reward-input.ts';
 import { keepingLogger, metricsOf, trainTiny, tinySuite } from '../support/tiny-run.ts';
 
@@ -147,15 +147,9 @@ describe('reward functions of users', () => {
 
   describe('in Python', () => {
     before(function () {
-      // The interpreter itself: what stands on the path may be a script that takes its time to find it.
-      const tell = ['-c', 'import sys; print(sys.executable)'];
-      const found = spawnSync('python3', tell, { encoding: 'utf8' });
-      if (found.status === 0) {
-        interpreter = found.stdout.trim();
-        return;
-      }
-      console.log('      skipped: python3 is not installed here');
-      this.skip();
+      const found = pythonInterpreter();
+      if (found === null) this.skip();
+      interpreter = found;
     });
 
     effectOf('worker.reward.reward_function', 'worker.reward.reward_function_kwargs');

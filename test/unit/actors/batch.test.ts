@@ -7,10 +7,10 @@ import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/report/timeline.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { PromptFeed } from '../../../actors/trainer/prompt-feed.ts';
-import { Config } from '../../../src/config/schema.ts';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
 import type { GateSpec } from '../../../src/reward/gate.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
+import { decodedConfig } from '../../support/decoded-config.ts';
 import { effectOf } from '../../support/effect.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
@@ -32,13 +32,12 @@ function contextOf(
   rewardOf: (prompt: string, sample: number, round: number) => number,
   gate?: GateSpec,
 ): { context: StepContext; calls: Calls } {
-  const decoded = Config.decode({
+  const config = decodedConfig({
     data: { rollout_batch_size: 2, mini_rollout_batch_size: 2, ...settings.data },
     algorithm: settings.algorithm ?? {},
     worker: { rollout: { n: 2 } },
     trainer: settings.trainer ?? {},
   });
-  assert.equal(decoded._tag, 'Right');
   const calls: Calls = { generated: [], scored: [] };
   let round = 0;
   const data = fakeRef('data', dataProtocol, {
@@ -88,7 +87,7 @@ function contextOf(
       rollouts: [rollout],
     },
     weights: { version: 1 },
-    plan: planRun(decoded.right),
+    plan: planRun(config),
     feed: new PromptFeed(),
     reporter: silentReporter,
     signal: new AbortController().signal,

@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { Environments, type UserSettings } from '../../../actors/environment/environments.ts';
 import { blockOf } from '../../support/pages.ts';
+import { pythonInterpreter } from '../../support/python.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const { signal } = new AbortController();
 const { logger } = keepingLogger();
 
-/** The interpreter itself: what stands on the path may be a script that takes its time to find it. */
-const python = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'], {
-  encoding: 'utf8',
-}).stdout.trim();
+const python = pythonInterpreter() ?? '';
 
 const limits = {
   maxParallelCalls: 2,

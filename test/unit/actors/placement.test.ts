@@ -7,7 +7,7 @@ import {
   type Station,
 } from '../../../actors/trainer/placement.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
-import { Config } from '../../../src/config/schema.ts';
+import { decodedConfig } from '../../support/decoded-config.ts';
 import { effectOf } from '../../support/effect.ts';
 
 const head: Host = { node: null, slots: 1 };
@@ -25,16 +25,12 @@ interface Workers {
 }
 
 function placementOf(workers: Workers, trainer: object, hosts: readonly Host[]): RunPlacement {
-  const decoded = Config.decode({
-    worker: {
-      actor: { num_workers: workers.learners ?? null },
-      rollout: { num_workers: workers.rollouts ?? null },
-      reward: { num_workers: workers.rewards ?? null },
-    },
-    trainer,
-  });
-  assert.equal(decoded._tag, 'Right');
-  return placeRun(planRun(decoded.right).placement, hosts);
+  const worker = {
+    actor: { num_workers: workers.learners ?? null },
+    rollout: { num_workers: workers.rollouts ?? null },
+    reward: { num_workers: workers.rewards ?? null },
+  };
+  return placeRun(planRun(decodedConfig({ worker, trainer })).placement, hosts);
 }
 
 function place(
@@ -86,16 +82,13 @@ describe('placeRun', () => {
 
   effectOf('trainer.nnodes');
   it('refuses fewer hosts than are to train', () => {
-    const decoded = Config.decode({ trainer: { nnodes: 3 } });
-    assert.equal(decoded._tag, 'Right');
-    assert.throws(() => placeRun(planRun(decoded.right).placement, [head, host('a')]), {
+    const trainer = { nnodes: 3 };
+    assert.throws(() => placementOf({}, trainer, [head, host('a')]), {
       code: 'CONFIG_INVALID',
       message: /^trainer.nnodes: 3 hosts are to train and 2 take part/,
     });
-    assert.deepEqual(
-      places(placeRun(planRun(decoded.right).placement, [head, host('a'), host('b')]).learners),
-      ['head', 'a', 'b'],
-    );
+    const { learners } = placementOf({}, trainer, [head, host('a'), host('b')]);
+    assert.deepEqual(places(learners), ['head', 'a', 'b']);
   });
 
   effectOf('worker.actor.num_workers');

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { openScorer, scoreBy, type ScorerProps } from '../../../actors/reward/scorer.ts';
 import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { ended } from '../../support/is-running.ts';
 import { blockOf } from '../../support/pages.ts';
+import { pythonInterpreter } from '../../support/python.ts';
 import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -17,11 +17,9 @@ describe('a Python reward', () => {
   let interpreter: string;
   before(function () {
     folder = new TemporaryDirectory();
-    // The interpreter itself: what stands on the path may be a script that takes its time to find it.
-    const tell = ['-c', 'import sys; print(sys.executable)'];
-    const found = spawnSync('python3', tell, { encoding: 'utf8' });
-    if (found.status !== 0) this.skip();
-    interpreter = found.stdout.trim();
+    const found = pythonInterpreter();
+    if (found === null) this.skip();
+    interpreter = found;
   });
   after(() => folder[Symbol.dispose]());
 

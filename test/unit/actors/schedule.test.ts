@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/schedule.ts';
 import { planRun, type StepPlan } from '../../../actors/trainer/plan.ts';
-import { Config } from '../../../src/config/schema.ts';
 import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { decodedConfig } from '../../support/decoded-config.ts';
 
 function planOf(optim: object, trainer: object = {}): StepPlan {
-  const worker = { actor: { optim }, critic: { optim } };
-  const decoded = Config.decode({ worker, trainer });
-  assert.equal(decoded._tag, 'Right');
-  return planRun(decoded.right).step;
+  return planRun(decodedConfig({ worker: { actor: { optim }, critic: { optim } }, trainer })).step;
 }
 
 const steps = 10;
@@ -50,9 +47,8 @@ describe('learning rates', () => {
 
   effectOf('sft.lr', 'sft.lr_warmup_steps');
   it('of supervised training rise over its own warm-up, and stay', () => {
-    const decoded = Config.decode({ sft: { lr: 2, lr_warmup_steps: 4 } });
-    assert.equal(decoded._tag, 'Right');
-    const rates = numbers.map((one) => imitationRate(decoded.right.sft, one));
+    const { sft } = decodedConfig({ sft: { lr: 2, lr_warmup_steps: 4 } });
+    const rates = numbers.map((one) => imitationRate(sft, one));
     assertClose(rates, [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2], { atol: 1e-12 });
   });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { devicesOf, withDevice } from '../../../actors/trainer/this-machine.ts';
-import { Config } from '../../../src/config/schema.ts';
 import type { Machine } from '../../../src/device/choose.ts';
 import { CxmindError } from '../../../src/errors.ts';
+import { decodedConfig } from '../../support/decoded-config.ts';
 import { effectOf } from '../../support/effect.ts';
 
 /** A machine with so many cards. */
@@ -18,13 +18,10 @@ function machineWith(count: number): Machine {
 
 /** Devices that a run takes of a machine with so many cards, and the notes to its user. */
 function taken(trainer: object, count: number) {
-  const decoded = Config.decode({
-    worker: { actor: { global_batch_size: 12 }, rollout: { n: 4 } },
-    trainer,
-  });
-  assert.equal(decoded._tag, 'Right');
+  const worker = { actor: { global_batch_size: 12 }, rollout: { n: 4 } };
+  const given = decodedConfig({ worker, trainer });
   const notes: string[] = [];
-  const config = withDevice(decoded.right, (line) => notes.push(line), machineWith(count));
+  const config = withDevice(given, (line) => notes.push(line), machineWith(count));
   return {
     devices: devicesOf(config.trainer),
     notes,
@@ -85,10 +82,9 @@ describe('trainer.device', () => {
   });
 
   it('comes to the same, asked again', () => {
-    const decoded = Config.decode({ trainer: { device: 'cuda' } });
-    assert.equal(decoded._tag, 'Right');
+    const given = decodedConfig({ trainer: { device: 'cuda' } });
     const quiet = (): void => undefined;
-    const once = withDevice(decoded.right, quiet, machineWith(2));
+    const once = withDevice(given, quiet, machineWith(2));
     assert.deepEqual(withDevice(once, quiet, machineWith(2)), once);
   });
 });

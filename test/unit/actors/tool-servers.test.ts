@@ -138,26 +138,15 @@ describe('servers of tools', () => {
   });
 
   it('are connected again after a failure and after they forgot the session', async () => {
-    const sessions = new Map<string, StreamableHTTPServerTransport>();
+    const sessions: Sessions = new Map();
     let isDown = true;
     await using http = await httpServer((request, response) => {
-      const id = request.headers['mcp-session-id'];
-      const known = typeof id === 'string' ? sessions.get(id) : undefined;
-      if (isDown || (id !== undefined && known === undefined)) {
+      const id = sessionOf(request);
+      if (isDown || (id !== undefined && !sessions.has(id))) {
         response.writeHead(isDown ? 503 : 404).end();
         return;
       }
-      void (async () => {
-        const transport =
-          known ??
-          new StreamableHTTPServerTransport({
-            enableJsonResponse: true,
-            sessionIdGenerator: randomUUID,
-            onsessioninitialized: (session) => void sessions.set(session, transport),
-          });
-        if (known === undefined) await toolsServer().connect(transport);
-        await transport.handleRequest(request, response);
-      })();
+      void answerIn(sessions, request, response);
     });
     await using environments = environmentsOf({ command: null, url: http.url });
     await assert.rejects(environments.tools(signal), { code: 'ENVIRONMENT_INVALID' });
@@ -172,12 +161,11 @@ describe('servers of tools', () => {
   });
 
   it('are left when calls under way are answered, and are told of the end', async () => {
-    const sessions = new Map<string, StreamableHTTPServerTransport>();
+    const sessions: Sessions = new Map();
     const ended: unknown[] = [];
     const held = Promise.withResolvers<undefined>();
     await using http = await httpServer((request, response) => {
-      const id = request.headers['mcp-session-id'] as string | undefined;
-      if (request.method === 'DELETE') ended.push(id);
+      if (request.method === 'DELETE') ended.push(sessionOf(request));
       void (async () => {
         const body = (await request.toArray()).join('');
         if (body.includes('"roll"')) {
@@ -186,20 +174,7 @@ describe('servers of tools', () => {
         }
         // The other call is answered when the session has been left.
         if (body.includes('"paint"')) await held.promise;
-        const known = id === undefined ? undefined : sessions.get(id);
-        const transport =
-          known ??
-          new StreamableHTTPServerTransport({
-            enableJsonResponse: true,
-            sessionIdGenerator: randomUUID,
-            onsessioninitialized: (session) => void sessions.set(session, transport),
-          });
-        if (known === undefined) await toolsServer().connect(transport);
-        await transport.handleRequest(
-          request,
-          response,
-          body === '' ? undefined : JSON.parse(body),
-        );
+        await answerIn(sessions, request, response, body === '' ? undefined : JSON.parse(body));
       })();
     });
     const server = { ...process, command: null, url: http.url };
@@ -220,12 +195,7 @@ describe('servers of tools', () => {
   it('are left in the end, whatever they do', async () => {
     let isHanging = false;
     await using http = await httpServer((request, response) => {
-      if (isHanging) return;
-      void (async () => {
-        const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
-        await toolsServer().connect(transport);
-        await transport.handleRequest(request, response);
-      })();
+      if (!isHanging) void answerTools(request, response);
     });
     const server = { ...process, command: null, url: http.url };
     const tools = new ToolServer(server, logger, 1);
@@ -275,6 +245,32 @@ async function answerTools(request: IncomingMessage, response: ServerResponse): 
   const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
   await toolsServer().connect(transport);
   await transport.handleRequest(request, response);
+}
+
+/** Sessions of a server of tools, by their ids. */
+type Sessions = Map<string, StreamableHTTPServerTransport>;
+
+function sessionOf(request: IncomingMessage): string | undefined {
+  return request.headers['mcp-session-id'] as string | undefined;
+}
+
+/** Answers a request by the tools of its session, or of a new one. */
+async function answerIn(
+  sessions: Sessions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body?: unknown,
+): Promise<void> {
+  const known = sessions.get(sessionOf(request) ?? '');
+  const transport =
+    known ??
+    new StreamableHTTPServerTransport({
+      enableJsonResponse: true,
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (session) => void sessions.set(session, transport),
+    });
+  if (known === undefined) await toolsServer().connect(transport);
+  await transport.handleRequest(request, response, body);
 }
 
 /** An HTTP server on this machine, until it is disposed. */
