@@ -85,7 +85,7 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
   }
   const resumedAfter = resumed === null ? null : logged;
   const display = { write: options.write, note: (text: string) => reporter.note(text) };
-  await using log = RunLog.open(plan, files, display, { resumedAfter });
+  await using log = new RunLog(plan, files, display, { resumedAfter });
   if (!trainer.valOnly)
     await log.keepSamplesUntil(resumed === null ? -1 : step, resumedAfter ?? -1);
   const validations = new Validations(context, data.validationPrompts, log);

@@ -45,84 +45,63 @@ export interface ValidationContext extends Pick<
  * @throws REWARD_INVALID when there are responses, and none of them could be scored
  */
 export function validate(
-  context: ValidationContext,
+  { plan, actors, rolloutWeights, reporter, signal }: ValidationContext,
   prompts: number,
   startGate: GateState,
   onScored?: OnScored,
 ): Promise<Validation> {
-  const { rolloutWeights, signal } = context;
-  return rolloutWeights.use(
-    (version) => validateWith(context, version, { prompts, startGate, onScored }),
-    { signal },
-  );
+  const answer = async (policyVersion: number): Promise<Validation> => {
+    const { sampling, maxResponseLength: maxTokens } = plan.validation;
+    const batchSize = plan.validation.batchSize === -1 ? prompts : plan.validation.batchSize;
+    const { data, rewards } = actors.task;
+    const request = { sampling, maxTokens, stream: ['validation'], policyVersion, signal };
+    const scored: ScoredResponse[] = [];
+    const invalid: InvalidResponse[] = [];
+    const lengths: Record<string, number[]> = {};
+    let gate = startGate;
+    let counts: Metrics = {};
+    for (let start = 0; start < prompts; start += batchSize) {
+      const end = Math.min(prompts, start + batchSize);
+      const batch = await data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
+      const groups = await generateGroups(actors.rollouts, batch.prompts, request, reporter);
+      const result = await scoreGroups(rewards, groups, gate, signal);
+      await onScored?.(result.scored);
+      scored.push(...result.scored);
+      invalid.push(...result.invalid);
+      counts = sumMetrics([counts, result.counts]);
+      for (const [name, value] of Object.entries(lengthsOf(result.scored, plan.validation))) {
+        (lengths[name] ??= []).push(value);
+      }
+      gate = result.gate;
+    }
+    if (scored.length === 0 && invalid.length > 0) throw noScores(invalid);
+    return {
+      metrics: {
+        'val/reward_score': meanOf(scored.map(({ parts }) => parts['overall']!)),
+        ...meanParts(scored, (part) => `val/${part}_reward`),
+        ...prefixed('val', counts),
+        ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),
+        ...reduceMetrics(lengths),
+      },
+      accuracy: meanAccuracy(scored),
+      gate,
+      scored,
+    };
+  };
+  return rolloutWeights.use(answer, { signal });
 }
 
-async function validateWith(
-  { plan, actors, reporter, signal }: ValidationContext,
-  policyVersion: number,
-  {
-    prompts,
-    startGate,
-    onScored,
-  }: {
-    readonly prompts: number;
-    readonly startGate: GateState;
-    readonly onScored: OnScored | undefined;
-  },
-): Promise<Validation> {
-  const { sampling, maxPromptLength, maxResponseLength } = plan.validation;
-  const batchSize = plan.validation.batchSize === -1 ? prompts : plan.validation.batchSize;
-  const { data, rewards } = actors.task;
-  const scored: ScoredResponse[] = [];
-  const invalid: InvalidResponse[] = [];
-  const lengths: Record<string, number[]> = {};
-  let gate = startGate;
-  let counts: Metrics = {};
-  for (let start = 0; start < prompts; start += batchSize) {
-    const end = Math.min(prompts, start + batchSize);
-    const batch = await data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
-    const groups = await generateGroups(
-      actors.rollouts,
-      batch.prompts,
-      {
-        sampling,
-        maxTokens: maxResponseLength,
-        stream: ['validation'],
-        policyVersion,
-        signal,
-      },
-      reporter,
-    );
-    const result = await scoreGroups(rewards, groups, gate, signal);
-    await onScored?.(result.scored);
-    scored.push(...result.scored);
-    invalid.push(...result.invalid);
-    counts = sumMetrics([counts, result.counts]);
-    const tokens = {
-      val_response_length: result.scored.map(({ response }) => response.tokenIds.data.length),
-      val_prompt_length: result.scored.map(({ group }) => group.prompt.input.tokenIds.data.length),
-    };
-    const ofBatch = {
-      ...lengthMetrics('val_response_length', tokens.val_response_length, maxResponseLength),
-      ...lengthMetrics('val_prompt_length', tokens.val_prompt_length, maxPromptLength),
-    };
-    for (const [name, value] of Object.entries(ofBatch)) {
-      if (result.scored.length > 0) (lengths[name] ??= []).push(value);
-    }
-    gate = result.gate;
-  }
-  if (scored.length === 0 && invalid.length > 0) throw noScores(invalid);
+/** Metrics of the lengths of a batch; none where nothing of it could be scored. */
+function lengthsOf(
+  scored: readonly ScoredResponse[],
+  { maxPromptLength, maxResponseLength }: RunPlan['validation'],
+): Metrics {
+  if (scored.length === 0) return {};
+  const responses = scored.map(({ response }) => response.tokenIds.data.length);
+  const prompts = scored.map(({ group }) => group.prompt.input.tokenIds.data.length);
   return {
-    metrics: {
-      'val/reward_score': meanOf(scored.map(({ parts }) => parts['overall']!)),
-      ...meanParts(scored, (part) => `val/${part}_reward`),
-      ...prefixed('val', counts),
-      ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),
-      ...reduceMetrics(lengths),
-    },
-    accuracy: meanAccuracy(scored),
-    gate,
-    scored,
+    ...lengthMetrics('val_response_length', responses, maxResponseLength),
+    ...lengthMetrics('val_prompt_length', prompts, maxPromptLength),
   };
 }
 

@@ -105,7 +105,7 @@ async function supervise(
   if (aside !== null) reporter.note(`the metrics of the run before are kept in ${aside}`);
   const experiment = `${plan.trainer.experimentName}-sft`;
   const display = { write, note: (text: string) => reporter.note(text) };
-  await using log = RunLog.open(plan, files, display, { experiment, resumedAfter: null });
+  await using log = new RunLog(plan, files, display, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
   live.begins(0, steps);
   const run = { ...options, live, plan, data, learners, log, summary, steps, ask };

@@ -19,19 +19,6 @@ export class RunLog implements AsyncDisposable {
   readonly #loggers: Loggers;
   #end: RunEnd = 'failed';
 
-  private constructor(
-    files: RunFiles,
-    loggers: Loggers,
-    { rolloutDataDir, validationDataDir }: RunPlan['trainer'],
-  ) {
-    const samplesIn = (name: string | null): SampleLog | null =>
-      name === null ? null : new SampleLog(resolve(files.folder, name));
-    this.files = files;
-    this.#loggers = loggers;
-    this.rollouts = samplesIn(rolloutDataDir);
-    this.answers = samplesIn(validationDataDir);
-  }
-
   /**
    * Opens the loggers that the config names.
    *
@@ -39,23 +26,24 @@ export class RunLog implements AsyncDisposable {
    * @param display.note      tells the user something, one line
    * @param described replaces the plan's description of the run
    */
-  static open(
+  constructor(
     { trainer, config, folder }: Pick<RunPlan, 'trainer' | 'config' | 'folder'>,
     files: RunFiles,
     display: Pick<LoggerSurroundings, 'write' | 'note'>,
     described: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
-  ): RunLog {
-    const { logger, consoleForm, projectName, experimentName, valOnly } = trainer;
-    const run = {
-      project: projectName,
-      experiment: experimentName,
-      config,
-      folder,
-      isLook: valOnly,
-      ...described,
-    };
-    const options = { environment: process.env, consoleForm, ...display };
-    return new RunLog(files, new Loggers(logger, run, options), trainer);
+  ) {
+    const { logger, consoleForm, projectName: project, experimentName: experiment } = trainer;
+    const run = { project, experiment, config, folder, isLook: trainer.valOnly, ...described };
+    const samplesIn = (name: string | null): SampleLog | null =>
+      name === null ? null : new SampleLog(resolve(files.folder, name));
+    this.files = files;
+    this.#loggers = new Loggers(logger, run, {
+      environment: process.env,
+      consoleForm,
+      ...display,
+    });
+    this.rollouts = samplesIn(trainer.rolloutDataDir);
+    this.answers = samplesIn(trainer.validationDataDir);
   }
 
   /**
