@@ -15,7 +15,7 @@ export const EvaluateRequest = t.type({
   /** Version of the weights to evaluate with. */
   version: whole,
   /** Sequences done so far. */
-  progress: t.union([Progress, t.null]),
+  progress: Progress,
 });
 export interface EvaluateRequest extends t.TypeOf<typeof EvaluateRequest> {}
 
@@ -34,7 +34,7 @@ export function evaluate(
   signal: AbortSignal,
   evaluation: Evaluation,
 ): Promise<EvaluateReply> {
-  const report = (done: number): void => progress?.data.set([done]);
+  const report = (done: number): void => progress.data.set([done]);
   return weights.at(version, signal, async () => {
     const numbers = await responseNumbers(evaluation, sequences, microBatch, report);
     return numbers.map((lists) => lists.map((values) => vector('f32', values)));

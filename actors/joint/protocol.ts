@@ -58,14 +58,14 @@ export const updateRequest = <S extends t.Mixed>(sample: S) =>
     miniBatches: t.array(miniBatch(sample)),
     learningRate: t.number,
     /** Samples done so far. */
-    progress: t.union([Progress, t.null]),
+    progress: Progress,
   });
 
 /** A rank's share of updates on samples of any kind, as `updateRequest` decodes it. */
 export interface RankUpdate<S extends SequenceInput> {
   readonly miniBatches: MiniBatch<S>[];
   readonly learningRate: number;
-  readonly progress: Tensor<'i32'> | null;
+  readonly progress: Tensor<'i32'>;
 }
 
 /** One value of each metric and one gradient norm per optimizer step. Losses are addends to those of the whole. */

@@ -113,7 +113,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
       this.optimization,
       miniBatches,
       { loss, microBatch, epochs, learningRate, ...options },
-      (done) => progress?.data.set([done]),
+      (done) => progress.data.set([done]),
     ).finally(() => this.device.trim());
     return together(update, signal);
   }

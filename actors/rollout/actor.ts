@@ -176,5 +176,5 @@ function groupsOf(
 function counting(
   progress: GenerateRequest['progress'],
 ): NonNullable<GenerateControl['onProgress']> {
-  return (made) => progress?.data.set([made.tokens, made.responses]);
+  return (made) => progress.data.set([made.tokens, made.responses]);
 }

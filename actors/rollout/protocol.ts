@@ -48,7 +48,7 @@ export const GenerateRequest = t.type({
   /** Version of the weights to sample with. */
   policyVersion: whole,
   /** Tokens and responses made so far. */
-  progress: t.union([Progress, t.null]),
+  progress: Progress,
 });
 export interface GenerateRequest extends t.TypeOf<typeof GenerateRequest> {}
 

@@ -152,7 +152,8 @@ describe('a critic with a frozen vision tower', () => {
           sequences: samples.length,
         },
       ];
-      await actor.update({ miniBatches, learningRate: 1e-2, progress: null }, context);
+      const progress = zeros('i32', [1]);
+      await actor.update({ miniBatches, learningRate: 1e-2, progress }, context);
       assert.deepEqual(arena.data.subarray(0, frozenLength), before.subarray(0, frozenLength));
       assert.notDeepEqual(arena.data.subarray(frozenLength), before.subarray(frozenLength));
 

@@ -14,6 +14,7 @@ import { WeightLoan } from '../../../actors/weights/rollout-weights.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import { CxmindError } from '../../../src/errors.ts';
 import { keyOf } from '../../../src/rng.ts';
+import { zeros } from '../../../src/tensor/tensor.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
@@ -55,7 +56,8 @@ describe('a request for responses in parts', () => {
     const request = {
       ...{ id: 'one', cache: 'keep' as const, maxTokens: 4, ignoreEos: false, policyVersion: 1 },
       prompts: [{ ...prompt, task, seeds: [keyOf('parts', 0), keyOf('parts', 1)] }],
-      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, progress: null },
+      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null },
+      progress: zeros('i32', [2]),
     };
     const context = { signal } as never;
     const made = await actor.begin(request, context);
@@ -104,7 +106,7 @@ describe('a request for responses in parts', () => {
       let isOver = false;
       /** Brings new weights as soon as there are tokens by the old ones. */
       const renewOver = async (progress: GenerateRequest['progress']): Promise<void> => {
-        while (!isOver && progress!.data[0] === 0) await new Promise(setImmediate);
+        while (!isOver && progress.data[0] === 0) await new Promise(setImmediate);
         await loan.recall();
         made.version.publish(2);
         loan.renew(2);

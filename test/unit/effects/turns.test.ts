@@ -10,6 +10,7 @@ import type { Config } from '../../../src/config/schema.ts';
 import { keyOf } from '../../../src/rng.ts';
 import type { PatchLevels } from '../../../src/tensor/patch-levels.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import { zeros } from '../../../src/tensor/tensor.ts';
 import type { BitDepth } from '../../../src/vision/sample-depth.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { rolloutOver } from '../../support/made-rollout.ts';
@@ -55,7 +56,8 @@ describe('a key of the config, of several turns', () => {
         task: { prompt, images, groundTruth: '', columns: {} },
       })),
       ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, controls: null, ignoreEos: false },
-      ...{ maxTokens: config.data.maxResponseLength, policyVersion: 1, progress: null },
+      ...{ maxTokens: config.data.maxResponseLength, policyVersion: 1 },
+      progress: zeros('i32', [2]),
     };
     return (await actor.generate(request, { signal } as never)).groups;
   };
