@@ -9,9 +9,9 @@ import { tensorOf } from '../../src/tensor/tensor.ts';
 import { correctStep } from '../../src/training/correction.ts';
 import { concatenate } from '../../src/training/experience.ts';
 import { assertClose } from '../support/assert-close.ts';
+import { usualLoss } from '../support/usual-loss.ts';
 import { goldenJson } from '../support/golden.ts';
 import { flat, rowsOf, type Rectangle } from '../support/golden-rows.ts';
-import { policyLossOptions } from '../support/policy-loss-options.ts';
 
 interface LossCase {
   readonly options: Partial<PolicyLossOptions>;
@@ -71,7 +71,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
         oldLogProbs: flat(one.oldLogProbs),
         advantages: flat(one.advantages),
       };
-      const { loss, gradient, metrics } = policyLoss(input, { ...policyLossOptions, ...options });
+      const { loss, gradient, metrics } = policyLoss(input, { ...usualLoss, ...options });
       assertClose([loss], [one.loss], bound, 'loss');
       assertClose(gradient, flat(one.gradient), bound, 'gradient');
       for (const [name, value] of Object.entries(one.metrics)) {
@@ -103,7 +103,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
         oldLogProbs: concatenate(ratioBase),
         advantages: weigh(flat(one.advantages)),
       };
-      const { loss, gradient, metrics } = policyLoss(input, { ...policyLossOptions, ...options });
+      const { loss, gradient, metrics } = policyLoss(input, { ...usualLoss, ...options });
       assertClose([loss], [one.loss], bound, 'loss');
       assertClose(gradient, flat(one.gradient), bound, 'gradient');
       assertClose([metrics.phi_seq_mean!], [one.metrics['phi_seq_mean']!], bound, 'phi');

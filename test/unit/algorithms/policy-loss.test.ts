@@ -10,7 +10,7 @@ import {
 import { policyLosses } from '../../../src/algorithms/policy-losses.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { assertClose } from '../../support/assert-close.ts';
-import { policyLossOptions as options } from '../../support/policy-loss-options.ts';
+import { usualLoss as options } from '../../support/usual-loss.ts';
 import { mask, packed, packedRow, padded, rectangle, unpadded } from './reference-case.ts';
 
 const inPadding: PolicyLossInput = {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { PolicyLossOptions } from '../../../src/algorithms/policy-loss.ts';
 import { packSequences, type PromptInput, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { Device } from '../../../src/device/device.ts';
@@ -20,7 +19,6 @@ import { updateSupervised } from '../../../src/training/supervised-update.ts';
 import { updateByMiniBatches, type UpdateOptions } from '../../../src/training/updates.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { assertClose } from '../../support/assert-close.ts';
-import { policyLossOptions } from '../../support/policy-loss-options.ts';
 import {
   goldenSequences,
   loadGoldenModel,
@@ -28,8 +26,9 @@ import {
   textPrompt,
   type GoldenModel,
 } from '../../support/golden-model.ts';
+import { usualLoss } from '../../support/usual-loss.ts';
 
-const loss: PolicyLossOptions = { ...policyLossOptions, klCoef: 0.1 };
+const loss = { ...usualLoss, klCoef: 0.1 };
 const adamW = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 } as const;
 const lossWithKl = policyLossOf({ ...loss, useKlLoss: true });
 const whole = { size: 8, dynamic: false, maxTokens: 200 };
