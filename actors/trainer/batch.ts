@@ -170,7 +170,9 @@ async function filteredBatch(parts: BatchParts): Promise<SampledBatch> {
       }
     });
     const size = kept.length;
-    checkScores(context.plan.step, { round, generated, invalid: tasks.invalid });
+    // Where any number of rounds may be taken, one without a score is too many.
+    const isOver = round >= context.plan.step.maxRounds && tasks.invalid.length > 0;
+    if (isOver && generated.every((ofTask) => ofTask.length === 0)) throw noScores(tasks.invalid);
     checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
   }
   const scored = kept.slice(0, wanted).flat();
@@ -255,19 +257,6 @@ class StepTasks {
     }
     return scorings.map(({ scored }) => [...scored]);
   }
-}
-
-/** Throws once all rounds that a step may take have no score; the first one, where any number may be taken. */
-function checkScores(
-  { maxRounds }: StepPlan,
-  {
-    round,
-    generated,
-    invalid,
-  }: Pick<ScoredBatch, 'generated' | 'invalid'> & { readonly round: number },
-): void {
-  const isScored = generated.some((ofTask) => ofTask.length > 0);
-  if (!isScored && invalid.length > 0 && round >= maxRounds) throw noScores(invalid);
 }
 
 /** Throws once a step has taken as many rounds as it may, and lacks groups. */
