@@ -98,17 +98,13 @@ function cards(summary: EvaluationSummary): Html[] {
   const isOpen = summary.task === 'open';
   const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
   const passes = Object.entries(summary.pass_at).filter(([k]) => k !== '1');
-  const numbers: (readonly [string, string, string?])[] = [
+  const process = summary.process_accuracy;
+  /** Names and values; null is not shown. */
+  const numbers: (readonly [string, string | null, string?])[] = [
     [isOpen ? 'all findings right' : 'right option', percent(summary.accuracy), 'main'],
-    ...(isOpen
-      ? ([
-          ['F1 micro', summary.f1_micro.toFixed(3)],
-          ['F1 macro', summary.f1_macro.toFixed(3)],
-        ] as const)
-      : []),
-    ...(summary.process_accuracy === null
-      ? []
-      : ([['steps judged rightly', percent(summary.process_accuracy)]] as const)),
+    ['F1 micro', isOpen ? summary.f1_micro.toFixed(3) : null],
+    ['F1 macro', isOpen ? summary.f1_macro.toFixed(3) : null],
+    ['steps judged rightly', process === null ? null : percent(process)],
     ['well-formed', percent(summary.format)],
     ...passes.map(([k, chance]) => [`pass@${k}`, percent(chance)] as const),
     ['ROUGE-L', summary.rouge_l.toFixed(3)],
@@ -116,9 +112,10 @@ function cards(summary: EvaluationSummary): Html[] {
     ['questions', String(summary.questions)],
     ['answers', String(summary.answers)],
   ];
-  return numbers.map(
-    ([name, value, kind = '']) =>
-      markup`<div class="card ${kind}"><b>${value}</b><span>${name}</span></div>`,
+  return numbers.flatMap(([name, value, kind = '']) =>
+    value === null
+      ? []
+      : [markup`<div class="card ${kind}"><b>${value}</b><span>${name}</span></div>`],
   );
 }
 
