@@ -136,8 +136,8 @@ export class Checkpoints {
     const started = performance.now();
     const target = this.#pathOf(step);
     await writeDirectoryAtomically(target, async (directory) => {
-      const moved = keepers.reference?.weights.hasMoved === true;
-      for (const [name, model] of [...modelsOf(keepers), ...(moved ? referenceOf(keepers) : [])]) {
+      for (const [name, model] of keepersOf(keepers)) {
+        if (name === REFERENCE && keepers.reference?.weights.hasMoved !== true) continue;
         const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
         await model.save(message, { timeoutMs: TIMEOUT_MS });
       }
@@ -251,14 +251,10 @@ function weightsOnly(folder: string): string {
   );
 }
 
-/** The trained models of a checkpoint by the name of their folder. */
-function modelsOf({ learners, critics }: Keepers): (readonly [string, ModelKeeper])[] {
-  return [['actor', learners], ...(critics === null ? [] : [['critic', critics] as const])];
-}
-
-/** The reference, by the name of its folder. */
-function referenceOf({ reference }: Keepers): (readonly [string, ModelKeeper])[] {
-  return reference === null ? [] : [[REFERENCE, reference.weights]];
+/** The keepers of a run's models by the names of their folders. */
+function keepersOf({ learners, critics, reference }: Keepers): [string, ModelKeeper][] {
+  const keepers = { actor: learners, critic: critics, [REFERENCE]: reference?.weights ?? null };
+  return Object.entries(keepers).flatMap(([name, one]) => (one === null ? [] : [[name, one]]));
 }
 
 /**
@@ -293,17 +289,14 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
   }
   const file = await readJson(TrainerFile, join(folder, 'trainer.json'));
   const { step, unfinished = null, accuracyBefore = null, ...state } = file;
-  for (const [name, model] of modelsOf(keepers)) {
+  for (const [name, model] of keepersOf(keepers)) {
     const directory = resolve(folder, name);
     if (!existsSync(directory)) {
+      if (name === REFERENCE) continue;
       throw invalid(`${folder} has no ${name}: it was saved by a run without one`);
     }
-    if (!existsSync(join(directory, STATE))) throw invalid(weightsOnly(folder));
-    await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
-  }
-  for (const [name, model] of referenceOf(keepers)) {
-    const directory = resolve(folder, name);
-    if (!existsSync(directory)) continue;
+    const isWhole = name === REFERENCE || existsSync(join(directory, STATE));
+    if (!isWhole) throw invalid(weightsOnly(folder));
     await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   }
   return { step, state, unfinished: unfinished && withNaN(unfinished), accuracyBefore };
