@@ -1,4 +1,3 @@
-import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { keptOnCard as keptByCard, keptRun, type Kept } from '../../src/plan/kept.ts';
 import type { LoadedModel } from './models.ts';
@@ -29,13 +28,6 @@ export function memoryTable(device: string, kept: readonly Kept[], freeBytes: nu
     ({ what, bytes }) => `  ${what.padEnd(width)} ${(bytes / 2 ** 30).toFixed(2).padStart(7)}`,
   );
   return [`memory of ${device}, GiB`, ...lines].join('\n');
-}
-
-/** Bytes of a device's own memory that nobody has; null where it has none of its own. */
-export function freeBytesOf(name: DeviceName): number | null {
-  if (name === 'cpu') return null;
-  using device = openDevice({ device: name });
-  return device.freeBytes();
 }
 
 /** An error with the keys to lower, where a card's memory was too small; any other as it is. */

@@ -139,7 +139,7 @@ export async function trainOn(
   owned.use(addAbortListener(preemption, () => live.stops()));
   const stop = (): void => stopped.abort(new CxmindError('RUNTIME_CANCELLED', 'asked to stop'));
   try {
-    const spawned = await spawnRun(system, plan, hosts, { reporter, logger }, owned);
+    const spawned = await spawnRun(system, plan, places, { reporter, logger, gauge }, owned);
     const signal = AbortSignal.any([options.signal, system.signal]);
     const shown = { reporter, logger, timeline, live, gauge, product: productOf(trainedOn[0]!) };
     const context = { ...spawned, ...shown, plan, feed: new PromptFeed(), signal, preemption };

@@ -28,7 +28,7 @@ import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { TrailingWeights, weightsInPlace } from '../weights/rollout-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
-import { freeBytesOf, keptOnCard, memoryTable } from './card-memory.ts';
+import { keptOnCard, memoryTable } from './card-memory.ts';
 import type { RunActors, StepContext } from './context.ts';
 import { Critics, Learners } from './learners.ts';
 import {
@@ -41,10 +41,9 @@ import {
   trainedProps,
   type LoadedModel,
 } from './models.ts';
-import { placeRun, type Host, type Station } from './placement.ts';
+import type { RunPlacement, Station } from './placement.ts';
 import type { CriticPlan, PolicyPlan, RunPlan, TaskPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
-import type { Reporter } from './report/reporter.ts';
 
 /** Time for a user's function to do what it does at exit. One that still computes then is ended. */
 const REWARD_GRACE_MS = 3_000;
@@ -65,11 +64,10 @@ const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
 export async function spawnRun(
   system: ActorSystem,
   plan: RunPlan,
-  hosts: readonly Host[],
-  { logger, reporter }: { readonly logger: Logger; readonly reporter: Reporter },
+  places: RunPlacement,
+  { logger, reporter, gauge }: Pick<StepContext, 'logger' | 'reporter' | 'gauge'>,
   owned: AsyncDisposableStack,
 ): Promise<Pick<StepContext, 'actors' | 'weights' | 'rolloutWeights' | 'sizes'>> {
-  const places = placeRun(plan.placement, hosts);
   const policy = await loadPolicy(system, plan.policy.model);
   for (const note of policy.notes) reporter.note(note);
   const isAhead = plan.step.maxStaleness > 0;
@@ -111,10 +109,9 @@ export async function spawnRun(
     ),
     rollouts: await spawnRollouts(system, plan.rollout, policy, weights, places.rollouts),
   };
-  const [card] = policy.devices;
-  const freeBytes = card === undefined ? null : freeBytesOf(card);
-  if (freeBytes !== null) {
-    reporter.note(memoryTable(card!, keptOnCard(plan, { policy, critic }), freeBytes));
+  const [card] = gauge.read();
+  if (card !== undefined) {
+    reporter.note(memoryTable(card.device, keptOnCard(plan, { policy, critic }), card.freeBytes));
   }
   const { trained, sampled } = weights;
   const rolloutWeights = isAhead
