@@ -4,14 +4,12 @@ import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { loadRewardCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
 import type { PromptInput } from '../../src/model/pack.ts';
 import { Network } from '../../src/model/network.ts';
-import type { AnyArena } from '../../src/model/weights/device-arena.ts';
+import { placeArena } from '../../src/model/weights/device-arena.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { slices } from '../../src/tensor/slices.ts';
-import { lastingBuffer } from '../../src/tensor/memory.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { conversationScores } from '../../src/training/conversation-scores.ts';
-import { DeviceCopy, deviceCopyBytes } from '../device-copy.ts';
 import { rewardInputs } from '../reward/inputs.ts';
 import { rewardProtocol, type ScoreRequest } from '../reward/protocol.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
@@ -36,8 +34,6 @@ export interface RewardModelProps {
 
 /** Conversations held in memory together, their pictures included. */
 const AT_ONCE = 64;
-/** Version of weights that nobody trains. */
-const ONLY_VERSION = 1;
 
 /**
  * Makes a reward model on its thread: a reward actor whose scores are those of a network with a scalar head, at the last
@@ -54,14 +50,8 @@ export const rewardModelActor = actorFactory(rewardProtocol, async (props: Rewar
   const { config, arena } = await loadRewardCheckpoint(modelPath);
   const writer = new ConversationWriter(modelPath, config, props.media);
   const device = openDevice({ device: name, ...(threads !== null && { threads }) });
-  let computed: AnyArena = arena;
-  if (name !== 'cpu') {
-    const state = lastingBuffer(deviceCopyBytes);
-    const copy = new DeviceCopy(device, arena, computeDType, state);
-    await copy.bring(ONLY_VERSION);
-    computed = copy.arena;
-  }
-  const model = new Network(device, config, computed, 'value', { gradientCheckpointing: false });
+  const placed = placeArena(device, arena, computeDType);
+  const model = new Network(device, config, placed, 'value', { gradientCheckpointing: false });
   const policyTokenizer = Tokenizer.load(props.tokenizerPath);
   const microBatch = { size, dynamic: false, maxTokens: Infinity };
   const actor: Actor<typeof rewardProtocol> = {
