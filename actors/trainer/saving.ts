@@ -1,4 +1,5 @@
 import { asCxmindError } from '../../src/errors.ts';
+import { Turns } from '../../src/turns.ts';
 import type { Checkpoints, ResumePoint } from '../run-folder/checkpoints.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
@@ -17,9 +18,8 @@ export class Saving {
   readonly #checkpoints: Checkpoints;
   readonly #batches: BatchSource;
   readonly #score: () => number;
+  readonly #turns = new Turns();
   #newest: Saved;
-  /** Settles when no checkpoint is being written. */
-  #pending: Promise<void> = Promise.resolve();
   #isRequested = false;
 
   /**
@@ -59,7 +59,7 @@ export class Saving {
 
   /** Waits until no checkpoint is being written, however that ends. */
   settled(): Promise<void> {
-    return this.#pending;
+    return this.#turns.run(() => Promise.resolve());
   }
 
   /**
@@ -71,7 +71,7 @@ export class Saving {
     point: ResumePoint,
     beforeNaming: (seconds: number) => Promise<void> = () => Promise.resolve(),
   ): Promise<void> {
-    const saved = this.#pending.then(async () => {
+    return this.#turns.run(async () => {
       const { step } = point;
       const kept = await this.#batches.keptAfter(step);
       const clock = new Stopwatch(this.#context.timeline);
@@ -85,8 +85,6 @@ export class Saving {
       this.#isRequested = false;
       this.#context.logger.info({ step, path: checkpoint }, 'checkpoint');
     });
-    this.#pending = saved.catch(() => undefined);
-    return saved;
   }
 
   /** Saves a checkpoint on a person's request while the run goes on. @param point null in the middle of a step */
