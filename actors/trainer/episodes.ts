@@ -8,8 +8,7 @@ import type { Group } from '../rollout/protocol.ts';
  * showed it.
  */
 
-type Response = Group['responses'][number];
-type Responded = { readonly response: Response };
+type Responded = { readonly response: Group['responses'][number] };
 
 /** The tokens of responses, end to end, of which those that an environment showed count in no loss. */
 export function policyTokens(scored: readonly Responded[]): TokenRows {
@@ -19,11 +18,6 @@ export function policyTokens(scored: readonly Responded[]): TokenRows {
       mask: episode?.mask ?? null,
     })),
   );
-}
-
-/** Reason why the environment broke a response off; null where it did not, or there is none. */
-export function problemOf({ episode }: Response): string | null {
-  return episode?.problem ?? null;
 }
 
 /** `num_turns/{mean,max,min}`: turns of the policy; nothing where no response has an environment. */

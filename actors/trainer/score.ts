@@ -9,7 +9,6 @@ import { mixture } from '../../src/reward/mixture.ts';
 import type { ScoreReply, ScoreRequest } from '../reward/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
 import { concurrently } from './concurrently.ts';
-import { problemOf } from './episodes.ts';
 import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import type { Task, TaskReward } from './prompt-feed.ts';
 import { divide, type PromptGroup } from './sample.ts';
@@ -56,13 +55,12 @@ export async function scoreGroups(
 ): Promise<Scoring> {
   const responses = groups.flatMap((group) =>
     group.responses.map((response, i) => ({
-      group,
-      response,
+      ...{ group, response, problem: response.episode?.problem ?? null },
       name: `row ${group.prompt.promptId}, response ${i + 1} of ${group.responses.length}`,
     })),
   );
   // An episode that its environment broke off is no work of the policy's alone, so nobody judges it.
-  const all = responses.filter(({ response }) => problemOf(response) === null);
+  const all = responses.filter(({ problem }) => problem === null);
   const answers = await concurrently(
     signal,
     ...rewards.map((reward) => (aborted: AbortSignal) => askReward(reward, all, aborted)),
@@ -71,10 +69,9 @@ export async function scoreGroups(
     answers.map(({ counts }, i) => prefixed(rewards[i]!.name ?? 'scoring', counts)),
   );
   const sound: (NamedResponse & { readonly text: string; readonly scores: Parts[] })[] = [];
-  const invalid = responses.flatMap(({ response, name }): InvalidResponse[] => {
-    const problem = problemOf(response);
-    return problem === null ? [] : [{ name, problem }];
-  });
+  const invalid = responses.flatMap(({ name, problem }) =>
+    problem === null ? [] : [{ name, problem }],
+  );
   for (const [i, one] of all.entries()) {
     const given = answers.map(({ scored }) => scored[i]!);
     const scores = given.map(({ parts }) => parts).filter((parts) => parts !== null);

@@ -51,9 +51,6 @@ const criteria = {
 >;
 type RejectionCriterion = keyof typeof criteria;
 
-/** Names of the criteria, for messages. */
-const rejectionCriteria = Object.keys(criteria) as RejectionCriterion[];
-
 /** A criterion with its bounds. */
 export interface Rejection {
   readonly criterion: RejectionCriterion;
@@ -88,7 +85,8 @@ export function rejectionsOf(
   }
   return criteriaNames.map((name, i) => {
     if (!Object.hasOwn(criteria, name)) {
-      throw invalid(`rollout_rs: no criterion ${name}; there are ${rejectionCriteria.join(', ')}`);
+      const known = Object.keys(criteria).join(', ');
+      throw invalid(`rollout_rs: no criterion ${name}; there are ${known}`);
     }
     return boundedCriterion(name as RejectionCriterion, bounds[bounds.length === 1 ? 0 : i]!);
   });
