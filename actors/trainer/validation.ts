@@ -9,6 +9,7 @@ import {
   type Metrics,
 } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
+import { slices } from '../../src/tensor/slices.ts';
 import { generateGroups } from './sample.ts';
 import { noScores, scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
 import { invalidCount, meanAccuracy, meanParts } from './report/step-metrics.ts';
@@ -60,8 +61,7 @@ export function validate(
     const lengths: Record<string, number[]> = {};
     let gate = startGate;
     let counts: Metrics = {};
-    for (let start = 0; start < prompts; start += batchSize) {
-      const end = Math.min(prompts, start + batchSize);
+    for (const { start, end } of slices(prompts, batchSize)) {
       const batch = await data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
       const groups = await generateGroups(actors.rollouts, batch.prompts, request, reporter);
       const result = await scoreGroups(rewards, groups, gate, signal);

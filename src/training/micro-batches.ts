@@ -1,5 +1,6 @@
 import { dynamicBatchCount, dynamicBatches } from '../algorithms/sequence-balance.ts';
 import type { SequenceInput } from '../model/pack.ts';
+import { slices } from '../tensor/slices.ts';
 import { totalLength } from './experience.ts';
 
 /** Division of samples into passes over the model. */
@@ -54,9 +55,5 @@ export function runsOfOnePrompt(samples: readonly SequenceInput[]): number[][] {
 
 /** Items in consecutive parts of `size`, the last one smaller. */
 export function cutEvery<T>(items: readonly T[], size: number): T[][] {
-  const parts: T[][] = [];
-  for (let start = 0; start < items.length; start += size) {
-    parts.push(items.slice(start, start + size));
-  }
-  return parts;
+  return Array.from(slices(items.length, size), ({ start, end }) => items.slice(start, end));
 }
