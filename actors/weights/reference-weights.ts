@@ -56,7 +56,7 @@ export class ReferenceWeights implements AsyncDisposable {
       roundTo(storage, mixed);
       await setImmediate();
     }
-    this.sync.publishWritten(this.sync.version + 1);
+    this.sync.publish(this.sync.version + 1, true);
   }
 
   /** Saves them in full precision, flat, to `weights.safetensors`; a run resumes from there. */
@@ -87,7 +87,7 @@ export class ReferenceWeights implements AsyncDisposable {
     await this.sync.revise();
     own.data.set(weights.data as Float32Array);
     for (const { data } of [own, weights]) letGo(data);
-    this.sync.publishWritten(this.sync.version + 1);
+    this.sync.publish(this.sync.version + 1, true);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

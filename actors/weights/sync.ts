@@ -143,14 +143,17 @@ export class WeightSync implements AsyncDisposable {
     );
   }
 
-  /** Publishes the weights of this process. Learners' nodes get the first version, and step later ones themselves. */
-  publish(version: number): void {
+  /**
+   * Publishes the weights of this process. Learners' nodes get the first version, and step later ones themselves.
+   *
+   * @param isWritten true for weights that this process wrote, rather than learners, who keep the working copy up to date
+   */
+  publish(version: number, isWritten = false): void {
     if (version <= this.#version) {
       throw new CxmindError('INTERNAL', `weights: version ${version} after ${this.#version}`);
     }
     const isFirst = this.#version === 0;
-    // From the second version on, learners keep the working copy up to date.
-    if (isFirst) this.#fillWorking();
+    if (isFirst || isWritten) this.#fillWorking();
     this.#version = version;
     this.#here.publish(version);
     this.#revision?.resolve();
@@ -159,12 +162,6 @@ export class WeightSync implements AsyncDisposable {
       if (this.#learning.has(node) && !isFirst) copy.name(version);
       else copy.bring(version);
     }
-  }
-
-  /** Publishes weights that were written in this process, rather than stepped by learners: every copy is made anew. */
-  publishWritten(version: number): void {
-    this.#fillWorking();
-    this.publish(version);
   }
 
   /**
@@ -181,8 +178,7 @@ export class WeightSync implements AsyncDisposable {
         old.set(now);
         await setImmediate();
       }
-      if (this.#version > 0) this.#fillWorking();
-      this.publish(from.version);
+      this.publish(from.version, true);
     })();
     from.#reading = copied.catch(() => undefined);
     await copied;
