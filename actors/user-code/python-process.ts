@@ -165,13 +165,14 @@ export class PythonProcess {
   }
 }
 
-/** Writes what JSON has no word for as an object with one key, `MARK`. */
+/** Writes what JSON has no word for as an object with one key, `MARK`, and texts so that Python can encode them. */
 function marked(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
   // Before `toJSON` of a buffer.
   const given = this[key];
   if (given instanceof Uint8Array) {
     return { [MARK]: ['bytes', Buffer.from(given).toString('base64')] };
   }
+  if (typeof given === 'string') return given.toWellFormed();
   if (typeof given === 'bigint') return { [MARK]: ['int', String(given)] };
   const isWord = typeof given !== 'number' || Number.isFinite(given);
   return isWord ? value : { [MARK]: ['float', String(given)] };

@@ -74,6 +74,15 @@ def score(items):
     ]);
   });
 
+  it('can encode texts that hold half a character', async () => {
+    const { scorer, score } = scorerOf(`
+def score(items):
+    return [{"overall": item["ground_truth"].encode("utf-8") == b"a\\xef\\xbf\\xbd"} for item in items]
+`);
+    await using _ = scorer;
+    assert.deepEqual(await score('a\ud83d'), [{ parts: { overall: 1 } }]);
+  });
+
   it('scores as its guide has it', async () => {
     const text = blockOf('examples/own-reward.md', 'python', 'In Python');
     const file = folder.write('reward.py', text);
