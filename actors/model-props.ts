@@ -31,10 +31,10 @@ interface VersionedProps {
 /** A model for an actor on another thread: sizes, and weights that are shared, not copied. */
 export interface ModelProps extends VersionedProps {
   readonly config: ModelConfig;
-  /** Elements at the beginning of the weights that are not trained; none where it is absent. */
-  readonly frozenLength?: number;
+  /** Elements at the beginning of the weights that are not trained. */
+  readonly frozenLength: number;
   /** True where the vision tower's weights never change. */
-  readonly isVisionFixed?: boolean;
+  readonly isVisionFixed: boolean;
   /** Trained instead of the weights, of which there is one version then; none where it is absent. */
   readonly adapter?: AdapterProps;
   /** Device that it computes on; the CPU where it is absent. */
@@ -103,7 +103,7 @@ export class SharedWeights {
 
   /** @param device the one that models compute on */
   constructor(device: Device, props: WeightProps) {
-    const { frozenLength = 0, adapter } = props;
+    const { frozenLength, adapter } = props;
     this.#device = device;
     const base = new VersionedArena(device, props);
     this.arena = base.arena;

@@ -33,7 +33,7 @@ export class CriticActor
     const { model, gradientCheckpointing } = this.props;
     return new Network(this.device, model.config, this.weights.working.arena, 'value', {
       gradientCheckpointing,
-      isVisionFixed: model.isVisionFixed ?? false,
+      isVisionFixed: model.isVisionFixed,
     });
   }
 

@@ -87,7 +87,7 @@ export class LearnerActor
     return new Policy(this.device, model.config, arena, {
       gradientCheckpointing,
       adapter,
-      isVisionFixed: model.isVisionFixed ?? false,
+      isVisionFixed: model.isVisionFixed,
       bannedTokens,
     });
   }

@@ -21,7 +21,7 @@ class ReferenceActor extends ModelActor implements Actor<typeof referenceProtoco
     super(model);
     this.#policy = new Policy(this.device, model.config, this.weights.working.arena, {
       gradientCheckpointing: false,
-      isVisionFixed: model.isVisionFixed ?? false,
+      isVisionFixed: model.isVisionFixed,
       bannedTokens: pictureTokens(model.config),
     });
     this.#microBatch = microBatch;

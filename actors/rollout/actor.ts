@@ -64,7 +64,7 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   ) {
     super(model);
     const { arena, adapter } = this.weights.working;
-    const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
+    const options = { ...engine, isVisionFixed: model.isVisionFixed };
     this.#engine = new GenerationEngine(this.device, model.config, arena, options, adapter);
     this.#stopTokens = stopTokens;
     this.#tokenizerPath = tokenizerPath;

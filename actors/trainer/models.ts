@@ -121,9 +121,9 @@ export function freezeReference(
   return new ReferenceWeights(frozen, { own: own!, policy: policy!, storage: settings.storage });
 }
 
-/** Props of a model for an actor that only computes. */
+/** Props of a model for an actor. */
 export function modelProps(
-  { config, arena, isVisionFixed, threads }: LoadedModel,
+  { config, arena, frozenLength, isVisionFixed, threads }: LoadedModel,
   weights: WeightSync,
   device: DeviceName,
 ): WithSharedBlocks<ModelProps> {
@@ -131,20 +131,11 @@ export function modelProps(
     config,
     layout: arena.layout,
     ...weights.markers(device),
+    frozenLength,
     isVisionFixed,
     device,
     ...(threads !== null && { threads }),
   };
-}
-
-/** Props of a model for an actor that may train its weights. */
-export function trainedProps(
-  model: LoadedModel,
-  weights: WeightSync,
-  device: DeviceName,
-): WithSharedBlocks<ModelProps> {
-  const { frozenLength } = model;
-  return { ...modelProps(model, weights, device), ...(frozenLength > 0 && { frozenLength }) };
 }
 
 /** Props of the policy, adapters included. @param trained the learners' weights, or those of rollouts */
@@ -155,7 +146,7 @@ export function policyProps(
 ): WithSharedBlocks<ModelProps> {
   const { adapter } = policy;
   return {
-    ...trainedProps(policy, frozen ?? trained, device),
+    ...modelProps(policy, frozen ?? trained, device),
     ...(adapter !== null && {
       adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...trained.markers(device) },
     }),

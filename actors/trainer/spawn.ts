@@ -38,7 +38,6 @@ import {
   modelProps,
   policyProps,
   takesPolicyWeights,
-  trainedProps,
   type LoadedModel,
 } from './models.ts';
 import type { RunPlacement, Station } from './placement.ts';
@@ -282,7 +281,7 @@ async function spawnCritics(
       protocol: criticProtocol,
       module: new URL('../critic/actor.ts', import.meta.url),
       create: 'criticActor',
-      props: { ...props, model: trainedProps(critic, weights, device), rank },
+      props: { ...props, model: modelProps(critic, weights, device), rank },
       supervision: essential,
       place,
     }),

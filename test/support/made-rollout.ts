@@ -35,7 +35,7 @@ export function rolloutOver(
   version.publish(1);
   const weights = { layout: arena.layout, weights: arena.buffer, version: shared };
   const props = {
-    model: { config, ...weights, threads: 1 },
+    model: { config, ...weights, frozenLength: 0, isVisionFixed: false, threads: 1 },
     engine: { ...planRun(defaults()).rollout.engine, bannedTokens },
     ...{ stopTokens: [], tokenizerPath: '', ...given },
   };

@@ -7,7 +7,6 @@ import {
   loadPolicy,
   modelProps,
   policyProps,
-  trainedProps,
 } from '../../../actors/trainer/models.ts';
 import { planRun, type RunPlan } from '../../../actors/trainer/plan.ts';
 import { WeightsActor, type WeightsProps } from '../../../actors/weights/actor.ts';
@@ -63,7 +62,7 @@ describe('mp_param_dtype', () => {
             : await loadCritic(own, plan.critic!.model);
         await using sync = new WeightSync(own, role === 'actor' ? 'policy' : role, loaded, logger);
         sync.publish(1);
-        const props = own.blocks.resolve(trainedProps(loaded, sync, 'cpu')) as ModelProps;
+        const props = own.blocks.resolve(modelProps(loaded, sync, 'cpu')) as ModelProps;
         const { arena, working, trained } = new SharedWeights(device, props);
         assertCopyOf(arena, working.arena, dtype);
         // In float32 there is no copy.
