@@ -11,6 +11,7 @@ import {
   updateSupervised,
   type SupervisedStep,
 } from '../../src/training/supervised-update.ts';
+import type { UpdateReport } from '../../src/training/updates.ts';
 import type { EvaluateReply } from '../joint/evaluate.ts';
 import { TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
@@ -20,7 +21,6 @@ import {
   type ImitateRequest,
   type ImitationLossRequest,
   type LogProbsRequest,
-  type PolicyUpdateReply,
   type UpdateRequest,
 } from './protocol.ts';
 
@@ -52,17 +52,12 @@ export class LearnerActor
     );
   }
 
-  async update(request: UpdateRequest, context: Context): Promise<PolicyUpdateReply> {
+  update(request: UpdateRequest, context: Context): Promise<UpdateReport> {
     const { temperature } = this.props;
     const { entropyCoeff } = request;
     const loss = policyLossOf({ ...this.props.loss, entropyCoeff });
-    const report = await this.train(request, context, loss, {
-      temperature,
-      withEntropies: entropyCoeff !== 0,
-    });
-    const { miniBatches } = request;
-    const trained = miniBatches.flatMap(({ samples }) => samples.map(({ promptId }) => promptId));
-    return { ...report, trained };
+    const withEntropies = entropyCoeff !== 0;
+    return this.train(request, context, loss, { temperature, withEntropies });
   }
 
   imitate(

@@ -7,8 +7,6 @@ import { call, protocol } from '../runtime/protocol.ts';
 
 /** A response as the learners train on it. */
 export const ExperienceMessage = t.type({
-  /** The prompt that it answers. The learner reports what it trained on by it. */
-  promptId: t.string,
   ...sequenceParts,
   mask: TokenMask,
   oldLogProbs: tensor('f32', ['T']),
@@ -40,20 +38,13 @@ export interface ImitateRequest extends t.TypeOf<typeof ImitateRequest> {}
 export const ImitationLossRequest = t.type({ miniBatch: miniBatch(Sequence) });
 export interface ImitationLossRequest extends t.TypeOf<typeof ImitationLossRequest> {}
 
-/** Losses and gradient norms, and the prompt of each response that the learner trained on. */
-export const PolicyUpdateReply = t.intersection([
-  UpdateReply,
-  t.type({ trained: t.array(t.string) }),
-]);
-export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
-
 /**
  * Calls of a learner, made to all of them together. An update is never retried: a lost one resumes from a checkpoint.
  */
 export const learnerProtocol = protocol('learner', {
   ...jointCalls,
   logProbs: call(LogProbsRequest, EvaluateReply),
-  update: call(UpdateRequest, PolicyUpdateReply),
+  update: call(UpdateRequest, UpdateReply),
   imitate: call(
     ImitateRequest,
     t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),

@@ -79,13 +79,13 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
     return whole;
   }
 
-  /** Has each rank update the model on its share of every mini-batch; metrics are those of all ranks together. */
-  protected async train<S extends SequenceInput, Reply extends UpdateReport>(
+  /** Has each rank update the model on its share of every mini-batch; losses are those of all ranks together. */
+  protected async train<S extends SequenceInput>(
     experiences: readonly S[],
     { miniBatchSize, learningRate }: UpdateSettings,
     progress: Tensor<'i32'>,
-    ask: (ref: Ref, request: RankUpdate<S>) => Promise<Reply>,
-  ): Promise<{ readonly losses: MetricLists; readonly norms: number[]; replies: Reply[] }> {
+    ask: (ref: Ref, request: RankUpdate<S>) => Promise<UpdateReport>,
+  ): Promise<UpdateReport> {
     const shares = miniBatches(experiences, miniBatchSize, this.count);
     const replies = await this.all((ref, rank) =>
       ask(ref, {
@@ -95,7 +95,7 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
       }),
     );
     const losses = addMetricLists(replies.map((reply) => reply.losses));
-    return { losses, norms: replies[0]!.gradientNorms, replies };
+    return { losses, gradientNorms: replies[0]!.gradientNorms };
   }
 }
 
@@ -119,22 +119,21 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
   /**
    * Updates the policy on a step's experiences.
    *
-   * @returns one value of each metric per optimizer step, and the prompt of each response that was trained on
+   * @returns one value of each metric per optimizer step
    */
   async update(
     experiences: readonly ExperienceMessage[],
     { entropyCoeff, ...settings }: UpdateSettings & Pick<UpdateRequest, 'entropyCoeff'>,
     progress: Tensor<'i32'>,
     options: AskOptions,
-  ): Promise<{ readonly metrics: MetricLists; readonly trained: string[] }> {
-    const { losses, norms, replies } = await this.train(
+  ): Promise<MetricLists> {
+    const { losses, gradientNorms } = await this.train(
       experiences,
       settings,
       progress,
       (ref, request) => ref.ask.update({ ...request, entropyCoeff }, options),
     );
-    const metrics = { ...losses, 'actor/grad_norm': norms };
-    return { metrics, trained: replies.flatMap(({ trained }) => trained) };
+    return { ...losses, 'actor/grad_norm': gradientNorms };
   }
 
   /** Takes one step of supervised training on reference answers. */
@@ -204,10 +203,13 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
     options: AskOptions,
   ): Promise<MetricLists> {
     await this.#weights.revise();
-    const { losses, norms } = await this.train(experiences, settings, progress, (ref, request) =>
-      ref.ask.update(request, options),
+    const { losses, gradientNorms } = await this.train(
+      experiences,
+      settings,
+      progress,
+      (ref, request) => ref.ask.update(request, options),
     );
     this.begin();
-    return { ...losses, 'critic/grad_norm': norms };
+    return { ...losses, 'critic/grad_norm': gradientNorms };
   }
 }

@@ -149,6 +149,7 @@ export interface PolicyTargets {
   readonly sequences: readonly Sequence[];
   /** Tokens that count; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
+  /** The prompt that each response answers. */
   readonly promptIds: readonly string[];
   /** Log-probabilities that the loss's ratio is to. */
   readonly ratioBase: readonly Tensor<'f32'>[];
@@ -174,7 +175,6 @@ export async function updatePolicy(
   const { miniBatchSize, epochs } = plan.step.policy;
   const experiences = sequences.map((sequence, i) => ({
     ...sequence,
-    promptId: promptIds[i]!,
     mask: masks?.[i] ?? null,
     oldLogProbs: ratioBase[i]!,
     advantages: advantages[i]!,
@@ -189,9 +189,9 @@ export async function updatePolicy(
     await weights.revise();
     const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate, entropyCoeff };
-    const update = await actors.learners.update(experiences, request, progress, options);
+    const lists = await actors.learners.update(experiences, request, progress, options);
     weights.publish(versionAfter(plan.step, number.step));
-    const metrics = { ...reduceMetrics(update.metrics), 'actor/lr': learningRate };
-    return { metrics, trained: update.trained };
+    const metrics = { ...reduceMetrics(lists), 'actor/lr': learningRate };
+    return { metrics, trained: promptIds };
   });
 }
