@@ -22,6 +22,6 @@ export async function conversationScores(
     prompt,
     response: tensorOf('i32', [1], [prompt.tokenIds.data.at(-1)!]),
   }));
-  const found = await responseScores(network, sequences, 1, microBatch);
+  const found = await responseScores(network, sequences, microBatch);
   return found.map((scores) => scores[0]!);
 }

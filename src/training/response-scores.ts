@@ -7,18 +7,13 @@ import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 /** Numbers of a batch's response tokens by a model, f32 `[R]`: one list or more, such as log-probabilities and entropies. */
 export type Evaluation = (batch: PackedBatch) => Promise<readonly Float32Array[]>;
 
-/**
- * Scores of each sequence's response tokens, in order: log-probabilities of a policy, values of a critic.
- *
- * @param temperature divides a policy's logits before the softmax
- */
+/** Scores of each sequence's response tokens, in order: a policy's log-probabilities at temperature 1, a critic's values. */
 export async function responseScores(
   network: Pick<Network, 'scores'>,
   sequences: readonly SequenceInput[],
-  temperature: number,
   microBatch: MicroBatchOptions,
 ): Promise<Float32Array[]> {
-  const scores: Evaluation = async (batch) => [await network.scores(batch, temperature)];
+  const scores: Evaluation = async (batch) => [await network.scores(batch, 1)];
   const numbers = await responseNumbers(scores, sequences, microBatch);
   return numbers.map(([own]) => own!);
 }

@@ -23,7 +23,7 @@ export async function supervisedLoss(
   { samples, responseTokens }: MiniBatch<SequenceInput>,
   microBatch: MicroBatchOptions,
 ): Promise<number> {
-  const logProbs = await responseScores(policy, samples, 1, microBatch);
+  const logProbs = await responseScores(policy, samples, microBatch);
   return -logProbs.reduce((total, values) => total + sum(values), 0) / responseTokens;
 }
 

@@ -76,7 +76,7 @@ describe('training', () => {
     advantageOf: (i: number) => number,
     refShift = 0,
   ): Promise<Experience[]> {
-    const logProbs = await responseScores(policy, sequences, 1, whole);
+    const logProbs = await responseScores(policy, sequences, whole);
     return sequences.map((sequence, i) => {
       const old = logProbs[i]!;
       const tensor = (data: Float32Array) => tensorOf('f32', [data.length], data);
@@ -169,14 +169,15 @@ describe('training', () => {
   });
 
   it('scores responses alike however they are divided, in the order they were given', async () => {
-    const expected = await responseScores(policy, sequences, 0.9, whole);
+    const logProbs: Evaluation = async (batch) => [await policy.logProbs(batch, 0.9)];
+    const expected = await responseNumbers(logProbs, sequences, whole);
     for (const division of divisions) {
       const reports: number[] = [];
-      const logProbs: Evaluation = async (batch) => [await policy.logProbs(batch, 0.9)];
       const scored = await responseNumbers(logProbs, sequences, division, (done) =>
         reports.push(done),
       );
-      for (const [i, [part]] of scored.entries()) assertClose(part!, expected[i]!, { atol: 1e-5 });
+      for (const [i, [part]] of scored.entries())
+        assertClose(part!, expected[i]![0]!, { atol: 1e-5 });
       assert.equal(reports.at(-1), sequences.length);
     }
   });
@@ -277,7 +278,7 @@ describe('training', () => {
     it('makes responses with a positive advantage likelier, and others less likely', async () => {
       const samples = await experiences((i) => (i < 4 ? 1 : -1));
       const sumOf = async (): Promise<number[]> =>
-        (await responseScores(policy, sequences, 1, whole)).map((part) =>
+        (await responseScores(policy, sequences, whole)).map((part) =>
           part.reduce((sum, value) => sum + value, 0),
         );
       const before = await sumOf();
@@ -345,7 +346,7 @@ describe('training', () => {
 
   describe('updateSupervised', () => {
     it('reports the mean negative log-likelihood and lowers it', async () => {
-      const parts = await responseScores(policy, sequences, 1, whole);
+      const parts = await responseScores(policy, sequences, whole);
       const scores = parts.flatMap((part) => [...part]);
       const expected = -scores.reduce((sum, value) => sum + value, 0) / scores.length;
       const losses: number[] = [];
