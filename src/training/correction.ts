@@ -5,7 +5,7 @@ import {
 } from '../algorithms/rollout-correction.ts';
 import { countedValues } from '../algorithms/token-statistics.ts';
 import { mismatchMetrics, prefixed, type Metrics } from '../metrics.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { vector, type Tensor } from '../tensor/tensor.ts';
 import { concatenate, splitBy } from './experience.ts';
 
 export interface StepCorrectionOptions extends RolloutCorrectionOptions {
@@ -44,28 +44,22 @@ export function correctStep(
   old: readonly Tensor<'f32'>[],
   sampled?: Uint8Array,
 ): StepCorrection {
-  const rows = tokenRows(
-    old.map(({ data }) => data.length),
-    sampled,
-  );
+  const lengths = old.map(({ data }) => data.length);
+  const rows = tokenRows(lengths, sampled);
   const [oldLogProbs, rolloutLogProbs] = [concatenate(old), concatenate(rollout)];
   const input = { ...rows, oldLogProbs, rolloutLogProbs };
   const { weights, mask: kept, metrics } = correctRollouts(input, options);
   const mask = kept ?? sampled ?? null;
-  const { offsets } = rows;
   const [factors, ofRatio] =
     options.weightsMultiply === 'ratio' ? [null, weights] : [weights, null];
   return {
     weigh: (advantages) =>
       factors === null ? advantages : advantages.map((advantage, t) => advantage * factors[t]!),
-    ratioBase: ofRatio === null ? old : ratioBases(old, ofRatio),
-    masks:
-      mask &&
-      old.map(({ shape }, i) => ({
-        dtype: 'u8',
-        shape,
-        data: mask.slice(offsets[i], offsets[i + 1]),
-      })),
+    ratioBase:
+      ofRatio === null
+        ? old
+        : splitBy(withoutWeights(oldLogProbs, ofRatio), lengths).map((part) => vector('f32', part)),
+    masks: mask && splitBy(mask, lengths).map((part) => vector('u8', part)),
     metrics: {
       ...mismatchMetrics(countedValues(rolloutLogProbs, rows), countedValues(oldLogProbs, rows)),
       ...prefixed('rollout_corr', metrics),
@@ -76,17 +70,6 @@ export function correctStep(
 /**
  * The log-probabilities less the logarithm of their weights; as they are at tokens that do not count, whose weight is 0.
  */
-function ratioBases(old: readonly Tensor<'f32'>[], weights: Float32Array): Tensor<'f32'>[] {
-  const parts = splitBy(
-    weights,
-    old.map(({ data }) => data.length),
-  );
-  return old.map(({ dtype, shape, data }, i) => ({
-    dtype,
-    shape,
-    data: data.map((value, t) => {
-      const weight = parts[i]![t]!;
-      return weight === 0 ? value : value - Math.log(weight);
-    }),
-  }));
+function withoutWeights(logProbs: Float32Array, weights: Float32Array): Float32Array {
+  return logProbs.map((value, t) => (weights[t] === 0 ? value : value - Math.log(weights[t]!)));
 }

@@ -44,7 +44,10 @@ export function concatenate(parts: readonly Tensor<'f32'>[]): Float32Array {
 }
 
 /** An array cut into consecutive parts of the given lengths; copies. */
-export function splitBy(values: Float32Array, lengths: readonly number[]): Float32Array[] {
+export function splitBy<A extends { slice(start: number, end: number): A }>(
+  values: A,
+  lengths: readonly number[],
+): A[] {
   let at = 0;
   return lengths.map((length) => values.slice(at, (at += length)));
 }
