@@ -118,7 +118,7 @@ export function rejectTokens(
 ): { mask: Uint8Array | null; metrics: Statistics } {
   if (rejections.length === 0) return { mask: null, metrics: {} };
   const bounded = logRatios.map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
-  const kept = Float32Array.from(logRatios, (_, t) => Number(isCounted(rows, t)));
+  const rejected = Float32Array.from(logRatios, (_, t) => Number(!isCounted(rows, t)));
   const metrics: Record<string, number> = {};
   for (const { criterion, lower, upper } of rejections) {
     const { divergence, reduction, isTwoSided } = criteria[criterion];
@@ -126,35 +126,18 @@ export function rejectTokens(
     const ofRows = reduction?.(ofTokens, rows) ?? null;
     const statistic = ofRows === null ? ofTokens : spread(ofRows, rows);
     const [low, high] = isTwoSided ? [Math.log(lower), Math.log(upper)] : [-Infinity, upper];
-    const passes = statistic.map((value) => Number(value >= low && value <= high));
+    // A statistic that is NaN fails.
+    const fails = statistic.map((value) => Number(!(value >= low && value <= high)));
     const looked = ofRows === null ? countedValues(statistic, rows) : countedRows(ofRows, rows);
     const name = `rollout_rs_${criterion}`;
     metrics[`${name}_mean`] = maskedMean(statistic, rows);
     metrics[`${name}_max`] = most(looked);
     metrics[`${name}_min`] = least(looked);
-    metrics[`${name}_masked_fraction`] = failedTokens(passes, rows);
-    metrics[`${name}_seq_masked_fraction`] = failedRows(passes, rows);
-    for (const [t, pass] of passes.entries()) kept[t]! *= pass;
+    metrics[`${name}_masked_fraction`] = maskedMean(fails, rows);
+    metrics[`${name}_seq_masked_fraction`] = meanOf(rowMaxima(fails, rows));
+    for (const [t, fail] of fails.entries()) if (fail === 1) rejected[t] = 1;
   }
-  metrics['rollout_rs_masked_fraction'] = failedTokens(kept, rows);
-  metrics['rollout_rs_seq_masked_fraction'] = failedRows(kept, rows);
-  return { mask: Uint8Array.from(kept), metrics };
-}
-
-/** Share of the tokens that count that do not pass. */
-function failedTokens(passes: Float32Array, rows: TokenRows): number {
-  return maskedMean(
-    passes.map((pass) => 1 - pass),
-    rows,
-  );
-}
-
-/** Share of the rows of which some token does not pass. */
-function failedRows(passes: Float32Array, rows: TokenRows): number {
-  return meanOf(
-    rowMaxima(
-      passes.map((pass) => 1 - pass),
-      rows,
-    ),
-  );
+  metrics['rollout_rs_masked_fraction'] = maskedMean(rejected, rows);
+  metrics['rollout_rs_seq_masked_fraction'] = meanOf(rowMaxima(rejected, rows));
+  return { mask: Uint8Array.from(rejected, (one) => 1 - one), metrics };
 }
