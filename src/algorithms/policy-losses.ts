@@ -112,65 +112,46 @@ interface PolicyLossKind {
   readonly average: LossAverageMode | null;
 }
 
-/** Fields as PPO has them, for losses that say nothing else. */
-const ppoDefaults = {
+const clipFractions = ['pg_clipfrac_higher', 'pg_clipfrac_lower'] as const;
+
+/** PPO, whose fields are those of losses that say nothing else. */
+const ppo = {
+  tokenLossOf: ppoLoss,
   logRatiosOf: tokenLogRatios,
   singleOut: null,
+  measures: clipFractions,
   weightLevels: importanceLevels,
   weightsMultiply: 'advantage',
   average: null,
 } as const;
 
-const clipFractions = ['pg_clipfrac_higher', 'pg_clipfrac_lower'] as const;
-
 /** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLosses = {
   /** PPO, under EasyR1's name. */
-  default: { ...ppoDefaults, tokenLossOf: ppoLoss, measures: clipFractions },
+  default: ppo,
   /** PPO with one ratio for each response, the geometric mean of its tokens' ratios. */
-  gspo: {
-    ...ppoDefaults,
-    tokenLossOf: ppoLoss,
-    measures: clipFractions,
-    logRatiosOf: meanLogRatios,
-  },
+  gspo: { ...ppo, logRatiosOf: meanLogRatios },
   /** GSPO in which each token has a gradient of its own. */
-  gspo_token: {
-    ...ppoDefaults,
-    tokenLossOf: ppoLoss,
-    measures: clipFractions,
-    logRatiosOf: meanLogRatiosByToken,
-  },
+  gspo_token: { ...ppo, logRatiosOf: meanLogRatiosByToken },
   /** A policy gradient that a clipped ratio weighs. */
-  cispo: {
-    ...ppoDefaults,
-    tokenLossOf: cispoLoss,
-    measures: [],
-  },
+  cispo: { ...ppo, tokenLossOf: cispoLoss, measures: [] },
   /** PPO with a soft gate in place of the clip. */
-  sapo: { ...ppoDefaults, tokenLossOf: sapoLoss, measures: [] },
+  sapo: { ...ppo, tokenLossOf: sapoLoss, measures: [] },
   /** The policy gradient without any ratio. */
-  gpg: { ...ppoDefaults, tokenLossOf: gpgLoss, measures: [] },
+  gpg: { ...ppo, tokenLossOf: gpgLoss, measures: [] },
   /** GSPO whose responses count by their lengths. */
-  luspo: {
-    ...ppoDefaults,
-    tokenLossOf: ppoLoss,
-    measures: clipFractions,
-    logRatiosOf: meanLogRatios,
-    average: 'seq-mean-token-sum',
-  },
+  luspo: { ...ppo, logRatiosOf: meanLogRatios, average: 'seq-mean-token-sum' },
   /** GMPO: one ratio for each response, of tokens' ratios that are clipped before their mean. */
   geo_mean: {
-    ...ppoDefaults,
+    ...ppo,
     tokenLossOf: gmpoLoss,
-    measures: clipFractions,
     logRatiosOf: clippedMeanLogRatios,
     weightLevels: ['sequence'],
     average: 'seq-mean-token-mean',
   },
   /** A policy gradient that a smooth function of the response's ratio weighs. */
   vespo: {
-    ...ppoDefaults,
+    ...ppo,
     tokenLossOf: vespoLoss,
     measures: ['phi_seq_mean'],
     logRatiosOf: responseLogRatios,
@@ -179,14 +160,14 @@ export const policyLosses = {
   },
   /** PPO without the tokens that would take the entropy down most. */
   clip_cov: {
-    ...ppoDefaults,
+    ...ppo,
     tokenLossOf: clipCovLoss,
     measures: ['pg_clipfrac_higher', 'pg_clipfrac'],
     singleOut: drawnBetweenBounds,
   },
   /** No clip, but a penalty at the tokens that would take the entropy down most. */
   kl_cov: {
-    ...ppoDefaults,
+    ...ppo,
     tokenLossOf: klCovLoss,
     measures: ['pg_clipfrac'],
     singleOut: highestCovariances,
