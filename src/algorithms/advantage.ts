@@ -15,13 +15,13 @@ import {
 import { comparableGroups } from './groups.ts';
 import {
   assertTokenLengths,
+  atTokens,
   f32,
   isCounted,
   maskedWhiten,
   rowCount,
   rowMaskSums,
   rowSums,
-  spread,
   sum,
   tokenCount,
   zeroMasked,
@@ -133,7 +133,7 @@ export type AdvantageEstimatorName = keyof typeof advantageEstimators;
 
 /** The estimate in which every token of a response has the response's advantage, f32 `[B]`. */
 function perResponse(input: AdvantageInput, ofResponses: Float32Array): AdvantageEstimate {
-  const advantages = atTokens(input, ofResponses);
+  const advantages = atTokens(ofResponses, input);
   return { advantages, returns: advantages };
 }
 
@@ -202,7 +202,7 @@ export function passAtKAdvantage(
  */
 function reinforcePlusPlusBaseline(input: AdvantageInput): AdvantageEstimate {
   const leads = leadsOverMean('reinforce_plus_plus_baseline', scoresOf(input), input.groupIds);
-  const advantages = zeroMasked(maskedWhiten(atTokens(input, leads), input), input);
+  const advantages = zeroMasked(maskedWhiten(atTokens(leads, input), input), input);
   return { advantages, returns: advantages };
 }
 
@@ -228,7 +228,7 @@ function remax(input: AdvantageInput): AdvantageEstimate {
     returns[t] = toGo + reward;
     return returns[t]; // as it was rounded
   });
-  return { advantages: atTokens(input, leads), returns };
+  return { advantages: atTokens(leads, input), returns };
 }
 
 /**
@@ -287,11 +287,6 @@ function generalizedAdvantage(input: AdvantageInput): AdvantageEstimate {
 function scoresOf(input: AdvantageInput): Float32Array {
   assertTokenLengths('advantage', input, { rewards: input.rewards });
   return rowSums(input.rewards, input);
-}
-
-/** Each response's value at those of its tokens that count, 0 at the others: f32 `[T]` from f32 `[B]`. */
-function atTokens(rows: TokenRows, values: Float32Array): Float32Array {
-  return zeroMasked(spread(values, rows), rows);
 }
 
 /** Walks every row from its last token to its first, carrying one number that starts at 0 in each row. */

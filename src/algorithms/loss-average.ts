@@ -8,16 +8,15 @@
  * @see verl's `agg_loss`; Dr. GRPO, arXiv:2503.20783, for `seq-mean-token-sum-norm`
  */
 import {
+  atTokens,
   EPSILON,
   f32,
-  isCounted,
   maskedMean,
   maskSum,
   rowCount,
   rowMaskSums,
   rowMeans,
   sum,
-  tokenCount,
   type TokenRows,
 } from './primitives.ts';
 
@@ -103,17 +102,14 @@ export function lossAverageWeights(
   { lossAvgMode, lossScaleFactor: factor = 1 }: LossAverageOptions,
 ): Float32Array {
   const { divisor }: LossAverage = lossAverages[lossAvgMode];
-  const weights = new Float32Array(tokenCount(rows));
   const tokens = maskSum(rows);
   const { whole = { tokens, sequences: rowCount(rows) } } = rows;
   const counts = { tokens, rows: rowCount(rows), share: tokens / whole.tokens, factor };
-  for (const [i, ofRow] of rowMaskSums(rows).entries()) {
-    const weight = 1 / divisor({ ...counts, ofRow, sequences: whole.sequences });
-    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
-      weights[t] = isCounted(rows, t) ? weight : 0;
-    }
-  }
-  return weights;
+  const ofRows = Float32Array.from(
+    rowMaskSums(rows),
+    (ofRow) => 1 / divisor({ ...counts, ofRow, sequences: whole.sequences }),
+  );
+  return atTokens(ofRows, rows);
 }
 
 function meanOfRowMeans(values: Float32Array, rows: TokenRows): number {

@@ -98,6 +98,11 @@ export function spread(ofRows: Float32Array, { offsets }: TokenRows): Float32Arr
   return values;
 }
 
+/** One value of each row, f32 `[B]`, at those of its tokens that count, 0 at the others: f32 `[T]`. */
+export function atTokens(ofRows: Float32Array, rows: TokenRows): Float32Array {
+  return zeroMasked(spread(ofRows, rows), rows);
+}
+
 /** The values with 0 at masked tokens. */
 export function zeroMasked(values: Float32Array, rows: TokenRows): Float32Array {
   return values.map((value, t) => (isCounted(rows, t) ? value : 0));
