@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
-import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
+import { makeRunKeys, ticketFor, type RunTicket } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
-import { lossOf, type Cluster, type ClusterNode, type Identity } from './cluster.ts';
+import { lossOf, type Cluster } from './cluster.ts';
 import type { Share } from './mapping.ts';
 import { anyAddress, bracketed } from './addresses.ts';
 import { NodeProcess, type Output, type ProcessEnd } from './node-process.ts';
@@ -50,131 +50,94 @@ export async function launchNodes(
   signal: AbortSignal,
 ): Promise<Cluster> {
   signal.throwIfAborted();
-  const launch = await RemoteLaunch.start(options);
+  const { shares, headAddress, headSlots, port, heartbeat, joinTimeoutMs } = options;
+  const keys = makeRunKeys();
+  const areHere = await Promise.all(shares.map(({ host }) => isHere(host)));
+  const isPrivate = areHere.every(Boolean) && headAddress === undefined;
+  const ports = port === undefined ? '*' : `${port},${port + 1}`;
+  const rollCall = await RollCall.open({
+    address: `tcp://${isPrivate ? '127.0.0.1' : anyAddress()}:${ports}`,
+    keys,
+    ranks: shares.map((_, rank) => rank),
+    heartbeat,
+  });
+  const failure = new AbortController();
+  let isEnding = false;
+  const lose = (error: CxmindError, hasJoined = true): void => {
+    if (!isEnding && !(hasJoined && options.toleratesLoss)) failure.abort(error);
+  };
+  const processes = shares.map((share, rank) => {
+    const isLocal = areHere[rank]!;
+    const address = isLocal ? '127.0.0.1' : (headAddress ?? '*');
+    const ticket = ticketFor(`tcp://${bracketed(address)}:${rollCall.ports}`, keys);
+    return startNode(options, share, rank, isLocal, ticket);
+  });
+  for (const [rank, { ended }] of processes.entries()) {
+    void ended.then((end) => {
+      const hasJoined = !rollCall.missing.includes(rank);
+      if (end.code === 0 && hasJoined) return;
+      const error = exitError(shares[rank]!.host.host, rank, end);
+      lose(error, hasJoined);
+      rollCall.lose(rank, error);
+    });
+  }
+  rollCall.onLeave((node, error) => {
+    if (error === undefined || isEnding) return;
+    // If the process ended too, its exit says more, and is waited for.
+    const tooLate = delay(exitCodeMs, undefined, { ref: false });
+    const exit = Promise.race([processes[node.rank]!.ended, tooLate]);
+    void exit.then(() => lose(lossOf(node, error)));
+  });
+  const end = async (): Promise<void> => {
+    isEnding = true;
+    await Promise.all([
+      rollCall[Symbol.asyncDispose](),
+      ...processes.map((process) => process.stop(graceMs)),
+    ]);
+  };
   try {
-    await launch.join(signal);
-    return launch;
+    const either = AbortSignal.any([signal, failure.signal]);
+    const nodes = await rollCall.all(either, joinTimeoutMs, () => late(rollCall, options));
+    return { nodes, slots: headSlots, signal: failure.signal, [Symbol.asyncDispose]: end };
   } catch (error) {
-    await launch[Symbol.asyncDispose]();
+    await end();
     throw error;
   }
 }
 
-interface Started {
-  readonly host: string;
-  readonly rank: number;
-  readonly process: NodeProcess;
+function startNode(
+  options: RemoteLaunchOptions,
+  share: Share,
+  rank: number,
+  isLocal: boolean,
+  ticket: RunTicket,
+): NodeProcess {
+  const { localCommand, remoteCommand, sshOptions, joinTimeoutMs, heartbeat, output } = options;
+  const { host } = share.host;
+  const order = orderLine({
+    ...{ host, rank, slots: share.count, ticket, heartbeat },
+    workingDirectory: process.cwd(),
+    // The node gives up before this process does, since it can say more about the reason.
+    joinTimeoutMs: joinTimeoutMs / 2,
+  });
+  const command = isLocal ? localCommand : sshCommand(share.host, remoteCommand, sshOptions);
+  return new NodeProcess({ command, order, prefix: `[${host} ${rank}] `, output });
 }
 
-class RemoteLaunch implements Cluster {
-  nodes: readonly ClusterNode[] = [];
-  readonly slots: number;
-  readonly #failure = new AbortController();
-  readonly #options: RemoteLaunchOptions;
-  readonly #rollCall: RollCall;
-  #started: readonly Started[] = [];
-  #isEnding = false;
+function exitError(host: string, rank: number, { code, lines }: ProcessEnd): CxmindError {
+  const said = lines.length === 0 ? ', without a word' : `; its last lines:\n${indented(lines)}`;
+  const message = `${host} (rank ${rank}) ended with exit code ${code}${said}`;
+  return new CxmindError('PEER_LOST', message, { detail: { host, rank, exitCode: code } });
+}
 
-  private constructor(options: RemoteLaunchOptions, rollCall: RollCall) {
-    this.#options = options;
-    this.#rollCall = rollCall;
-    this.slots = options.headSlots;
-    rollCall.onLeave((node, error) => void this.#onLeave(node, error));
-  }
-
-  static async start(options: RemoteLaunchOptions): Promise<RemoteLaunch> {
-    const { shares, heartbeat, port } = options;
-    const keys = makeRunKeys();
-    const areHere = await Promise.all(shares.map(({ host }) => isHere(host)));
-    const isPrivate = areHere.every(Boolean) && options.headAddress === undefined;
-    const ports = port === undefined ? '*' : `${port},${port + 1}`;
-    const rollCall = await RollCall.open({
-      address: `tcp://${isPrivate ? '127.0.0.1' : anyAddress()}:${ports}`,
-      keys,
-      ranks: shares.map((_, rank) => rank),
-      heartbeat,
-    });
-    const launch = new RemoteLaunch(options, rollCall);
-    launch.#started = shares.map((share, rank) =>
-      launch.#startNode(share, rank, areHere[rank]!, keys),
-    );
-    return launch;
-  }
-
-  #startNode(share: Share, rank: number, isLocal: boolean, keys: RunKeys): Started {
-    const { localCommand, remoteCommand, sshOptions, output } = this.#options;
-    const { headAddress, joinTimeoutMs, heartbeat } = this.#options;
-    const { host } = share.host;
-    const address = isLocal ? '127.0.0.1' : (headAddress ?? '*');
-    const order = orderLine({
-      host,
-      rank,
-      slots: share.count,
-      workingDirectory: process.cwd(),
-      ticket: ticketFor(`tcp://${bracketed(address)}:${this.#rollCall.ports}`, keys),
-      // The node gives up before this process does, since it can say more about the reason.
-      joinTimeoutMs: joinTimeoutMs / 2,
-      heartbeat,
-    });
-    const command = isLocal ? localCommand : sshCommand(share.host, remoteCommand, sshOptions);
-    const node = new NodeProcess({ command, order, prefix: `[${host} ${rank}] `, output });
-    void node.ended.then((end) => this.#onExit(host, rank, end));
-    return { host, rank, process: node };
-  }
-
-  get signal(): AbortSignal {
-    return this.#failure.signal;
-  }
-
-  /** Waits for every node. @throws the errors of `launchNodes` */
-  async join(signal: AbortSignal): Promise<void> {
-    const either = AbortSignal.any([signal, this.signal]);
-    this.nodes = await this.#rollCall.all(either, this.#options.joinTimeoutMs, () => this.#late());
-  }
-
-  /** Notes that a link ended. If the process ended too, its exit says more, and is waited for. */
-  async #onLeave(node: Identity, error: CxmindError | undefined): Promise<void> {
-    if (error === undefined || this.#isEnding) return;
-    const late = delay(exitCodeMs, undefined, { ref: false });
-    await Promise.race([this.#started[node.rank]!.process.ended, late]);
-    this.#lose(lossOf(node, error));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isEnding = true;
-    await Promise.all([
-      this.#rollCall[Symbol.asyncDispose](),
-      ...this.#started.map(({ process }) => process.stop(graceMs)),
-    ]);
-  }
-
-  #onExit(host: string, rank: number, { code, lines }: ProcessEnd): void {
-    const hasJoined = !this.#rollCall.missing.includes(rank);
-    if (code === 0 && hasJoined) return;
-    const said = lines.length === 0 ? ', without a word' : `; its last lines:\n${indented(lines)}`;
-    const message = `${host} (rank ${rank}) ended with exit code ${code}${said}`;
-    const detail = { host, rank, exitCode: code };
-    const error = new CxmindError('PEER_LOST', message, { detail });
-    this.#lose(error, hasJoined);
-    this.#rollCall.lose(rank, error);
-  }
-
-  #lose(error: CxmindError, hasJoined = true): void {
-    if (this.#isEnding || (hasJoined && this.#options.toleratesLoss)) return;
-    this.#failure.abort(error);
-  }
-
-  #late(): CxmindError {
-    const missing = this.#rollCall.missing.map((rank) => {
-      return `${this.#started[rank]!.host} (rank ${rank})`;
-    });
-    return new CxmindError(
-      'PEER_LOST',
-      `${missing.join(', ')}: did not join within ${this.#options.joinTimeoutMs / 1000} s; if this host has another ` +
-        'address for them, give it with --head-address, and if only some ports are open, with --port',
-      { detail: { ranks: this.#rollCall.missing } },
-    );
-  }
+function late({ missing }: RollCall, { shares, joinTimeoutMs }: RemoteLaunchOptions): CxmindError {
+  const names = missing.map((rank) => `${shares[rank]!.host.host} (rank ${rank})`);
+  return new CxmindError(
+    'PEER_LOST',
+    `${names.join(', ')}: did not join within ${joinTimeoutMs / 1000} s; if this host has another ` +
+      'address for them, give it with --head-address, and if only some ports are open, with --port',
+    { detail: { ranks: missing } },
+  );
 }
 
 function indented(lines: readonly string[]): string {
