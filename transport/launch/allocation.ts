@@ -20,17 +20,8 @@ export interface AllocationOptions {
   readonly bareSlots: 1 | 'cores';
 }
 
-/** Sum of all entries for one host. */
-interface Claim {
-  readonly entry: Exclude<HostEntry, { kind: 'excluded' }>;
-  user: string | undefined;
-  port: number | undefined;
-  /** Sum of the entries that give a number. */
-  stated: number | 'cores' | undefined;
-  /** Number of entries that give none. */
-  bare: number;
-  maxSlots: number | undefined;
-}
+/** An entry that gives a host slots. */
+type Claim = Exclude<HostEntry, { kind: 'excluded' }>;
 
 /**
  * Finds the hosts that the entries of a hostfile or of a host list describe, in the order of their first entries.
@@ -48,7 +39,7 @@ export function hostsOf(entries: readonly HostEntry[], options: AllocationOption
   const isExclusive = pool !== undefined && claims.size === 0;
   const hosts = isExclusive
     ? pool
-    : [...claims].map(([host, claim]) => hostOf(host, claim, options));
+    : [...claims].map(([host, entriesOf]) => hostOf(host, entriesOf, options));
   const left = hosts.filter(({ host }) => !excluded.has(host));
   if (left.length === 0) {
     const source = entries[0] === undefined ? '' : ` (${entries[0].source})`;
@@ -57,17 +48,17 @@ export function hostsOf(entries: readonly HostEntry[], options: AllocationOption
   return left;
 }
 
-function claimsOf(entries: readonly HostEntry[], pool?: readonly Host[]): Map<string, Claim> {
-  const claims = new Map<string, Claim>();
+/** The entries for each host. */
+function claimsOf(entries: readonly HostEntry[], pool?: readonly Host[]): Map<string, Claim[]> {
+  const claims = new Map<string, Claim[]>();
   const named = new Set(entries.flatMap((entry) => namesOf(entry, pool)));
-  const taken = new Set<string>();
   for (const entry of entries) {
     if (entry.kind === 'excluded') continue;
     const hosts =
-      entry.kind === 'empty' ? emptyHosts(entry, pool, named, taken) : namesOf(entry, pool);
+      entry.kind === 'empty' ? emptyHosts(entry, pool, named, claims) : namesOf(entry, pool);
     for (const host of hosts) {
-      taken.add(host);
-      claim(claims, host, entry);
+      if (!claims.has(host)) claims.set(host, []);
+      claims.get(host)!.push(entry);
     }
   }
   return claims;
@@ -90,7 +81,7 @@ function emptyHosts(
   { count, source }: EmptyHosts,
   pool: readonly Host[] | undefined,
   named: ReadonlySet<string>,
-  taken: ReadonlySet<string>,
+  taken: ReadonlyMap<string, unknown>,
 ): string[] {
   const text = count === undefined ? '+e' : `+e:${count}`;
   const free = requirePool(text, source, pool)
@@ -112,45 +103,39 @@ function requirePool(text: string, source: string, pool?: readonly Host[]): read
   );
 }
 
-function claim(claims: Map<string, Claim>, host: string, entry: Claim['entry']): void {
-  const isNew = {
-    entry,
-    user: undefined,
-    port: undefined,
-    stated: undefined,
-    bare: 0,
-    maxSlots: undefined,
-  };
-  const one: Claim = claims.get(host) ?? isNew;
-  claims.set(host, one);
-  const slots = entry.slots ?? entry.maxSlots;
-  if (slots === undefined) one.bare++;
-  else if (slots === 'cores' || one.stated === 'cores') one.stated = 'cores';
-  else one.stated = (one.stated ?? 0) + slots;
-  one.maxSlots = entry.maxSlots ?? one.maxSlots;
-  if (entry.kind !== 'named') return;
-  one.user = entry.user ?? one.user;
-  one.port = entry.port ?? one.port;
-}
-
-function hostOf(host: string, claim: Claim, { pool, bareSlots }: AllocationOptions): Host {
-  const { stated, bare, entry } = claim;
-  const all = pool === undefined ? undefined : memberOf(pool, host, entry.source);
-  const single = all?.slots ?? bareSlots;
-  const slots = slotsOf(stated, bare) ?? single;
-  const maxSlots = claim.maxSlots ?? all?.maxSlots ?? Infinity;
+/** A host by all entries for it, of which the last one that says a thing counts. */
+function hostOf(
+  host: string,
+  claims: readonly Claim[],
+  { pool, bareSlots }: AllocationOptions,
+): Host {
+  const { source } = claims[0]!;
+  const all = pool === undefined ? undefined : memberOf(pool, host, source);
+  const slots = slotsOf(claims) ?? all?.slots ?? bareSlots;
+  const limits = claims.map((claim) => claim.maxSlots);
+  const maxSlots = lastOf(limits) ?? all?.maxSlots ?? Infinity;
   if (slots !== 'cores' && slots > maxSlots) {
-    throw exceeding(host, entry.source, `has ${slots} slots and max_slots=${maxSlots}`);
+    throw exceeding(host, source, `has ${slots} slots and max_slots=${maxSlots}`);
   }
   if (typeof all?.slots === 'number' && (slots === 'cores' || slots > all.slots)) {
-    throw exceeding(host, entry.source, `has ${all.slots} slots, and ${slots} are asked for`);
+    throw exceeding(host, source, `has ${all.slots} slots, and ${slots} are asked for`);
   }
-  return { host, user: claim.user ?? all?.user, port: claim.port ?? all?.port, slots, maxSlots };
+  const named = claims.filter((claim) => claim.kind === 'named');
+  const user = lastOf(named.map((claim) => claim.user)) ?? all?.user;
+  const port = lastOf(named.map((claim) => claim.port)) ?? all?.port;
+  return { host, user, port, slots, maxSlots };
 }
 
-function slotsOf(stated: Claim['stated'], bare: number): number | 'cores' | undefined {
-  if (stated === undefined) return bare > 1 ? bare : undefined;
-  return stated === 'cores' ? stated : stated + bare;
+/** Sum of the slots of entries, one for each that gives no number; undefined for one such entry alone. */
+function slotsOf(claims: readonly Claim[]): number | 'cores' | undefined {
+  const all = claims.map(({ slots, maxSlots }) => slots ?? maxSlots);
+  if (all.length === 1) return all[0];
+  if (all.includes('cores')) return 'cores';
+  return all.reduce<number>((sum, slots) => sum + Number(slots ?? 1), 0);
+}
+
+function lastOf<T>(values: readonly (T | undefined)[]): T | undefined {
+  return values.findLast((value) => value !== undefined);
 }
 
 function memberOf(pool: readonly Host[], host: string, source: string): Host {
