@@ -3,7 +3,7 @@ import { Dealer } from 'zeromq';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { decodeControl, encodeTerms, type Terms } from './control-message.ts';
-import type { JoinKeys, Unprotected } from './keys.ts';
+import type { JoinKeys } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import { checkHeartbeat, defaultHeartbeat, type Heartbeat } from './liveness.ts';
 import {
@@ -33,7 +33,7 @@ export interface LinkOptions {
 export interface ConnectOptions extends LinkOptions {
   /** The endpoint of a listener: `tcp://host:port,port`. */
   readonly endpoint: string;
-  readonly keys: JoinKeys | Unprotected;
+  readonly keys: JoinKeys;
   /** Longest wait for a listener that does not answer; `deadAfterMs` by default. */
   readonly timeoutMs?: number;
 }
@@ -94,12 +94,12 @@ class DealerWire implements Wire {
   onControl: (message: Buffer) => void = () => undefined;
   onBulk: (frames: Buffer[]) => void = () => undefined;
   readonly #endpoint: string;
-  readonly #keys: JoinKeys | Unprotected;
+  readonly #keys: JoinKeys;
   readonly #session = randomUUID();
   #control: Dealer;
   #bulk: Dealer;
 
-  constructor(endpoint: string, keys: JoinKeys | Unprotected) {
+  constructor(endpoint: string, keys: JoinKeys) {
     this.#endpoint = endpoint;
     this.#keys = keys;
     [this.#control, this.#bulk] = this.#connect();
@@ -132,11 +132,14 @@ class DealerWire implements Wire {
 
   #connect(): [Dealer, Dealer] {
     const endpoint = parseEndpoint(this.#endpoint);
+    const { serverPublicKey, clientPublicKey, clientSecretKey } = this.#keys;
     const options = {
       ...connectOptions,
       routingId: this.#session,
       ipv6: isIpv6(endpoint.host),
-      ...curveOptions(this.#keys),
+      curveServerKey: serverPublicKey,
+      curvePublicKey: clientPublicKey,
+      curveSecretKey: clientSecretKey,
     };
     const control = new Dealer({ ...controlOptions, ...options });
     const bulk = new Dealer({ ...bulkOptions, ...options });
@@ -146,13 +149,4 @@ class DealerWire implements Wire {
     void pump(bulk, (frames) => this.onBulk(frames));
     return [control, bulk];
   }
-}
-
-function curveOptions(keys: JoinKeys | Unprotected): Partial<Dealer> {
-  if (keys === 'unprotected') return {};
-  return {
-    curveServerKey: keys.serverPublicKey,
-    curvePublicKey: keys.clientPublicKey,
-    curveSecretKey: keys.clientSecretKey,
-  };
 }

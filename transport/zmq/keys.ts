@@ -28,12 +28,6 @@ export interface RunTicket extends t.TypeOf<typeof RunTicket> {}
 /** Keys of a ticket, without the endpoint. */
 export type JoinKeys = Omit<RunTicket, 'endpoint'>;
 
-/**
- * Stands for keys on a link without CURVE: anybody who reaches the port may join, and anybody on the way may read. It
- * is for measuring the cost of CURVE.
- */
-export type Unprotected = 'unprotected';
-
 /** Makes keys for one run. */
 export function makeRunKeys(): RunKeys {
   return { server: curveKeyPair(), client: curveKeyPair() };

@@ -4,7 +4,7 @@ import type { Link } from '../link.ts';
 import { termsOf, type LinkOptions } from './connect.ts';
 import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-message.ts';
 import { Gatekeeper } from './gatekeeper.ts';
-import type { RunKeys, Unprotected } from './keys.ts';
+import type { RunKeys } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import {
   addressOf,
@@ -22,7 +22,7 @@ const maxGuests = 1024;
 export interface ListenOptions extends Partial<LinkOptions> {
   /** `tcp://host:*` for free ports, or `tcp://host:port,port`; the host is an address of this machine. */
   readonly address: string;
-  readonly keys: RunKeys | Unprotected;
+  readonly keys: RunKeys;
 }
 
 /** A link by the routing id of its peer. Until the peer speaks on it, it is a guest, of which the program is not told. */
@@ -37,7 +37,7 @@ export class LinkListener implements AsyncDisposable {
   readonly endpoint: string;
   readonly #control: Router;
   readonly #bulk: Router;
-  readonly #gatekeeper: Gatekeeper | undefined;
+  readonly #gatekeeper: Gatekeeper;
   readonly #own: Terms;
   readonly #sessions = new Map<string, Session>();
   readonly #unannounced: Link[] = [];
@@ -48,7 +48,7 @@ export class LinkListener implements AsyncDisposable {
 
   private constructor(
     [control, bulk]: [Router, Router],
-    gatekeeper: Gatekeeper | undefined,
+    gatekeeper: Gatekeeper,
     endpoint: string,
     own: Terms,
   ) {
@@ -74,13 +74,15 @@ export class LinkListener implements AsyncDisposable {
     const { keys } = options;
     // libzmq asks one gatekeeper for each context.
     const context = new Context();
-    const gatekeeper =
-      keys === 'unprotected' ? undefined : await Gatekeeper.open(context, keys.client.publicKey);
+    const gatekeeper = await Gatekeeper.open(context, keys.client.publicKey);
     const router = {
       context,
       handover: true,
       ipv6: isIpv6(wanted.host),
-      ...curveOptions(keys),
+      curveServer: true,
+      curveSecretKey: keys.server.secretKey,
+      zapDomain: 'cxmind',
+      zapEnforceDomain: true,
     };
     const control = new Router({ ...controlOptions, ...router });
     const bulk = new Router({ ...bulkOptions, ...router });
@@ -90,7 +92,7 @@ export class LinkListener implements AsyncDisposable {
     } catch (cause) {
       control.close();
       bulk.close();
-      gatekeeper?.[Symbol.dispose]();
+      gatekeeper[Symbol.dispose]();
       const message = `link: cannot listen at ${options.address}`;
       throw new CxmindError('CONFIG_INVALID', message, { cause });
     }
@@ -105,7 +107,7 @@ export class LinkListener implements AsyncDisposable {
 
   /** Number of connections that came without the run's key. */
   get refused(): number {
-    return this.#gatekeeper?.refused ?? 0;
+    return this.#gatekeeper.refused;
   }
 
   /** Sets the one listener for links that others make. Earlier ones are delivered to it first. */
@@ -122,7 +124,7 @@ export class LinkListener implements AsyncDisposable {
     await Promise.all(sessions.map(({ link }) => link[Symbol.asyncDispose]()));
     this.#control.close();
     this.#bulk.close();
-    this.#gatekeeper?.[Symbol.dispose]();
+    this.#gatekeeper[Symbol.dispose]();
   }
 
   /** Takes a control message: a link's own, a guest's, or a stranger's. */
@@ -197,16 +199,6 @@ const empty = Buffer.alloc(0);
 
 function closing(): CxmindError {
   return new CxmindError('PEER_LOST', 'link: the listener was closed');
-}
-
-function curveOptions(keys: RunKeys | Unprotected): Partial<Router> {
-  if (keys === 'unprotected') return {};
-  return {
-    curveServer: true,
-    curveSecretKey: keys.server.secretKey,
-    zapDomain: 'cxmind',
-    zapEnforceDomain: true,
-  };
 }
 
 function portOf(socket: Router): string {

@@ -79,17 +79,12 @@ export interface Clients extends AsyncDisposable {
   readonly raw: Client;
 }
 
-/** Another process, at the end of a link and of a bare pair of sockets, both with CURVE or both without. */
-export async function startClients(isProtected: boolean): Promise<Clients> {
-  const run = makeRunKeys();
-  const { endpoint: _, ...joinKeys } = ticketFor('', run);
-  const [keys, join] = isProtected
-    ? ([run, joinKeys] as const)
-    : (['unprotected', 'unprotected'] as const);
+/** Another process, at the end of a link and of a bare pair of sockets, both with CURVE. */
+export async function startClients(): Promise<Clients> {
+  const keys = makeRunKeys();
+  const { endpoint: _, ...join } = ticketFor('', keys);
   const listener = await LinkListener.bind({ address: 'tcp://127.0.0.1:*', keys });
-  const router = new Router(
-    isProtected ? { curveServer: true, curveSecretKey: run.server.secretKey } : {},
-  );
+  const router = new Router({ curveServer: true, curveSecretKey: keys.server.secretKey });
   await router.bind('tcp://127.0.0.1:*');
   const orders: Orders = {
     links: [{ endpoint: listener.endpoint, keys: join }],

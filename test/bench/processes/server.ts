@@ -1,13 +1,13 @@
 import { text } from 'node:stream/consumers';
 import { Dealer } from 'zeromq';
 import { connectLink } from '../../../transport/zmq/connect.ts';
-import type { JoinKeys, Unprotected } from '../../../transport/zmq/keys.ts';
+import type { JoinKeys } from '../../../transport/zmq/keys.ts';
 import { LinkPort, order, orders, RawPort, type Port } from './port.ts';
 
 /** Endpoints to connect to, with their keys. */
 export interface Orders {
-  readonly links: readonly { endpoint: string; keys: JoinKeys | Unprotected }[];
-  readonly sockets: readonly { address: string; keys: JoinKeys | Unprotected }[];
+  readonly links: readonly { endpoint: string; keys: JoinKeys }[];
+  readonly sockets: readonly { address: string; keys: JoinKeys }[];
 }
 
 /** Tensors on the way at once, over a bare socket that has no credit of its own. */
@@ -71,15 +71,11 @@ const open = await Promise.all(
 );
 for (const link of open) link.onChannel((channel) => new Server(new LinkPort(channel)));
 const dealers = sockets.map(({ address, keys }) => {
-  const dealer = new Dealer(
-    keys === 'unprotected'
-      ? {}
-      : {
-          curveServerKey: keys.serverPublicKey,
-          curvePublicKey: keys.clientPublicKey,
-          curveSecretKey: keys.clientSecretKey,
-        },
-  );
+  const dealer = new Dealer({
+    curveServerKey: keys.serverPublicKey,
+    curvePublicKey: keys.clientPublicKey,
+    curveSecretKey: keys.clientSecretKey,
+  });
   dealer.connect(address);
   const port = new RawPort(dealer);
   new Server(port);
