@@ -9,25 +9,18 @@ const windowBytes = 16 << 20;
 /** Puts the bytes of a chunk where they belong. */
 export type Fill = (channel: number, offset: number, bytes: Uint8Array) => void;
 
-interface SentChunk {
-  readonly head: Buffer;
-  readonly bytes: Uint8Array;
-  /** The whole part: its owner may be waiting for it to be dropped. */
-  readonly part: Uint8Array;
-}
-
 /** The lane of large things: the parts of packets that go as bulk, in chunks, the channels in turn. */
-export class BulkLane extends Lane<SentChunk> {
-  readonly #transmit: (head: Buffer, bytes?: Uint8Array) => void;
+export class BulkLane extends Lane<Uint8Array[]> {
+  readonly #transmit: (frames: Uint8Array[]) => void;
   /** Outboxes that have bulk and may have credit for it, the next one first. */
   readonly #ready = new Set<Outbox>();
   /** Chunks that came before the batch with the record of their packet. */
   readonly #early = new Denque<{ readonly head: ChunkHead; readonly bytes: Buffer }>();
   #earlyBytes = 0;
 
-  /** @param transmit gives a message to the bulk socket */
-  constructor(transmit: (head: Buffer, bytes?: Uint8Array) => void) {
-    super(windowBytes, ({ head, bytes }) => transmit(head, bytes));
+  /** @param transmit gives the frames of a message to the bulk socket */
+  constructor(transmit: (frames: Uint8Array[]) => void) {
+    super(windowBytes, transmit);
     this.#transmit = transmit;
   }
 
@@ -43,9 +36,9 @@ export class BulkLane extends Lane<SentChunk> {
       this.#ready.delete(outbox);
       const chunk = outbox.next();
       if (chunk === undefined) continue;
+      const { bytes, ...place } = chunk;
       const { channel } = outbox;
-      const head = encodeChunkHead({ sequence: this.next, channel, ...chunk.place });
-      this.send({ head, bytes: chunk.bytes, part: chunk.part }, chunk.bytes.length);
+      this.send([encodeChunkHead({ sequence: this.next, channel, ...place }), bytes], bytes.length);
       // A set goes on with what is added to it, so that the channels take turns.
       this.makeReady(outbox);
     }
@@ -53,7 +46,7 @@ export class BulkLane extends Lane<SentChunk> {
 
   /** Tells the peer which chunk comes next, in case that the last ones were lost. */
   remind(): void {
-    if (!this.isAcked) this.#transmit(encodeNext(this.next));
+    if (!this.isAcked) this.#transmit([encodeNext(this.next)]);
   }
 
   /** Judges a chunk that came, and keeps it for `drain` if it is taken. @throws WIRE_INVALID */
@@ -100,13 +93,10 @@ function release(bytes: Buffer): void {
 interface Chunk {
   /** A view of the part, not a copy. */
   readonly bytes: Uint8Array;
-  readonly part: Uint8Array;
-  readonly place: {
-    /** The batch with the record of the part's packet. */
-    readonly batch: number;
-    /** Offset of the chunk in all the bulk of its channel. */
-    readonly offset: number;
-  };
+  /** The batch with the record of the part's packet. */
+  readonly batch: number;
+  /** Offset of the chunk in all the bulk of its channel. */
+  readonly offset: number;
 }
 
 /** The bulk of one channel that waits to be sent. */
@@ -144,14 +134,14 @@ export class Outbox {
     const sizeBytes = Math.min(left, chunkBytes, this.#limitBytes - this.#sentBytes);
     if (sizeBytes <= 0) return undefined;
     const bytes = part.bytes.subarray(this.#sentOfPart, this.#sentOfPart + sizeBytes);
-    const place = { batch: part.batch, offset: this.#sentBytes };
+    const offset = this.#sentBytes;
     this.#sentBytes += sizeBytes;
     this.#sentOfPart += sizeBytes;
     if (sizeBytes === left) {
       this.#parts.shift();
       this.#sentOfPart = 0;
     }
-    return { bytes, part: part.bytes, place };
+    return { bytes, batch: part.batch, offset };
   }
 
   clear(): void {

@@ -109,8 +109,8 @@ class DealerWire implements Wire {
     post(this.#control, message);
   }
 
-  sendBulk(head: Buffer, bytes?: Uint8Array): void {
-    post(this.#bulk, bytes === undefined ? head : [head, bytes]);
+  sendBulk(frames: Uint8Array[]): void {
+    post(this.#bulk, frames);
   }
 
   renew(): void {

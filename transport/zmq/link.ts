@@ -35,7 +35,7 @@ const maxChannels = 1 << 16;
 /** The sockets under a link. They may lose messages, but not reorder them on one connection. */
 export interface Wire {
   sendControl(message: Buffer): void;
-  sendBulk(head: Buffer, bytes?: Uint8Array): void;
+  sendBulk(frames: Uint8Array[]): void;
   /** Makes the connections anew, if this end is the one that made them. */
   renew(): void;
   /** Ends sending and receiving. What was sent is still delivered if that takes no long time. */
@@ -87,7 +87,7 @@ export class ZmqLink implements Link {
         record.kind !== 'packet' || this.#channels.get(record.channel)?.isClosedByPeer === false,
       sent: (records, sequence) => this.#queueBulk(records, sequence),
     });
-    this.#bulk = new BulkLane((head, bytes) => this.#wire.sendBulk(head, bytes));
+    this.#bulk = new BulkLane((frames) => this.#wire.sendBulk(frames));
     this.#liveness = new Liveness(own, {
       beat: (silentMs) => this.#beat(silentMs),
       dead: () => this.#end('lost', lost(`${peer.name} was silent for ${own.deadAfterMs} ms`)),

@@ -3,7 +3,7 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { termsOf, type LinkOptions } from './connect.ts';
 import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-message.ts';
-import { Gatekeeper } from './gatekeeper.ts';
+import { openGatekeeper, type Gatekeeper } from './gatekeeper.ts';
 import type { RunKeys } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import {
@@ -74,7 +74,7 @@ export class LinkListener implements AsyncDisposable {
     const { keys } = options;
     // libzmq asks one gatekeeper for each context.
     const context = new Context();
-    const gatekeeper = await Gatekeeper.open(context, keys.client.publicKey);
+    const gatekeeper = await openGatekeeper(context, keys.client.publicKey);
     const router = {
       context,
       handover: true,
@@ -170,9 +170,7 @@ export class LinkListener implements AsyncDisposable {
     }
     const wire: Wire = {
       sendControl: (message) => post(this.#control, [from, message]),
-      sendBulk: (head, bytes) => {
-        post(this.#bulk, bytes === undefined ? [from, head] : [from, head, bytes]);
-      },
+      sendBulk: (frames) => post(this.#bulk, [from, ...frames]),
       renew: () => undefined,
       close: () => this.#sessions.delete(name),
     };
