@@ -28,6 +28,8 @@ interface OutgoingAskOptions {
 export class OutgoingAsk {
   readonly kind = 'ask';
   readonly id: number;
+  /** Name of the actor. */
+  readonly actor: string;
   readonly method: string;
   readonly body: Body;
   /** Time of the call, as `performance.now()` gives it; 0 where nobody watches the work of actors. */
@@ -38,7 +40,6 @@ export class OutgoingAsk {
   /** Inbox for the items of a stream. */
   readonly items: StreamInbox | undefined;
   isSent = false;
-  readonly #actor: string;
   readonly #timeoutMs: number;
   readonly #settlers: PromiseWithResolvers<Body>;
   readonly #abortListener: Disposable | undefined;
@@ -52,7 +53,7 @@ export class OutgoingAsk {
     this.sentMs = sentMs;
     this.deadline = Date.now() + timeoutMs;
     this.items = items;
-    this.#actor = actor;
+    this.actor = actor;
     this.#timeoutMs = timeoutMs;
     this.#settlers = Promise.withResolvers<Body>();
     this.reply = this.#settlers.promise;
@@ -81,7 +82,7 @@ export class OutgoingAsk {
 
   /** Makes the error of a caller that waited until the deadline. */
   timeoutError(): CxmindError {
-    const [where, timeoutMs] = [`${this.#actor}.${this.method}`, this.#timeoutMs];
+    const [where, timeoutMs] = [`${this.actor}.${this.method}`, this.#timeoutMs];
     return new CxmindError('ACTOR_TIMEOUT', `${where} did not reply within ${timeoutMs} ms`, {
       detail: { timeoutMs },
     });

@@ -1,12 +1,12 @@
-import { addAbortListener } from 'node:events';
 import * as t from 'io-ts';
-import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
+import { type CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { ActorEvent } from './actor.ts';
 import { emptyBody, Outbox, WireErrorForm, type EnvelopeOf } from './envelope.ts';
+import { OutgoingAsk } from './outgoing-ask.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import {
   cancelledError,
@@ -30,18 +30,12 @@ type Upward = EnvelopeOf<'ask' | 'stream' | 'tell' | 'watch' | 'unwatch' | 'cred
 /** An envelope that the relay sends to its actor. */
 type Downward = EnvelopeOf<'event' | 'item' | 'reply' | 'refusal'>;
 
-/** A message whose answer has not come. */
-interface Unanswered extends PromiseWithResolvers<Body> {
-  readonly items: StreamInbox | undefined;
-}
-
 /** The actor's end: it sends messages to the system and takes the answers. */
 export class Uplink {
   readonly #payloads: PayloadMemory;
   readonly #outbox: Outbox;
-  readonly #unanswered = new Map<number, Unanswered>();
-  /** Number of unanswered messages to each actor. */
-  readonly #pending = new Map<string, number>();
+  /** Messages whose answers have not come. */
+  readonly #unanswered = new Map<number, OutgoingAsk>();
   readonly #watches = new Map<number, (event: ActorEvent) => void>();
   #nextId = 0;
 
@@ -53,7 +47,8 @@ export class Uplink {
 
   /** Makes a ref to the actor of that name. The ref's `pending` counts this actor's own messages. */
   refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P> {
-    const pending = (): number => this.#pending.get(name) ?? 0;
+    const pending = (): number =>
+      this.#unanswered.values().reduce((count, { actor }) => count + Number(actor === name), 0);
     return refOver(protocol, name, {
       address: name,
       status: 'running',
@@ -61,8 +56,16 @@ export class Uplink {
       get pending() {
         return pending();
       },
-      ask: (method, body, options) => this.#ask(name, method, body, options),
-      tell: (method, body) => this.#tell(name, method, body),
+      ask: async (method, body, options) => {
+        const { timeoutMs } = options;
+        const ask = { kind: 'ask', id: this.#nextId++, to: name, method, timeoutMs } as const;
+        return await this.#send(ask, body, options).reply;
+      },
+      // Resolves when the mailbox of the other actor took the message.
+      tell: async (method, body) => {
+        const tell = { kind: 'tell', id: this.#nextId++, to: name, method } as const;
+        await this.#send(tell, body, { timeoutMs: Infinity }).reply;
+      },
       stream: (method, body, options) => this.#stream(name, method, body, options),
     });
   }
@@ -101,16 +104,9 @@ export class Uplink {
 
   /** Rejects every message that is unanswered, since the actor ends. */
   close(error: CxmindError): void {
-    for (const { reject } of this.#unanswered.values()) reject(error);
+    for (const ask of this.#unanswered.values()) ask.reject(error);
     this.#unanswered.clear();
     this.#watches.clear();
-  }
-
-  async #ask(to: string, method: string, body: Body, options: AskOptions): Promise<Body> {
-    const { timeoutMs, signal } = options;
-    const id = this.#nextId++;
-    using _ = this.#cancelOn(signal, id, `${to}.${method}`);
-    return await this.#send({ kind: 'ask', id, to, method, timeoutMs }, body);
   }
 
   async *#stream(
@@ -119,61 +115,48 @@ export class Uplink {
     body: Body,
     options: StreamOptions,
   ): AsyncGenerator<Body, void, undefined> {
-    const { timeoutMs, signal, window = defaultWindow } = options;
+    const { timeoutMs, window = defaultWindow } = options;
     const id = this.#nextId++;
-    const where = `${to}.${method}`;
-    using _ = this.#cancelOn(signal, id, where);
     const items = new StreamInbox(window, (count) => {
       this.#outbox.post({ kind: 'credit', id, count });
     });
-    this.#send({ kind: 'stream', id, to, method, timeoutMs, window }, body, items).then(
-      () => items.end(),
-      (error: unknown) => items.end(asCxmindError(error)),
-    );
+    const envelope = { kind: 'stream', id, to, method, timeoutMs, window } as const;
+    const ask = this.#send(envelope, body, options, items);
+    // The inbox throws the error to the reader.
+    ask.reply.catch(() => undefined);
     try {
       yield* items.read();
     } finally {
-      this.#cancel(id, cancelledError(where, 'its reader left'));
+      this.#cancel(ask, cancelledError(`${to}.${method}`, 'its reader left'));
     }
   }
 
-  /** Resolves when the mailbox of the other actor took the message. */
-  async #tell(to: string, method: string, body: Body): Promise<void> {
-    await this.#send({ kind: 'tell', id: this.#nextId++, to, method }, body);
-  }
-
-  async #send(
+  /** @throws RUNTIME_CANCELLED if the signal is aborted already */
+  #send(
     envelope: EnvelopeOf<'ask' | 'stream' | 'tell'>,
     body: Body,
+    options: AskOptions,
     items?: StreamInbox,
-  ): Promise<Body> {
-    const { id, to } = envelope;
-    const asked = { ...Promise.withResolvers<Body>(), items };
-    this.#unanswered.set(id, asked);
-    this.#pending.set(to, 1 + (this.#pending.get(to) ?? 0));
-    if (!this.#outbox.post(envelope, body)) asked.reject(stoppedError(to));
-    try {
-      return await asked.promise;
-    } finally {
-      this.#unanswered.delete(id);
-      this.#pending.set(to, this.#pending.get(to)! - 1);
-    }
-  }
-
-  /** Cancels a message when its signal is aborted. @throws RUNTIME_CANCELLED if the signal is aborted already */
-  #cancelOn(signal: AbortSignal | undefined, id: number, where: string): Disposable | undefined {
-    if (signal === undefined) return undefined;
-    if (signal.aborted) throw cancelledError(where, signal.reason);
-    return addAbortListener(signal, () => this.#cancel(id, cancelledError(where, signal.reason)));
+  ): OutgoingAsk {
+    const { id, to: actor, method } = envelope;
+    const { signal } = options;
+    if (signal?.aborted === true) throw cancelledError(`${actor}.${method}`, signal.reason);
+    const ask = new OutgoingAsk({
+      ...{ id, actor, method, body, sentMs: 0, ask: options },
+      ...(items !== undefined && { items }),
+      onCancel: (given, error) => this.#cancel(given, error),
+    });
+    if (this.#outbox.post(envelope, body)) this.#unanswered.set(id, ask);
+    else ask.reject(stoppedError(actor));
+    return ask;
   }
 
   /** Gives up a message that is unanswered. No answer to it is heard any more. */
-  #cancel(id: number, error: CxmindError): void {
-    const asked = this.#unanswered.get(id);
-    if (asked === undefined) return;
+  #cancel(ask: OutgoingAsk, error: CxmindError): void {
+    const { id } = ask;
+    if (!this.#unanswered.delete(id)) return;
     this.#outbox.post({ kind: 'cancel', id, reason: toWireError(error) });
-    this.#unanswered.delete(id);
-    asked.reject(error);
+    ask.reject(error);
   }
 }
 
