@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CxmindError } from '../../src/errors.ts';
-import type { ActorFactory } from './actor.ts';
+import type { Actor, ActorFactory, Environment } from './actor.ts';
 import type { Protocol } from './protocol.ts';
 
 /*
@@ -61,15 +61,15 @@ export interface FactoryAddress {
 }
 
 /**
- * Imports a factory.
+ * Makes an actor by the factory of a module.
  *
- * @throws INTERNAL for a module without that factory, and whatever the module throws
+ * @throws INTERNAL for a module without that factory, and whatever the module or the factory throws
  */
-export async function importFactory({
-  module,
-  create,
-  protocolName,
-}: FactoryAddress): Promise<ActorFactory<Protocol, unknown>> {
+export async function makeAt(
+  { module, create, protocolName }: FactoryAddress,
+  props: unknown,
+  environment: Environment,
+): Promise<{ protocol: Protocol; actor: Actor<Protocol> }> {
   const exports = (await import(module)) as Readonly<
     Record<string, Partial<ActorFactory<Protocol, unknown>> | undefined>
   >;
@@ -80,5 +80,5 @@ export async function importFactory({
       `${module} exports no factory '${create}' of the protocol ${protocolName}`,
     );
   }
-  return factory as ActorFactory<Protocol, unknown>;
+  return { protocol: factory.protocol, actor: await factory.create(props, environment) };
 }

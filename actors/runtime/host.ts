@@ -23,6 +23,11 @@ import { Uplink } from './relay.ts';
 /** Facts that an incarnation is told about itself. */
 export type HostStart = IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
 
+/** Makes an actor, anew for each incarnation. */
+export type Make<P extends Protocol> = (
+  environment: Environment,
+) => Promise<{ protocol: P; actor: Actor<P> }>;
+
 interface HostOptions {
   readonly channel: Channel;
   readonly start: HostStart;
@@ -85,9 +90,7 @@ export class ActorHost {
   }
 
   /** Makes the actor and announces it. Any failure until then is a crash. */
-  async start<P extends Protocol>(
-    make: (environment: Environment) => Promise<{ protocol: P; actor: Actor<P> }>,
-  ): Promise<void> {
+  async start<P extends Protocol>(make: Make<P>): Promise<void> {
     try {
       const { protocol, actor } = await make(this.#environment);
       this.#actor = actor;

@@ -2,10 +2,8 @@ import { CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import { sameThreadPair } from '../../transport/same-thread.ts';
-import type { Actor, Environment } from './actor.ts';
-import { importFactory, type FactoryAddress } from './actor-module.ts';
 import type { ActorThread, ThreadStart } from './actor-thread.ts';
-import { ActorHost, type HostStart } from './host.ts';
+import { ActorHost, type HostStart, type Make } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
 import type { Allocation, Claims, Place, Placement, ResourcePool } from './placement.ts';
 import type { Protocol } from './protocol.ts';
@@ -15,11 +13,6 @@ import type { RemoteNode, StartOrder } from './nodes/remote-node.ts';
  * The three places where an incarnation may run: the calling thread, a thread of its own, a node.
  */
 
-/** Makes an actor, anew for each incarnation. */
-export type Make<P extends Protocol> = (
-  environment: Environment,
-) => Promise<{ protocol: P; actor: Actor<P> }>;
-
 /** Launcher on the calling thread. */
 export function localLauncher<P extends Protocol>(name: string, make: Make<P>): Launcher {
   return {
@@ -28,15 +21,6 @@ export function localLauncher<P extends Protocol>(name: string, make: Make<P>): 
       Promise.try(() => startLocal({ ...start, name, node: undefined, devices: [] }, make)),
     heapBytes: () => null,
     release: () => Promise.resolve(),
-  };
-}
-
-/** Makes an actor as a thread of its own would: by its module's factory, from a clone of the props. */
-export function makerAt(address: FactoryAddress, props: unknown): Make<Protocol> {
-  return async (environment) => {
-    const factory = await importFactory(address);
-    const actor = await factory.create(structuredClone(props), environment);
-    return { protocol: factory.protocol, actor };
   };
 }
 

@@ -10,12 +10,13 @@ import type {
   Logger,
   ActorSnapshot,
 } from './actor.ts';
-import { addressOfModule, moduleAt } from './actor-module.ts';
+import { addressOfModule, makeAt, moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
 import { Cell } from './cell.ts';
+import type { Make } from './host.ts';
 import type { ChildNodes, ProcessOptions } from './nodes/child-nodes.ts';
 import type { Launcher } from './incarnation.ts';
-import { localLauncher, makerAt, RemoteLauncher, threadLauncher, type Make } from './launchers.ts';
+import { localLauncher, RemoteLauncher, threadLauncher } from './launchers.ts';
 import { defaultPool, Placement, type Claims, type NodeOptions, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
 import { refOver, type ActorRef } from './ref.ts';
@@ -268,7 +269,11 @@ export class ActorSystem implements AsyncDisposable {
     const module = moduleAt(actor.module.href).href;
     const props = this.blocks.resolve(actor.props);
     const address = { module, create, protocolName: protocol.name };
-    if (this.#isLocal) return localLauncher(name, makerAt(address, props));
+    if (this.#isLocal) {
+      return localLauncher(name, (environment) =>
+        makeAt(address, structuredClone(props), environment),
+      );
+    }
     const thread = new ActorThread(name, this.#heap, heapLimitMb);
     return threadLauncher(thread, { ...address, name, node: undefined, devices: [], props });
   }

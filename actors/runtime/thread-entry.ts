@@ -2,12 +2,10 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { Channel } from '../../transport/channel.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { ThreadChannel } from '../../transport/thread/channel.ts';
-import type { ActorFactory } from './actor.ts';
-import { importFactory } from './actor-module.ts';
+import { makeAt } from './actor-module.ts';
 import type { ThreadOpening, ThreadStart } from './actor-thread.ts';
 import { ActorHost } from './host.ts';
 import { IncarnationChannels } from './incarnation.ts';
-import type { Protocol } from './protocol.ts';
 
 /*
  * The program of an actor's thread: it hosts the incarnations of one actor, one after the other.
@@ -16,9 +14,6 @@ import type { Protocol } from './protocol.ts';
 const { end, slab } = workerData as ThreadOpening;
 const payloads = new PayloadHeap(slab);
 const channels = new IncarnationChannels(new ThreadChannel(end, payloads), begin);
-
-/** Factory of the actor, once an incarnation has imported it. */
-let factory: ActorFactory<Protocol, unknown> | undefined;
 
 function begin(channel: Channel): void {
   // The start was posted before the incarnation's channel began, so the message is there.
@@ -32,9 +27,5 @@ function begin(channel: Channel): void {
       else channel.close();
     },
   });
-  void host.start(async (environment) => {
-    factory ??= await importFactory(start);
-    const actor = await factory.create(start.props, environment);
-    return { protocol: factory.protocol, actor };
-  });
+  void host.start((environment) => makeAt(start, start.props, environment));
 }

@@ -6,10 +6,10 @@ import { decodeBody, encodeBody } from '../../../transport/codec.ts';
 import type { Body } from '../../../transport/frame.ts';
 import type { Link } from '../../../transport/link.ts';
 import { PayloadHeap } from '../../../transport/shared/heap.ts';
-import { moduleAt } from '../actor-module.ts';
+import { makeAt, moduleAt } from '../actor-module.ts';
 import { ActorThread } from '../actor-thread.ts';
 import type { Incarnation } from '../incarnation.ts';
-import { makerAt, startLocal } from '../launchers.ts';
+import { startLocal } from '../launchers.ts';
 import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
 import { SharedBlocks } from '../shared-blocks.ts';
 
@@ -92,7 +92,9 @@ export class NodeHost {
         kept: 'kept' in given ? encodeBody(given.kept) : undefined,
       };
       if (isLocal) {
-        incarnation = startLocal(start, makerAt(start, start.props));
+        incarnation = startLocal(start, (environment) =>
+          makeAt(start, structuredClone(start.props), environment),
+        );
       } else {
         const thread =
           this.#take(previous) ?? new ActorThread(order.name, this.#heap, heapLimitMb ?? undefined);
