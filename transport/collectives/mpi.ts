@@ -43,12 +43,9 @@ class MpiEngine implements Engine {
   readonly size: number;
   readonly #library: MpiLibrary;
   readonly #group: bigint;
-  readonly #endsMpi: boolean;
 
-  /** @param endsMpi true if closing it ends MPI in this process, with every group */
-  constructor(library: MpiLibrary, group: bigint, endsMpi = group === library.handles.world) {
+  constructor(library: MpiLibrary, group: bigint) {
     this.#library = library;
-    this.#endsMpi = endsMpi;
     this.#group = group;
     const [rank, size] = [new Int32Array(1), new Int32Array(1)];
     library.call('Comm_rank', group, rank);
@@ -67,12 +64,12 @@ class MpiEngine implements Engine {
   async inOrder(rank: number): Promise<MpiEngine> {
     const made = new BigUint64Array(1);
     await this.#library.wait('Comm_split', this.#group, 0, rank, made);
-    return new MpiEngine(this.#library, made[0]!, this.#endsMpi);
+    return new MpiEngine(this.#library, made[0]!);
   }
 
-  /** Ends MPI in this process, if this engine is the one to do so. */
-  async close(): Promise<void> {
-    if (this.#endsMpi) await this.#library.wait('Finalize');
+  /** Ends MPI in this process, with every group. */
+  close(): Promise<void> {
+    return this.#library.wait('Finalize');
   }
 
   /**
