@@ -59,10 +59,8 @@ interface DispatcherOptions {
   /** Name of the actor. */
   readonly name: string;
   readonly logger: Logger;
-  /** Called when a handler threw an error that ends the actor. */
-  readonly onFatal: (error: CxmindError) => void;
-  /** Called after `stop`, once nothing runs any more. */
-  readonly onStopped: () => void;
+  /** Called when a handler threw an error that ends the actor, and with nothing after `stop` once no handler runs. */
+  readonly onEnd: (crash: CxmindError | undefined) => void;
 }
 
 /**
@@ -133,7 +131,7 @@ export class Dispatcher {
     for (const { message } of this.#queue.splice(0)) {
       if (message.kind !== 'tell') this.#refuse(message.id, error);
     }
-    if (this.#running === undefined) this.#options.onStopped();
+    if (this.#running === undefined) this.#options.onEnd(undefined);
     else this.#running.abort(error);
   }
 
@@ -232,7 +230,7 @@ export class Dispatcher {
     const error = asCxmindError(thrown);
     if (error.detail['fatal'] === true) {
       this.#stopped = error;
-      this.#options.onFatal(error);
+      this.#options.onEnd(error);
       return;
     }
     const { kind, id, method } = delivery.message;
@@ -254,7 +252,7 @@ export class Dispatcher {
     }
     if (this.#stopped !== undefined) {
       this.#giveCredits();
-      this.#options.onStopped();
+      this.#options.onEnd(undefined);
     }
   }
 

@@ -79,8 +79,7 @@ export class ActorHost {
       payloads,
       name,
       logger,
-      onFatal: (error) => void this.#crash(error),
-      onStopped: () => void this.#end(),
+      onEnd: (crash) => void this.#end(crash),
     });
     receive(
       channel,
@@ -96,7 +95,7 @@ export class ActorHost {
       this.#actor = actor;
       this.#dispatcher.begin(protocol, actor);
     } catch (error) {
-      await this.#crash(asCxmindError(error));
+      await this.#end(asCxmindError(error));
       return;
     }
     if (this.#isStopping) this.#dispatcher.stop(stoppedError(this.#environment.name));
@@ -153,23 +152,18 @@ export class ActorHost {
     if (this.#actor !== undefined) this.#dispatcher.stop(error);
   }
 
-  async #end(): Promise<void> {
+  async #end(crash: CxmindError | undefined): Promise<void> {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    await this.#dispose();
-    this.#outbox.post({ kind: 'stopped' });
-    this.#onEnd(undefined);
-  }
-
-  async #crash(error: CxmindError): Promise<void> {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    this.#hasCrashed = true;
-    this.#outbox.post({ kind: 'crashed', error: toWireError(error) });
-    this.#uplink.close(stoppedError(this.#environment.name));
+    if (crash !== undefined) {
+      this.#hasCrashed = true;
+      this.#outbox.post({ kind: 'crashed', error: toWireError(crash) });
+      this.#uplink.close(stoppedError(this.#environment.name));
+    }
     // The next incarnation may run on this thread, and must not find what this one held.
     await this.#dispose();
-    this.#onEnd(error);
+    if (crash === undefined) this.#outbox.post({ kind: 'stopped' });
+    this.#onEnd(crash);
   }
 
   async #dispose(): Promise<void> {
