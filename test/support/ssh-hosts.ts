@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'n
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { attempt } from '../../src/errors.ts';
 import { exited } from './child-exit.ts';
 import { TemporaryDirectory } from './temporary-directory.ts';
 
@@ -22,8 +23,8 @@ export function whyNoHosts(): string | undefined {
   }
   if (!existsSync(sshd)) return 'hosts need an ssh server: apt-get install openssh-server';
   try {
-    run('ip', 'netns', 'add', probe);
-    run('ip', 'netns', 'delete', probe);
+    ip(`netns add ${probe}`);
+    ip(`netns delete ${probe}`);
     return undefined;
   } catch (error) {
     return `hosts need network namespaces, and this machine refuses them: ${String(error)}`;
@@ -103,55 +104,32 @@ export class SshHosts implements AsyncDisposable {
 
   /** Takes a host off the network, or back to it. */
   setLink({ device }: SshHost, state: 'up' | 'down'): void {
-    run('ip', 'link', 'set', `${device}b`, state);
+    ip(`link set ${device}b ${state}`);
   }
 
   async #boot(): Promise<void> {
     const { path } = this.#folder;
     for (const name of ['client', 'server']) {
-      run(
-        'ssh-keygen',
-        '-q',
-        '-t',
-        'ed25519',
-        '-N',
-        '',
-        '-C',
-        'cxmind test',
-        '-f',
-        join(path, name),
-      );
+      const options = ['-q', '-t', 'ed25519', '-N', '', '-C', 'cxmind test'];
+      run('ssh-keygen', ...options, '-f', join(path, name));
     }
     const server = readFileSync(join(path, 'server.pub'), 'utf8');
     const known = this.hosts.map(({ address }) => `${address} ${server}`).join('');
     this.#folder.write('known_hosts', known);
-    run('ip', 'link', 'add', this.bridge, 'type', 'bridge');
-    run('ip', 'address', 'add', `${this.address}/24`, 'dev', this.bridge);
-    run('ip', 'link', 'set', this.bridge, 'up');
+    ip(`link add ${this.bridge} type bridge`);
+    ip(`address add ${this.address}/24 dev ${this.bridge}`);
+    ip(`link set ${this.bridge} up`);
     for (const host of this.hosts) this.#addHost(host);
     await Promise.all(this.hosts.map(({ address }) => untilListening(address)));
   }
 
   #addHost({ namespace, device, address }: SshHost): void {
-    run('ip', 'netns', 'add', namespace);
-    run(
-      'ip',
-      'link',
-      'add',
-      `${device}b`,
-      'type',
-      'veth',
-      'peer',
-      'name',
-      device,
-      'netns',
-      namespace,
-    );
-    run('ip', 'link', 'set', `${device}b`, 'master', this.bridge, 'up');
-    const inside = ['ip', '-n', namespace] as const;
-    run(...inside, 'address', 'add', `${address}/24`, 'dev', device);
-    run(...inside, 'link', 'set', device, 'up');
-    run(...inside, 'link', 'set', 'lo', 'up');
+    ip(`netns add ${namespace}`);
+    ip(`link add ${device}b type veth peer name ${device} netns ${namespace}`);
+    ip(`link set ${device}b master ${this.bridge} up`);
+    ip(`-n ${namespace} address add ${address}/24 dev ${device}`);
+    ip(`-n ${namespace} link set ${device} up`);
+    ip(`-n ${namespace} link set lo up`);
     const { path } = this.#folder;
     const compiled = process.env['NODE_COMPILE_CACHE'];
     const config = this.#folder.write(
@@ -186,18 +164,18 @@ export class SshHosts implements AsyncDisposable {
     await Promise.all(this.#servers.map(exited));
     for (const { namespace, device } of this.hosts) {
       // its peer alone would go some time after the namespace
-      tryRun('ip', 'link', 'delete', `${device}b`);
-      tryRun('ip', 'netns', 'delete', namespace);
+      attempt(() => ip(`link delete ${device}b`));
+      attempt(() => ip(`netns delete ${namespace}`));
     }
-    tryRun('ip', 'link', 'delete', this.bridge);
+    attempt(() => ip(`link delete ${this.bridge}`));
     this.#folder[Symbol.dispose]();
   }
 }
 
 /** Namespaces and interfaces of ours that are left on this machine. */
 export function leftNetworks(): string[] {
-  const namespaces = run('ip', 'netns', 'list').split('\n');
-  const links = run('ip', '-brief', 'link').split('\n');
+  const namespaces = ip('netns list').split('\n');
+  const links = ip('-brief link').split('\n');
   const id = process.pid % 10_000;
   return [
     ...namespaces.filter((line) => line.startsWith(`cxmind-${process.pid}-`)),
@@ -207,7 +185,7 @@ export function leftNetworks(): string[] {
 
 /** The first three numbers of addresses that no interface here has. */
 function freeNet(): string {
-  const taken = run('ip', '-brief', 'address');
+  const taken = ip('-brief address');
   const nets = Array.from({ length: 200 }, (_, i) => `10.213.${(process.pid + i) % 250}`);
   return nets.find((net) => !taken.includes(`${net}.`))!;
 }
@@ -246,12 +224,8 @@ function pidsIn(namespace: string): number[] {
   return pids.filter((pid) => pid > 0 && networkOf(pid) === network);
 }
 
-function networkOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/net`);
-  } catch {
-    return undefined;
-  }
+function networkOf(pid: number): string | null {
+  return attempt(() => readlinkSync(`/proc/${pid}/ns/net`));
 }
 
 function commandLine(pid: number): string {
@@ -260,29 +234,19 @@ function commandLine(pid: number): string {
 
 /** Reads a file of the kernel about a process; empty for one that is gone. */
 function readProc(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
-  } catch {
-    return '';
-  }
+  return attempt(() => readFileSync(`/proc/${pid}/${file}`, 'utf8')) ?? '';
 }
 
 function run(program: string, ...args: string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-function tryRun(program: string, ...args: string[]): string {
-  try {
-    return run(program, ...args);
-  } catch {
-    return '';
-  }
+/** Runs `ip` with the words of a line. */
+function ip(line: string): string {
+  return run('ip', ...line.split(' '));
 }
 
+/** Kills a process, unless it ended in this moment. */
 function tryKill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It ended in this moment.
-  }
+  attempt(() => process.kill(pid, 'SIGKILL'));
 }
