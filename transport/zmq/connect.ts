@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Dealer } from 'zeromq';
-import { CxmindError } from '../../src/errors.ts';
+import { attempt, CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { decodeControl, encodeTerms, type Terms } from './control-message.ts';
 import type { JoinKeys } from './keys.ts';
@@ -51,8 +51,9 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
   const hello = encodeTerms('hello', own);
   const { promise, resolve } = Promise.withResolvers<Terms | undefined>();
   wire.onControl = (message) => {
-    const terms = welcomeIn(message);
-    if (terms !== undefined) resolve(terms);
+    // Of any other message the link is to hear, once there is one.
+    const decoded = attempt(() => decodeControl(message));
+    if (decoded?.kind === 'welcome') resolve(decoded.terms);
   };
   const asking = setInterval(() => wire.sendControl(hello), helloMs);
   const timeout = setTimeout(() => resolve(undefined), timeoutMs);
@@ -69,16 +70,6 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
   wire.onBulk = (frames) => link.takeBulk(frames);
   link.greet();
   return link;
-}
-
-/** The terms in a welcome; undefined for any other message, of which the link is to hear when there is one. */
-function welcomeIn(message: Buffer): Terms | undefined {
-  try {
-    const decoded = decodeControl(message);
-    return decoded.kind === 'welcome' ? decoded.terms : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The terms of an end with these options. @throws CONFIG_INVALID for a heartbeat that is none */

@@ -1,5 +1,5 @@
 import { Context, Router } from 'zeromq';
-import { CxmindError } from '../../src/errors.ts';
+import { attempt, CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { termsOf, type LinkOptions } from './connect.ts';
 import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-message.ts';
@@ -135,14 +135,10 @@ export class LinkListener implements AsyncDisposable {
       session.link.takeControl(message);
       return;
     }
-    let decoded;
-    try {
-      decoded = decodeControl(message);
-    } catch {
+    const decoded = attempt(() => decodeControl(message));
+    if (decoded === null) {
       this.#dropped++;
-      return;
-    }
-    if (decoded.kind === 'hello') {
+    } else if (decoded.kind === 'hello') {
       if (session === undefined && !this.#admit(from, name, decoded.terms)) return;
       post(this.#control, [from, encodeTerms('welcome', this.#own)]);
     } else if (session !== undefined) {
