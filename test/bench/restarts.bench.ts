@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { counterProtocol } from '../support/counter-actor.ts';
+import { hasty, spawnCounter } from '../support/counter-actor.ts';
 import { resident } from '../support/resident.ts';
 import { now, print } from './harness.ts';
 
@@ -54,20 +54,8 @@ async function measure(side: Side, restart: () => Promise<void>): Promise<void> 
 
 async function measureActor(): Promise<void> {
   await using system = new ActorSystem();
-  const counter = await system.spawn({
-    name: 'counter/0',
-    protocol: counterProtocol,
-    module,
-    create: 'createCounter',
-    props: { start: 0, disposals: new SharedArrayBuffer(4) },
-    supervision: {
-      onCrash: 'restart',
-      maxRestarts: Infinity,
-      windowMs: 60_000,
-      minBackoffMs: 0,
-      maxBackoffMs: 0,
-      givenUp: 'escalate',
-    },
+  const counter = await spawnCounter['worker thread'](system, {
+    supervision: { ...hasty, maxRestarts: Infinity, minBackoffMs: 0, maxBackoffMs: 0 },
   });
   await measure('actor', async () => {
     await counter.ask.die('fatal', { timeoutMs }).catch(() => undefined);

@@ -1,34 +1,23 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { ActorEvent } from '../../actors/runtime/actor.ts';
 import { askAny, gather, gatherSettled } from '../../actors/runtime/pool.ts';
-import type { ActorRef } from '../../actors/runtime/ref.ts';
 import type { Supervision } from '../../actors/runtime/supervisor.ts';
-import { ActorSystem, type ActorOptions, type PropsOf } from '../../actors/runtime/system.ts';
+import { ActorSystem } from '../../actors/runtime/system.ts';
+import { garbageCollector } from '../../src/collector.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { rows, zeros } from '../../src/tensor/tensor.ts';
 import {
-  CounterActor,
   counterProtocol,
+  hasty,
+  spawnCounter,
+  type CounterOptions,
   type CounterProps,
-  type createCounter,
+  type CounterRef,
 } from '../support/counter-actor.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 
-type CounterRef = ActorRef<typeof counterProtocol>;
-type Extra = Partial<ActorOptions & Omit<CounterProps, 'start'>> & { heapLimitMb?: number };
-
 const soon = { timeoutMs: 10_000 };
-const supervision: Supervision = {
-  onCrash: 'restart',
-  maxRestarts: 3,
-  windowMs: 60_000,
-  minBackoffMs: 5,
-  maxBackoffMs: 20,
-  givenUp: 'escalate',
-};
 
 /** A message that keeps the first of several actors busy and that the others refuse. */
 const waitOf = (index: number): { ms: number; heedsSignal: boolean } =>
@@ -53,22 +42,12 @@ for (const place of ['worker thread', 'same thread'] as const) {
       while (new Int32Array(block)[2] === 0) await delay(1);
     };
 
-    const spawn = (name: string, extra: Extra = {}): Promise<CounterRef> => {
-      const { failsToStart = false, number = 0 } = extra;
-      const block = extra.disposals ?? disposals;
-      const props = { start: 0, disposals: block, failsToStart, number } satisfies PropsOf<
-        typeof createCounter
-      >;
-      const options = { name, protocol: counterProtocol, supervision, graceMs: 200, ...extra };
-      if (!isThread) {
-        return system.spawnLocal({
-          ...options,
-          create: (environment) => new CounterActor(props, environment),
-        });
-      }
-      const module = new URL('../support/counter-actor.ts', import.meta.url);
-      return system.spawn({ ...options, module, create: 'createCounter', props });
-    };
+    const spawn = (
+      name: string,
+      options: CounterOptions = {},
+      props: Partial<CounterProps> = {},
+    ): Promise<CounterRef> =>
+      spawnCounter[place](system, { name, ...options, props: { start: 0, disposals, ...props } });
 
     beforeEach(() => {
       before = workersAlive();
@@ -253,9 +232,8 @@ for (const place of ['worker thread', 'same thread'] as const) {
 
     it('stops actors after those that use them', async () => {
       const shared = new SharedArrayBuffer(12);
-      const numbered = (number: number): Partial<Extra> => ({ disposals: shared, number });
-      const used = await spawn('counter/0', numbered(1));
-      const user = await spawn('counter/1', { ...numbered(2), uses: [used] });
+      const used = await spawn('counter/0', {}, { disposals: shared, number: 1 });
+      const user = await spawn('counter/1', { uses: [used] }, { disposals: shared, number: 2 });
       const busy = user.ask.wait({ ms: 100, heedsSignal: false }, soon);
       await begun(shared);
       await system.shutdown();
@@ -285,7 +263,7 @@ for (const place of ['worker thread', 'same thread'] as const) {
     });
 
     it('escalates after too many crashes: every actor stops, the reason is told', async () => {
-      const once: Supervision = { ...supervision, maxRestarts: 1 };
+      const once: Supervision = { ...hasty, maxRestarts: 1 };
       const counter = await spawn('counter/0', { supervision: once });
       const other = await spawn('counter/1');
       await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
@@ -314,7 +292,7 @@ for (const place of ['worker thread', 'same thread'] as const) {
     });
 
     it('rejects a spawn whose factory throws, with what it threw, without a retry', async () => {
-      await assert.rejects(spawn('counter/0', { failsToStart: true }), {
+      await assert.rejects(spawn('counter/0', {}, { failsToStart: true }), {
         code: 'CHECKPOINT_INVALID',
         message: 'no such checkpoint',
       });
@@ -351,19 +329,10 @@ describe('actors and real crashes', () => {
   let system: ActorSystem;
   let before: number;
 
-  const spawn = (name: string, extra: Extra = {}): Promise<CounterRef> =>
-    system.spawn({
-      name,
-      protocol: counterProtocol,
-      module: new URL('../support/counter-actor.ts', import.meta.url),
-      create: 'createCounter',
-      props: { start: 0, disposals: extra.disposals ?? new SharedArrayBuffer(4) } satisfies PropsOf<
-        typeof createCounter
-      >,
-      supervision: { ...supervision, maxRestarts: 10 },
-      graceMs: 200,
-      ...extra,
-    });
+  const spawn = (name: string, options: CounterOptions = {}): Promise<CounterRef> => {
+    const supervision = { ...hasty, maxRestarts: 10 };
+    return spawnCounter['worker thread'](system, { name, supervision, ...options });
+  };
 
   beforeEach(() => {
     before = workersAlive();
@@ -404,7 +373,7 @@ describe('actors and real crashes', () => {
   it('disposes of an actor that crashed, and lets the next one live on its thread', async () => {
     using workers = new LivingWorkers();
     const disposals = new SharedArrayBuffer(4);
-    const counter = await spawn('counter/0', { disposals });
+    const counter = await spawn('counter/0', { props: { start: 0, disposals } });
     const thread = workers.find('counter/0');
     for (let life = 1; life <= 3; life++) {
       await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
@@ -455,14 +424,7 @@ describe('actors and real crashes', () => {
   });
 
   it('rejects a spawn from a module without that factory', async () => {
-    const spawned = system.spawn({
-      name: 'counter/0',
-      protocol: counterProtocol,
-      module: new URL('../support/counter-actor.ts', import.meta.url),
-      create: 'counterProtocol',
-      props: undefined,
-    });
-    await assert.rejects(spawned, {
+    await assert.rejects(spawn('counter/0', { create: 'counterProtocol' }), {
       code: 'INTERNAL',
       message: /exports no factory 'counterProtocol' of the protocol counter/,
     });
@@ -489,8 +451,7 @@ describe('actors and real crashes', () => {
       await Promise.all(Array.from({ length: 1000 }, () => counter.ask.add(1, soon)));
       for (let i = 0; i < 1000; i++) await counter.ask.fill({ values, value: i }, soon);
     };
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
+    const collect = garbageCollector();
     const heapBytes = (): number => {
       collect();
       return process.memoryUsage().heapUsed;
@@ -512,14 +473,7 @@ describe('a system in local mode', () => {
     using workers = new LivingWorkers();
     await using system = new ActorSystem({ localMode: true });
     const props = { start: 7, disposals: new SharedArrayBuffer(4) };
-    const counter = await system.spawn({
-      name: 'counter/0',
-      protocol: counterProtocol,
-      supervision,
-      module: new URL('../support/counter-actor.ts', import.meta.url),
-      create: 'createCounter',
-      props: props satisfies PropsOf<typeof createCounter>,
-    });
+    const counter = await spawnCounter['worker thread'](system, { props });
     props.start = 100;
     await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
     assert.equal(await counter.ask.add(1, soon), 8);

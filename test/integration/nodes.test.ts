@@ -8,26 +8,21 @@ import type { ActorEvent } from '../../actors/runtime/actor.ts';
 import type { ProcessOptions } from '../../actors/runtime/nodes/child-nodes.ts';
 import type { Place } from '../../actors/runtime/placement.ts';
 import { askAny } from '../../actors/runtime/pool.ts';
-import type { ActorRef } from '../../actors/runtime/ref.ts';
-import type { Supervision } from '../../actors/runtime/supervisor.ts';
-import { ActorSystem, type ThreadActor } from '../../actors/runtime/system.ts';
+import { ActorSystem } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
-import { counterProtocol } from '../support/counter-actor.ts';
+import {
+  counterProtocol,
+  hasty,
+  spawnCounter,
+  type CounterOptions,
+  type CounterRef,
+} from '../support/counter-actor.ts';
 import { ended, isRunning } from '../support/is-running.ts';
 import { keepingLogger, type LoggedEvent } from '../support/tiny-run.ts';
 
-type CounterRef = ActorRef<typeof counterProtocol>;
-
 const soon = { timeoutMs: 10_000 };
-const supervision: Supervision = {
-  onCrash: 'restart',
-  maxRestarts: 3,
-  windowMs: 5_000,
-  minBackoffMs: 5,
-  maxBackoffMs: 20,
-  givenUp: 'escalate',
-};
+const supervision = { ...hasty, windowMs: 5_000 };
 
 describe('nodes', () => {
   let system: ActorSystem;
@@ -40,20 +35,11 @@ describe('nodes', () => {
   async function spawn(
     name: string,
     place: Place,
-    extra: Partial<ThreadActor<typeof counterProtocol, unknown>> = {},
+    extra: CounterOptions = {},
   ): Promise<CounterRef> {
     const props = { start: 0, disposals: { $shared: 'disposals', sizeBytes: 4 } };
-    const ref = await system.spawn({
-      name,
-      place,
-      protocol: counterProtocol,
-      module: new URL('../support/counter-actor.ts', import.meta.url),
-      create: 'createCounter',
-      props,
-      supervision,
-      graceMs: 200,
-      ...extra,
-    });
+    const options = { name, place, props, supervision, ...extra };
+    const ref = await spawnCounter['worker thread'](system, options);
     spawned.push(ref);
     return ref;
   }

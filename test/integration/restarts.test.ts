@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import type { ActorRef } from '../../actors/runtime/ref.ts';
 import type { Supervision } from '../../actors/runtime/supervisor.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { CounterActor, counterProtocol } from '../support/counter-actor.ts';
+import { garbageCollector } from '../../src/collector.ts';
+import { hasty, spawnCounter, type CounterRef } from '../support/counter-actor.ts';
 
 const soon = { timeoutMs: 30_000 };
 const supervision: Supervision = {
-  onCrash: 'restart',
-  maxRestarts: Infinity,
-  windowMs: 100,
-  minBackoffMs: 0,
-  maxBackoffMs: 0,
-  givenUp: 'escalate',
+  ...hasty,
+  ...{ maxRestarts: Infinity, windowMs: 100, minBackoffMs: 0, maxBackoffMs: 0 },
 };
 
 describe('many restarts', () => {
@@ -21,7 +15,7 @@ describe('many restarts', () => {
   beforeEach(() => (system = new ActorSystem()));
   afterEach(() => system.shutdown());
 
-  async function restart(counter: ActorRef<typeof counterProtocol>, times: number): Promise<void> {
+  async function restart(counter: CounterRef, times: number): Promise<void> {
     for (let i = 0; i < times; i++) {
       await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
       await counter.ask.keep(undefined, soon);
@@ -29,15 +23,8 @@ describe('many restarts', () => {
   }
 
   it('leave nothing of two thousand lives in the heap', async () => {
-    const props = { start: 0, disposals: new SharedArrayBuffer(4) };
-    const counter = await system.spawnLocal({
-      name: 'counter/0',
-      protocol: counterProtocol,
-      supervision,
-      create: (environment) => new CounterActor(props, environment),
-    });
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
+    const counter = await spawnCounter['same thread'](system, { supervision });
+    const collect = garbageCollector();
     await restart(counter, 500);
     collect();
     const start = process.memoryUsage().heapUsed;
@@ -49,14 +36,7 @@ describe('many restarts', () => {
   });
 
   it('leave no thread, no port and no timer', async () => {
-    const counter = await system.spawn({
-      name: 'counter/0',
-      protocol: counterProtocol,
-      module: new URL('../support/counter-actor.ts', import.meta.url),
-      create: 'createCounter',
-      props: { start: 0, disposals: new SharedArrayBuffer(4) },
-      supervision,
-    });
+    const counter = await spawnCounter['worker thread'](system, { supervision });
     const resources = (): number => process.getActiveResourcesInfo().length;
     await restart(counter, 2);
     const before = resources();

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ActorRef } from '../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { CounterActor, counterProtocol } from '../support/counter-actor.ts';
+import { spawnCounter, type CounterRef } from '../support/counter-actor.ts';
 
 const soon = { timeoutMs: 10_000 };
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
@@ -10,21 +9,11 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) =
 for (const place of ['worker thread', 'same thread'] as const) {
   describe(`streams from the ${place}`, () => {
     let system: ActorSystem;
-    let counter: ActorRef<typeof counterProtocol>;
+    let counter: CounterRef;
     let disposals: SharedArrayBuffer;
 
-    const spawn = (name: string): Promise<typeof counter> => {
-      const props = { start: 0, disposals };
-      const options = { name, protocol: counterProtocol, graceMs: 200 };
-      if (place === 'same thread') {
-        return system.spawnLocal({
-          ...options,
-          create: (environment) => new CounterActor(props, environment),
-        });
-      }
-      const module = new URL('../support/counter-actor.ts', import.meta.url);
-      return system.spawn({ ...options, module, create: 'createCounter', props });
-    };
+    const spawn = (name: string): Promise<CounterRef> =>
+      spawnCounter[place](system, { name, props: { start: 0, disposals } });
 
     beforeEach(async () => {
       system = new ActorSystem();

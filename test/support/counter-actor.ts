@@ -3,6 +3,10 @@ import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import { actorFactory, fatal, type Actor, type Context } from '../../actors/runtime/actor.ts';
 import { call, protocol, stream } from '../../actors/runtime/protocol.ts';
 import type { Environment } from '../../actors/runtime/actor.ts';
+import type { ActorRef } from '../../actors/runtime/ref.ts';
+import type { WithSharedBlocks } from '../../actors/runtime/shared-blocks.ts';
+import type { Supervision } from '../../actors/runtime/supervisor.ts';
+import type { ActorSystem, PropsOf, ThreadActor } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
@@ -185,3 +189,43 @@ export const createCounter = actorFactory(
   counterProtocol,
   (props: CounterProps, environment) => new CounterActor(props, environment),
 );
+
+export type CounterRef = ActorRef<typeof counterProtocol>;
+
+/** Options of a counter; all have a default. */
+export type CounterOptions = Partial<
+  ThreadActor<typeof counterProtocol, WithSharedBlocks<PropsOf<typeof createCounter>>>
+>;
+
+/** Restarts at once, and not often. */
+export const hasty = {
+  onCrash: 'restart',
+  maxRestarts: 3,
+  windowMs: 60_000,
+  minBackoffMs: 5,
+  maxBackoffMs: 20,
+  givenUp: 'escalate',
+} as const satisfies Supervision;
+
+/** Ways to start a counter: on a thread of its own, also on a node, or on the calling thread. */
+export const spawnCounter = {
+  'worker thread': (system: ActorSystem, options: CounterOptions = {}): Promise<CounterRef> =>
+    system.spawn({ ...defaults(), create: 'createCounter', ...options }),
+  'same thread': (system: ActorSystem, options: CounterOptions = {}): Promise<CounterRef> => {
+    const { props, ...others } = { ...defaults(), ...options };
+    const create = (environment: Environment): CounterActor =>
+      new CounterActor(props as CounterProps, environment);
+    return system.spawnLocal({ ...others, create });
+  },
+};
+
+function defaults() {
+  return {
+    name: 'counter/0',
+    protocol: counterProtocol,
+    module: new URL(import.meta.url),
+    props: { start: 0, disposals: new SharedArrayBuffer(12) },
+    supervision: hasty,
+    graceMs: 200,
+  };
+}

@@ -1,15 +1,11 @@
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { counterProtocol } from './counter-actor.ts';
+import { spawnCounter } from './counter-actor.ts';
 
 /** A program with a node whose actor loops for ever; it says the node's process and waits to be killed. */
 const system = new ActorSystem();
 const node = await system.startProcess({ name: 'a' });
-const counter = await system.spawn({
-  name: 'counter/0',
+const counter = await spawnCounter['worker thread'](system, {
   place: { node: 'a' },
-  protocol: counterProtocol,
-  module: new URL('./counter-actor.ts', import.meta.url),
-  create: 'createCounter',
   props: { start: 0, disposals: { $shared: 'disposals', sizeBytes: 4 } },
 });
 const looping = counter.ask.die('loop', { timeoutMs: 600_000 });

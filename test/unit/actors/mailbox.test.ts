@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { Mailbox } from '../../../actors/runtime/mailbox.ts';
+import { garbageCollector } from '../../../src/collector.ts';
 
 describe('Mailbox', () => {
   it('accepts up to its capacity and lets the rest wait in order', () => {
@@ -90,7 +89,6 @@ describe('Mailbox', () => {
 });
 
 function heapBytes(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
+  garbageCollector()();
   return process.memoryUsage().heapUsed;
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Dealer } from 'zeromq';
+import { garbageCollector } from '../../../src/collector.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { encodeChunkHead, encodeNext } from '../../../transport/zmq/bulk-message.ts';
 import {
@@ -118,8 +117,7 @@ async function assertEcho(channel: Channel, inbox: Inbox, index: number): Promis
 }
 
 function heapAfterCollection(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
+  garbageCollector()();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
