@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Channel, Packet } from '../../transport/channel.ts';
+import { Inbox } from '../support/packets.ts';
 
 /** A channel under test, whose peer sends every packet back until it gets an empty header, and then closes. */
 export interface EchoSetup {
@@ -17,22 +18,10 @@ export function channelConformance(name: string, setup: EchoSetup): void {
   describe(`Channel: ${name}`, () => {
     let channel: Channel;
     let end: () => Promise<void>;
-    const received: Packet[] = [];
-    let onPacket: (() => void) | undefined;
-
-    const arrival = async (count: number): Promise<void> => {
-      while (received.length < count) {
-        await new Promise<void>((resolve) => (onPacket = resolve));
-      }
-    };
-
+    let inbox: Inbox;
     beforeEach(async () => {
       ({ channel, end } = await setup.open());
-      received.length = 0;
-      channel.receive((packet) => {
-        received.push(packet);
-        onPacket?.();
-      });
+      inbox = new Inbox(channel);
     });
     afterEach(async () => {
       channel.close();
@@ -41,28 +30,28 @@ export function channelConformance(name: string, setup: EchoSetup): void {
 
     it('brings a packet there and back', async () => {
       assert.equal(channel.send(packetOf(1, 2, 3)), true);
-      await arrival(1);
-      assert.deepEqual([...received[0]!.header], [1, 2, 3]);
-      assert.equal(received[0]!.frames.length, 0);
+      const [packet] = await inbox.count(1);
+      assert.deepEqual([...packet!.header], [1, 2, 3]);
+      assert.equal(packet!.frames.length, 0);
     });
 
     it('keeps the order of a thousand packets', async () => {
       for (let i = 0; i < 1000; i++) channel.send(packetOf(i & 255, i >> 8));
-      await arrival(1000);
-      received.forEach(({ header }, i) => assert.equal(header[0]! + header[1]! * 256, i));
+      (await inbox.count(1000)).forEach(({ header }, i) =>
+        assert.equal(header[0]! + header[1]! * 256, i),
+      );
     });
 
     it('does not deliver before send returned', async () => {
       channel.send(packetOf(1));
-      assert.equal(received.length, 0);
-      await arrival(1);
+      assert.equal(inbox.packets.length, 0);
+      await inbox.count(1);
     });
 
     const sharesMemory = async (): Promise<void> => {
       const shared = new Uint8Array(new SharedArrayBuffer(64)).fill(1);
       channel.send({ header: Uint8Array.of(7), frames: [shared.subarray(8, 24), shared] });
-      await arrival(1);
-      const [part, whole] = received[0]!.frames;
+      const [part, whole] = (await inbox.count(1))[0]!.frames;
       assert.equal(part!.byteLength, 16);
       shared[8] = 42;
       assert.equal(part![0], 42);
@@ -83,8 +72,7 @@ export function channelConformance(name: string, setup: EchoSetup): void {
       });
       channel.send({ header: Uint8Array.of(7), frames });
       channel.send(packetOf(8));
-      await arrival(2);
-      const got = received[0]!.frames;
+      const got = (await inbox.count(2))[0]!.frames;
       assert.deepEqual(
         got.map(({ byteLength }) => byteLength),
         lengths,
@@ -103,7 +91,7 @@ export function channelConformance(name: string, setup: EchoSetup): void {
       channel.send(packetOf(1));
       const bounce = async (): Promise<void> => {
         for (let n = 1; !isOver; n++) {
-          await arrival(n);
+          await inbox.count(n);
           channel.send(packetOf(1));
         }
       };
@@ -124,7 +112,7 @@ export function channelConformance(name: string, setup: EchoSetup): void {
       channel.send(packetOf());
       await channel.closed;
       assert.deepEqual(
-        received.map(({ header }) => [...header]),
+        inbox.packets.map(({ header }) => [...header]),
         [[5], []],
       );
       assert.equal(channel.send(packetOf(1)), false);

@@ -19,6 +19,12 @@ export class Inbox {
     }
     return this.packets;
   }
+
+  /** Takes out the next packet. */
+  async next(): Promise<Packet> {
+    await this.count(1);
+    return this.packets.shift()!;
+  }
 }
 
 /** A packet that says its number, with a frame full of it. */

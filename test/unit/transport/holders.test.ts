@@ -8,6 +8,7 @@ import { accountSize } from '../../../transport/shared/account.ts';
 import { Slab, slabMemory, unitBytes } from '../../../transport/shared/slab.ts';
 import { threadPair, type ThreadChannel } from '../../../transport/thread/channel.ts';
 import { holderDoes, type HolderStart } from '../../support/holder-thread.ts';
+import { Inbox } from '../../support/packets.ts';
 
 const units = 64;
 
@@ -17,8 +18,7 @@ class Holder implements AsyncDisposable {
   readonly channel: ThreadChannel;
   readonly worker: Worker;
   readonly #exit: Promise<unknown>;
-  readonly #packets: Packet[] = [];
-  #onPacket: (() => void) | undefined;
+  readonly #inbox: Inbox;
 
   constructor(heap: PayloadHeap, slab = slabMemory(units * unitBytes)) {
     const [channel, end] = threadPair(heap);
@@ -29,21 +29,15 @@ class Holder implements AsyncDisposable {
       transferList: [end.port],
     });
     this.#exit = once(this.worker, 'exit');
-    channel.receive((packet) => {
-      this.#packets.push(packet);
-      this.#onPacket?.();
-    });
+    this.#inbox = new Inbox(channel);
   }
 
   send(what: keyof typeof holderDoes, frames: readonly Uint8Array[] = [], byte = 0): void {
     this.channel.send({ header: Uint8Array.of(holderDoes[what], byte), frames });
   }
 
-  async answer(): Promise<Packet> {
-    while (this.#packets.length === 0) {
-      await new Promise<void>((resolve) => (this.#onPacket = resolve));
-    }
-    return this.#packets.shift()!;
+  answer(): Promise<Packet> {
+    return this.#inbox.next();
   }
 
   /** Ends the thread from outside, or waits for the end it was told, and takes back what it held. */

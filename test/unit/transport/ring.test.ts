@@ -7,6 +7,7 @@ import { PayloadHeap } from '../../../transport/shared/heap.ts';
 import { packetBytes, ringBytes, RingReader, RingWriter } from '../../../transport/shared/ring.ts';
 import { channelCapacity, ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
 import { packetOfFlood, type Flood } from '../../support/flood-thread.ts';
+import { Inbox } from '../../support/packets.ts';
 
 const capacity = 256;
 
@@ -123,11 +124,10 @@ describe('rings of several threads', () => {
       transferList: [end.port],
     });
     const exit = once(worker, 'exit');
-    const received: Packet[] = [];
-    channel.receive((packet) => received.push(packet));
+    const { packets } = new Inbox(channel);
     await channel.closed;
     await exit;
-    return received;
+    return packets;
   }
 
   it('bring every packet once and in order: small ones, long ones, and ones with frames', async () => {
@@ -154,16 +154,13 @@ describe('rings of several threads', () => {
   it('are passed by packets that are longer than they are, in order', async () => {
     const [channel, end] = threadPair(new PayloadHeap());
     const far = new ThreadChannel(end, new PayloadHeap());
-    const received: number[] = [];
-    const all = new Promise<void>((resolve) => {
-      channel.receive(({ header }) => {
-        if (received.push(header.length) === 3) resolve();
-      });
-    });
+    const inbox = new Inbox(channel);
     const lengths = [5, channelCapacity + 1, 7];
     for (const length of lengths) far.send({ header: new Uint8Array(length), frames: [] });
-    await all;
-    assert.deepEqual(received, lengths);
+    assert.deepEqual(
+      (await inbox.count(3)).map(({ header }) => header.length),
+      lengths,
+    );
     channel.close();
   });
 
