@@ -9,6 +9,7 @@ import { decodeBody, decodeValue, encodeBody, encodeValue } from '../../../trans
 import { join, split } from '../../../transport/frame.ts';
 import { tensor } from '../../../transport/tensor-codec.ts';
 import { anyCharacter } from '../../support/any-character.ts';
+import { isRefused } from '../../support/refusal.ts';
 
 /** Every dtype, as the compiler sees to it. */
 const dtypes: Record<DType, null> = {
@@ -54,16 +55,6 @@ const { message } = fc.letrec<{ message: unknown }>((tie) => ({
 }));
 
 const invalid = { code: 'WIRE_INVALID' };
-
-/** The code that some work fails with; undefined where it does not fail. */
-const codeOf = (work: () => unknown): string | undefined => {
-  try {
-    work();
-  } catch (error) {
-    return error instanceof CxmindError ? error.code : String(error);
-  }
-  return undefined;
-};
 
 describe('codec', () => {
   it('decodes what it encoded to the same message', () => {
@@ -187,10 +178,8 @@ describe('codec', () => {
   it('answers any bytes with a value or WIRE_INVALID, never another error', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
-        const code = codeOf(() => decodeValue(bytes));
-        assert.ok(code === undefined || code === 'WIRE_INVALID');
-        const inBody = codeOf(() => decodeBody({ bytes, frames: [] }));
-        assert.ok(inBody === undefined || inBody === 'WIRE_INVALID');
+        isRefused('WIRE_INVALID', () => decodeValue(bytes));
+        isRefused('WIRE_INVALID', () => decodeBody({ bytes, frames: [] }));
       }),
       { numRuns: 2000 },
     );
@@ -202,8 +191,8 @@ describe('codec', () => {
       for (const flip of [1, 0x80, 0xff]) {
         const header = packet.header.slice();
         header[at]! ^= flip;
-        const code = codeOf(() => decodeBody(split({ header, frames: packet.frames }).body));
-        assert.ok(code === undefined || code === 'WIRE_INVALID');
+        const { frames } = packet;
+        isRefused('WIRE_INVALID', () => decodeBody(split({ header, frames }).body));
       }
     }
   });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CxmindError } from '../../../src/errors.ts';
 import { decodeBulk, encodeChunkHead, encodeNext } from '../../../transport/zmq/bulk-message.ts';
 import {
   atStart,
@@ -15,6 +14,7 @@ import {
   type OutRecord,
   type Progress,
 } from '../../../transport/zmq/control-message.ts';
+import { isRefused } from '../../support/refusal.ts';
 
 const invalid = { code: 'WIRE_INVALID' };
 const count = fc.maxSafeNat();
@@ -125,11 +125,7 @@ describe('control messages', () => {
     );
     fc.assert(
       fc.property(messages, (message) => {
-        try {
-          decodeControl(message);
-        } catch (error) {
-          assert.ok(error instanceof CxmindError && error.code === 'WIRE_INVALID');
-        }
+        isRefused('WIRE_INVALID', () => decodeControl(message));
       }),
       { numRuns: 2000 },
     );

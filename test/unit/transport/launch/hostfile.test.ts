@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { hostsOf, type Host } from '../../../../transport/launch/allocation.ts';
 import { parseHostList } from '../../../../transport/launch/host-list.ts';
 import { parseHostfile, readHostfile } from '../../../../transport/launch/hostfile.ts';
+import { isRefused } from '../../../support/refusal.ts';
 import { TemporaryDirectory } from '../../../support/temporary-directory.ts';
 
 function hosts(text: string, pool?: readonly Host[]): Host[] {
@@ -147,11 +148,7 @@ describe('parseHostfile', () => {
   it('reads back whatever it is given, and fails on nothing else than by CONFIG_INVALID', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme-ascii' }), (text) => {
-        try {
-          parseHostfile(text, 'hosts');
-        } catch (error) {
-          assert.equal((error as { code?: string }).code, 'CONFIG_INVALID');
-        }
+        isRefused('CONFIG_INVALID', () => parseHostfile(text, 'hosts'));
       }),
     );
   });

@@ -6,6 +6,7 @@ import {
   type Environment,
   type Task,
 } from '../../../../transport/launch/scheduler.ts';
+import { isRefused } from '../../../support/refusal.ts';
 
 function task(environment: Environment, size?: number, hostname = 'here'): Task | undefined {
   return taskOf(environment, { size, hostname });
@@ -134,11 +135,7 @@ describe('expandHostlist', () => {
     const characters = fc.constantFrom('a', '1', '0', '[', ']', ',', '-');
     fc.assert(
       fc.property(fc.string({ unit: characters, maxLength: 12 }), (text) => {
-        try {
-          expandHostlist(text);
-        } catch (error) {
-          assert.equal((error as { code?: string }).code, 'CONFIG_INVALID');
-        }
+        isRefused('CONFIG_INVALID', () => expandHostlist(text));
       }),
     );
   });
