@@ -1,42 +1,48 @@
 import type { Call } from './call.ts';
-import { copy, slice, type Elements } from './elements.ts';
+import { copy, type Elements } from './elements.ts';
 import { sumInto } from './sum.ts';
 
-/** Number of parts, of a call's count each, in the input of a rank. */
-export function inputParts({ operation }: Call, size: number): number {
+/** True where the root alone has an input that others read. */
+export function isOneSided({ operation }: Call): boolean {
+  return operation === 'broadcast' || operation === 'scatter';
+}
+
+/** Number of rows, of a call's count each, in the input of a rank. */
+export function inputRows({ operation }: Call, size: number): number {
   return operation === 'reduceScatter' || operation === 'scatter' ? size : 1;
 }
 
 /**
- * Does one rank's share of an operation whose inputs all ranks can read in place. It writes its own output alone.
+ * Does one rank's share of an operation whose inputs all ranks can read. It writes its own output alone.
  *
- * @param sources the inputs of all ranks, null for one that has none
- * @param output  null for a rank that gets none
+ * @param input  finds a row of a rank's input, where that rank has one
+ * @param output finds a row of this rank's output
  */
 export function doDirectly(
-  { operation, root, count }: Call,
+  { operation, root }: Call,
   rank: number,
-  sources: readonly (Elements | null)[],
-  output: Elements | null,
+  size: number,
+  input: (rank: number, row: number) => Elements,
+  output: (row: number) => Elements,
 ): void {
-  if (output === null) return;
-  const rowOf = (source: Elements | null): Elements =>
-    slice(source!, rank * count, (rank + 1) * count);
+  const ranks = Array.from({ length: size }, (_, r) => r);
   switch (operation) {
     case 'barrier':
       return;
     case 'broadcast':
-      if (rank !== root) copy(sources[root]!, output, 0);
+      if (rank !== root) copy(input(root, 0), output(0), 0);
       return;
-    case 'reduceScatter':
-      sumInto(output as Float32Array, sources.map(rowOf) as Float32Array[]);
+    case 'reduceScatter': {
+      const rows = ranks.map((r) => input(r, rank));
+      sumInto(output(0) as Float32Array, rows as Float32Array[]);
       return;
+    }
     case 'allGather':
     case 'gather':
-      sources.forEach((source, r) => copy(source!, output, r * count));
+      for (const r of ranks) copy(input(r, 0), output(r), 0);
       return;
     case 'scatter':
-      copy(rowOf(sources[root]!), output, 0);
+      copy(input(root, rank), output(0), 0);
       return;
   }
 }

@@ -11,6 +11,11 @@ export function slice(elements: Elements, start: number, end: number): Elements 
   return (elements as Float32Array).subarray(start, end);
 }
 
+/** Row of a tensor of rows of `count` elements each, in place. */
+export function rowOf(elements: Elements, row: number, count: number): Elements {
+  return slice(elements, row * count, (row + 1) * count);
+}
+
 /** Copies all of `from` into `into`, of the same type, from element `at` on. */
 export function copy(from: Elements, into: Elements, at: number): void {
   (into as Float32Array).set(from as Float32Array, at);

@@ -1,6 +1,6 @@
 import { vector, type Tensor } from '../../src/tensor/tensor.ts';
 import type { Call, Element } from './call.ts';
-import { copy, scratch, slice, type Elements } from './elements.ts';
+import { copy, rowOf, scratch, slice, type Elements } from './elements.ts';
 import { Communicator, type Engine } from './communicator.ts';
 import type { RingEngine } from './ring.ts';
 
@@ -85,7 +85,7 @@ export class HierarchicalEngine implements Engine {
     const sums = outer && scratch('f32', length * nodes.length);
     for (const [node, ranks] of nodes.entries()) {
       ranks.forEach((rank, i) => {
-        copy(slice(input, rank * count, (rank + 1) * count), rows, i * count);
+        copy(rowOf(input, rank, count), rows, i * count);
       });
       await inner.reduceScatter(vector('f32', rows), vector('f32', part));
       await inner.gather(vector('f32', part), outer && vector('f32', rows), 0);
@@ -120,7 +120,7 @@ export class HierarchicalEngine implements Engine {
     for (const [node, block] of (blocks ?? []).entries()) {
       await outer!.broadcast(vector(dtype, block), node);
       nodes[node]!.forEach((rank, i) => {
-        copy(slice(block, i * count, (i + 1) * count), output, rank * count);
+        copy(rowOf(block, i, count), output, rank * count);
       });
     }
     await inner.broadcast(vector(dtype, output), 0);

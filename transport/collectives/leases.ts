@@ -2,6 +2,7 @@ import { BroadcastChannel, receiveMessageOnPort, type MessagePort } from 'node:w
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { isShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import type { Call } from './call.ts';
+import { isOneSided } from './direct.ts';
 import type { Elements } from './elements.ts';
 
 /** Size from which tensors are lent, in bytes. A smaller copy takes less time than the barrier that ends a lease. */
@@ -57,9 +58,8 @@ export class BufferLeases {
 
   /** The lease of this rank for a call with these tensors. */
   offer(call: Call, input: Elements | null, output: Elements | null): BufferLease {
-    const isOneSided = call.operation === 'broadcast' || call.operation === 'scatter';
     if (call.count * bytesPerElement(call.dtype) < leastBytes) return refused;
-    if (isOneSided && this.#rank !== call.root) return nothing;
+    if (isOneSided(call) && this.#rank !== call.root) return nothing;
     if (input === null || this.#overwrites(call, input, output)) return refused;
     const { buffer, byteOffset } = input;
     if (!isShared(buffer)) return refused;

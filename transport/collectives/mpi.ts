@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
-import { copy, slice, type Elements } from './elements.ts';
+import { copy, rowOf, type Elements } from './elements.ts';
 import { Communicator, type Engine } from './communicator.ts';
 import { IN_PLACE, MpiLibrary } from './native/mpi-library.ts';
 
@@ -123,8 +123,7 @@ class MpiEngine implements Engine {
       case 'scatter': {
         const into = isRoot ? IN_PLACE : output;
         await this.#together(call, 'Scatter', input, count, type, into, count, type, root, group);
-        const own = this.rank * count;
-        if (isRoot) copy(slice(input!, own, own + count), output!, 0);
+        if (isRoot) copy(rowOf(input!, this.rank, count), output!, 0);
       }
     }
   }

@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { bytesOf } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call } from './call.ts';
-import { copy, slice, type Elements } from './elements.ts';
+import { copy, rowOf, type Elements } from './elements.ts';
 import type { Engine } from './communicator.ts';
 import type { Peer } from './peer.ts';
 import { sumInto } from './sum.ts';
@@ -53,7 +53,7 @@ export class RingEngine implements Engine {
     await this.agree(call);
     const { operation, root, count } = call;
     const rows = (all: Elements | null): Row => {
-      return (rank) => slice(all!, rank * count, (rank + 1) * count);
+      return (rank) => rowOf(all!, rank, count);
     };
     switch (operation) {
       case 'barrier':

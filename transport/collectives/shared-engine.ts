@@ -5,11 +5,11 @@ import { SharedBarrier } from '../shared/barrier.ts';
 import type { FindFailure } from '../shared/wait.ts';
 import { CALL_WORDS, disagreement, encodeCall, lostError } from './call.ts';
 import type { Call, Element } from './call.ts';
-import { doDirectly, inputParts } from './direct.ts';
+import { doDirectly, inputRows } from './direct.ts';
 import type { Engine } from './communicator.ts';
-import type { Elements } from './elements.ts';
+import { rowOf, type Elements } from './elements.ts';
 import { leaseNumbers, refused, type BufferLease, type BufferLeases } from './leases.ts';
-import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';
+import { rankStates, rankWords, type SharedRegion } from './shared-layout.ts';
 import { Plan } from './shared-plan.ts';
 import { isAlive, thisThread } from './thread-id.ts';
 
@@ -24,8 +24,7 @@ export interface SharedOwner {
  * Collectives of ranks that share memory.
  *
  * If all ranks can lend their inputs, each reads those of the others in place. Otherwise an operation is a pipeline of
- * phases with a barrier after each. In every phase each rank stages one chunk, reduces its part of the chunk before, and
- * collects the one before that.
+ * phases with a barrier after each. In every phase each rank stages one chunk, and does its share of the chunk before.
  */
 export class SharedEngine implements Engine {
   readonly rank: number;
@@ -55,24 +54,33 @@ export class SharedEngine implements Engine {
   async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
     const lease = this.#owner.leases?.offer(call, input, output) ?? refused;
     const isLending = lease.number !== leaseNumbers.refused;
-    const staged = this.#stages(call, input, output);
+    const plan = new Plan(this.#region, this.rank, call, [input, output], this.#chunks);
+    this.#chunks += plan.chunks;
     this.#announce(call, lease);
-    if (!isLending) staged.phase(0);
+    if (!isLending) plan.doPhase(0);
     await this.#meet();
     this.#compare();
     const sources = isLending ? await this.#borrowAll(call, lease, input) : undefined;
     if (sources !== undefined) {
-      doDirectly(call, this.rank, sources, output);
+      if (output !== null) {
+        doDirectly(
+          call,
+          this.rank,
+          this.size,
+          (rank, row) => rowOf(sources[rank]!, row, call.count),
+          (row) => rowOf(output, row, call.count),
+        );
+      }
       // The inputs are their owners' again once nobody reads them.
       await this.#meet();
       return;
     }
     // A rank that lent its input has not staged its first chunk, and the others wait for it.
     const hasLender = this.#leases().some(({ number }) => number !== leaseNumbers.refused);
-    for (let phase = hasLender ? 0 : 1; phase < staged.phases; phase++) {
-      staged.phase(phase);
+    for (let phase = hasLender ? 0 : 1; phase <= plan.chunks; phase++) {
+      plan.doPhase(phase);
       // Nothing that the next operation does first touches what the last phase still reads.
-      if (phase < staged.phases - 1) await this.#meet();
+      if (phase < plan.chunks) await this.#meet();
     }
   }
 
@@ -82,26 +90,6 @@ export class SharedEngine implements Engine {
     this.#barrier.wake();
     this.#owner.close();
     return Promise.resolve();
-  }
-
-  /** The phases of an operation by way of the stages. */
-  #stages(
-    call: Call,
-    input: Elements | null,
-    output: Elements | null,
-  ): { readonly phases: number; phase(phase: number): void } {
-    const { chunks, steps } = new Plan(this.#region, this.rank, call, input, output);
-    const first = this.#chunks;
-    this.#chunks += chunks;
-    return {
-      phases: Math.max(1, chunks + steps.length - 1),
-      phase: (phase) => {
-        steps.forEach((step, depth) => {
-          const k = phase - depth;
-          if (k >= 0 && k < chunks) step(k, (first + k) % STAGES);
-        });
-      },
-    };
   }
 
   /** Writes down this rank's call and its lease. */
@@ -141,7 +129,7 @@ export class SharedEngine implements Engine {
       if (own.isNew) leases.introduce(input!.buffer as SharedMemory);
       await this.#meet();
     }
-    const length = inputParts(call, this.size) * call.count;
+    const length = inputRows(call, this.size) * call.count;
     return all.map(({ number, byteOffset }, rank) => {
       if (number === leaseNumbers.nothing) return null;
       if (rank === this.rank) return input;

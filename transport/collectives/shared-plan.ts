@@ -1,29 +1,25 @@
 import { bytesPerElement, viewOf } from '../../src/tensor/dtype.ts';
 import type { Call, Element } from './call.ts';
+import { doDirectly, inputRows, isOneSided } from './direct.ts';
 import { copy, slice, type Elements } from './elements.ts';
 import { STAGES, type SharedRegion } from './shared-layout.ts';
-import { sumInto } from './sum.ts';
-
-/** Work of one rank on chunk `k` of an operation, in one stage of the shared memory. */
-type Step = (k: number, stage: number) => void;
 
 /**
- * Plan of a call for one rank: what it stages for the others, adds up and collects.
+ * Plan of a call for one rank by way of the stages, in phases: what it stages for the others, and its share of what all
+ * have staged.
  *
- * A tensor has a row for each rank, or is a row itself. Each row is cut into chunks as large as a part of a stage. A rank
- * adds up its own row of every chunk, from its own memory and the stages of the others.
+ * A tensor has a row for each rank, or is a row itself. Each row is cut into chunks as large as a part of a stage.
  */
 export class Plan {
+  /** Number of chunks of a row. There is one phase more. */
   readonly chunks: number;
-  /** Steps, each of which works in a phase on the chunk before that of the step ahead of it. */
-  readonly steps: readonly Step[];
   readonly #region: SharedRegion;
   readonly #rank: number;
   readonly #call: Call;
   readonly #input: Elements | null;
   readonly #output: Elements | null;
-  /** All ranks but this one. */
-  readonly #others: readonly number[];
+  /** Number of chunks of all operations before. */
+  readonly #before: number;
   /** Elements of a chunk. */
   readonly #stride: number;
 
@@ -31,85 +27,52 @@ export class Plan {
     region: SharedRegion,
     rank: number,
     call: Call,
-    input: Elements | null,
-    output: Elements | null,
+    [input, output]: readonly [Elements | null, Elements | null],
+    before: number,
   ) {
     this.#region = region;
     this.#rank = rank;
     this.#call = call;
     this.#input = input;
     this.#output = output;
-    const { size, partBytes, stageBytes } = region.layout;
-    this.#others = Array.from({ length: size }, (_, r) => r).filter((r) => r !== rank);
+    this.#before = before;
+    const { partBytes, stageBytes } = region.layout;
     const isWhole = call.operation === 'broadcast';
     this.#stride = (isWhole ? stageBytes : partBytes) / bytesPerElement(call.dtype);
-    const isSound = call.fault === 'none';
-    this.chunks = isSound ? Math.ceil(call.count / this.#stride) : 0;
-    this.steps = isSound ? this.#stepsOf(call) : [];
+    this.chunks = call.fault === 'none' ? Math.ceil(call.count / this.#stride) : 0;
   }
 
-  #stepsOf({ operation, root }: Call): readonly Step[] {
-    const isRoot = this.#rank === root;
-    switch (operation) {
-      case 'barrier':
-        return [];
-      case 'reduceScatter':
-        return [this.#stageRows, this.#sum];
-      case 'allGather':
-        return [this.#stageOwn(this.#rank), this.#collect];
-      case 'gather':
-        return [this.#stageOwn(this.#rank), isRoot ? this.#collect : idle];
-      case 'scatter':
-        return isRoot ? [this.#stageRows, this.#keepOwn] : [idle, this.#takeFrom(root, this.#rank)];
-      case 'broadcast':
-        return isRoot ? [this.#stageOwn(0), idle] : [idle, this.#takeFrom(root, 0)];
+  /** Stages the chunk of that number, and does this rank's share of the one before. */
+  doPhase(phase: number): void {
+    if (phase < this.chunks) this.#stage(phase);
+    if (phase > 0) this.#finish(phase - 1);
+  }
+
+  /** Stages chunk `k` of the rows that others read. */
+  #stage(k: number): void {
+    if (isOneSided(this.#call) && this.#rank !== this.#call.root) return;
+    const rows = inputRows(this.#call, this.#region.layout.size);
+    for (let row = 0; row < rows; row++) {
+      // Of several rows a rank has one for itself.
+      if (rows > 1 && row === this.#rank) continue;
+      const chunk = this.#chunk(this.#input!, row, k);
+      copy(chunk, this.#staged(k, this.#rank, row, chunk.length), 0);
     }
   }
 
-  /** Stages the rows of the input that belong to others. */
-  readonly #stageRows: Step = (k, stage) => {
-    for (const r of this.#others) this.#stage(stage, r, this.#chunk(this.#input!, r, k));
-  };
-
-  /** Stages the input, which is one row, as one part. */
-  #stageOwn(part: number): Step {
-    return (k, stage) => this.#stage(stage, part, this.#chunk(this.#input!, 0, k));
-  }
-
-  /** Adds up this rank's row over all ranks. */
-  readonly #sum: Step = (k, stage) => {
-    const own = this.#chunk(this.#input!, this.#rank, k);
-    const sources = Array.from({ length: this.#region.layout.size }, (_, r) =>
-      r === this.#rank ? own : this.#part(stage, r, this.#rank, own.length),
+  /** Does this rank's share of the operation on chunk `k`. */
+  #finish(k: number): void {
+    const [input, output] = [this.#input, this.#output];
+    if (output === null) return;
+    const { length } = this.#chunk(output, 0, k);
+    doDirectly(
+      this.#call,
+      this.#rank,
+      this.#region.layout.size,
+      (rank, row) =>
+        rank === this.#rank ? this.#chunk(input!, row, k) : this.#staged(k, rank, row, length),
+      (row) => this.#chunk(output, row, k),
     );
-    const result = this.#chunk(this.#output!, 0, k);
-    sumInto(result as Float32Array, sources as Float32Array[]);
-  };
-
-  /** Copies the rows of all ranks into the output. The others have staged theirs. */
-  readonly #collect: Step = (k, stage) => {
-    const own = this.#chunk(this.#input!, 0, k);
-    for (let r = 0; r < this.#region.layout.size; r++) {
-      const source = r === this.#rank ? own : this.#part(stage, r, r, own.length);
-      copy(source, this.#chunk(this.#output!, r, k), 0);
-    }
-  };
-
-  /** Copies one part of what a rank staged into the output, which is one row. */
-  #takeFrom(rank: number, part: number): Step {
-    return (k, stage) => {
-      const into = this.#chunk(this.#output!, 0, k);
-      copy(this.#part(stage, rank, part, into.length), into, 0);
-    };
-  }
-
-  /** Copies this rank's row of the input into the output. */
-  readonly #keepOwn: Step = (k) => {
-    copy(this.#chunk(this.#input!, this.#rank, k), this.#chunk(this.#output!, 0, k), 0);
-  };
-
-  #stage(stage: number, part: number, elements: Elements): void {
-    copy(elements, this.#part(stage, this.#rank, part, elements.length), 0);
   }
 
   /** Chunk `k` of a row of a tensor, in place. */
@@ -119,14 +82,12 @@ export class Plan {
     return slice(elements, start!, end!);
   }
 
-  /** Elements that a rank has staged of a part. */
-  #part(stage: number, rank: number, part: number, length: number): Elements {
+  /** Chunk `k` of a row as a rank has staged it. A row that all ranks read lies in the part of that rank's number. */
+  #staged(k: number, rank: number, row: number, length: number): Elements {
     const { buffer, layout } = this.#region;
-    const at = layout.stageAt(stage % STAGES, rank) + part * layout.partBytes;
-    return viewOf<Element>(this.#call.dtype, buffer, at, length);
+    const { operation, dtype } = this.#call;
+    const part = operation === 'allGather' || operation === 'gather' ? rank : row;
+    const at = layout.stageAt((this.#before + k) % STAGES, rank) + part * layout.partBytes;
+    return viewOf<Element>(dtype, buffer, at, length);
   }
-}
-
-function idle(): void {
-  // A rank without work in a phase takes part in its barrier alone.
 }
