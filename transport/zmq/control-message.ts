@@ -208,24 +208,25 @@ export function decodeControl(message: Uint8Array): ControlMessage {
   if (payloadBytes !== reader.left) {
     reader.fail(`that announces ${payloadBytes} bytes and has ${reader.left}`);
   }
+  const decoded = readPayload(reader, kind, progress);
+  reader.end();
+  return decoded;
+}
+
+function readPayload(reader: ByteReader, kind: number, progress: Progress): ControlMessage {
   switch (kind) {
     case kinds.hello:
-      return atEnd(reader, { kind: 'hello', progress, terms: readTerms(reader) });
+      return { kind: 'hello', progress, terms: readTerms(reader) };
     case kinds.welcome:
-      return atEnd(reader, { kind: 'welcome', progress, terms: readTerms(reader) });
+      return { kind: 'welcome', progress, terms: readTerms(reader) };
     case kinds.beat:
-      return atEnd(reader, { kind: 'beat', progress });
+      return { kind: 'beat', progress };
     case kinds.batch:
       return { kind: 'batch', progress, records: readRecords(reader) };
     case kinds.end:
-      return atEnd(reader, { kind: 'end', progress, reason: readReason(reader) });
+      return { kind: 'end', progress, reason: readReason(reader) };
   }
   return reader.fail(`of kind ${kind}`);
-}
-
-function atEnd(reader: ByteReader, message: ControlMessage): ControlMessage {
-  reader.end();
-  return message;
 }
 
 function readProgress(reader: ByteReader): Progress {

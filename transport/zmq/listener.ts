@@ -42,7 +42,6 @@ export class LinkListener implements AsyncDisposable {
   readonly #sessions = new Map<string, Session>();
   readonly #unannounced: Link[] = [];
   #onLink: ((link: Link) => void) | undefined;
-  #guests = 0;
   #dropped = 0;
   #isClosing = false;
 
@@ -160,7 +159,8 @@ export class LinkListener implements AsyncDisposable {
   /** Makes a session for one more guest. False when there is no room. */
   #admit(from: Buffer, name: string, peer: Terms): boolean {
     // A hello that came late or twice must not make a link that outlives the sockets.
-    if (this.#isClosing || this.#guests >= maxGuests) {
+    const guests = this.#sessions.values().filter(({ isGuest }) => isGuest);
+    if (this.#isClosing || guests.toArray().length >= maxGuests) {
       this.#dropped++;
       return false;
     }
@@ -171,18 +171,12 @@ export class LinkListener implements AsyncDisposable {
       close: () => this.#sessions.delete(name),
     };
     const link = new ZmqLink({ wire, own: this.#own, peer, isConnector: false });
-    const session = { link, isGuest: true };
-    this.#sessions.set(name, session);
-    this.#guests++;
-    void link.ended.then(() => {
-      if (session.isGuest) this.#guests--;
-    });
+    this.#sessions.set(name, { link, isGuest: true });
     return true;
   }
 
   #announce(session: Session): void {
     session.isGuest = false;
-    this.#guests--;
     if (this.#onLink === undefined) this.#unannounced.push(session.link);
     else this.#onLink(session.link);
   }
