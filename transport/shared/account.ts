@@ -22,11 +22,10 @@ interface Grant {
 /** Grants of one end of a channel to the thread at the other end. */
 export class Account {
   readonly #words: Int32Array;
-  readonly #grants: (Grant | undefined)[] = new Array<undefined>(accountSize);
+  /** Grants by their places, those that are closed included. */
+  readonly #grants: Grant[] = [];
   /** Places of closed grants, to be used again. */
   readonly #places: number[] = [];
-  /** First place that was never used. */
-  #fresh = 0;
 
   constructor(memory: SharedArrayBuffer, offset: number) {
     this.#words = accountWords(memory, offset);
@@ -42,21 +41,15 @@ export class Account {
     return place;
   }
 
-  /** Takes one grant back, of which its holder never heard. */
-  revoke(place: number): void {
-    const grant = this.#grants[place];
-    if (grant !== undefined) endGrant(this.#words, place, grant);
-  }
-
   /** Takes all grants back from a holder that is dead. */
   reclaim(): void {
-    for (let place = 0; place < this.#fresh; place++) this.revoke(place);
+    for (const [place, grant] of this.#grants.entries()) endGrant(this.#words, place, grant);
   }
 
   #place(): number | undefined {
     const place = this.#places.pop();
     if (place !== undefined) return place;
-    if (this.#fresh < accountSize) return this.#fresh++;
+    if (this.#grants.length < accountSize) return this.#grants.length;
     for (let at = 0; at < accountSize; at++) {
       if (Atomics.load(this.#words, at) === closed) this.#places.push(at);
     }

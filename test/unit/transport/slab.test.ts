@@ -120,7 +120,6 @@ describe('account', () => {
     slab.drop(block);
     endGrant(held, first, { slab, block });
     endGrant(held, first, { slab, block });
-    account.revoke(first);
     assert.equal(slab.isFree(block), false);
     account.reclaim();
     assert.equal(slab.isFree(block), true);
