@@ -79,7 +79,8 @@ export class ActorThread {
     let isOver = false;
     const ended = channel.closed.then(() => {
       isOver = true;
-      return running.channels.isOpen ? this.#threadGoesOn() : running.ended;
+      if (!running.channels.isOpen) return running.ended;
+      return new CxmindError('ACTOR_CRASHED', `${start.name} ended, and its thread did not`);
     });
     const terminate = (): void => {
       // After its end the thread may already run the next incarnation.
@@ -133,9 +134,5 @@ export class ActorThread {
       return uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`);
     });
     return { worker, ended, channels: new IncarnationChannels(channel) };
-  }
-
-  #threadGoesOn(): CxmindError {
-    return new CxmindError('ACTOR_CRASHED', `${this.#name} ended, and its thread did not`);
   }
 }
