@@ -109,17 +109,9 @@ describe('cxmind launch under a scheduler', function () {
 
     it('says on each rank what it waited for in vain', async () => {
       const launch = ['launch', '--join-timeout', '2', '--', ...train(newRun())];
-      const rendezvous = [
-        'launch',
-        '--join-timeout',
-        '2',
-        '--rendezvous',
-        folder.path,
-        '--',
-        'train',
-      ];
+      const flags = ['--join-timeout', '2', '--rendezvous', folder.path];
       const head = cxmind(launch, slurmTask(0, 3));
-      const node = cxmind(rendezvous, slurmTask(1, 3));
+      const node = cxmind(['launch', ...flags, '--', 'train'], slurmTask(1, 3));
       await assertEnd([head, node], [3, 3]);
       assert.match(
         head.output.stderr,
@@ -223,15 +215,8 @@ wait`;
     it('refuses keys that others may read', async () => {
       const keys = folder.write('open.json', '{}');
       spawnSync('chmod', ['644', keys]);
-      const launch = [
-        'launch',
-        '--np=2',
-        `--keys=${keys}`,
-        '--head-address=a',
-        '--port=7000',
-        '--',
-        'train',
-      ];
+      const flags = ['--np=2', `--keys=${keys}`, '--head-address=a', '--port=7000'];
+      const launch = ['launch', ...flags, '--', 'train'];
       const { exitCode, text } = await runHere(launch, { JOB_COMPLETION_INDEX: '1' });
       assert.equal(exitCode, 2);
       assert.match(text, /open\.json: holds keys, and its mode 644 is too open/);
