@@ -5,9 +5,9 @@ import { sameThreadPair } from '../../transport/same-thread.ts';
 import type { ActorThread, ThreadStart } from './actor-thread.ts';
 import { ActorHost, type HostStart, type Make } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
-import type { Allocation, Claims, Place, Placement, ResourcePool } from './placement.ts';
+import type { Allocation, Claims, Place, Placement } from './placement.ts';
 import type { Protocol } from './protocol.ts';
-import type { RemoteNode, StartOrder } from './nodes/remote-node.ts';
+import type { StartOrder } from './nodes/remote-node.ts';
 
 /*
  * The three places where an incarnation may run: the calling thread, a thread of its own, a node.
@@ -74,11 +74,6 @@ interface RemoteActor {
   readonly patienceMs: number;
 }
 
-interface Home {
-  readonly node: RemoteNode;
-  readonly allocation: Allocation;
-}
-
 /**
  * Launcher on nodes.
  *
@@ -88,9 +83,10 @@ interface Home {
 export class RemoteLauncher implements Launcher {
   readonly #placement: Placement;
   readonly #actor: RemoteActor;
-  readonly #pool: ResourcePool;
+  /** Name of the pool of its nodes. */
+  readonly #pool: string;
   readonly #body: Body;
-  #home: Home | undefined;
+  #held: Allocation | undefined;
   #youngest: Incarnation | undefined;
 
   /** @throws PLACEMENT_FAILED for a place that is not there, WIRE_INVALID for props that are not plain data */
@@ -102,14 +98,14 @@ export class RemoteLauncher implements Launcher {
   }
 
   get node(): string | undefined {
-    return this.#home?.node.name;
+    return this.#held?.node.name;
   }
 
   async launch({ restarts, kept }: IncarnationStart, signal: AbortSignal): Promise<Incarnation> {
-    const { node, allocation } = await this.#settle(restarts === 0, signal);
+    const { node, devices } = await this.#settle(restarts === 0, signal);
     const { order, props } = this.#actor;
     const body = kept === undefined ? this.#body : encodeBody({ props, kept: decodeBody(kept) });
-    const start = { ...order, restarts, devices: [...allocation.devices] };
+    const start = { ...order, restarts, devices: [...devices] };
     this.#youngest = node.start(start, body, this.#youngest);
     return this.#youngest;
   }
@@ -119,30 +115,28 @@ export class RemoteLauncher implements Launcher {
   }
 
   release(): Promise<void> {
-    if (this.#home !== undefined) {
-      if (this.#youngest !== undefined) this.#home.node.retire(this.#youngest);
-      this.#placement.release(this.#pool, this.#home.allocation);
+    if (this.#held !== undefined) {
+      if (this.#youngest !== undefined) this.#held.node.retire(this.#youngest);
+      this.#placement.release(this.#held);
     }
-    this.#home = undefined;
+    this.#held = undefined;
     return Promise.resolve();
   }
 
   /** Finds a node for the next incarnation. @throws PLACEMENT_FAILED when there is no room in time */
-  async #settle(isFirst: boolean, signal: AbortSignal): Promise<Home> {
+  async #settle(isFirst: boolean, signal: AbortSignal): Promise<Allocation> {
     const { order, place, claims, patienceMs } = this.#actor;
     const only = isFirst && 'node' in place ? place.node : undefined;
     const until = performance.now() + patienceMs;
     for (;;) {
       signal.throwIfAborted();
-      const home = this.#home;
-      if (home !== undefined && this.#placement.find(home.node.name) === home.node) return home;
-      const allocation = this.#pool.take(claims, only);
-      if (allocation !== undefined) {
-        const node = this.#placement.find(allocation.node)!;
-        return (this.#home = { node, allocation });
-      }
+      const held = this.#held;
+      if (held !== undefined && this.#placement.has(held.node)) return held;
+      const taken = this.#placement.take(this.#pool, claims, only);
+      if (taken !== undefined) return (this.#held = taken);
       const leftMs = until - performance.now();
-      if (isFirst || leftMs <= 0) throw this.#pool.shortage(order.name, claims, only);
+      if (isFirst || leftMs <= 0)
+        throw this.#placement.shortage(this.#pool, order.name, claims, only);
       await this.#placement.changed(leftMs, signal);
     }
   }

@@ -42,49 +42,68 @@ export interface Claims {
 
 /** Resources of one node that an actor has until it releases them. */
 export interface Allocation {
-  readonly node: string;
+  readonly node: RemoteNode;
   readonly slots: number;
   /** Names of its devices. */
   readonly devices: readonly string[];
 }
 
 interface Member {
-  readonly node: string;
+  readonly node: RemoteNode;
+  readonly pool: string;
   readonly resources: Resources;
   readonly taken: Set<Allocation>;
 }
 
-/** Nodes over which actors of a kind are spread, with the resources that are taken of each. */
-export class ResourcePool {
-  readonly name: string;
+/** The nodes of a system with their pools, over which actors of a kind are spread, and what is taken of each. */
+export class Placement {
   readonly #members = new Map<string, Member>();
+  /** Names of all pools, those whose nodes are gone included. */
+  readonly #pools = new Set<string>();
+  #change = Promise.withResolvers<undefined>();
 
-  constructor(name: string) {
-    this.name = name;
+  get nodes(): readonly RemoteNode[] {
+    return [...this.#members.values()].map(({ node }) => node);
   }
 
-  add(node: string, resources: Resources): void {
-    this.#members.set(node, { node, resources, taken: new Set() });
+  /** Adds a node until it is gone. @throws INTERNAL when there is one of its name */
+  add(node: RemoteNode, pool: string, resources: Resources): void {
+    if (this.#members.has(node.name)) {
+      throw new CxmindError('INTERNAL', `node ${node.name} is here already`);
+    }
+    this.#pools.add(pool);
+    this.#members.set(node.name, { node, pool, resources, taken: new Set() });
+    this.#announce();
+    void node.ended.then(() => this.#members.delete(node.name));
   }
 
-  /** Forgets a node that is gone, and every allocation on it. */
-  remove(node: string): void {
-    this.#members.delete(node);
+  /** True until a node is gone. */
+  has(node: RemoteNode): boolean {
+    return this.#members.get(node.name)?.node === node;
+  }
+
+  /** Finds the pool of a place. @throws PLACEMENT_FAILED for a node or a pool that nobody added */
+  poolAt(actor: string, place: Exclude<Place, 'thread'>): string {
+    if ('node' in place) {
+      const pool = this.#members.get(place.node)?.pool;
+      if (pool !== undefined) return pool;
+      throw new CxmindError('PLACEMENT_FAILED', `${actor}: there is no node ${place.node}`);
+    }
+    if (this.#pools.has(place.pool)) return place.pool;
+    throw new CxmindError('PLACEMENT_FAILED', `${actor}: there is no pool ${place.pool}`);
   }
 
   /**
-   * Allocates what is claimed on the node of which the smallest share is taken; undefined while there is no room.
+   * Allocates what is claimed on the node of a pool of which the smallest share is taken; undefined while there is no
+   * room.
    *
    * @param only the one node that will do, if not all will
    */
-  take(claims: Claims, only?: string): Allocation | undefined {
-    let best: Member | undefined;
-    for (const member of this.#members.values()) {
-      if ((only !== undefined && member.node !== only) || !fits(claims, member)) continue;
-      if (best === undefined || isFreer(member, best)) best = member;
-    }
+  take(pool: string, { slots, devices }: Claims, only?: string): Allocation | undefined {
+    const [best] = this.#membersOf(pool, only)
+      .filter((each) => slots <= freeSlots(each) && devices <= freeDevices(each).length)
+      .sort((one, other) => loadOf(one) - loadOf(other) || one.taken.size - other.taken.size);
     if (best === undefined) return undefined;
-    const { slots, devices } = claims;
     const chosen = freeDevices(best).slice(0, devices);
     const allocation: Allocation = { node: best.node, slots, devices: chosen };
     best.taken.add(allocation);
@@ -92,19 +111,19 @@ export class ResourcePool {
   }
 
   release(allocation: Allocation): void {
-    this.#members.get(allocation.node)?.taken.delete(allocation);
+    this.#members.get(allocation.node.name)?.taken.delete(allocation);
+    this.#announce();
   }
 
   /** Makes the error of claims that cannot be met. It says what was wanted, and what each node has free. */
-  shortage(actor: string, claims: Claims, only?: string): CxmindError {
-    const members = [...this.#members.values()].filter(({ node }) => (only ?? node) === node);
+  shortage(pool: string, actor: string, claims: Claims, only?: string): CxmindError {
     const wanted = amount(claims.slots, claims.devices);
-    const free = members.map((member) => {
+    const free = this.#membersOf(pool, only).map((member) => {
       const { slots, devices } = member.resources;
       const left = amount(freeSlots(member), freeDevices(member).length);
-      return `${member.node} has ${left} free of ${amount(slots, devices.length)}`;
+      return `${member.node.name} has ${left} free of ${amount(slots, devices.length)}`;
     });
-    const where = only === undefined ? `no node of pool ${this.name}` : `not node ${only}`;
+    const where = only === undefined ? `no node of pool ${pool}` : `not node ${only}`;
     const facts = free.length === 0 ? 'there is no such node' : free.join('; ');
     return new CxmindError(
       'PLACEMENT_FAILED',
@@ -112,15 +131,26 @@ export class ResourcePool {
       { detail: { actor, claims, free } },
     );
   }
-}
 
-function fits({ slots, devices }: Claims, member: Member): boolean {
-  return slots <= freeSlots(member) && devices <= freeDevices(member).length;
-}
+  /** Waits until a node comes or room is made, for `timeoutMs` at most, or until the signal is aborted. */
+  async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const over = Promise.withResolvers<undefined>();
+    const end = (): void => over.resolve(undefined);
+    const timer = setTimeout(end, timeoutMs);
+    using _ = addAbortListener(signal, end);
+    await Promise.race([this.#change.promise, over.promise]);
+    clearTimeout(timer);
+  }
 
-/** Compares the shares that are taken, then the numbers of actors. */
-function isFreer(one: Member, other: Member): boolean {
-  return (loadOf(one) - loadOf(other) || one.taken.size - other.taken.size) < 0;
+  #membersOf(pool: string, only: string | undefined): Member[] {
+    const ofPool = this.#members.values().filter((member) => member.pool === pool);
+    return ofPool.filter(({ node: { name } }) => (only ?? name) === name).toArray();
+  }
+
+  #announce(): void {
+    this.#change.resolve(undefined);
+    this.#change = Promise.withResolvers<undefined>();
+  }
 }
 
 function freeSlots({ resources, taken }: Member): number {
@@ -144,63 +174,4 @@ function loadOf(member: Member): number {
 
 function amount(slots: number, devices: number): string {
   return `${slots} slots and ${devices} devices`;
-}
-
-/** The nodes of a system, by their names and by their pools. */
-export class Placement {
-  readonly #nodes = new Map<string, { readonly node: RemoteNode; readonly pool: ResourcePool }>();
-  readonly #pools = new Map<string, ResourcePool>();
-  #change = Promise.withResolvers<undefined>();
-
-  get nodes(): readonly RemoteNode[] {
-    return [...this.#nodes.values()].map(({ node }) => node);
-  }
-
-  /** Adds a node until it is gone. @throws INTERNAL when there is one of its name */
-  add(node: RemoteNode, poolName: string, resources: Resources): void {
-    if (this.#nodes.has(node.name)) {
-      throw new CxmindError('INTERNAL', `node ${node.name} is here already`);
-    }
-    const pool = this.#pools.get(poolName) ?? new ResourcePool(poolName);
-    this.#pools.set(poolName, pool);
-    this.#nodes.set(node.name, { node, pool });
-    pool.add(node.name, resources);
-    this.#announce();
-    void node.ended.then(() => {
-      pool.remove(node.name);
-      this.#nodes.delete(node.name);
-    });
-  }
-
-  find(name: string): RemoteNode | undefined {
-    return this.#nodes.get(name)?.node;
-  }
-
-  /** Finds the pool of a place. @throws PLACEMENT_FAILED for a node or a pool that nobody added */
-  poolAt(actor: string, place: Exclude<Place, 'thread'>): ResourcePool {
-    const pool = 'node' in place ? this.#nodes.get(place.node)?.pool : this.#pools.get(place.pool);
-    if (pool !== undefined) return pool;
-    const what = 'node' in place ? `node ${place.node}` : `pool ${place.pool}`;
-    throw new CxmindError('PLACEMENT_FAILED', `${actor}: there is no ${what}`);
-  }
-
-  release(pool: ResourcePool, allocation: Allocation): void {
-    pool.release(allocation);
-    this.#announce();
-  }
-
-  /** Waits until a node comes or room is made, for `timeoutMs` at most, or until the signal is aborted. */
-  async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const over = Promise.withResolvers<undefined>();
-    const end = (): void => over.resolve(undefined);
-    const timer = setTimeout(end, timeoutMs);
-    using _ = addAbortListener(signal, end);
-    await Promise.race([this.#change.promise, over.promise]);
-    clearTimeout(timer);
-  }
-
-  #announce(): void {
-    this.#change.resolve(undefined);
-    this.#change = Promise.withResolvers<undefined>();
-  }
 }
