@@ -6,8 +6,6 @@ export interface Task {
   /** Number of the process in the job, from 0. */
   readonly rank: number;
   readonly size: number;
-  /** Number of the process on its host, if the scheduler tells. */
-  readonly localRank: number | undefined;
   /** Number of actors that the process may host, if the scheduler tells. */
   readonly slots: number | undefined;
   /** Name of the process's host. */
@@ -54,7 +52,6 @@ function ompiTask(environment: Environment, { hostname }: TaskOptions): Task | u
     scheduler: 'mpi',
     rank,
     size: required(environment, 'OMPI_COMM_WORLD_SIZE'),
-    localRank: number(environment, 'OMPI_COMM_WORLD_LOCAL_RANK'),
     slots: undefined,
     host: environment['PMIX_HOSTNAME'] ?? hostname,
     headHost: undefined,
@@ -71,7 +68,6 @@ function slurmTask(environment: Environment, { hostname }: TaskOptions): Task | 
     scheduler: 'slurm',
     rank: required(environment, 'SLURM_PROCID'),
     size: number(environment, 'SLURM_STEP_NUM_TASKS') ?? required(environment, 'SLURM_NTASKS'),
-    localRank: number(environment, 'SLURM_LOCALID'),
     slots: number(environment, 'SLURM_CPUS_PER_TASK'),
     host: environment['SLURMD_NODENAME'] ?? hostname,
     headHost: nodes === undefined ? undefined : expandHostlist(nodes)[0],
@@ -87,7 +83,6 @@ function pmixTask(environment: Environment, { size, hostname }: TaskOptions): Ta
     scheduler: 'mpi',
     rank,
     size: size ?? lacksSize('PMIX_RANK'),
-    localRank: undefined,
     slots: undefined,
     host: environment['PMIX_HOSTNAME'] ?? hostname,
     headHost: undefined,
@@ -104,7 +99,6 @@ function indexedJob(environment: Environment, { size, hostname }: TaskOptions): 
     scheduler: 'kubernetes',
     rank,
     size: size ?? lacksSize('JOB_COMPLETION_INDEX'),
-    localRank: 0,
     slots: undefined,
     host: hostname,
     headHost: name === hostname ? undefined : `${name}-0`,
