@@ -68,7 +68,6 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
   const link = new ZmqLink({ wire, own, peer, isConnector: true });
   wire.onControl = (message) => link.takeControl(message);
   wire.onBulk = (frames) => link.takeBulk(frames);
-  link.greet();
   return link;
 }
 

@@ -92,6 +92,8 @@ export class ZmqLink implements Link {
       beat: (silentMs) => this.#beat(silentMs),
       dead: () => this.#end('lost', lost(`${peer.name} was silent for ${own.deadAfterMs} ms`)),
     });
+    // The listener tells its program of the link once this end speaks on it.
+    if (isConnector) this.#tell();
   }
 
   open(): Channel {
@@ -128,11 +130,6 @@ export class ZmqLink implements Link {
 
   lose(error: CxmindError): void {
     this.#end('lost', error);
-  }
-
-  /** Tells the peer that this end knows of the link. */
-  greet(): void {
-    this.#tell();
   }
 
   /** Takes a message from the control socket. */
