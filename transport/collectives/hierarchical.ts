@@ -4,15 +4,6 @@ import { copy, rowOf, scratch, slice, type Elements } from './elements.ts';
 import { Communicator, type Engine } from './communicator.ts';
 import type { RingEngine } from './ring.ts';
 
-/** Group of the ranks that share memory, and group of the first ranks of all nodes. */
-interface Levels {
-  readonly inner: Communicator;
-  /** Null for a rank that is not the first of its node. */
-  readonly outer: Communicator | null;
-  /** Ranks of each node. The nodes stand in the order of the outer group. */
-  readonly nodes: readonly (readonly number[])[];
-}
-
 /**
  * Hierarchical collectives of ranks on several nodes.
  *
@@ -23,32 +14,25 @@ export class HierarchicalEngine implements Engine {
   readonly rank: number;
   readonly size: number;
   readonly #network: RingEngine;
-  readonly #levels: Levels;
-
-  /** @param network of all ranks */
-  private constructor(network: RingEngine, levels: Levels) {
-    this.#network = network;
-    this.#levels = levels;
-    this.rank = network.rank;
-    this.size = network.size;
-  }
+  readonly #nodes: readonly (readonly number[])[];
+  readonly #inner: Communicator;
+  /** Group of the first ranks of all nodes; null for a rank that is none of them. */
+  readonly #outer: Communicator | null;
 
   /**
-   * Makes the groups of both levels.
-   *
-   * @param nodes    ranks of each node, in ascending order
-   * @param joinNode joins the group of this node's ranks, which the first of them makes; each of them calls it
+   * @param network of all ranks
+   * @param nodes   ranks of each node, in ascending order
+   * @param inner   group of the ranks of this node
    */
-  static async over(
-    network: RingEngine,
-    nodes: readonly (readonly number[])[],
-    joinNode: (members: RingEngine) => Promise<Communicator>,
-  ): Promise<Engine> {
-    const { rank } = network;
-    const inner = await joinNode(network.among(nodes.find((ranks) => ranks.includes(rank))!));
+  constructor(network: RingEngine, nodes: readonly (readonly number[])[], inner: Communicator) {
+    this.#network = network;
+    this.#nodes = nodes;
+    this.#inner = inner;
+    this.rank = network.rank;
+    this.size = network.size;
     const firsts = nodes.map(([first]) => first!);
-    const outer = firsts.includes(rank) ? new Communicator(network.among(firsts)) : null;
-    return new HierarchicalEngine(network, { inner, outer, nodes });
+    const isFirst = firsts.includes(this.rank);
+    this.#outer = isFirst ? new Communicator(network.among(firsts)) : null;
   }
 
   async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
@@ -63,13 +47,13 @@ export class HierarchicalEngine implements Engine {
       else await this.#reduceScatter(count, input!, output!);
     } catch (error) {
       // Ranks of this node wait for this one in shared memory, and do not hear of other nodes.
-      await this.#levels.inner[Symbol.asyncDispose]();
+      await this.#inner[Symbol.asyncDispose]();
       throw error;
     }
   }
 
   async close(): Promise<void> {
-    await this.#levels.inner[Symbol.asyncDispose]();
+    await this.#inner[Symbol.asyncDispose]();
     await this.#network.close();
   }
 
@@ -78,7 +62,7 @@ export class HierarchicalEngine implements Engine {
    * hands them out to the ranks there. Each node counts as many rows as the largest has, so that the parts are equal.
    */
   async #reduceScatter(count: number, input: Elements, output: Elements): Promise<void> {
-    const { inner, outer, nodes } = this.#levels;
+    const [inner, outer, nodes] = [this.#inner, this.#outer, this.#nodes];
     const length = count * Math.max(...nodes.map((ranks) => ranks.length));
     const part = scratch('f32', Math.ceil(length / inner.size));
     const rows = scratch('f32', part.length * inner.size);
@@ -98,7 +82,7 @@ export class HierarchicalEngine implements Engine {
   }
 
   async #broadcast(tensor: Tensor, root: number): Promise<void> {
-    const { inner, outer, nodes } = this.#levels;
+    const [inner, outer, nodes] = [this.#inner, this.#outer, this.#nodes];
     const home = nodes.findIndex((ranks) => ranks.includes(root));
     const isHome = nodes[home]!.includes(this.rank);
     if (isHome) await inner.broadcast(tensor, nodes[home]!.indexOf(root));
@@ -113,7 +97,7 @@ export class HierarchicalEngine implements Engine {
     input: Elements,
     output: Elements,
   ): Promise<void> {
-    const { inner, outer, nodes } = this.#levels;
+    const [inner, outer, nodes] = [this.#inner, this.#outer, this.#nodes];
     const blocks = outer && nodes.map((ranks) => scratch(dtype, ranks.length * count));
     const own = nodes.findIndex((ranks) => ranks.includes(this.rank));
     await inner.gather(vector(dtype, input), blocks && vector(dtype, blocks[own]!), 0);

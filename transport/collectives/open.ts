@@ -54,12 +54,14 @@ export class RankListener implements AsyncDisposable {
     const hosts = addresses.map(({ host }, at) => (host === '' ? String(at) : host));
     const nodes = [...Map.groupBy(hosts.keys(), (at) => hosts[at]!).values()];
     if (nodes.length === hosts.length) return new Communicator(ring);
-    if (nodes.length > 1)
-      return new Communicator(await HierarchicalEngine.over(ring, nodes, joinHost));
     try {
-      return await joinHost(ring);
-    } finally {
+      const inner = await joinHost(ring.among(nodes.find((ranks) => ranks.includes(rank))!));
+      if (nodes.length > 1) return new Communicator(new HierarchicalEngine(ring, nodes, inner));
       await ring.close();
+      return inner;
+    } catch (error) {
+      await ring.close();
+      throw error;
     }
   }
 
