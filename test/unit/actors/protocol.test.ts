@@ -24,6 +24,18 @@ const speaker = protocol('speaker', {
   words: stream(t.type({ text: t.string }), t.string),
 });
 
+/** The calls of each protocol that are right in all of these. */
+class Resting {
+  rest(): void {
+    return;
+  }
+}
+class Mute {
+  mute(): void {
+    return;
+  }
+}
+
 class Greeter implements Actor<typeof greeter> {
   greet({ name }: { name: string }): string {
     return `hello ${name}`;
@@ -33,20 +45,14 @@ class Greeter implements Actor<typeof greeter> {
   }
 }
 
-class Speaker implements Actor<typeof speaker> {
-  mute(): void {
-    return;
-  }
+class Speaker extends Mute implements Actor<typeof speaker> {
   async *words({ text }: { text: string }): AsyncGenerator<string> {
     await Promise.resolve();
     yield* text.split(' ');
   }
 }
 
-class WrongItem implements Actor<typeof speaker> {
-  mute(): void {
-    return;
-  }
+class WrongItem extends Mute implements Actor<typeof speaker> {
   // @ts-expect-error the items are strings
   async *words({ text }: { text: string }): AsyncGenerator<number> {
     await Promise.resolve();
@@ -54,10 +60,7 @@ class WrongItem implements Actor<typeof speaker> {
   }
 }
 
-class NoStream implements Actor<typeof speaker> {
-  mute(): void {
-    return;
-  }
+class NoStream extends Mute implements Actor<typeof speaker> {
   // @ts-expect-error a stream is answered item by item
   words(): Promise<string> {
     return Promise.resolve('word');
@@ -65,11 +68,7 @@ class NoStream implements Actor<typeof speaker> {
 }
 
 // @ts-expect-error a stream is missing
-class MissingStream implements Actor<typeof speaker> {
-  mute(): void {
-    return;
-  }
-}
+class MissingStream extends Mute implements Actor<typeof speaker> {}
 
 async function listens(ref: ActorRef<typeof speaker>): Promise<void> {
   const options = { timeoutMs: 1 };
@@ -103,33 +102,24 @@ class Missing implements Actor<typeof greeter> {
   }
 }
 
-class WrongMessage implements Actor<typeof greeter> {
+class WrongMessage extends Resting implements Actor<typeof greeter> {
   // @ts-expect-error the message has no such type
   greet(message: { name: number }): string {
     return String(message.name);
   }
-  rest(): void {
-    return;
-  }
 }
 
-class WrongReply implements Actor<typeof greeter> {
+class WrongReply extends Resting implements Actor<typeof greeter> {
   // @ts-expect-error the reply is a string
   greet(): number {
     return 1;
   }
-  rest(): void {
-    return;
-  }
 }
 
-class WantsMoreContext implements Actor<typeof greeter> {
+class WantsMoreContext extends Resting implements Actor<typeof greeter> {
   // @ts-expect-error the context holds no token
   greet(_message: { name: string }, _context: Context & { token: string }): string {
     return '';
-  }
-  rest(): void {
-    return;
   }
 }
 
