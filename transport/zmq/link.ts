@@ -14,7 +14,6 @@ import type {
   Progress,
   Terms,
 } from './control-message.ts';
-import { Liveness } from './liveness.ts';
 
 /*
  * One end of a link: a session that outlives the connections that carry it. README.md draws it with its reasons.
@@ -56,7 +55,7 @@ export class ZmqLink implements Link {
   readonly #wire: Wire;
   readonly #own: Terms;
   readonly #peerTerms: Terms;
-  readonly #liveness: Liveness;
+  readonly #pulse: NodeJS.Timeout;
   readonly #ended = Promise.withResolvers<CxmindError | undefined>();
   readonly ended = this.#ended.promise;
   readonly #batches: BatchLane;
@@ -68,6 +67,8 @@ export class ZmqLink implements Link {
   #onChannel: ((channel: Channel) => void) | undefined;
   #nextChannel: number;
   #nextPeerChannel: number;
+  /** Intervals in which nothing came, without a break. */
+  #silentIntervals = 0;
   #renewedAtMs = 0;
 
   constructor({ wire, own, peer, isConnector }: LinkParts) {
@@ -88,10 +89,7 @@ export class ZmqLink implements Link {
       sent: (records, sequence) => this.#queueBulk(records, sequence),
     });
     this.#bulk = new BulkLane((frames) => this.#wire.sendBulk(frames));
-    this.#liveness = new Liveness(own, {
-      beat: (silentMs) => this.#beat(silentMs),
-      dead: () => this.#end('lost', lost(`${peer.name} was silent for ${own.deadAfterMs} ms`)),
-    });
+    this.#pulse = setInterval(() => this.#beat(), own.intervalMs);
     // The listener tells its program of the link once this end speaks on it.
     if (isConnector) this.#tell();
   }
@@ -136,7 +134,7 @@ export class ZmqLink implements Link {
   takeControl(message: Buffer): void {
     this.#orEnd(() => {
       const control = decodeControl(message);
-      this.#liveness.heard();
+      this.#silentIntervals = 0;
       this.#batches.hold();
       this.#takeControl(control, message.length);
     });
@@ -147,7 +145,7 @@ export class ZmqLink implements Link {
   takeBulk(frames: readonly Buffer[]): void {
     this.#orEnd(() => {
       const bulk = decodeBulk(frames);
-      this.#liveness.heard();
+      this.#silentIntervals = 0;
       this.#takeBulk(bulk);
     });
   }
@@ -297,10 +295,22 @@ export class ZmqLink implements Link {
     this.#bulk.flush();
   }
 
-  #beat(silentMs: number): void {
+  /**
+   * Tells the peer that this end is there, and ends the link once the peer was silent for too long.
+   *
+   * Silence is counted in intervals, not by the clock. While this process is held up or stopped, messages of the peer lie
+   * unread, and the peer must not be taken for dead.
+   */
+  #beat(): void {
+    const { intervalMs, deadAfterMs } = this.#own;
+    const silentMs = ++this.#silentIntervals * intervalMs;
+    if (silentMs > deadAfterMs) {
+      this.#end('lost', lost(`${this.peer} was silent for ${deadAfterMs} ms`));
+      return;
+    }
     this.#tell();
     this.#bulk.remind();
-    const patienceMs = this.#own.deadAfterMs / 3;
+    const patienceMs = deadAfterMs / 3;
     if (silentMs < patienceMs) {
       this.#renewedAtMs = 0;
     } else if (silentMs - this.#renewedAtMs >= patienceMs) {
@@ -356,7 +366,7 @@ export class ZmqLink implements Link {
     if (this.#state === 'ended') return;
     if (tell !== undefined) this.#wire.sendControl(encodeEnd(this.#progress(), tell));
     this.#state = 'ended';
-    this.#liveness[Symbol.dispose]();
+    clearInterval(this.#pulse);
     this.#wire.close();
     for (const channel of this.#channels.values()) channel.abandon();
     this.#channels.clear();
