@@ -4,19 +4,15 @@ import type { SequenceInput } from '../../src/model/pack.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { MiniBatch } from '../../src/training/mini-batches.ts';
 import type { RankAddress } from '../../transport/collectives/open.ts';
+import { RunKeys } from '../../transport/zmq/keys.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
 import { call, type Protocol } from '../runtime/protocol.ts';
 import { HostInfo } from './host-info.ts';
 
-const KeyPair = t.type({ publicKey: t.string, secretKey: t.string });
-
 /** The address to listen at, and the keys that all ranks of the run prove themselves with. */
-export const ListenRequest = t.type({
-  address: t.string,
-  keys: t.type({ server: KeyPair, client: KeyPair }),
-});
+export const ListenRequest = t.type({ address: t.string, keys: RunKeys });
 export interface ListenRequest extends t.TypeOf<typeof ListenRequest> {}
 
 /** The directory to save to or to restore from. */

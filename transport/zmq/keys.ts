@@ -5,16 +5,11 @@ import { matching } from '../../src/check/scalars.ts';
 /** Codec of CURVE keys: 40 characters of Z85 for 32 bytes. */
 const CurveKey = matching('a CURVE key in Z85', /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/);
 
-interface KeyPair {
-  readonly publicKey: string;
-  readonly secretKey: string;
-}
+const KeyPair = t.strict({ publicKey: CurveKey, secretKey: CurveKey });
 
 /** Keys of one run. The listener proves itself with `server`, everybody else with `client`. */
-export interface RunKeys {
-  readonly server: KeyPair;
-  readonly client: KeyPair;
-}
+export const RunKeys = t.strict({ server: KeyPair, client: KeyPair });
+export interface RunKeys extends t.TypeOf<typeof RunKeys> {}
 
 /** Ticket with which a process joins a run. It holds a secret: hand it over by stdin or a file of mode 0600. */
 export const RunTicket = t.strict({

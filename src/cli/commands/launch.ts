@@ -2,7 +2,6 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
 import { Args, Flags, type Config, type Interfaces } from '@oclif/core';
-import * as t from 'io-ts';
 import { hostsOf, type Host } from '../../../transport/launch/allocation.ts';
 import type { Gather } from '../../../transport/launch/cluster.ts';
 import { parseHostList } from '../../../transport/launch/host-list.ts';
@@ -17,7 +16,7 @@ import {
   joinTask,
   type TaskLaunchOptions,
 } from '../../../transport/launch/task-launch.ts';
-import { makeRunKeys, type RunKeys } from '../../../transport/zmq/keys.ts';
+import { makeRunKeys, RunKeys } from '../../../transport/zmq/keys.ts';
 import { parsedJson } from '../../check/json.ts';
 import { CxmindError, refusalText } from '../../errors.ts';
 import { ReportingCommand, type ClusterCommand } from '../command.ts';
@@ -209,9 +208,6 @@ function connectionOf(flags: LaunchFlags) {
   };
 }
 
-const KeyPair = t.strict({ publicKey: t.string, secretKey: t.string });
-const Keys = t.strict({ server: KeyPair, client: KeyPair });
-
 /** Runs one process of a job: rank 0 runs the command, the others host actors for it. */
 async function runTask(task: Task, command: ClusterCommand, flags: LaunchFlags): Promise<void> {
   const options: TaskLaunchOptions = {
@@ -244,6 +240,6 @@ async function readKeys(path: string): Promise<RunKeys> {
     });
   }
   const keys = parsedJson(text);
-  if (Keys.is(keys)) return keys;
+  if (RunKeys.is(keys)) return keys;
   throw new CxmindError('CONFIG_INVALID', `--keys: ${path} is none that --write-keys made`);
 }
