@@ -1,4 +1,3 @@
-import { CxmindError } from '../../src/errors.ts';
 import { IdMap } from './id-map.ts';
 
 /** An entry of a mailbox: a message that is not done. */
@@ -51,16 +50,9 @@ export class Mailbox<E extends Entry> {
     return this.#entries.get(this.#first);
   }
 
-  /**
-   * Adds an entry, which is accepted now or when there is room.
-   *
-   * @throws INTERNAL for an id that is not higher than the last
-   */
+  /** Adds an entry, which is accepted now or when there is room. */
   put(entry: E): void {
     const { id } = entry;
-    if (id < this.#end) {
-      throw new CxmindError('INTERNAL', `mailbox: message ${id} after message ${this.#end - 1}`);
-    }
     if (this.size === 0) {
       this.#first = id;
       this.#waitsFrom = id;

@@ -1,4 +1,3 @@
-import { CxmindError } from '../../src/errors.ts';
 import { Communicator } from './communicator.ts';
 import { HostWords } from './host-words.ts';
 import { createHostMemory, HostMemory, unlinkHostMemory } from './native/host-memory.ts';
@@ -12,11 +11,7 @@ export interface HostGroupHandle {
   readonly path: string;
 }
 
-/**
- * Makes a group for `size` processes of this host and user, each of which joins once.
- *
- * @throws DEVICE_MISSING where processes cannot share memory
- */
+/** Makes a group for `size` processes of this host and user, each of which joins once, where `hasHostMemory`. */
 export function hostGroup(size: number): HostGroupHandle {
   return { size, path: createHostMemory(new SharedLayout(size).byteLength) };
 }
@@ -25,13 +20,8 @@ export function hostGroup(size: number): HostGroupHandle {
  * Joins a group as one of its ranks.
  *
  * It does not wait for the others. The first operation does, and it notices a rank that dies before it joins.
- *
- * @throws CONFIG_INVALID for a rank that the group does not have
  */
 export function joinHostGroup({ size, path }: HostGroupHandle, rank: number): Communicator {
-  if (!Number.isInteger(rank) || rank < 0 || rank >= size) {
-    throw new CxmindError('CONFIG_INVALID', `rank ${rank} of a group of ${size} processes`);
-  }
   const layout = new SharedLayout(size);
   const memory = new HostMemory(path, layout.byteLength);
   const words = new HostWords(memory, layout, rank);

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { CxmindError } from '../../src/errors.ts';
 import { noteSharedBytes, sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 import { SharedWords } from '../shared/words.ts';
 import { Communicator } from './communicator.ts';
@@ -24,16 +23,11 @@ export function threadGroup(size: number): ThreadGroupHandle {
  * Joins a group as one of its ranks.
  *
  * It does not wait for the others. The first operation does, and it notices a rank that dies before it joins.
- *
- * @throws CONFIG_INVALID for a rank that the group does not have
  */
 export function joinThreadGroup(
   { size, id, memory }: ThreadGroupHandle,
   rank: number,
 ): Communicator {
-  if (!Number.isInteger(rank) || rank < 0 || rank >= size) {
-    throw new CxmindError('CONFIG_INVALID', `rank ${rank} of a group of ${size} threads`);
-  }
   noteSharedBytes(memory.byteLength);
   const region = {
     buffer: memory,

@@ -57,12 +57,12 @@ const NO_DESCRIPTORS = new Uint8Array(0);
 
 /** Longest batch that is copied byte by byte. For so few bytes, `set` from a new view takes longer. */
 const SMALL_BATCH_BYTES = 128;
-/** Smallest capacity, in bytes: room for a few packets of small messages. */
-const MIN_CAPACITY = 64;
-/** Largest capacity, in bytes: positions and their differences are i32. */
-const MAX_CAPACITY = 2 ** 30;
 
-/** Bytes of a ring with that capacity, a power of two. */
+/**
+ * Bytes of a ring with that capacity: a power of two from 16 to 2^30, since positions and their differences are i32.
+ *
+ * Packets begin at multiples of 16, and so does the end of the ring. So no prefix of 16 bytes is cut by the end.
+ */
 export function ringBytes(capacity: number): number {
   return DATA_AT + capacity;
 }
@@ -82,13 +82,6 @@ class RingMemory {
   readonly mask: number;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
-    // Packets begin at multiples of 16, and so does the end of the ring. So no prefix of 16 bytes is cut by the end.
-    const isInRange = capacity >= MIN_CAPACITY && capacity <= MAX_CAPACITY;
-    if (!isInRange || (capacity & (capacity - 1)) !== 0) {
-      throw new RangeError(
-        `a ring with a capacity of ${capacity} bytes; a power of two from ${MIN_CAPACITY} to ${MAX_CAPACITY} is expected`,
-      );
-    }
     this.words = new Int32Array(memory, offset, DATA_AT / 4);
     this.data = new Uint8Array(memory, offset + DATA_AT, capacity);
     this.prefixes = new Int32Array(memory, offset + DATA_AT, capacity / 4);

@@ -1,4 +1,3 @@
-import { CxmindError } from '../../src/errors.ts';
 import { collectShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import { Account, accountWords, endGrant } from '../shared/account.ts';
 import { sharedCopy } from '../shared/payload-memory.ts';
@@ -110,10 +109,9 @@ export class GrantedFrames {
     return slab < this.#introduced.length;
   }
 
-  /** The frame of a descriptor. Its grant ends when nothing of it can be reached any more. */
+  /** The frame of a descriptor whose slab is known. Its grant ends when nothing of it can be reached any more. */
   adopt([number, place, block, offset, byteLength]: Descriptor): Uint8Array {
-    const slab = this.#introduced[number];
-    if (slab === undefined) throw new CxmindError('INTERNAL', 'channel: an unknown slab');
+    const slab = this.#introduced[number]!;
     const holdings = this.#holdings;
     const release = (): void => endGrant(holdings, place, { slab, block });
     return new Uint8Array(this.#heap.adopt({ slab, block }, release), offset, byteLength);

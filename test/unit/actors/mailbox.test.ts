@@ -72,20 +72,6 @@ describe('Mailbox', () => {
       [1, 1_000_000],
     );
   });
-
-  it('refuses an entry that is not younger than the last', () => {
-    const mailbox = new Mailbox(2, () => undefined);
-    mailbox.put({ id: 7 });
-    mailbox.release(7);
-    for (const id of [7, 3]) {
-      assert.throws(() => mailbox.put({ id }), {
-        code: 'INTERNAL',
-        message: `mailbox: message ${id} after message 7`,
-      });
-    }
-    mailbox.put({ id: 8 });
-    assert.equal(mailbox.head?.id, 8);
-  });
 });
 
 function heapBytes(): number {

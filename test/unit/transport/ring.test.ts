@@ -67,16 +67,7 @@ describe('ring', () => {
     assert.equal(reader.hasNext, false);
   });
 
-  it('has its prefixes whole and aligned, and refuses memory where they would not be', () => {
-    for (const [offset, size] of [
-      [2, capacity],
-      [0, 48],
-      [0, 96],
-      [0, 32],
-    ] as const) {
-      const memory = new SharedArrayBuffer(offset + ringBytes(size));
-      assert.throws(() => new RingWriter(memory, offset, size, nobody), RangeError);
-    }
+  it('has its prefixes whole and aligned', () => {
     for (const length of [0, 1, 15, 16, 17, 2 ** 31, 2 ** 32]) {
       const size = packetBytes(length, 0);
       assert.ok(size % 16 === 0 && size >= length + 16, `${size} bytes for ${length}`);

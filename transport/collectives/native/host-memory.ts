@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import koffi from 'koffi';
-import { CxmindError } from '../../../src/errors.ts';
 import { mapFile, openLibC, type LibC } from '../../../src/libc.ts';
 
 /** Folder of the file system in memory. */
@@ -19,19 +18,8 @@ export function hasHostMemory(): boolean {
   return process.platform === 'linux' && futexNumbers[process.arch] !== undefined;
 }
 
-/**
- * Makes a file of zeros in memory, which only this user may open.
- *
- * @returns the path of the file
- * @throws DEVICE_MISSING on a machine without such memory
- */
+/** Makes a file of zeros in memory, which only this user may open, and returns its path. */
 export function createHostMemory(byteLength: number): string {
-  if (!hasHostMemory()) {
-    throw new CxmindError(
-      'DEVICE_MISSING',
-      `memory between processes wants Linux on x64 or arm64, this is ${process.platform} on ${process.arch}`,
-    );
-  }
   const path = `${DIRECTORY}/cxmind-${randomUUID()}`;
   const file = openSync(path, 'wx', 0o600);
   try {
