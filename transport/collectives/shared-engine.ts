@@ -43,7 +43,7 @@ export class SharedEngine implements Engine {
     this.size = layout.size;
     this.#region = region;
     this.#owner = owner;
-    this.#barrier = new SharedBarrier(words, 0, layout.size);
+    this.#barrier = new SharedBarrier(words, layout.size);
     const [at, { pid, tid, start }] = [layout.rankAt(rank), thisThread()];
     words.store(at + rankWords.pid, pid);
     words.store(at + rankWords.tid, tid);

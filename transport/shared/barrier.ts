@@ -4,6 +4,10 @@ import type { SharedWords } from './words.ts';
 /** Number of 32-bit words in a cache line of 64 bytes. */
 const CACHE_LINE_WORDS = 16;
 
+/** Indexes of the two words. */
+const ARRIVALS = 0;
+const OPENINGS = CACHE_LINE_WORDS;
+
 /** Number of words in a barrier. It uses two, each on a cache line of its own. */
 export const BARRIER_WORDS = 2 * CACHE_LINE_WORDS;
 
@@ -17,17 +21,12 @@ export const BARRIER_WORDS = 2 * CACHE_LINE_WORDS;
  */
 export class SharedBarrier {
   readonly #words: SharedWords;
-  /** Indexes of the two words. */
-  readonly #arrivals: number;
-  readonly #openings: number;
   readonly #size: number;
   #failure: Error | undefined;
 
-  /** @param at index of the first word, a multiple of 16; all `BARRIER_WORDS` were zero before the first arrival */
-  constructor(words: SharedWords, at: number, size: number) {
+  /** @param words of which the first `BARRIER_WORDS` were zero before the first arrival */
+  constructor(words: SharedWords, size: number) {
     this.#words = words;
-    this.#arrivals = at;
-    this.#openings = at + CACHE_LINE_WORDS;
     this.#size = size;
   }
 
@@ -41,16 +40,16 @@ export class SharedBarrier {
   async arrive(findFailure: FindFailure): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     // Before the arrival: the last one to arrive may open the barrier right after it.
-    const before = this.#words.load(this.#openings);
-    if (this.#words.add(this.#arrivals, 1) + 1 === this.#size) {
+    const before = this.#words.load(OPENINGS);
+    if (this.#words.add(ARRIVALS, 1) + 1 === this.#size) {
       // Before the barrier opens: whoever leaves may arrive again at once.
-      this.#words.store(this.#arrivals, 0);
-      this.#words.add(this.#openings, 1);
-      this.#words.notify(this.#openings);
+      this.#words.store(ARRIVALS, 0);
+      this.#words.add(OPENINGS, 1);
+      this.#words.notify(OPENINGS);
       return;
     }
     try {
-      await waitForChange(this.#words, this.#openings, before, findFailure);
+      await waitForChange(this.#words, OPENINGS, before, findFailure);
     } catch (error) {
       this.#failure = error as Error;
       throw error;
@@ -59,6 +58,6 @@ export class SharedBarrier {
 
   /** Makes everybody who waits here look for a failure at once. */
   wake(): void {
-    this.#words.notify(this.#openings);
+    this.#words.notify(OPENINGS);
   }
 }

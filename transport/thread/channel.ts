@@ -1,6 +1,5 @@
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import Denque from 'denque';
-import { CxmindError } from '../../src/errors.ts';
 import {
   isShared,
   lastingBuffer,
@@ -185,9 +184,7 @@ export class ThreadChannel implements Channel {
 
   /** Takes a message of the port whose event is still to come. It was sent before a packet that is here. */
   #sortNext(): void {
-    const next: { message: PortMessage } | undefined = receiveMessageOnPort(this.#port);
-    if (next === undefined) throw new CxmindError('INTERNAL', 'channel: a message is missing');
-    this.#sort(next.message);
+    this.#sort((receiveMessageOnPort(this.#port) as { message: PortMessage }).message);
   }
 
   #awaitedParcel(): Parcel {

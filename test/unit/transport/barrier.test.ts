@@ -6,7 +6,7 @@ describe('SharedBarrier', () => {
   /** The ends of all parties, over one memory. */
   function ends(size: number): SharedBarrier[] {
     const memory = new Int32Array(new SharedArrayBuffer(4 * BARRIER_WORDS));
-    return Array.from({ length: size }, () => new SharedBarrier(new SharedWords(memory), 0, size));
+    return Array.from({ length: size }, () => new SharedBarrier(new SharedWords(memory), size));
   }
   const nothing = (): undefined => undefined;
 
