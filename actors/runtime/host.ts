@@ -24,9 +24,9 @@ import { Uplink } from './relay.ts';
 export type HostStart = IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
 
 /** Makes an actor, anew for each incarnation. */
-export type Make<P extends Protocol> = (
+export type Make = (
   environment: Environment,
-) => Promise<{ protocol: P; actor: Actor<P> }>;
+) => Promise<{ protocol: Protocol; actor: Actor<Protocol> }>;
 
 interface HostOptions {
   readonly channel: Channel;
@@ -89,7 +89,7 @@ export class ActorHost {
   }
 
   /** Makes the actor and announces it. Any failure until then is a crash. */
-  async start<P extends Protocol>(make: Make<P>): Promise<void> {
+  async start(make: Make): Promise<void> {
     try {
       const { protocol, actor } = await make(this.#environment);
       this.#actor = actor;

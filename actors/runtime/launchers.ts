@@ -6,7 +6,6 @@ import type { ActorThread, ThreadStart } from './actor-thread.ts';
 import { ActorHost, type HostStart, type Make } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
 import type { Allocation, Claims, Place, Placement } from './placement.ts';
-import type { Protocol } from './protocol.ts';
 import type { StartOrder } from './nodes/remote-node.ts';
 
 /*
@@ -14,7 +13,7 @@ import type { StartOrder } from './nodes/remote-node.ts';
  */
 
 /** Launcher on the calling thread. */
-export function localLauncher<P extends Protocol>(name: string, make: Make<P>): Launcher {
+export function localLauncher(name: string, make: Make): Launcher {
   return {
     node: undefined,
     launch: (start) =>
@@ -25,7 +24,7 @@ export function localLauncher<P extends Protocol>(name: string, make: Make<P>): 
 }
 
 /** Starts an incarnation on the calling thread. */
-export function startLocal<P extends Protocol>(start: HostStart, make: Make<P>): Incarnation {
+export function startLocal(start: HostStart, make: Make): Incarnation {
   const { name } = start;
   const [channel, far] = sameThreadPair();
   const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();

@@ -181,7 +181,7 @@ export class ActorSystem implements AsyncDisposable {
   /** Starts an actor on the calling thread, for work that must be here and for tests. */
   spawnLocal<P extends Protocol>(actor: LocalActor<P>): Promise<ActorRef<P>> {
     const { name, protocol, create } = actor;
-    const make: Make<P> = async (environment) => ({ protocol, actor: await create(environment) });
+    const make: Make = async (environment) => ({ protocol, actor: await create(environment) });
     return this.#begin(actor, localLauncher(name, make));
   }
 
