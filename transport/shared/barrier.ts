@@ -22,7 +22,6 @@ export const BARRIER_WORDS = 2 * CACHE_LINE_WORDS;
 export class SharedBarrier {
   readonly #words: SharedWords;
   readonly #size: number;
-  #failure: Error | undefined;
 
   /** @param words of which the first `BARRIER_WORDS` were zero before the first arrival */
   constructor(words: SharedWords, size: number) {
@@ -33,12 +32,10 @@ export class SharedBarrier {
   /**
    * Resolves when all have arrived.
    *
-   * Rejects with the failure that `findFailure` gives. After that every later call rejects with it too, so the owner
-   * drops the barrier. The arrival stays counted, because others may have seen it already: they may pass this one time,
-   * and find the failure when they arrive next.
+   * Rejects with the failure that `findFailure` gives, after which the owner drops the barrier. The arrival stays counted,
+   * because others may have seen it already: they may pass this one time, and find the failure when they arrive next.
    */
   async arrive(findFailure: FindFailure): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
     // Before the arrival: the last one to arrive may open the barrier right after it.
     const before = this.#words.load(OPENINGS);
     if (this.#words.add(ARRIVALS, 1) + 1 === this.#size) {
@@ -48,12 +45,7 @@ export class SharedBarrier {
       this.#words.notify(OPENINGS);
       return;
     }
-    try {
-      await waitForChange(this.#words, OPENINGS, before, findFailure);
-    } catch (error) {
-      this.#failure = error as Error;
-      throw error;
-    }
+    await waitForChange(this.#words, OPENINGS, before, findFailure);
   }
 
   /** Makes everybody who waits here look for a failure at once. */
