@@ -11,11 +11,10 @@ import { nodeVersion, openOrder, postOrder, type Order, type OrderOf } from './n
 /** Order that begins an incarnation on a node, without the numbers that the node knows it by. */
 export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'incarnation' | 'previous'>;
 
-/** The system's side of one incarnation. Orders wait until the node says that it knows the incarnation. */
+/** Answers of a node about one incarnation: that it knows it, and that it has ended. */
 interface RemoteIncarnation {
-  readonly onEnded: (error: CxmindError) => void;
-  /** Orders that wait; undefined once the node knows the incarnation. */
-  held: (() => void)[] | undefined;
+  readonly started: PromiseWithResolvers<undefined>;
+  readonly ended: PromiseWithResolvers<CxmindError>;
 }
 
 /** The system's side of a node: a process that hosts actors, at the other end of a link. */
@@ -45,7 +44,7 @@ export class RemoteNode {
         ? new CxmindError('ACTOR_STOPPED', `node ${name} was closed`)
         : (reason ?? new CxmindError('PEER_LOST', `node ${name} left`));
       this.#welcome.reject(error);
-      for (const { onEnded } of this.#incarnations.values()) onEnded(error);
+      for (const { ended } of this.#incarnations.values()) ended.resolve(error);
       this.#incarnations.clear();
       return error;
     });
@@ -87,20 +86,19 @@ export class RemoteNode {
   start(order: StartOrder, body: Body, previous: Incarnation | undefined): Incarnation {
     const number = this.#nextNumber++;
     const channel = this.#link.open();
-    const { promise, resolve } = Promise.withResolvers<CxmindError>();
-    const remote: RemoteIncarnation = { onEnded: resolve, held: [] };
-    this.#incarnations.set(number, remote);
+    const started = Promise.withResolvers<undefined>();
+    const ended = Promise.withResolvers<CxmindError>();
+    this.#incarnations.set(number, { started, ended });
     const start = {
       ...order,
       kind: 'start',
       incarnation: number,
       previous: this.#numberOf(previous),
     } as const;
-    if (!postOrder(channel, start, body)) void this.ended.then(resolve);
+    if (!postOrder(channel, start, body)) void this.ended.then(ended.resolve);
+    // Other orders wait until the node knows the incarnation.
     const send = (order: Order, orderBody?: Body): void => {
-      const act = (): void => void postOrder(this.#control, order, orderBody);
-      if (remote.held === undefined) act();
-      else remote.held.push(act);
+      void started.promise.then(() => postOrder(this.#control, order, orderBody));
     };
     const incarnation: Incarnation = {
       channel,
@@ -111,7 +109,7 @@ export class RemoteNode {
         },
       },
       // The last packets of the incarnation may still be on their way when its end is told.
-      ended: promise.then((error) => channel.closed.then(() => error)),
+      ended: ended.promise.then((error) => channel.closed.then(() => error)),
       terminate: () => send({ kind: 'terminate', incarnation: number }),
     };
     this.#numbers.set(incarnation, number);
@@ -148,10 +146,10 @@ export class RemoteNode {
         this.#welcome.resolve(order);
         return;
       case 'started':
-        this.#release(order.incarnation);
+        this.#incarnations.get(order.incarnation)?.started.resolve(undefined);
         return;
       case 'ended':
-        this.#incarnations.get(order.incarnation)?.onEnded(fromWireError(order.error));
+        this.#incarnations.get(order.incarnation)?.ended.resolve(fromWireError(order.error));
         this.#incarnations.delete(order.incarnation);
         return;
       case 'log':
@@ -168,13 +166,5 @@ export class RemoteNode {
         // The system sends these and never gets them.
         return;
     }
-  }
-
-  /** Sends the orders that waited. */
-  #release(number: number): void {
-    const remote = this.#incarnations.get(number);
-    const held = remote?.held ?? [];
-    if (remote !== undefined) remote.held = undefined;
-    for (const act of held) act();
   }
 }
