@@ -28,6 +28,13 @@ function listed(list: string, pool?: readonly Host[]): string {
   return summary(hostsOf(parseHostList(list, '--host'), options));
 }
 
+const limits = ['cpu', 'count', 'slots'].flatMap((key) => [
+  `max-${key}`,
+  `max_${key}`,
+  `${key}-max`,
+  `${key}_max`,
+]);
+
 /** Hosts and slots as Open MPI 4.1.4 gave them: `mpirun --hostfile F --do-not-launch --display-map true`. */
 const asMpirun: Readonly<Record<string, readonly [hostfile: string, expected: string]>> = {
   slots: ['node01 slots=2\nnode02 slots=1\n', 'node01 2, node02 1'],
@@ -45,21 +52,8 @@ const asMpirun: Readonly<Record<string, readonly [hostfile: string, expected: st
   limits: ['node01 slots=2 max_slots=4\nnode02 max-slots=6 slots=3', 'node01 2<=4, node02 3<=6'],
   'a limit alone, which is also the slots': ['node01 max_slots=3', 'node01 3<=3'],
   'limits in every spelling': [
-    [
-      'max-cpu',
-      'max_cpu',
-      'cpu-max',
-      'cpu_max',
-      'max-count',
-      'max_count',
-      'count-max',
-      'count_max',
-      'slots-max',
-      'slots_max',
-    ]
-      .map((key, i) => `n${i} ${key}=2`)
-      .join('\n'),
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => `n${i} 2<=2`).join(', '),
+    limits.map((key, i) => `n${i} ${key}=2`).join('\n'),
+    limits.map((_, i) => `n${i} 2<=2`).join(', '),
   ],
   'a host listed once for each slot': [
     'node02\nnode01\nnode02\nnode02\nnode01',
