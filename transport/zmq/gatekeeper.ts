@@ -4,7 +4,7 @@ import { keyBytes } from './keys.ts';
 const address = 'inproc://zeromq.zap.01';
 const version = '1.0';
 
-/** Whoever admits peers to the sockets of a context. */
+/** Gatekeeper of the sockets of a context. */
 export interface Gatekeeper extends Disposable {
   /** Number of connections that were refused. */
   readonly refused: number;
