@@ -1,9 +1,4 @@
-import {
-  asCxmindError,
-  type CxmindError,
-  type ErrorDetail,
-  toWireError,
-} from '../../src/errors.ts';
+import { asCxmindError, type CxmindError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
@@ -14,7 +9,7 @@ import {
 } from '../../transport/shared/payload-memory.ts';
 import type { Actor, Environment, Logger } from './actor.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { emptyBody, Outbox, receive, type Envelope, type LogLevel } from './envelope.ts';
+import { Outbox, receive, type Envelope, type LogLevel } from './envelope.ts';
 import type { IncarnationStart } from './incarnation.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError } from './ref.ts';
@@ -201,14 +196,13 @@ function loggerOver(outbox: Outbox): Logger {
 
 /** Encodes the fields of an event: errors in their wire form, and a complaint in place of what is not plain data. */
 function fieldsBody(fields: object): Body {
-  const plain: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(fields)) {
-    plain[key] = value instanceof Error ? toWireError(value) : (value as unknown);
-  }
+  const plain = Object.entries(fields).map(([key, value]: [string, unknown]) => [
+    key,
+    value instanceof Error ? toWireError(value) : value,
+  ]);
   try {
-    return encodeBody(plain);
+    return encodeBody(Object.fromEntries(plain));
   } catch (error) {
-    const detail: ErrorDetail = { unloggable: asCxmindError(error).message };
-    return Object.keys(plain).length === 0 ? emptyBody : encodeBody(detail);
+    return encodeBody({ unloggable: asCxmindError(error).message });
   }
 }

@@ -1,4 +1,4 @@
-import { addAbortListener } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
 import type { RemoteNode } from './nodes/remote-node.ts';
@@ -134,12 +134,10 @@ export class Placement {
 
   /** Waits until a node comes or room is made, for `timeoutMs` at most, or until the signal is aborted. */
   async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const over = Promise.withResolvers<undefined>();
-    const end = (): void => over.resolve(undefined);
-    const timer = setTimeout(end, timeoutMs);
-    using _ = addAbortListener(signal, end);
-    await Promise.race([this.#change.promise, over.promise]);
-    clearTimeout(timer);
+    const over = new AbortController();
+    const late = delay(timeoutMs, undefined, { signal: AbortSignal.any([signal, over.signal]) });
+    await Promise.race([this.#change.promise, late.catch(() => undefined)]);
+    over.abort();
   }
 
   #membersOf(pool: string, only: string | undefined): Member[] {
