@@ -7,6 +7,7 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
 import { RunTicket } from '../zmq/keys.ts';
+import { Heartbeat } from '../zmq/liveness.ts';
 import { bracketed } from './addresses.ts';
 import { nameOf } from './cluster.ts';
 
@@ -26,7 +27,7 @@ export const NodeOrder = t.strict({
   /** Ticket of the run. The host `*` in its endpoint stands for the address that the ssh connection comes from. */
   ticket: RunTicket,
   joinTimeoutMs: t.number,
-  heartbeat: t.strict({ intervalMs: t.number, deadAfterMs: t.number }),
+  heartbeat: Heartbeat,
 });
 export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
 

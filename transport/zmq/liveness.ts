@@ -1,10 +1,9 @@
+import * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 
 /** Interval at which an end says that it is there, and the silence after which it is taken for dead. */
-export interface Heartbeat {
-  readonly intervalMs: number;
-  readonly deadAfterMs: number;
-}
+export const Heartbeat = t.strict({ intervalMs: t.number, deadAfterMs: t.number });
+export interface Heartbeat extends t.TypeOf<typeof Heartbeat> {}
 
 export const defaultHeartbeat: Heartbeat = { intervalMs: 1000, deadAfterMs: 10_000 };
 

@@ -5,6 +5,7 @@ import { parsedJson } from '../../../src/check/json.ts';
 import { CxmindError, messageOf } from '../../../src/errors.ts';
 import { connectLink } from '../../../transport/zmq/connect.ts';
 import { RunTicket } from '../../../transport/zmq/keys.ts';
+import { Heartbeat } from '../../../transport/zmq/liveness.ts';
 import { NodeHost } from './node.ts';
 
 /*
@@ -12,11 +13,7 @@ import { NodeHost } from './node.ts';
  * order. Its stdin stays open as long as the parent lives.
  */
 
-const NodeOrder = t.type({
-  name: t.string,
-  ticket: RunTicket,
-  heartbeat: t.type({ intervalMs: t.number, deadAfterMs: t.number }),
-});
+const NodeOrder = t.type({ name: t.string, ticket: RunTicket, heartbeat: Heartbeat });
 
 /** Facts that a process needs to become a node. They hold a secret, so they go over stdin. */
 export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
