@@ -1,12 +1,8 @@
-import type { Graph } from '../graph/ir.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
-import type { Tensor, Tensors } from '../tensor/tensor.ts';
-import type { GraphAdapters } from './adapters/adapter.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { Grid } from './batch.ts';
-import type { GraphForm } from './graph-form.ts';
 import type { Module, Modules } from './weights/modules.ts';
-import type { ModelConfig, VisionConfig } from './model-config.ts';
-import type { RotaryTable } from './rotary.ts';
+import type { ModelConfig } from './model-config.ts';
+import type { TowerTraits } from './vision/tower-weights.ts';
 
 /** A model family: everything that differs between two families. */
 export interface Architecture {
@@ -15,7 +11,7 @@ export interface Architecture {
   readonly config: ConfigFormat;
   readonly weights: WeightNames;
   /** Null for a family without vision. */
-  readonly vision: VisionGraphs | null;
+  readonly tower: TowerTraits | null;
   /** Places of a video's frames in the text: one behind the other, or apart, each behind the time it was at. */
   readonly frames: 'joined' | 'apart';
   /**
@@ -69,38 +65,4 @@ export interface WeightNames {
   readonly ofStored: (stored: string, config: ModelConfig) => string;
   /** The name in transformers 5 of a module or tensor, from the hub's name. */
   readonly inTransformers: (name: string) => string;
-}
-
-/**
- * The graphs of a vision tower: from patches `[T, C·Pt·P·P]` to `hidden [T, D]`, blocks, and a merger to `embeddings`.
- */
-export interface VisionGraphs {
-  readonly patchEmbed: (vision: VisionConfig, dtype?: FloatDType) => Graph;
-  readonly block: (
-    vision: VisionConfig,
-    adapters?: GraphAdapters,
-    dtype?: FloatDType,
-    form?: GraphForm,
-  ) => Graph;
-  readonly merger: (vision: VisionConfig, adapters?: GraphAdapters, dtype?: FloatDType) => Graph;
-  /**
-   * A merger behind one of `deepstackBlocks`: `hidden` to `features`, rows for a layer of the decoder, and `output`,
-   * which is `hidden`. Left out where no tower has any.
-   */
-  readonly deepstack?: (
-    vision: VisionConfig,
-    adapters?: GraphAdapters,
-    dtype?: FloatDType,
-  ) => Graph;
-  readonly plan: (vision: VisionConfig, grids: readonly Grid[]) => VisionPlan;
-}
-
-/** Inputs of a vision pass besides patches, hidden rows and weights. */
-export interface VisionPlan {
-  /** Inputs of the patch embedding; none when left out. */
-  readonly patchInputs?: Tensors;
-  /** Rotary angles, one row per patch. */
-  readonly rotary: RotaryTable;
-  /** Groups of rows that attend to each other, for every block; blocks with like attention share one value. */
-  readonly segments: readonly number[][][];
 }

@@ -53,11 +53,9 @@ export class Embedder implements Disposable {
     this.#weights = weights;
     this.#pixels = new PixelRows(device);
     this.#images = isVisionFixed ? new ImageCache() : null;
-    const { vision: graphs } = architectureOf(config);
+    const { tower } = architectureOf(config);
     this.#vision =
-      config.vision && graphs
-        ? new VisionTower(device, config.vision, graphs, weights, save)
-        : null;
+      config.vision && tower && new VisionTower(device, config.vision, tower, weights, save);
   }
 
   /**

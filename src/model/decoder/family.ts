@@ -9,7 +9,7 @@ export function textFamily(name: string, traits: DecoderTraits): Architecture {
     name,
     config: textFormat(traits),
     weights: weightNamesOf(),
-    vision: null,
+    tower: null,
     frames: 'joined',
     positions: promptPositions,
   };

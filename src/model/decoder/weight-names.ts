@@ -5,14 +5,16 @@
 import type { HeadKind, WeightNames } from '../architecture.ts';
 import type { ExpertsConfig, ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 import {
+  biasOf,
   moduleNames,
   productOf,
+  weightOf,
   type Module,
   type Product,
   type WeightInput,
 } from '../weights/modules.ts';
 import { decoderLayers } from '../decoder-layers.ts';
-import { joined, one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
+import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
 
 /** Name of a policy's head. */
 export const HEAD = 'lm_head.weight';
@@ -24,105 +26,93 @@ const mlpParts = ['gate', 'up', 'down'] as const;
 export type MlpPart = (typeof mlpParts)[number];
 type MlpProducts = Readonly<Record<MlpPart, Product>>;
 
-/** The parameters of a decoder layer without its MLP, named without the layer's prefix. */
-function attentionInputs(text: TextConfig) {
-  const { hiddenSize: width, heads, kvHeads, headDim } = text;
-  const qkv = {
-    'self_attn.q_proj': heads * headDim,
-    'self_attn.k_proj': kvHeads * headDim,
-    'self_attn.v_proj': kvHeads * headDim,
+/** The products of a layer's attention. */
+export function attentionProducts({ hiddenSize: width, heads, kvHeads, headDim }: TextConfig) {
+  return {
+    qkv: productOf('qkv', width, {
+      'self_attn.q_proj': heads * headDim,
+      'self_attn.k_proj': kvHeads * headDim,
+      'self_attn.v_proj': kvHeads * headDim,
+    }),
+    output: productOf('output', heads * headDim, { 'self_attn.o_proj': width }),
   };
+}
+
+/** The parameters of a decoder layer without its MLP, named without the layer's prefix. */
+function attentionInputs(text: TextConfig): Module['inputs'] {
+  const { hiddenSize: width, headDim } = text;
+  const { qkv, output } = attentionProducts(text);
   return {
     inputNorm: one('input_layernorm.weight', width),
-    qkvWeight: joined(qkv, width),
-    ...(text.qkvBias && { qkvBias: joined(qkv) }),
+    qkvWeight: weightOf(qkv),
+    ...(text.qkvBias && { qkvBias: biasOf(qkv) }),
     ...(text.qkNorm && {
       queryNorm: one('self_attn.q_norm.weight', headDim),
       keyNorm: one('self_attn.k_norm.weight', headDim),
     }),
-    outputWeight: one('self_attn.o_proj.weight', width, heads * headDim),
+    outputWeight: weightOf(output),
     postNorm: one('post_attention_layernorm.weight', width),
   };
 }
 
-/** The weights of a gated MLP. */
-function mlpWeights(module: string, width: number, inner: number) {
+/** The products of a gated MLP, whose names end in `suffix`. */
+function gatedProducts(module: string, width: number, inner: number, suffix = ''): MlpProducts {
   return {
-    gate: one(`${module}.gate_proj.weight`, inner, width),
-    up: one(`${module}.up_proj.weight`, inner, width),
-    down: one(`${module}.down_proj.weight`, width, inner),
+    gate: productOf(`gate${suffix}`, width, { [`${module}.gate_proj`]: inner }),
+    up: productOf(`up${suffix}`, width, { [`${module}.up_proj`]: inner }),
+    down: productOf(`down${suffix}`, inner, { [`${module}.down_proj`]: width }),
   };
 }
 
-/** The weights of each expert of a layer, where experts have their own. */
-function expertWeights({ hiddenSize }: TextConfig, { count, intermediateSize }: ExpertsConfig) {
-  return Array.from({ length: count }, (_, expert) =>
-    mlpWeights(`mlp.experts.${expert}`, hiddenSize, intermediateSize),
-  );
+/** The products of a dense layer's MLP. */
+export function mlpProducts({ hiddenSize, intermediateSize }: TextConfig): MlpProducts {
+  return gatedProducts('mlp', hiddenSize, intermediateSize);
 }
 
-/** The weights of each expert of a layer, as parts of those of all. */
-function stackedWeights(
-  { hiddenSize: width }: TextConfig,
-  { count, intermediateSize: inner }: ExpertsConfig,
-) {
-  const partOf = (name: string, shape: readonly number[], part: number): WeightInput => ({
-    parameters: [{ name: `mlp.experts.${name}`, shape: [count, ...shape] }],
-    ...{ shape, part },
-  });
-  return Array.from({ length: count }, (_, expert) => ({
-    gateUp: partOf('gate_up_proj', [width, 2 * inner], expert),
-    down: partOf('down_proj', [inner, width], expert),
-  }));
+/** The products of each expert of a layer, where experts have weights of their own; stacked ones take no adapters. */
+export function expertProducts(
+  { hiddenSize }: TextConfig,
+  { isStacked, count, intermediateSize }: ExpertsConfig,
+): MlpProducts[] {
+  return Array.from({ length: isStacked ? 0 : count }, (_, expert) =>
+    gatedProducts(`mlp.experts.${expert}`, hiddenSize, intermediateSize, `.${expert}`),
+  );
 }
 
 /** The input of a layer's graph that has a weight of an expert. */
 export const expertInput = (part: MlpPart | 'gateUp', expert: number): string =>
   `${part}Weight.${expert}`;
 
+/** The weights of each expert of a layer, as parts of those of all. */
+function stackedInputs(
+  { hiddenSize: width }: TextConfig,
+  { count, intermediateSize: inner }: ExpertsConfig,
+): Module['inputs'] {
+  const partOf = (name: string, shape: readonly number[], part: number): WeightInput => ({
+    parameters: [{ name: `mlp.experts.${name}`, shape: [count, ...shape] }],
+    ...{ shape, part },
+  });
+  const inputs = Array.from({ length: count }, (_, expert) => [
+    [expertInput('gateUp', expert), partOf('gate_up_proj', [width, 2 * inner], expert)] as const,
+    [expertInput('down', expert), partOf('down_proj', [inner, width], expert)] as const,
+  ]);
+  return Object.fromEntries(inputs.flat());
+}
+
 /** The parameters of a layer's MLP or of its experts, in arena order. */
-function mlpInputs(text: TextConfig): Record<string, WeightInput> {
-  const { hiddenSize: width, intermediateSize: inner, experts } = text;
+function mlpInputs(text: TextConfig): Module['inputs'] {
+  const { experts } = text;
   if (experts === null) {
-    const { gate, up, down } = mlpWeights('mlp', width, inner);
-    return { gateWeight: gate, upWeight: up, downWeight: down };
+    const { gate, up, down } = mlpProducts(text);
+    return { gateWeight: weightOf(gate), upWeight: weightOf(up), downWeight: weightOf(down) };
   }
-  const weights = experts.isStacked ? stackedWeights(text, experts) : expertWeights(text, experts);
-  const named = weights.flatMap((own, expert) =>
-    Object.entries(own).map(
-      ([part, input]) => [expertInput(part as keyof typeof own, expert), input] as const,
-    ),
+  const apart = expertProducts(text, experts).flatMap((own, expert) =>
+    mlpParts.map((part) => [expertInput(part, expert), weightOf(own[part])] as const),
   );
   return {
-    routerWeight: one('mlp.gate.weight', experts.count, width),
-    ...Object.fromEntries(named),
+    routerWeight: one('mlp.gate.weight', experts.count, text.hiddenSize),
+    ...(experts.isStacked ? stackedInputs(text, experts) : Object.fromEntries(apart)),
   };
-}
-
-/** The products of a layer's attention. */
-export function attentionProducts(text: TextConfig) {
-  const { qkvWeight, outputWeight } = attentionInputs(text);
-  return { qkv: productOf('qkv', qkvWeight), output: productOf('output', outputWeight) };
-}
-
-/** The products of a dense layer's MLP. */
-export function mlpProducts({ hiddenSize, intermediateSize }: TextConfig): MlpProducts {
-  const { gate, up, down } = mlpWeights('mlp', hiddenSize, intermediateSize);
-  return {
-    gate: productOf('gate', gate),
-    up: productOf('up', up),
-    down: productOf('down', down),
-  };
-}
-
-/** The products of each expert of a layer, where experts have weights of their own; stacked ones take no adapters. */
-export function expertProducts(text: TextConfig, experts: ExpertsConfig): MlpProducts[] {
-  if (experts.isStacked) return [];
-  return expertWeights(text, experts).map(({ gate, up, down }, expert) => ({
-    gate: productOf(`gate.${expert}`, gate),
-    up: productOf(`up.${expert}`, up),
-    down: productOf(`down.${expert}`, down),
-  }));
 }
 
 /**

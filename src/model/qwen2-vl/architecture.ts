@@ -1,10 +1,17 @@
 import type { Architecture } from '../architecture.ts';
 import { promptPositions } from '../position-ids.ts';
-import { patchEmbedGraph } from '../vision/patch-embed.ts';
-import { visionPlan } from '../vision/plan.ts';
-import { towerGraphs } from '../vision/tower.ts';
+import type { TowerTraits } from '../vision/tower-weights.ts';
+import { visionLanguageNames } from '../vision/weight-names.ts';
 import { format } from './config.ts';
-import { towerNames, weightNames } from './weight-names.ts';
+
+const tower: TowerTraits = {
+  norm: 'layerNorm',
+  fc1: ['mlp.fc1'],
+  fc2: 'mlp.fc2',
+  mergerNorm: 'ln_q',
+  mergerFc1: 'mlp.0',
+  mergerFc2: 'mlp.2',
+};
 
 /**
  * Qwen2-VL: Qwen2's decoder behind a tower with LayerNorm, whose blocks all attend to whole frames.
@@ -14,8 +21,8 @@ import { towerNames, weightNames } from './weight-names.ts';
 export const qwen2Vl: Architecture = {
   name: 'Qwen2VLForConditionalGeneration',
   config: format,
-  weights: weightNames,
-  vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: visionPlan },
+  weights: visionLanguageNames(tower),
+  tower,
   frames: 'joined',
   positions: promptPositions,
 };

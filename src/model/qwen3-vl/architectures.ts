@@ -1,18 +1,32 @@
 import type { Architecture } from '../architecture.ts';
 import type { ExpertTraits } from '../decoder/experts-config.ts';
 import { framePositions } from '../position-ids.ts';
-import { towerGraphs } from '../vision/tower.ts';
+import { weightNamesOf } from '../decoder/weight-names.ts';
+import { towerModules, type TowerTraits } from '../vision/tower-weights.ts';
 import { format } from './config.ts';
-import { patchEmbedGraph, plan } from './patch-embed.ts';
-import { towerNames, weightNames } from './weight-names.ts';
+
+const tower: TowerTraits = {
+  norm: 'layerNorm',
+  fc1: ['mlp.linear_fc1'],
+  fc2: 'mlp.linear_fc2',
+  mergerNorm: 'norm',
+  mergerFc1: 'linear_fc1',
+  mergerFc2: 'linear_fc2',
+};
+
+/** The names of parameters, the same on the hub and in transformers. */
+const weights = weightNamesOf({
+  prefix: 'model.language_model',
+  visionModules: (vision) => towerModules(tower, vision, 'model.visual'),
+});
 
 /** A family of Qwen3's decoders behind a tower. */
 function family(name: string, experts: ExpertTraits | null): Architecture {
   return {
     name,
     config: format(experts),
-    weights: weightNames,
-    vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan },
+    weights,
+    tower,
     frames: 'apart',
     positions: framePositions,
   };

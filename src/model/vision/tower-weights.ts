@@ -1,16 +1,23 @@
-/**
- * The modules of vision towers, and the parameters of those with LayerNorm and plain MLPs, which Qwen2-VL and Qwen3-VL
- * share. They differ in the names of a few linear modules.
- */
+/** The modules of vision towers, whose families differ in a few traits and in the names of linear modules. */
 import type { VisionConfig } from '../model-config.ts';
-import { moduleNames, productOf, type Module, type Product } from '../weights/modules.ts';
+import {
+  biasOf,
+  moduleNames,
+  productOf,
+  weightOf,
+  type Module,
+  type Product,
+} from '../weights/modules.ts';
 import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
 import { patchSizeOf } from './patch-embed.ts';
 
-/** Names on the hub that families have different ones for. */
-export interface TowerNames {
-  /** The linear modules of a block's MLP. */
-  readonly fc1: string;
+/** The differences between the towers of families, besides their sizes; names are the hub's. */
+export interface TowerTraits {
+  /** Norm before attention, MLPs and mergers; an RMS norm has no bias. */
+  readonly norm: 'layerNorm' | 'rmsNorm';
+  /** The linear modules of a block's MLP before its activation: one, or the gate and what it multiplies. */
+  readonly fc1: readonly [string] | readonly [gate: string, up: string];
+  /** The linear module behind the activation. */
   readonly fc2: string;
   /** The norm and the linear modules of a merger. */
   readonly mergerNorm: string;
@@ -18,76 +25,73 @@ export interface TowerNames {
   readonly mergerFc2: string;
 }
 
-/** A module's inputs, their parameters named without its prefix, and its products. */
-interface ModuleForm extends Pick<Module, 'inputs'> {
-  readonly products: Readonly<Record<string, Product>>;
-}
+type Inputs = Module['inputs'];
 
 /**
- * The modules of a tower in arena order: patch embedding, blocks, merger.
+ * The modules of a tower in arena order: patch embedding, blocks, merger, and the mergers behind `deepstackBlocks`.
  *
- * @param root     name of the tower on the hub
- * @param embedded inputs of the patch embedding beside its weight
+ * @param root name of the tower on the hub
  */
 export function towerModules(
+  traits: TowerTraits,
   vision: VisionConfig,
   root: string,
-  block: ModuleForm,
-  merger: ModuleForm,
-  embedded: Module['inputs'] = {},
 ): NamedModule[] {
-  const { hiddenSize: width, inChannels, temporalPatchSize, patchSize, depth } = vision;
-  const patches = [width, inChannels, temporalPatchSize, patchSize, patchSize];
-  const stored = one(`${root}.patch_embed.proj.weight`, ...patches);
-  const weight = { ...stored, shape: [width, patchSizeOf(vision)] };
-  const blocks = Array.from({ length: depth }, (_, i): NamedModule => [
+  const blockInputs = inputsOfBlock(traits, vision);
+  const blocks = Array.from({ length: vision.depth }, (_, i): NamedModule => [
     moduleNames.visionBlock(i),
-    prefixed(`${root}.blocks.${i}`, block.inputs, Object.values(block.products)),
+    prefixed(`${root}.blocks.${i}`, blockInputs, Object.values(blockProducts(traits, vision))),
   ]);
+  const merger = (name: string, norm: MergerNorm): Module =>
+    prefixed(
+      `${root}.${name}`,
+      inputsOfMerger(traits, vision, norm),
+      Object.values(mergerProducts(traits, vision)),
+    );
   return [
-    [moduleNames.patchEmbed, plain({ weight, ...embedded })],
+    [moduleNames.patchEmbed, plain(inputsOfPatchEmbed(vision, root))],
     ...blocks,
-    [moduleNames.merger, prefixed(`${root}.merger`, merger.inputs, Object.values(merger.products))],
+    [moduleNames.merger, merger('merger', 'before')],
+    ...vision.deepstackBlocks.map((_, i): NamedModule => [
+      moduleNames.deepstack(i),
+      merger(`deepstack_merger_list.${i}`, 'behind'),
+    ]),
   ];
 }
 
-/** An input for a module's weight and one for its bias, such as `qkvWeight` and `qkvBias`. */
-export function affine<N extends string>(
-  input: N,
-  module: string,
-  ...shape: readonly [number, ...number[]]
-) {
+function inputsOfPatchEmbed(vision: VisionConfig, root: string): Inputs {
+  const { hiddenSize: width, inChannels, temporalPatchSize, patchSize, positionGrid } = vision;
+  const name = `${root}.patch_embed.proj`;
+  const stored = one(`${name}.weight`, width, inChannels, temporalPatchSize, patchSize, patchSize);
+  const weight = { ...stored, shape: [width, patchSizeOf(vision)] };
+  if (positionGrid === null) return { weight };
   return {
-    [`${input}Weight`]: one(`${module}.weight`, ...shape),
-    [`${input}Bias`]: one(`${module}.bias`, shape[0]),
-  } as Readonly<Record<`${N}Weight` | `${N}Bias`, ReturnType<typeof one>>>;
+    weight,
+    bias: one(`${name}.bias`, width),
+    positions: one(`${root}.pos_embed.weight`, positionGrid ** 2, width),
+  };
 }
 
-/** A block. */
-export function blockForm(names: TowerNames, vision: VisionConfig): ModuleForm {
-  return { inputs: blockInputs(names, vision), products: blockProducts(names, vision) };
-}
-
-function blockInputs(names: TowerNames, vision: VisionConfig) {
-  const { hiddenSize: width, intermediateSize: inner } = vision;
+function inputsOfBlock(traits: TowerTraits, vision: VisionConfig): Inputs {
+  const { qkv, proj, fc1, fc2 } = blockProducts(traits, vision);
   return {
-    ...affine('norm1', 'norm1', width),
-    ...affine('qkv', 'attn.qkv', 3 * width, width),
-    ...affine('proj', 'attn.proj', width, width),
-    ...affine('norm2', 'norm2', width),
-    ...affine('fc1', names.fc1, inner, width),
-    ...affine('fc2', names.fc2, width, inner),
+    ...inputsOfNorm(traits, 'norm1', 'norm1', vision.hiddenSize),
+    ...inputsOfAffine(qkv),
+    ...inputsOfAffine(proj),
+    ...inputsOfNorm(traits, 'norm2', 'norm2', vision.hiddenSize),
+    ...inputsOfAffine(fc1),
+    ...inputsOfAffine(fc2),
   };
 }
 
 /** The products of a block. */
-export function blockProducts(names: TowerNames, vision: VisionConfig) {
-  const { qkvWeight, projWeight, fc1Weight, fc2Weight } = blockInputs(names, vision);
+export function blockProducts({ fc1, fc2 }: TowerTraits, vision: VisionConfig) {
+  const { hiddenSize: width, intermediateSize: inner } = vision;
   return {
-    qkv: productOf('qkv', qkvWeight),
-    proj: productOf('proj', projWeight),
-    fc1: productOf('fc1', fc1Weight),
-    fc2: productOf('fc2', fc2Weight),
+    qkv: productOf('qkv', width, { 'attn.qkv': 3 * width }),
+    proj: productOf('proj', width, { 'attn.proj': width }),
+    fc1: productOf('fc1', width, Object.fromEntries(fc1.map((name) => [name, inner]))),
+    fc2: productOf('fc2', inner, { [fc2]: width }),
   };
 }
 
@@ -99,30 +103,31 @@ export function mergerNormWidth({ hiddenSize, mergeSize }: VisionConfig, norm: M
   return norm === 'before' ? hiddenSize : hiddenSize * mergeSize ** 2;
 }
 
-/** A merger. */
-export function mergerForm(names: TowerNames, vision: VisionConfig, norm: MergerNorm): ModuleForm {
+function inputsOfMerger(traits: TowerTraits, vision: VisionConfig, norm: MergerNorm): Inputs {
+  const { fc1, fc2 } = mergerProducts(traits, vision);
   return {
-    inputs: {
-      ...affine('norm', names.mergerNorm, mergerNormWidth(vision, norm)),
-      ...mergerLinears(names, vision),
-    },
-    products: mergerProducts(names, vision),
-  };
-}
-
-type MergerNames = Pick<TowerNames, 'mergerFc1' | 'mergerFc2'>;
-
-/** The inputs of a merger's linear modules. */
-export function mergerLinears({ mergerFc1, mergerFc2 }: MergerNames, vision: VisionConfig) {
-  const merged = vision.hiddenSize * vision.mergeSize ** 2;
-  return {
-    ...affine('fc1', mergerFc1, merged, merged),
-    ...affine('fc2', mergerFc2, vision.outHiddenSize, merged),
+    ...inputsOfNorm(traits, 'norm', traits.mergerNorm, mergerNormWidth(vision, norm)),
+    ...inputsOfAffine(fc1),
+    ...inputsOfAffine(fc2),
   };
 }
 
 /** The products of a merger. */
-export function mergerProducts(names: MergerNames, vision: VisionConfig) {
-  const { fc1Weight, fc2Weight } = mergerLinears(names, vision);
-  return { fc1: productOf('fc1', fc1Weight), fc2: productOf('fc2', fc2Weight) };
+export function mergerProducts({ mergerFc1, mergerFc2 }: TowerTraits, vision: VisionConfig) {
+  const merged = vision.hiddenSize * vision.mergeSize ** 2;
+  return {
+    fc1: productOf('fc1', merged, { [mergerFc1]: merged }),
+    fc2: productOf('fc2', merged, { [mergerFc2]: vision.outHiddenSize }),
+  };
+}
+
+/** The inputs of a norm, such as `norm1Weight` and `norm1Bias`. */
+function inputsOfNorm({ norm }: TowerTraits, input: string, name: string, width: number): Inputs {
+  const weight = { [`${input}Weight`]: one(`${name}.weight`, width) };
+  return norm === 'rmsNorm' ? weight : { ...weight, [`${input}Bias`]: one(`${name}.bias`, width) };
+}
+
+/** The inputs of a product and its bias, such as `qkvWeight` and `qkvBias`. */
+function inputsOfAffine(product: Product): Inputs {
+  return { [`${product.name}Weight`]: weightOf(product), [`${product.name}Bias`]: biasOf(product) };
 }

@@ -1,7 +1,8 @@
 /**
- * The graphs of a vision tower with LayerNorm and plain MLPs, which Qwen2-VL and Qwen3-VL share.
+ * The graphs of vision towers: blocks, and mergers to rows of the decoder's width.
  *
- * @see Qwen2-VL, arXiv:2409.12191, and the Qwen3-VL technical report, arXiv:2511.21631
+ * @see Qwen2-VL, arXiv:2409.12191, and the technical reports of Qwen2.5-VL, arXiv:2502.13923, and Qwen3-VL,
+ *   arXiv:2511.21631
  */
 import { productDim } from '../../graph/dim.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
@@ -9,7 +10,6 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
-import type { VisionGraphs } from '../architecture.ts';
 import { attention, rotaryInputs, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import type { VisionConfig } from '../model-config.ts';
@@ -19,35 +19,36 @@ import {
   mergerNormWidth,
   mergerProducts,
   type MergerNorm,
-  type TowerNames,
+  type TowerTraits,
 } from './tower-weights.ts';
 
 /** Epsilon of the towers' norms, which the architectures fix. */
 const NORM_EPSILON = 1e-6;
 
-/** A graph whose modules have weights and biases. */
-class AffineGraph extends GraphBuilder {
+/** A graph of a tower, whose norms and products have their parameters as inputs. */
+class TowerGraph extends GraphBuilder {
+  readonly #traits: TowerTraits;
   readonly #adapters: GraphAdapters;
   readonly #dtype: FloatDType;
 
-  constructor(name: string, adapters: GraphAdapters, dtype: FloatDType) {
+  constructor(name: string, traits: TowerTraits, adapters: GraphAdapters, dtype: FloatDType) {
     super(name);
+    this.#traits = traits;
     this.#adapters = adapters;
     this.#dtype = dtype;
   }
 
-  /** The norm of rows, with its parameters as inputs. */
+  /** The norm of rows. */
   norm(name: string, x: Value, width: number): Value {
-    const [weight, bias] = [
-      this.#parameter(`${name}Weight`, width),
-      this.#parameter(`${name}Bias`, width),
-    ];
-    return this.layerNorm(x, weight, bias, NORM_EPSILON);
+    const weight = this.#parameter(`${name}Weight`, width);
+    return this.#traits.norm === 'rmsNorm'
+      ? this.rmsNorm(x, weight, NORM_EPSILON)
+      : this.layerNorm(x, weight, this.#parameter(`${name}Bias`, width), NORM_EPSILON);
   }
 
-  /** A product of rows plus its bias, with its parameters and adapters as inputs. */
+  /** A product of rows plus its bias, with its adapters. */
   affine(product: Product, x: Value): Value {
-    const { out } = product.modules[0]!;
+    const out = product.modules.reduce((sum, module) => sum + module.out, 0);
     const weight = this.#parameter(`${product.name}Weight`, out, product.inner);
     const bias = this.#parameter(`${product.name}Bias`, out);
     return withAdapters(this, product, this.#adapters, x, this.linear(x, weight, bias));
@@ -58,37 +59,43 @@ class AffineGraph extends GraphBuilder {
   }
 }
 
-/** One block, whose attention is full within its segments: `hidden [T, D]` to `output [T, D]`. */
-function blockGraph(
-  names: TowerNames,
+/**
+ * One block, whose segments make its attention windowed or full: `hidden [T, D]` to `output [T, D]`.
+ *
+ * @param dtype dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
+ */
+export function blockGraph(
+  traits: TowerTraits,
   config: VisionConfig,
-  adapters: GraphAdapters,
-  dtype: FloatDType,
-  form: GraphForm,
+  adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
+  form: GraphForm = 'composed',
 ): Graph {
-  const { hiddenSize, heads } = config;
+  const { hiddenSize, heads, intermediateSize, activation } = config;
   const headDim = hiddenSize / heads;
-  const g = new AffineGraph('vision-block', adapters, dtype);
+  const g = new TowerGraph('vision-block', traits, adapters, dtype);
   const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
   const rotary = rotaryInputs(g, 'T', headDim);
   const segments = segmentInputs(g, form, 1);
-  const { qkv, proj, fc1, fc2 } = blockProducts(names, config);
+  const { qkv, proj, fc1, fc2 } = blockProducts(traits, config);
   const projected = g.affine(qkv, g.norm('norm1', hidden, hiddenSize));
-  const { attended } = attention(g, projected, rotary, segments, {
-    heads,
-    kvHeads: heads,
-    headDim,
-  });
+  const sizes = { heads, kvHeads: heads, headDim };
+  const { attended } = attention(g, projected, rotary, segments, sizes);
   const residual = g.add(hidden, g.affine(proj, attended));
   const inner = g.affine(fc1, g.norm('norm2', residual, hiddenSize));
-  g.output('output', g.add(residual, g.affine(fc2, g[config.activation](inner))));
+  const activated = (): Value => {
+    if (fc1.modules.length === 1) return g[activation](inner);
+    const [gate, up] = g.split(inner, [intermediateSize, intermediateSize], 1) as [Value, Value];
+    return g.mul(g[activation](gate), up);
+  };
+  g.output('output', g.add(residual, g.affine(fc2, activated())));
   return g.build();
 }
 
 /** A merger's rows: each `mergeSize²` neighbouring rows of `hidden [T, D]` become one of the decoder's width. */
 function merged(
-  g: AffineGraph,
-  names: TowerNames,
+  g: TowerGraph,
+  traits: TowerTraits,
   hidden: Value,
   config: VisionConfig,
   norm: MergerNorm,
@@ -98,31 +105,38 @@ function merged(
     g.reshape(x, [productDim(['T', 1 / square]), config.hiddenSize * square]);
   const normed = (x: Value): Value => g.norm('norm', x, mergerNormWidth(config, norm));
   const rows = norm === 'before' ? joined(normed(hidden)) : normed(joined(hidden));
-  const { fc1, fc2 } = mergerProducts(names, config);
+  const { fc1, fc2 } = mergerProducts(traits, config);
   return g.affine(fc2, g.gelu(g.affine(fc1, rows)));
 }
 
-/** The graphs of a tower whose modules have these names. */
-export function towerGraphs(
-  names: TowerNames,
-): Pick<VisionGraphs, 'block' | 'merger' | 'deepstack'> {
-  return {
-    block: (config, adapters = NO_ADAPTERS, dtype = 'f32', form = 'composed') =>
-      blockGraph(names, config, adapters, dtype, form),
-    merger(config, adapters = NO_ADAPTERS, dtype = 'f32') {
-      const g = new AffineGraph('vision-merger', adapters, dtype);
-      const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
-      g.output('embeddings', merged(g, names, hidden, config, 'before'));
-      return g.build();
-    },
-    deepstack(config, adapters = NO_ADAPTERS, dtype = 'f32') {
-      const { hiddenSize } = config;
-      const g = new AffineGraph('vision-deepstack', adapters, dtype);
-      const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
-      g.output('features', merged(g, names, hidden, config, 'behind'));
-      // An output comes from a node.
-      g.output('output', g.reshape(g.reshape(hidden, ['T', hiddenSize, 1]), ['T', hiddenSize]));
-      return g.build();
-    },
-  };
+/** The merger: `hidden [T, D]` to `embeddings`. */
+export function mergerGraph(
+  traits: TowerTraits,
+  config: VisionConfig,
+  adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
+): Graph {
+  const g = new TowerGraph('vision-merger', traits, adapters, dtype);
+  const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
+  g.output('embeddings', merged(g, traits, hidden, config, 'before'));
+  return g.build();
+}
+
+/**
+ * A merger behind one of `deepstackBlocks`: `hidden [T, D]` to `features`, rows for a layer of the decoder, and `output`,
+ * which is `hidden`.
+ */
+export function deepstackGraph(
+  traits: TowerTraits,
+  config: VisionConfig,
+  adapters: GraphAdapters,
+  dtype: FloatDType,
+): Graph {
+  const { hiddenSize } = config;
+  const g = new TowerGraph('vision-deepstack', traits, adapters, dtype);
+  const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
+  g.output('features', merged(g, traits, hidden, config, 'behind'));
+  // An output comes from a node.
+  g.output('output', g.reshape(g.reshape(hidden, ['T', hiddenSize, 1]), ['T', hiddenSize]));
+  return g.build();
 }

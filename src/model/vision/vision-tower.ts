@@ -2,7 +2,6 @@ import type { Device, View, Views, Workspace } from '../../device/device.ts';
 import { putAll, staging } from '../../device/host-tensors.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import type { Graph } from '../../graph/ir.ts';
-import type { VisionGraphs } from '../architecture.ts';
 import type { Grid } from '../batch.ts';
 import { Block, type BlockOptions, type Saved } from '../block.ts';
 import { formFor, type GraphForm } from '../graph-form.ts';
@@ -12,6 +11,10 @@ import { trainedInputs, type ModelWeights } from '../model-weights.ts';
 import { segmentTensors, wholeSegments } from '../segments.ts';
 import { moduleNames } from '../weights/modules.ts';
 import type { GradientSink, WeightSource } from '../weights/weight-source.ts';
+import { patchEmbedGraph } from './patch-embed.ts';
+import { visionPlan } from './plan.ts';
+import type { TowerTraits } from './tower-weights.ts';
+import { blockGraph, deepstackGraph, mergerGraph } from './tower.ts';
 
 /** Result of a vision pass, and tensors for its backward pass. */
 export interface VisionPass {
@@ -42,7 +45,6 @@ const NOTHING_SAVED: Saved = { inputs: {}, tensors: {} };
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
   readonly #form: GraphForm;
-  readonly #graphs: VisionGraphs;
   readonly #source: WeightSource;
   /** Patch embedding, blocks with the mergers behind some of them, and the last merger. */
   readonly #steps: readonly Step[];
@@ -52,7 +54,7 @@ export class VisionTower implements Disposable {
   constructor(
     device: Device,
     config: VisionConfig,
-    graphs: VisionGraphs,
+    traits: TowerTraits,
     weights: ModelWeights,
     save: BlockOptions['save'],
   ) {
@@ -60,7 +62,6 @@ export class VisionTower implements Disposable {
     const { patchEmbed, merger, visionBlock, deepstack } = moduleNames;
     this.#config = config;
     this.#form = formFor(device);
-    this.#graphs = graphs;
     this.#source = weights.source;
     this.#trainsPatches = trainedInputs(weights, patchEmbed).length > 0;
     const adaptersOf = (module: string): GraphAdapters => adapters?.get(module) ?? NO_ADAPTERS;
@@ -69,7 +70,8 @@ export class VisionTower implements Disposable {
         new Block(device, graph, { parameters: trainedInputs(weights, module), activations, save }),
       );
     const kind = {
-      graph: (own: VisionConfig, some: GraphAdapters) => graphs.block(own, some, dtype, this.#form),
+      graph: (own: VisionConfig, some: GraphAdapters) =>
+        blockGraph(traits, own, some, dtype, this.#form),
       activations: ['hidden'],
       save,
     } as const;
@@ -82,19 +84,21 @@ export class VisionTower implements Disposable {
     });
     const aside = (block: number): Step[] => {
       const layer = config.deepstackBlocks.indexOf(block);
-      if (layer < 0 || graphs.deepstack === undefined) return [];
+      if (layer < 0) return [];
       const module = deepstack(layer);
-      const graph = graphs.deepstack(config, adaptersOf(module), dtype);
+      const graph = deepstackGraph(traits, config, adaptersOf(module), dtype);
       return [step(module, make(module, graph, ['hidden']), { layer })];
     };
     this.#steps = [
-      step(patchEmbed, make(patchEmbed, graphs.patchEmbed(config, dtype), []), {
-        input: 'patches',
-      }),
+      step(patchEmbed, make(patchEmbed, patchEmbedGraph(config, dtype), []), { input: 'patches' }),
       ...names.flatMap((module, i) => [step(module, blocks.of(i), { attends: i }), ...aside(i)]),
-      step(merger, make(merger, graphs.merger(config, adaptersOf(merger), dtype), ['hidden']), {
-        output: 'embeddings',
-      }),
+      step(
+        merger,
+        make(merger, mergerGraph(traits, config, adaptersOf(merger), dtype), ['hidden']),
+        {
+          output: 'embeddings',
+        },
+      ),
     ];
   }
 
@@ -137,7 +141,7 @@ export class VisionTower implements Disposable {
 
   /** The planned inputs of the patch embedding, and of each block its rotary angles and segments. */
   #planned(device: Device, grids: readonly Grid[], workspace: Workspace) {
-    const { patchInputs = {}, rotary, segments } = this.#graphs.plan(this.#config, grids);
+    const { patchInputs, rotary, segments } = visionPlan(this.#config, grids);
     const angles = putAll(workspace, { 'rotary.cos': rotary.cos, 'rotary.sin': rotary.sin });
     const allocate = staging(device, workspace);
     const attention = new Map(

@@ -1,7 +1,6 @@
 import type { WeightNames } from '../architecture.ts';
 import { weightNamesOf } from '../decoder/weight-names.ts';
-import type { VisionConfig } from '../model-config.ts';
-import type { NamedModule } from '../weights/naming.ts';
+import { towerModules, type TowerTraits } from './tower-weights.ts';
 
 /** Part of every name in a vision tower, and of no other. */
 export const VISUAL = 'visual';
@@ -9,14 +8,10 @@ export const VISUAL = 'visual';
 /**
  * The names of a vision-language model whose checkpoints on the hub have `visual.*` and `model.*` where transformers 5
  * has `model.visual.*` and `model.language_model.*`.
- *
- * @param visionModules the modules of the tower in arena order, by the hub's names
  */
-export function visionLanguageNames(
-  visionModules: (vision: VisionConfig) => readonly NamedModule[],
-): WeightNames {
+export function visionLanguageNames(tower: TowerTraits): WeightNames {
   return weightNamesOf({
-    visionModules,
+    visionModules: (vision) => towerModules(tower, vision, VISUAL),
     ofStored: (stored) =>
       stored.replace(/^model\.visual\./, 'visual.').replace(/^model\.language_model\./, 'model.'),
     inTransformers: (name) =>

@@ -40,13 +40,25 @@ export interface Product {
   readonly modules: readonly LinearModule[];
 }
 
-/** The product with a weight `[out, in]`, or with several whose rows are joined. */
-export function productOf(name: string, { parameters }: WeightInput): Product {
-  const modules = parameters.map((parameter) => ({
-    name: parameter.name.replace(/\.weight$/, ''),
-    out: parameter.shape[0]!,
-  }));
-  return { name, inner: parameters[0]!.shape[1]!, modules };
+/** The product with linear modules of some widths, from an input of width `inner`. */
+export function productOf(
+  name: string,
+  inner: number,
+  outs: Readonly<Record<string, number>>,
+): Product {
+  return { name, inner, modules: Object.entries(outs).map(([name, out]) => ({ name, out })) };
+}
+
+/** The input of a product's weight `[out, in]`, joined of those of its linear modules. */
+export function weightOf({ inner, modules }: Product): WeightInput {
+  return {
+    parameters: modules.map(({ name, out }) => ({ name: `${name}.weight`, shape: [out, inner] })),
+  };
+}
+
+/** The input of the bias of a product, joined of those of its linear modules. */
+export function biasOf({ modules }: Product): WeightInput {
+  return { parameters: modules.map(({ name, out }) => ({ name: `${name}.bias`, shape: [out] })) };
 }
 
 /** Parameters of a module by the inputs of its graph, in arena order. */

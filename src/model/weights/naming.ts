@@ -9,20 +9,6 @@ export const one = (name: string, ...shape: readonly number[]): WeightInput => (
   parameters: [{ name, shape }],
 });
 
-/**
- * An input of several linear modules' weights or biases; `outs` are the widths of their outputs, `inner` that of the
- * input.
- */
-export const joined = (
-  outs: Readonly<Record<string, number>>,
-  ...inner: [] | [number]
-): WeightInput => ({
-  parameters: Object.entries(outs).map(([module, out]) => ({
-    name: `${module}.${inner.length === 0 ? 'bias' : 'weight'}`,
-    shape: [out, ...inner],
-  })),
-});
-
 /** A module whose names follow a prefix and a dot. */
 export function prefixed(
   prefix: string,

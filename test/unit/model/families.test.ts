@@ -11,6 +11,8 @@ import { pagedStepGraph } from '../../../src/model/decoder/paged-step.ts';
 import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { moduleNames, type Module } from '../../../src/model/weights/modules.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
+import { patchEmbedGraph } from '../../../src/model/vision/patch-embed.ts';
+import { blockGraph, mergerGraph } from '../../../src/model/vision/tower.ts';
 import { goldenJson } from '../../support/golden.ts';
 
 type Shapes = Record<string, readonly number[]>;
@@ -44,7 +46,7 @@ describe('a model family', () => {
     describe(`of ${name}`, () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
       const { text, vision } = config;
-      const { vision: tower, weights } = architectureOf(config);
+      const { tower, weights } = architectureOf(config);
       const policy = weights.modules(config, 'policy');
       const value = weights.modules(config, 'value');
 
@@ -70,14 +72,14 @@ describe('a model family', () => {
       it('gives every graph of its vision tower the parameters that it takes', () => {
         if (vision === null || tower === null) return;
         assert.deepEqual(
-          taken(tower.patchEmbed(vision)),
+          taken(patchEmbedGraph(vision)),
           given(policy.get(moduleNames.patchEmbed)!),
         );
         for (let i = 0; i < vision.depth; i++) {
           const block = policy.get(moduleNames.visionBlock(i))!;
-          assert.deepEqual(taken(tower.block(vision)), given(block));
+          assert.deepEqual(taken(blockGraph(tower, vision)), given(block));
         }
-        assert.deepEqual(taken(tower.merger(vision)), given(policy.get(moduleNames.merger)!));
+        assert.deepEqual(taken(mergerGraph(tower, vision)), given(policy.get(moduleNames.merger)!));
       });
 
       it('has products of weights that its blocks have', () => {

@@ -7,7 +7,8 @@ import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
-import { visionBlockGraph } from '../../../src/model/qwen2-5-vl/vision.ts';
+import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architectures.ts';
+import { blockGraph } from '../../../src/model/vision/tower.ts';
 import {
   causalTrees,
   consecutive,
@@ -102,7 +103,7 @@ const cases: readonly {
   })),
   {
     what: 'vision-block',
-    graph: (form) => visionBlockGraph(vision, NO_ADAPTERS, 'f32', form),
+    graph: (form) => blockGraph(qwen25Vl.tower!, vision, NO_ADAPTERS, 'f32', form),
     segments: windows,
     visible: wholeSegments(windows),
     strips: 1,

@@ -11,8 +11,9 @@ import type { TextConfig, VisionConfig } from '../../../src/model/model-config.t
 import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
-import { mergerGraph, visionBlockGraph } from '../../../src/model/qwen2-5-vl/vision.ts';
+import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architectures.ts';
 import { patchEmbedGraph } from '../../../src/model/vision/patch-embed.ts';
+import { blockGraph, mergerGraph } from '../../../src/model/vision/tower.ts';
 import {
   causalTrees,
   CAUSAL_STRIPS,
@@ -118,10 +119,10 @@ const trained: readonly BlockCase[] = [
   { what: 'patch embedding', graph: (d) => patchEmbedGraph(vision, d) },
   {
     what: 'vision block',
-    graph: (d) => visionBlockGraph(vision, adapters('attn.qkv'), d),
+    graph: (d) => blockGraph(qwen25Vl.tower!, vision, adapters('attn.qkv'), d),
     segments: whole,
   },
-  { what: 'patch merger', graph: (d) => mergerGraph(vision, NO_ADAPTERS, d) },
+  { what: 'patch merger', graph: (d) => mergerGraph(qwen25Vl.tower!, vision, NO_ADAPTERS, d) },
 ];
 const forwardOnly: readonly BlockCase[] = [
   {

@@ -1,51 +1,36 @@
 /**
- * Qwen3-VL's patch embedding: a product, and learned positions that lie on a square grid and are interpolated to an
- * image's own grid.
+ * Learned positions of patches, which lie on a square grid and are interpolated to an image's own grid.
  *
  * @see `fast_pos_embed_interpolate` of Qwen3-VL in transformers
  */
-import { GraphBuilder } from '../../graph/builder.ts';
+import type { GraphBuilder } from '../../graph/builder.ts';
 import { productDim } from '../../graph/dim.ts';
-import type { Graph } from '../../graph/ir.ts';
+import type { Value } from '../../graph/ir.ts';
 import { zeros, type Tensors } from '../../tensor/tensor.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import type { VisionPlan } from '../architecture.ts';
 import type { Grid } from '../batch.ts';
-import type { VisionConfig } from '../model-config.ts';
-import { patchSizeOf } from '../vision/patch-embed.ts';
-import { visionPlan } from '../vision/plan.ts';
-import { visitMergedPatches } from '../vision/rotary.ts';
+import { visitMergedPatches } from './rotary.ts';
 
 /** Learned positions around a patch's place, of which its own is interpolated. */
 const CORNERS = 4;
 
 /**
- * The patch embedding: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights.
+ * The learned positions of patches, f32 `[T, D]`.
  *
- * Inputs of the plan: `corners i32 [4 · T]`, the learned positions around each patch, all first ones first, and their
- * shares `f32 [4 · T, 1]`.
+ * Declares as inputs those of `cornersOf`, and `positions [side², D]`.
  */
-export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32'): Graph {
-  const g = new GraphBuilder('vision-patch-embed');
-  const { hiddenSize, positionGrid } = config;
-  const size = patchSizeOf(config);
+export function learnedPositions(
+  g: GraphBuilder,
+  side: number,
+  width: number,
+  dtype: FloatDType,
+): Value {
   const all = productDim([CORNERS, 'T']);
-  const patches = g.input('patches', 'f32', ['T', size]);
   const corners = g.input('corners', 'i32', [all]);
   const shares = g.input('shares', 'f32', [all, 1]);
-  const weight = g.input('weight', dtype, [hiddenSize, size]);
-  const bias = g.input('bias', dtype, [hiddenSize]);
-  const positions = g.input('positions', dtype, [positionGrid! ** 2, hiddenSize]);
+  const positions = g.input('positions', dtype, [side ** 2, width]);
   const parts = g.mul(g.cast(g.gather(positions, corners), 'f32'), shares);
-  const interpolated = g.reduceSum(g.reshape(parts, [CORNERS, 'T', hiddenSize]), [0]);
-  const embedded = g.linear(g.cast(patches, dtype), weight, bias);
-  g.output('output', g.add(embedded, g.cast(interpolated, dtype)));
-  return g.build();
-}
-
-/** Rotary angles and segments of a vision pass, and the learned positions of its patches. */
-export function plan(vision: VisionConfig, grids: readonly Grid[]): VisionPlan {
-  return { ...visionPlan(vision, grids), patchInputs: interpolation(vision, grids) };
+  return g.reduceSum(g.reshape(parts, [CORNERS, 'T', width]), [0]);
 }
 
 /** A place on one side of the learned grid: the positions before and behind it, and the share of the latter. */
@@ -64,8 +49,13 @@ function places(count: number, side: number): Place[] {
   });
 }
 
-function interpolation({ positionGrid, mergeSize }: VisionConfig, grids: readonly Grid[]): Tensors {
-  const side = positionGrid!;
+/**
+ * Inputs by which positions are interpolated: `corners i32 [4 · T]`, the learned positions around each patch, all first
+ * ones first, and their `shares f32 [4 · T, 1]`.
+ *
+ * @param side of the learned grid
+ */
+export function cornersOf(grids: readonly Grid[], side: number, mergeSize: number): Tensors {
   const count = grids.reduce((sum, [t, h, w]) => sum + t * h * w, 0);
   const corners = zeros('i32', [CORNERS * count]);
   const shares = zeros('f32', [CORNERS * count, 1]);
