@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { snakeCase } from '../check/codec.ts';
 import { CxmindError } from '../errors.ts';
 import { architectureOf } from '../model/families.ts';
+import { promptPositions } from '../model/position-ids.ts';
 import type { ModelConfig, VisionConfig } from '../model/model-config.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';
@@ -77,7 +78,6 @@ export function chatTools(
     override === null
       ? ChatTemplate.load(tokenizerPath)
       : templateFrom(override, specialTokens(tokenizerPath));
-  const { positions } = architectureOf(model);
   const pixels = pixelSettings(settings);
   const vision: SampleVision | null = pixels &&
     model.tokens && {
@@ -90,7 +90,8 @@ export function chatTools(
     tokenizer: Tokenizer.load(tokenizerPath),
     chatTemplate: template.with(settings.applyChatTemplateKwargs ?? {}),
     vision,
-    positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
+    positionsOf: (ids, grids, secondsPerGrid) =>
+      promptPositions(model, ids, { grids, secondsPerGrid }),
   };
 }
 

@@ -1,5 +1,3 @@
-import type { Tensor } from '../tensor/tensor.ts';
-import type { Grid } from './batch.ts';
 import type { Module, Modules } from './weights/modules.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { TowerTraits } from './vision/tower-weights.ts';
@@ -14,23 +12,6 @@ export interface Architecture {
   readonly tower: TowerTraits | null;
   /** Places of a video's frames in the text: one behind the other, or apart, each behind the time it was at. */
   readonly frames: 'joined' | 'apart';
-  /**
-   * Rotary positions of a prompt's tokens, i32 `[3, T]`.
-   *
-   * @throws DATA_INVALID when placeholders and grids do not fit each other
-   */
-  readonly positions: (
-    config: ModelConfig,
-    tokenIds: ArrayLike<number>,
-    media: PromptMedia,
-  ) => Tensor<'i32'>;
-}
-
-/** The images or videos of a prompt, in patches. */
-export interface PromptMedia {
-  readonly grids: readonly Grid[];
-  /** Seconds per temporal patch of each, where they are videos; null where they are images. */
-  readonly secondsPerGrid: readonly number[] | null;
 }
 
 /** Reader and writer of a family's `config.json`. */

@@ -9,9 +9,9 @@
 import { stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Grid } from './batch.ts';
-import { architectureOf } from './families.ts';
 import type { ModelConfig } from './model-config.ts';
 import { packSequences, type PromptInput, type ResponseMedia, type SequenceInput } from './pack.ts';
+import { promptPositions } from './position-ids.ts';
 
 /** Pictures in the order of their placeholders. */
 export interface ShownPictures {
@@ -30,9 +30,8 @@ export function responseMedia(
   response: Tensor<'i32'>,
   { pixelValues, grids }: ShownPictures,
 ): ResponseMedia {
-  const { positions } = architectureOf(config);
   const media = { grids, secondsPerGrid: null };
-  return { positions: positions(config, response.data, media), pixelValues, grids };
+  return { positions: promptPositions(config, response.data, media), pixelValues, grids };
 }
 
 /** A prompt and its response as one prompt: tokens, positions and pictures end to end. */

@@ -1,38 +1,42 @@
 import { CxmindError } from '../errors.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
-import type { PromptMedia } from './architecture.ts';
 import type { Grid } from './batch.ts';
+import { architectureOf } from './families.ts';
 import type { ModelConfig } from './model-config.ts';
 
-/** Placeholders, grids and constants by which positions are computed. */
-export interface PositionOptions {
-  readonly imageTokenId: number;
-  readonly videoTokenId?: number;
-  /** Grids of the images and videos, in order of appearance. */
-  readonly imageGrids: readonly Grid[];
-  readonly videoGrids?: readonly Grid[];
-  /** Seconds per temporal patch of each video; 1 where absent. */
-  readonly videoSecondsPerGrid?: readonly number[];
-  /** Patches merged per side; 2 in Qwen2.5-VL. */
-  readonly mergeSize?: number;
-  /** Temporal positions per second; 2 in Qwen2.5-VL. */
-  readonly tokensPerSecond?: number;
+/** The images or videos of a prompt, in patches. */
+export interface PromptMedia {
+  readonly grids: readonly Grid[];
+  /** Seconds per temporal patch of each, where they are videos; null where they are images. */
+  readonly secondsPerGrid: readonly number[] | null;
 }
 
 /**
- * Multimodal rotary positions of a sequence: temporal, height and width positions, i32 `[3, T]`.
+ * Multimodal rotary positions of a prompt with images or with videos: temporal, height and width, i32 `[3, T]`.
  *
  * Text advances three equal rows by one. An image or video spreads over time, height and width from the position at
- * which it begins. The text after it continues from the largest of these positions plus one.
+ * which it begins. The text after it continues from the largest of these positions plus one. All tokens are text
+ * without vision.
  *
  * @param ids expanded token ids, one placeholder for each merged patch
  * @throws DATA_INVALID when the placeholders and the grids do not fit each other
  * @see `get_rope_index` of Qwen2.5-VL in transformers and EasyR1
  */
-export function mropePositions(ids: ArrayLike<number>, options: PositionOptions): Tensor<'i32'> {
-  const { imageTokenId, videoTokenId, imageGrids, videoGrids = [] } = options;
-  const { mergeSize = 2, tokensPerSecond = 2 } = options;
-  const grids = { image: imageGrids, video: videoGrids };
+export function promptPositions(
+  config: ModelConfig,
+  ids: ArrayLike<number>,
+  { grids, secondsPerGrid }: PromptMedia,
+): Tensor<'i32'> {
+  const { imagePad, videoPad } = config.tokens ?? {};
+  // Positions that count frames are positions by the second, with a frame a second.
+  const { mergeSize = 1, tokensPerSecond = null } = config.vision ?? {};
+  const isVideo = secondsPerGrid !== null;
+  // The text says when a frame that stands apart was; its position in time is its place in the text.
+  const isApart = isVideo && architectureOf(config).frames === 'apart';
+  const given = {
+    image: isVideo ? [] : grids,
+    video: isApart ? frameGrids(grids) : isVideo ? grids : [],
+  };
   const seen = { image: 0, video: 0 };
   const length = ids.length;
   const positions = zeros('i32', [3, length]);
@@ -45,18 +49,18 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
   let [at, next] = [0, 0];
   while (at < length) {
     const id = ids[at]!;
-    if (id !== imageTokenId && id !== videoTokenId) {
+    if (id !== imagePad && id !== videoPad) {
       put(at++, next, next, next);
       next++;
       continue;
     }
-    const kind = id === videoTokenId ? 'video' : 'image';
+    const kind = id === videoPad ? 'video' : 'image';
     const number = seen[kind]++;
-    const grid = grids[kind][number];
+    const grid = given[kind][number];
     if (grid === undefined) {
       throw dataInvalid(`token ${at} begins ${kind} ${number + 1}, which has no grid`);
     }
-    const seconds = kind === 'video' ? (options.videoSecondsPerGrid?.[number] ?? 1) : 0;
+    const seconds = tokensPerSecond === null ? 1 : (secondsPerGrid?.[number] ?? 1);
     const base = next;
     visitPatches(grid, mergeSize, (frame, y, x) => {
       if (ids[at] !== id) {
@@ -65,18 +69,24 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
             `but token ${at} is not one`,
         );
       }
-      const temporal = base + Math.trunc(frame * seconds * tokensPerSecond);
+      const passed = isVideo ? Math.trunc(frame * seconds * (tokensPerSecond ?? 1)) : 0;
+      const temporal = base + passed;
       put(at++, temporal, base + y, base + x);
       next = Math.max(next, temporal + 1, base + y + 1, base + x + 1);
     });
   }
-  if (seen.image !== imageGrids.length || seen.video !== videoGrids.length) {
+  if (seen.image !== given.image.length || seen.video !== given.video.length) {
     throw dataInvalid(
-      `${imageGrids.length} images and ${videoGrids.length} videos, ` +
+      `${given.image.length} images and ${given.video.length} videos, ` +
         `but placeholders of ${seen.image} and ${seen.video}`,
     );
   }
   return positions;
+}
+
+/** Grids of the frames of videos, which stand apart from each other. */
+export function frameGrids(videos: readonly Grid[]): Grid[] {
+  return videos.flatMap(([t, h, w]) => Array.from({ length: t }, (): Grid => [1, h, w]));
 }
 
 /** Visits the merged patches of an image or video in the order of their tokens. */
@@ -99,53 +109,4 @@ function mergedCount([t, h, w]: Grid, mergeSize: number): number {
 
 function dataInvalid(message: string): CxmindError {
   return new CxmindError('DATA_INVALID', `positions: ${message}`);
-}
-
-/**
- * Rotary positions of a prompt whose videos are frames apart from each other, i32 `[3, T]`. The text says when a frame
- * was; its position in time is its place in the text.
- *
- * @throws DATA_INVALID as `mropePositions`
- */
-export function framePositions(
-  config: ModelConfig,
-  tokenIds: ArrayLike<number>,
-  { grids, secondsPerGrid }: PromptMedia,
-): Tensor<'i32'> {
-  const frames = frameGrids(grids);
-  const isVideo = secondsPerGrid !== null;
-  return promptPositions(config, tokenIds, {
-    grids: isVideo ? frames : grids,
-    secondsPerGrid: isVideo ? frames.map(() => 1) : null,
-  });
-}
-
-/** Grids of the frames of videos, which stand apart from each other. */
-export function frameGrids(videos: readonly Grid[]): Grid[] {
-  return videos.flatMap(([t, h, w]) => Array.from({ length: t }, (): Grid => [1, h, w]));
-}
-
-/** Placeholder id of a model without vision, which no vocabulary has. */
-const NO_TOKEN = -1;
-
-/**
- * Rotary positions of a prompt with images or with videos, i32 `[3, T]`. All tokens are text without vision.
- *
- * @throws DATA_INVALID as `mropePositions`
- */
-export function promptPositions(
-  { tokens, vision }: ModelConfig,
-  tokenIds: ArrayLike<number>,
-  { grids, secondsPerGrid }: PromptMedia,
-): Tensor<'i32'> {
-  const isVideo = secondsPerGrid !== null;
-  return mropePositions(tokenIds, {
-    imageTokenId: tokens?.imagePad ?? NO_TOKEN,
-    videoTokenId: tokens?.videoPad ?? NO_TOKEN,
-    imageGrids: isVideo ? [] : grids,
-    videoGrids: isVideo ? grids : [],
-    // Positions that count frames are positions by the second, with a frame a second.
-    videoSecondsPerGrid: isVideo && vision?.tokensPerSecond !== null ? secondsPerGrid : [],
-    ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond ?? 1 }),
-  });
 }

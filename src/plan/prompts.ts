@@ -1,7 +1,7 @@
 /** The prompts and responses that a plan counts with: real ones of the data set, or made of lengths alone. */
 import type { ModelConfig } from '../model/model-config.ts';
 import type { Grid } from '../model/batch.ts';
-import { architectureOf } from '../model/families.ts';
+import { promptPositions } from '../model/position-ids.ts';
 import type { PromptInput, SequenceInput } from '../model/pack.ts';
 import { CxmindError } from '../errors.ts';
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
@@ -59,7 +59,7 @@ export function madePrompts(config: ModelConfig, lengths: Lengths, count: number
     start += count + 2;
   }
   const ids = [...tokenIds.data];
-  const positions = architectureOf(config).positions(config, ids, { grids, secondsPerGrid: null });
+  const positions = promptPositions(config, ids, { grids, secondsPerGrid: null });
   return Array.from({ length: count }, (_, i) => ({
     tokenIds: { ...tokenIds },
     positions,

@@ -11,6 +11,7 @@ import { selectModules } from '../../src/model/adapters/selection.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
 import { architectureOf } from '../../src/model/families.ts';
+import { promptPositions } from '../../src/model/position-ids.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
@@ -50,11 +51,10 @@ function agreesWithTransformers(family: string): void {
   };
 
   it('gives tokens the same positions', () => {
-    const { positions } = architectureOf(model.config);
     for (const [i, one] of cases.entries()) {
       const { kind, grids = [] } = one.media ?? {};
       const secondsPerGrid = kind === 'video' ? grids.map(() => 1) : null;
-      const found = positions(model.config, one.prompt_ids, { grids, secondsPerGrid });
+      const found = promptPositions(model.config, one.prompt_ids, { grids, secondsPerGrid });
       assert.deepEqual(found, sequences[i]!.prompt.positions);
     }
   });

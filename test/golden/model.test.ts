@@ -7,7 +7,7 @@ import type { Arena } from '../../src/model/weights/arena.ts';
 import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/position-ids.ts';
+import { promptPositions } from '../../src/model/position-ids.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
@@ -251,8 +251,8 @@ describe('the model against transformers', () => {
         tokenizer: Tokenizer.load(checkpoint),
         chatTemplate: ChatTemplate.load(checkpoint),
         vision: { pixels: new LocalPixels(pixels), imageTokenId: 630, videoTokenId: 631 },
-        positionsOf: (ids, imageGrids) =>
-          mropePositions(ids, { imageTokenId: 630, imageGrids }),
+        positionsOf: (ids, grids, secondsPerGrid) =>
+          promptPositions(model.config, ids, { grids, secondsPerGrid }),
         promptFormat: null,
         keys: DEFAULT_KEYS,
         imageDir: goldenPath('micro-vl-reference'),

@@ -6,7 +6,8 @@ import { loadProcessor, VisionProcessor } from '../../src/vision/processor.ts';
 import { ChatTemplate, type ChatMessage } from '../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../src/text/image-tokens.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import { mropePositions } from '../../src/model/position-ids.ts';
+import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
+import { promptPositions } from '../../src/model/position-ids.ts';
 import { assertClose } from '../support/assert-close.ts';
 import {
   goldenCases,
@@ -23,6 +24,7 @@ describe('processing of the golden cases', () => {
   const tokenizer = Tokenizer.load(checkpoint);
   const chatTemplate = ChatTemplate.load(checkpoint);
   const processor = new VisionProcessor(loadProcessor(checkpoint));
+  const config = decodeModelConfig(goldenJson('micro-vl/config.json'), 'config.json');
   const imageTokenId = tokenizer.idOf('<|image_pad|>')!;
   const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
 
@@ -45,10 +47,8 @@ describe('processing of the golden cases', () => {
 
       it('places the tokens at the same positions', () => {
         const ids = [...golden.prompt_ids, ...golden.response_ids];
-        const { data } = mropePositions(ids, {
-          imageTokenId,
-          imageGrids: golden.image_grid_thw,
-        });
+        const media = { grids: golden.image_grid_thw, secondsPerGrid: null };
+        const { data } = promptPositions(config, ids, media);
         assert.deepEqual([...data], golden.position_ids.flat());
         assert.equal(Math.max(...data) + 1 - ids.length, golden.rope_delta);
       });

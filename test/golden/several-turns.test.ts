@@ -5,7 +5,7 @@ import { GenerationEngine } from '../../src/generation/engine.ts';
 import { asPrompt, responseMedia } from '../../src/model/continuation.ts';
 import { packPrompts, packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/position-ids.ts';
+import { promptPositions } from '../../src/model/position-ids.ts';
 import { rows, tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { loadGoldenModel, textPrompt, tokens, type GoldenModel } from '../support/golden-model.ts';
@@ -46,11 +46,11 @@ describe('a response with a picture inside', () => {
     const { config, arena } = model;
     policy = new Policy(device, config, arena, { gradientCheckpointing: false });
     const response = tokens(golden.response_ids);
-    const options = { imageTokenId: config.tokens!.imagePad, imageGrids: [first] };
+    const media = { grids: [first], secondsPerGrid: null };
     sequence = {
       prompt: {
         tokenIds: tokens(golden.prompt_ids),
-        positions: mropePositions(golden.prompt_ids, options),
+        positions: promptPositions(config, golden.prompt_ids, media),
         pixelValues: pixels(first, 0),
         grids: [first],
       },

@@ -3,7 +3,6 @@ import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import type { Grid } from '../../src/model/batch.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/position-ids.ts';
 import { sampleFrames } from '../../src/vision/video-frames.ts';
 import { loadGoldenModel, type GoldenModel } from '../support/golden-model.ts';
 import {
@@ -57,29 +56,5 @@ describe('videos against transformers', () => {
     for (const { total, count, indices } of goldenJson('video/sampling.json') as Sampling[]) {
       assert.deepEqual(sampleFrames(total, total, count + 0.5).indices, indices, `${count} of ${total}`);
     }
-  });
-
-  it('places videos as the check values of the specification say', () => {
-    const ids = [1, 98, ...Array<number>(8).fill(101), 99, 7];
-    const rowsAt = (videoSecondsPerGrid?: number[]): string[] => {
-      const positions = mropePositions(ids, {
-        imageTokenId: 100,
-        videoTokenId: 101,
-        imageGrids: [],
-        videoGrids: [[2, 4, 4]],
-        ...(videoSecondsPerGrid && { videoSecondsPerGrid }),
-      });
-      return [0, 1, 2].map((row) => positions.data.subarray(row * 12, row * 12 + 12).join(' '));
-    };
-    assert.deepEqual(rowsAt(), [
-      '0 1 2 2 2 2 4 4 4 4 5 6',
-      '0 1 2 2 3 3 2 2 3 3 5 6',
-      '0 1 2 3 2 3 2 3 2 3 5 6',
-    ]);
-    assert.deepEqual(rowsAt([0.5]), [
-      '0 1 2 2 2 2 3 3 3 3 4 5',
-      '0 1 2 2 3 3 2 2 3 3 4 5',
-      '0 1 2 3 2 3 2 3 2 3 4 5',
-    ]);
   });
 });

@@ -1,5 +1,4 @@
 import type { Architecture } from '../architecture.ts';
-import { promptPositions } from '../position-ids.ts';
 import { textFormat, type DecoderTraits } from './config.ts';
 import { weightNamesOf } from './weight-names.ts';
 
@@ -11,6 +10,5 @@ export function textFamily(name: string, traits: DecoderTraits): Architecture {
     weights: weightNamesOf(),
     tower: null,
     frames: 'joined',
-    positions: promptPositions,
   };
 }

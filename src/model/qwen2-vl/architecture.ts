@@ -1,5 +1,4 @@
 import type { Architecture } from '../architecture.ts';
-import { promptPositions } from '../position-ids.ts';
 import type { TowerTraits } from '../vision/tower-weights.ts';
 import { visionLanguageNames } from '../vision/weight-names.ts';
 import { format } from './config.ts';
@@ -24,5 +23,4 @@ export const qwen2Vl: Architecture = {
   weights: visionLanguageNames(tower),
   tower,
   frames: 'joined',
-  positions: promptPositions,
 };

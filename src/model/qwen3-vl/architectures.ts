@@ -1,6 +1,5 @@
 import type { Architecture } from '../architecture.ts';
 import type { ExpertTraits } from '../decoder/experts-config.ts';
-import { framePositions } from '../position-ids.ts';
 import { weightNamesOf } from '../decoder/weight-names.ts';
 import { towerModules, type TowerTraits } from '../vision/tower-weights.ts';
 import { format } from './config.ts';
@@ -28,7 +27,6 @@ function family(name: string, experts: ExpertTraits | null): Architecture {
     weights,
     tower,
     frames: 'apart',
-    positions: framePositions,
   };
 }
 

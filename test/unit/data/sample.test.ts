@@ -6,7 +6,8 @@ import { decodeRow } from '../../../src/data/decode-row.ts';
 import { heldRows } from '../../../src/data/row-store.ts';
 import { SampleBuilder, type SampleOptions } from '../../../src/data/sample.ts';
 import { LocalPixels, type PixelSettings } from '../../../src/data/pixel-reader.ts';
-import { mropePositions } from '../../../src/model/position-ids.ts';
+import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
+import { promptPositions } from '../../../src/model/position-ids.ts';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';
@@ -15,6 +16,7 @@ import { loadProcessor } from '../../../src/vision/processor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenCases,
+  goldenJson,
   goldenPath,
   goldenPixelValues,
   goldenTensors,
@@ -24,6 +26,7 @@ import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const checkpoint = goldenPath('micro-vl');
 const reference = goldenPath('micro-vl-reference');
+const config = decodeModelConfig(goldenJson('micro-vl/config.json'), 'config.json');
 const cases = goldenCases();
 
 function visionOf(changes: Partial<PixelSettings> = {}): NonNullable<SampleOptions['vision']> {
@@ -44,7 +47,8 @@ const options: SampleOptions = {
   tokenizer: Tokenizer.load(checkpoint),
   chatTemplate: ChatTemplate.load(checkpoint),
   vision: visionOf(),
-  positionsOf: (ids, imageGrids) => mropePositions(ids, { imageTokenId: 630, imageGrids }),
+  positionsOf: (ids, grids, secondsPerGrid) =>
+    promptPositions(config, ids, { grids, secondsPerGrid }),
   promptFormat: null,
   keys: DEFAULT_KEYS,
   imageDir: reference,
