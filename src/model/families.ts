@@ -1,12 +1,10 @@
 import { CxmindError } from '../errors.ts';
 import type { Architecture } from './architecture.ts';
-import { llama } from './llama/architecture.ts';
 import type { ModelConfig } from './model-config.ts';
-import { qwen2, qwen25Vl } from './qwen2-5-vl/architectures.ts';
+import { qwen25Vl } from './qwen2-5-vl/architecture.ts';
 import { qwen2Vl } from './qwen2-vl/architecture.ts';
-import { qwen3 } from './qwen3/architecture.ts';
-import { qwen3Moe } from './qwen3-moe/architecture.ts';
 import { qwen3Vl, qwen3VlMoe } from './qwen3-vl/architectures.ts';
+import { llama, qwen2, qwen3, qwen3Moe } from './text-models/architectures.ts';
 
 /** Every model family there is. */
 export const architectures: readonly Architecture[] = [

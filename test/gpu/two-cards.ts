@@ -15,7 +15,7 @@ import type { ModelConfig, TextConfig } from '../../src/model/model-config.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
+import { qwen2 } from '../../src/model/text-models/architectures.ts';
 import { Rng } from '../../src/rng.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';

@@ -33,6 +33,18 @@ export interface DecoderTraits {
   readonly mrope: TextConfig['mropeLayout'] | null;
 }
 
+/** The traits of Llama's decoder, from which families differ: no biases, no norms of heads. */
+const llamaTraits: DecoderTraits = {
+  qkvBias: false,
+  qkNorm: false,
+  headDim: null,
+  isHeadDimFixed: false,
+  rmsNormEps: 1e-6,
+  ropeTheta: 1e4,
+  experts: null,
+  mrope: null,
+};
+
 const Text = t.intersection([
   t.type({
     hidden_size: size,
@@ -188,14 +200,16 @@ interface DecodedText {
  * Decodes the text model of a file, its keys at the top or in a section, and the keys common to all models. Optional
  * keys default to transformers' values; unknown keys are ignored.
  *
+ * @param own traits of the family, where they differ from Llama's
  * @throws CHECKPOINT_INVALID naming file and fields that are missing or mistyped; what else is wrong goes to `checks`
  */
 export function decodeText(
   value: unknown,
   file: string,
-  traits: DecoderTraits,
+  own: Partial<DecoderTraits>,
   checks: Checks,
 ): DecodedText {
+  const traits = { ...llamaTraits, ...own };
   const common = decodeJson(Common, value, file);
   const isNested = t.UnknownRecord.is(value) && 'text_config' in value;
   const section = <A>(codec: t.Type<A, unknown>): A =>
@@ -219,7 +233,7 @@ export function decodeText(
 }
 
 /** Paths of the text model's keys in a `config.json`, flat or nested, and of those common to all models. */
-export function textPaths(isNested: boolean, { experts }: DecoderTraits): string[] {
+export function textPaths(isNested: boolean, { experts = null }: Partial<DecoderTraits>): string[] {
   const keys = [...propsOf(Text), ...(experts === null ? [] : propsOf(Experts))];
   const text = keys.flatMap((key) =>
     key === 'rope_scaling' || key === 'rope_parameters' ? under(key, propsOf(Rope)) : [key],
@@ -228,7 +242,7 @@ export function textPaths(isNested: boolean, { experts }: DecoderTraits): string
 }
 
 /** The `config.json` of a text model. */
-export function textFormat(traits: DecoderTraits): ConfigFormat {
+export function textFormat(traits: Partial<DecoderTraits>): ConfigFormat {
   return {
     decode(value, file) {
       const checks = new Checks(file);

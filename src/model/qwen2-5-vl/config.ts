@@ -1,22 +1,8 @@
 import * as t from 'io-ts';
-
 import { positive } from '../../check/scalars.ts';
 import { index, layers, size, type Checks } from '../config-fields.ts';
-import type { DecoderTraits } from '../decoder/config.ts';
 import type { VisionConfig } from '../model-config.ts';
 import { qwen2BehindTower, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
-
-/** The decoder of Qwen2 and Qwen2.5. */
-export const qwen2Traits: DecoderTraits = {
-  qkvBias: true,
-  qkNorm: false,
-  headDim: null,
-  isHeadDimFixed: false,
-  experts: null,
-  rmsNormEps: 1e-6,
-  ropeTheta: 1e4,
-  mrope: null,
-};
 
 const Vision = t.intersection([
   t.type({
@@ -47,9 +33,6 @@ function visionConfig(vision: Vision, checks: Checks): VisionConfig {
     heads: vision.num_heads,
     intermediateSize: vision.intermediate_size,
     windows: { size: windowSize, fullBlocks: vision.fullatt_block_indexes },
-    activation: 'silu',
-    positionGrid: null,
-    deepstackBlocks: [],
     outHiddenSize: vision.out_hidden_size,
     tokensPerSecond: vision.tokens_per_second ?? 4,
   };

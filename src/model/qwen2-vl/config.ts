@@ -29,12 +29,7 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
     hiddenSize,
     heads: vision.num_heads ?? 16,
     intermediateSize,
-    windows: null,
-    activation: 'quickGelu',
-    positionGrid: null,
-    deepstackBlocks: [],
     outHiddenSize: vision.hidden_size,
-    tokensPerSecond: null,
   };
 }
 

@@ -36,28 +36,16 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
     hiddenSize: vision.hidden_size ?? 1152,
     heads: vision.num_heads ?? 16,
     intermediateSize: vision.intermediate_size ?? 4304,
-    windows: null,
-    activation: 'geluTanh',
     positionGrid: Math.sqrt(positions),
     deepstackBlocks: blocks,
     outHiddenSize: vision.out_hidden_size ?? 3584,
-    tokensPerSecond: null,
   };
 }
 
 /** The `config.json` of Qwen3-VL. */
 export function format(experts: ExpertTraits | null): ConfigFormat {
   return visionLanguageFormat({
-    traits: {
-      qkvBias: false,
-      qkNorm: true,
-      headDim: 128,
-      isHeadDimFixed: false,
-      experts,
-      rmsNormEps: 1e-6,
-      ropeTheta: 5e6,
-      mrope: 'interleaved',
-    },
+    traits: { qkNorm: true, headDim: 128, experts, ropeTheta: 5e6, mrope: 'interleaved' },
     section: Vision,
     decode: visionConfig,
   });

@@ -18,12 +18,9 @@ export const Tower = t.partial({
 type Tower = t.TypeOf<typeof Tower>;
 
 /** The decoder of Qwen2 behind a tower, as Qwen2-VL and Qwen2.5-VL have it. */
-export const qwen2BehindTower: DecoderTraits = {
+export const qwen2BehindTower: Partial<DecoderTraits> = {
   qkvBias: true,
-  qkNorm: false,
-  headDim: null,
   isHeadDimFixed: true,
-  experts: null,
   rmsNormEps: 1e-5,
   ropeTheta: 1e6,
   mrope: 'sections',
@@ -36,7 +33,7 @@ const Tokens = t.intersection([
 
 /** A family's vision tower in `config.json`. */
 export interface VisionFormat<C extends t.Mixed> {
-  readonly traits: DecoderTraits;
+  readonly traits: Partial<DecoderTraits>;
   /** Codec of `vision_config`. */
   readonly section: C;
   /** The tower of a section; what is wrong with it goes to `checks`. */
@@ -100,20 +97,27 @@ function checkTower(
   );
 }
 
-/** The traits of a family's tower that its section need not say. */
-interface TowerTraits {
+/** Activations by their names in `hidden_act`. */
+const activations = {
+  silu: 'silu',
+  quick_gelu: 'quickGelu',
+  gelu_pytorch_tanh: 'geluTanh',
+} as const;
+
+/** The values of a family's tower that its section need not say. */
+interface TowerDefaults {
   /** The one value of `hidden_act` that is supported. */
-  readonly activation: string;
+  readonly activation: keyof typeof activations;
   /** Default of `patch_size`. */
   readonly patchSize: number;
 }
 
-/** The sizes that all towers have. What no family supports goes to `checks`. */
+/** The sizes that all towers have, without what only some have. What no family supports goes to `checks`. */
 export function towerConfig(
   tower: Tower,
-  { activation, patchSize }: TowerTraits,
+  { activation, patchSize }: TowerDefaults,
   checks: Checks,
-): Pick<VisionConfig, 'inChannels' | 'patchSize' | 'temporalPatchSize' | 'mergeSize'> {
+) {
   const { hidden_act: given = activation, rope_parameters: rope } = tower;
   const { rope_theta: theta = 1e4, rope_type: type = 'axial' } = rope ?? {};
   checks.that(
@@ -129,5 +133,10 @@ export function towerConfig(
     patchSize: tower.patch_size ?? patchSize,
     temporalPatchSize: tower.temporal_patch_size ?? 2,
     mergeSize: tower.spatial_merge_size ?? 2,
+    windows: null,
+    activation: activations[activation],
+    positionGrid: null,
+    deepstackBlocks: [],
+    tokensPerSecond: null,
   };
 }

@@ -7,7 +7,7 @@ import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
-import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architectures.ts';
+import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architecture.ts';
 import { blockGraph } from '../../../src/model/vision/tower.ts';
 import {
   causalTrees,

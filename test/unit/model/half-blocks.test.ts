@@ -11,7 +11,7 @@ import type { TextConfig, VisionConfig } from '../../../src/model/model-config.t
 import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
-import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architectures.ts';
+import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architecture.ts';
 import { patchEmbedGraph } from '../../../src/model/vision/patch-embed.ts';
 import { blockGraph, mergerGraph } from '../../../src/model/vision/tower.ts';
 import {

@@ -1,11 +1,7 @@
 import type { Architecture } from '../architecture.ts';
-import { textFamily } from '../decoder/family.ts';
 import type { TowerTraits } from '../vision/tower-weights.ts';
 import { visionLanguageNames } from '../vision/weight-names.ts';
-import { format, qwen2Traits } from './config.ts';
-
-/** The text model: Qwen2 and Qwen2.5. */
-export const qwen2 = textFamily('Qwen2ForCausalLM', qwen2Traits);
+import { format } from './config.ts';
 
 const tower: TowerTraits = {
   norm: 'rmsNorm',
@@ -16,11 +12,11 @@ const tower: TowerTraits = {
   mergerFc2: 'mlp.2',
 };
 
-/** The same decoder behind a vision tower: Qwen2.5-VL. */
+/** Qwen2.5-VL: Qwen2's decoder behind a tower with windows. */
 export const qwen25Vl: Architecture = {
-  ...qwen2,
   name: 'Qwen2_5_VLForConditionalGeneration',
   config: format,
   weights: visionLanguageNames(tower),
   tower,
+  frames: 'joined',
 };
