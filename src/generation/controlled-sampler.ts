@@ -36,9 +36,9 @@ export class ControlledSampler implements Disposable {
   readonly #programs = new Map<string, Program>();
 
   /** @param logitBias f32 `[V]`, added to all logits */
-  constructor(device: Device, vocabulary: number, sampler: Sampler, logitBias: View) {
+  constructor(device: Device, sampler: Sampler, logitBias: View) {
     this.#device = device;
-    this.#vocabulary = vocabulary;
+    this.#vocabulary = logitBias.shape[0]!;
     this.#sampler = sampler;
     this.#logitBias = logitBias;
     this.#workspace = device.workspace();

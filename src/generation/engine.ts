@@ -24,7 +24,6 @@ import {
   type PausableCall,
   type Response,
 } from './request.ts';
-import type { Sampler } from './sampler.ts';
 import { Schedule, type Intake, type ScheduleTools } from './schedule.ts';
 import { GenerationSession } from './session.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
@@ -36,7 +35,6 @@ const MEMORY_SHARE = 0.6;
 
 /** The sampler of a device, and the decoder that goes with it. */
 interface Backend {
-  readonly headGraph: Sampler['headGraph'];
   readonly sampler: ControlledSampler;
   readonly makeDecoder: (options: DecoderOptions) => StepDecoder;
 }
@@ -78,7 +76,7 @@ export class GenerationEngine implements Disposable {
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     device.upload(biasAgainst(options.bannedTokens, config.text), this.#logitBias);
     this.#backend = backendFor(device, this.#logitBias, options);
-    this.#prefill = new Prefill(device, config, this.#weights, this.#backend.headGraph, options);
+    this.#prefill = new Prefill(device, config, this.#weights, this.#logitBias, options);
   }
 
   /**
@@ -160,7 +158,6 @@ export class GenerationEngine implements Disposable {
         prefill: this.#prefill,
         sampler: this.#backend.sampler,
         decoder,
-        logitBias: this.#logitBias,
       };
       try {
         await work(tools, kept !== undefined);
@@ -238,18 +235,16 @@ function backendFor(
   const vocabulary = logitBias.shape[0]!;
   if (device.hasKernels) {
     const sampler = new KernelSampler(device, vocabulary, bannedTokens);
-    const controlled = new ControlledSampler(device, vocabulary, sampler, logitBias);
+    const controlled = new ControlledSampler(device, sampler, logitBias);
     return {
-      headGraph: sampler.headGraph,
       sampler: controlled,
       makeDecoder: (options) => new PagedDecoder({ ...options, sampler, controlled, memoryShare }),
     };
   }
   const { host } = device;
   const plain = host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
-  const sampler = new ControlledSampler(device, vocabulary, plain, logitBias);
+  const sampler = new ControlledSampler(device, plain, logitBias);
   return {
-    headGraph: plain.headGraph,
     sampler,
     makeDecoder: (options) => {
       const sampled = { ...options, sampler, logitBias };

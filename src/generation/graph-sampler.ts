@@ -1,5 +1,4 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
-import { distributionGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawGraph, type DrawBound } from './draw-graph.ts';
 import { drawBounds, drawOf, putDraws } from './sampler.ts';
@@ -7,7 +6,6 @@ import type { Draw, DrawRequest, Sampler } from './sampler.ts';
 
 /** Draws with a graph on the device of the distributions. A token and its probability come back for each draw. */
 export class GraphSampler implements Sampler {
-  readonly headGraph = distributionGraph;
   readonly #device: Device;
   readonly #vocabulary: number;
   readonly #workspace: Workspace;

@@ -1,14 +1,12 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
-import { logitsGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawBounds, drawOf, putDraws } from './sampler.ts';
 import type { Draw, DrawInputs, DrawRequest, Sampler } from './sampler.ts';
 
 /** Draws with one kernel, from logits, on a device with kernels. */
 export class KernelSampler implements Sampler {
-  readonly headGraph = logitsGraph;
   readonly #device: Device;
   readonly #vocabulary: number;
   readonly #program: Program;

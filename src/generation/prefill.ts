@@ -10,10 +10,11 @@ import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig, TextConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
+import { distributionGraph, logitsGraph } from '../model/heads.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import { inverseTemperatureOf, type HeadOutputs, type Sampler, type Sampling } from './sampler.ts';
+import { inverseTemperatureOf, type HeadOutputs, type Sampling } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
 interface LayerKeysValues {
@@ -49,18 +50,21 @@ export class Prefill implements Disposable {
   readonly #lastLayer: Block;
   readonly #firstToken: Block;
   readonly #workspace: Workspace;
+  readonly #logitBias: View;
 
+  /** @param logitBias f32 `[V]`, for heads that compute distributions */
   constructor(
     device: Device,
     config: ModelConfig,
     weights: ModelWeights,
-    headGraph: Sampler['headGraph'],
+    logitBias: View,
     { isVisionFixed = false }: Pick<EmbedderOptions, 'isVisionFixed'> = {},
   ) {
     this.#device = device;
     this.#config = config;
     this.#weights = weights;
     this.#workspace = device.workspace();
+    this.#logitBias = logitBias;
     const forwardOnly = { activations: [], save: 'costly' } as const;
     this.#embedder = new Embedder(device, config, weights, { save: 'costly', isVisionFixed });
     const { dtype } = weights;
@@ -77,6 +81,7 @@ export class Prefill implements Disposable {
     const lastGraph = prefillLayerGraph(last.config, true, lastAdapters, dtype, form);
     const untrained = { ...forwardOnly, parameters: [] };
     this.#lastLayer = new Block(device, lastGraph, untrained);
+    const headGraph = device.hasKernels ? logitsGraph : distributionGraph;
     this.#firstToken = new Block(device, headGraph(config.text, dtype), untrained);
   }
 
@@ -85,13 +90,8 @@ export class Prefill implements Disposable {
    *
    * @param batch the packed prompts; `scoredRows` is not read
    * @param samplings the sampling of each prompt's responses
-   * @param logitBias f32 `[V]`
    */
-  async run(
-    batch: PackedBatch,
-    samplings: readonly Sampling[],
-    logitBias: View,
-  ): Promise<PrefilledBatch> {
+  async run(batch: PackedBatch, samplings: readonly Sampling[]): Promise<PrefilledBatch> {
     this.#workspace.reset();
     const { text } = this.#config;
     const { source } = this.#weights;
@@ -121,18 +121,14 @@ export class Prefill implements Disposable {
       // No rows are for the last layer, which computes those of the last tokens alone.
       this.#embedder.addDeepstack(embedded, i, hidden, this.#workspace);
     }
-    return split(batch, layers, await this.#distributions(last, samplings, logitBias));
+    return split(batch, layers, await this.#distributions(last, samplings));
   }
 
-  async #distributions(
-    hidden: View,
-    samplings: readonly Sampling[],
-    logitBias: View,
-  ): Promise<HeadOutputs> {
+  async #distributions(hidden: View, samplings: readonly Sampling[]): Promise<HeadOutputs> {
     const inverse = samplings.map(inverseTemperatureOf);
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [inverse.length, 1], inverse));
     using head = await this.#weights.source.take(moduleNames.head);
-    const inputs = { hidden, logitBias, inverseTemperature };
+    const inputs = { hidden, logitBias: this.#logitBias, inverseTemperature };
     return this.#firstToken.forward(inputs, head.views, this.#workspace) as Views & HeadOutputs;
   }
 

@@ -1,9 +1,6 @@
 import type { View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import type { Graph } from '../graph/ir.ts';
-import type { TextConfig } from '../model/model-config.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { LogitEdit } from './logit-control.ts';
 
@@ -43,8 +40,6 @@ export interface DrawRequest {
 
 /** Draws tokens from distributions on a device. */
 export interface Sampler extends Disposable {
-  /** Graph of the model's head, from hidden rows to `HeadOutputs`. */
-  readonly headGraph: (text: TextConfig, dtype: FloatDType) => Graph;
   /**
    * Draws one token for each request.
    *

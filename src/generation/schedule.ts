@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
 import type { GenerateControl, Job } from './request.ts';
@@ -19,7 +18,6 @@ export interface ScheduleTools {
   readonly prefill: Prefill;
   readonly sampler: ControlledSampler;
   readonly decoder: StepDecoder;
-  readonly logitBias: View; // f32 [V]
 }
 
 /** Source of a schedule's jobs. */
@@ -259,11 +257,9 @@ export class Schedule {
   async #prefill(groups: readonly (readonly Sequence[])[]): Promise<Queue | null> {
     if (groups.length === 0) return null;
     const firsts = groups.map(([first]) => first!);
-    const { prefill, logitBias } = this.#tools;
-    const { headOutputs, prompts } = await prefill.run(
+    const { headOutputs, prompts } = await this.#tools.prefill.run(
       packPrompts(firsts.map((sequence) => sequence.context())),
       firsts.map(({ job }) => job.request.sampling),
-      logitBias,
     );
     const responses = groups.flatMap((group, i) =>
       group.map((sequence) => ({

@@ -13,9 +13,8 @@ import { decoderFor, passTokensOn } from '../generation/limits.ts';
 import { KernelSampler } from '../generation/kernel-sampler.ts';
 import { PagedDecoder } from '../generation/paged-decoder.ts';
 import { Prefill, type PrefilledPrompt } from '../generation/prefill.ts';
-import { distributionGraph } from '../model/heads.ts';
 import { FEWEST_COLUMNS, type DecodeForm } from '../model/decode-form.ts';
-import type { TextConfig } from '../model/model-config.ts';
+import { pictureTokens, type TextConfig } from '../model/model-config.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import { packPrompts, type PromptInput } from '../model/pack.ts';
 import type { Sampling } from '../generation/sampler.ts';
@@ -62,12 +61,10 @@ export async function countedGeneration(
   const placed = placedWeights(device, model, plan.dtype);
   const weights = modelWeights(device, config, 'policy', placed);
   const logitBias = device.allocate('f32', [config.text.vocabSize]);
-  const banned = config.tokens === null ? [] : [config.tokens.imagePad, config.tokens.videoPad];
   const sampler = device.hasKernels
-    ? new KernelSampler(device, config.text.vocabSize, banned)
+    ? new KernelSampler(device, config.text.vocabSize, pictureTokens(config))
     : null;
-  const headGraph = sampler?.headGraph ?? distributionGraph;
-  const prefill = new Prefill(device, config, weights, headGraph, { isVisionFixed });
+  const prefill = new Prefill(device, config, weights, logitBias, { isVisionFixed });
   const responses = plan.prompts.length * plan.responses;
   const size = decoderFor(device, {}, { responses, capacity: plan.longest });
   const passes = passesOf(plan, passTokensOn(device, plan.engine), size.slots);
@@ -76,7 +73,7 @@ export async function countedGeneration(
   for (const { prompts, count } of passes) {
     const work = await device.ledger.of(async () => {
       const sampling = prompts.map(() => GREEDY);
-      const prefilled = await prefill.run(packPrompts(prompts), sampling, logitBias);
+      const prefilled = await prefill.run(packPrompts(prompts), sampling);
       if (entered.length === 0) entered = prefilled.prompts;
     });
     works.push(timesWork(work, count));
@@ -139,14 +136,14 @@ function wavesOf({
 async function hostDecoding(decoding: Decoding): Promise<Decoded> {
   const { device, model, weights, plan, logitBias, slots, capacity } = decoding;
   const { text } = model.config;
-  const { adapters } = weights;
-  const taken = { ...(await takeDecoderWeights(model.config, weights)), adapters };
+  const taken = await takeDecoderWeights(model.config, weights);
+  const options = { device, config: model.config, weights, taken, logitBias };
   const opened = { rows: null, columns: null } as Record<DecodeForm, DecodeBlocks | null>;
   const promptTokens = promptTokensOf(plan);
   const works: Work[] = [];
   for (const { rows, count } of wavesOf(decoding)) {
     const form = rows < FEWEST_COLUMNS ? 'rows' : 'columns';
-    opened[form] ??= new DecodeBlocks(device, model.config.text, form, taken, logitBias);
+    opened[form] ??= new DecodeBlocks(options, form);
     for (const [length, steps] of stepsByLength(promptTokens, plan.responseTokens, capacity)) {
       const work = hostStep(device, text, opened[form], { form, rows, length });
       works.push(timesWork(work, steps * count));
@@ -211,7 +208,7 @@ async function pagedDecoding(
 ): Promise<Decoded> {
   const { device, model, weights, plan, sampler, logitBias, slots, capacity, prompt } = decoding;
   const { text } = model.config;
-  const controlled = new ControlledSampler(device, text.vocabSize, sampler, logitBias);
+  const controlled = new ControlledSampler(device, sampler, logitBias);
   const options = { device, config: model.config, weights, slots, capacity };
   const before = device.memory.allocated;
   const taken = await takeDecoderWeights(model.config, weights);

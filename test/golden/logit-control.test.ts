@@ -9,7 +9,6 @@ import {
   type LogitControls,
   type LogitEdit,
 } from '../../src/generation/logit-control.ts';
-import { distributionGraph } from '../../src/model/heads.ts';
 import type { Draw, Sampler } from '../../src/generation/sampler.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
@@ -34,7 +33,6 @@ const { prompt, response, cases } = goldenJson('logit-control/cases.json') as {
 
 /** A sampler that draws token 2 and keeps what it was to draw from. */
 class Probe implements Sampler {
-  readonly headGraph = distributionGraph;
   seen: readonly number[] = [];
 
   async draw(distributions: View, requests: readonly unknown[]): Promise<Draw[]> {
@@ -75,7 +73,7 @@ describe('ControlledSampler', () => {
   async function draws(edits: readonly LogitEdit[]): Promise<{ probe: number[]; drawn: Draw[] }> {
     const probe = new Probe();
     using logitBias = device.allocate('f32', [vocabulary]);
-    using sampler = new ControlledSampler(device, vocabulary, probe, logitBias);
+    using sampler = new ControlledSampler(device, probe, logitBias);
     using workspace = device.workspace();
     const tempered = cases
       .toReversed()

@@ -11,6 +11,7 @@ import { PagedDecoder } from '../../src/generation/paged-decoder.ts';
 import type { PrefilledPrompt } from '../../src/generation/prefill.ts';
 import { layOut } from '../../src/model/weights/arena-layout.ts';
 import { DeviceArena } from '../../src/model/weights/device-arena.ts';
+import { logitsGraph } from '../../src/model/heads.ts';
 import { pagedStepGraph } from '../../src/model/decoder/paged-step.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { modelWeights } from '../../src/model/model-weights.ts';
@@ -117,7 +118,7 @@ const samplings = {
 for (const batch of batches) {
   const sampler = new KernelSampler(device, text.vocabSize, [151_655, 151_656]);
   using logitBias = device.allocate('f32', [text.vocabSize]);
-  using controlled = new ControlledSampler(device, text.vocabSize, sampler, logitBias);
+  using controlled = new ControlledSampler(device, sampler, logitBias);
   using decoder = new PagedDecoder({
     device,
     config,
@@ -205,7 +206,7 @@ if (process.env['CXMIND_PROFILE'] !== undefined && device instanceof CudaDevice)
   using sampler = new KernelSampler(device, text.vocabSize, []);
   const graph = pagedStepGraph(text, 64, false, undefined, dtype);
   using layer = device.compile(graph);
-  using head = device.compile(sampler.headGraph(text, dtype));
+  using head = device.compile(logitsGraph(text, dtype));
   using workspace = device.workspace();
   const views: Record<string, View> = {};
   const sizes: Readonly<Record<string, number>> = { B: batch, N: batch * 12, M: 12 };

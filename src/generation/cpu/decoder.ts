@@ -41,7 +41,7 @@ export class CpuDecoder implements StepDecoder {
   #boundLength = 0;
 
   constructor(options: SampledDecoderOptions, host: HostMemory) {
-    const { device, config, logitBias, sampler, slots, capacity, weights, taken } = options;
+    const { config, sampler, slots, capacity, taken } = options;
     const { layers, kvHeads, headDim } = config.text;
     this.capacity = capacity;
     this.slots = slots;
@@ -54,10 +54,10 @@ export class CpuDecoder implements StepDecoder {
     this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim, scoreScale });
     this.#heads = new StepHeads(config.text, slots, generatedRotary(config.text, capacity));
     this.#buffers = new Buffers(config.text, slots);
-    const { adapters } = weights;
-    const blocks = (form: DecodeForm): DecodeBlocks =>
-      new DecodeBlocks(device, config.text, form, { ...taken, adapters }, logitBias);
-    this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
+    this.#blocks = {
+      rows: new DecodeBlocks(options, 'rows'),
+      columns: new DecodeBlocks(options, 'columns'),
+    };
   }
 
   clear(): void {

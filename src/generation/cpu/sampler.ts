@@ -1,12 +1,9 @@
 import type { View } from '../../device/device.ts';
 import { readTensor } from '../../device/host-tensors.ts';
-import { distributionGraph } from '../../model/heads.ts';
 import { drawOf, type Draw, type DrawRequest, type Sampler, type Sampling } from '../sampler.ts';
 
 /** Draws on the CPU, from distributions in this process's memory or a copy of them. */
 export class HostSampler implements Sampler {
-  readonly headGraph = distributionGraph;
-
   async draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
     const { data, shape } = await readTensor(distributions);
     const width = shape[1]!;

@@ -105,7 +105,7 @@ describe('PagedDecoder', () => {
       const { vocabSize } = config.text;
       const sampler = new KernelSampler(card, vocabSize, []);
       using logitBias = card.allocate('f32', [vocabSize]);
-      using controlled = new ControlledSampler(card, vocabSize, sampler, logitBias);
+      using controlled = new ControlledSampler(card, sampler, logitBias);
       const weights = modelWeights(card, config, 'policy', { arena, adapter: null });
       using decoder = new PagedDecoder({
         device: card,

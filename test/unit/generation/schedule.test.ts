@@ -29,7 +29,6 @@ describe('a schedule of generation', () => {
     };
     const tools = {
       passTokens: 1,
-      logitBias: null,
       prefill: {
         run: () => {
           pass('prefill');
