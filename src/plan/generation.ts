@@ -149,10 +149,9 @@ async function hostDecoding(decoding: Decoding): Promise<Decoded> {
       works.push(timesWork(work, steps * count));
     }
   }
-  const { layers, kvHeads, headDim } = text;
-  const shape = { layers, slots, kvHeads, capacity, headDim, scoreScale: 1 };
   const buffers = 2 * slots * text.vocabSize * Float32Array.BYTES_PER_ELEMENT;
-  const cacheOf = (rows: number): number => KvCache.bytesInUse(shape, rows, plan.longest);
+  const cacheOf = (rows: number): number =>
+    KvCache.bytesInUse({ ...text, capacity }, rows, plan.longest);
   return {
     decode: sumOf(works),
     cacheBytes: cacheOf(Math.min(slots, decoding.responses)) + buffers,

@@ -1,12 +1,8 @@
 import type { HostMemory, View } from '../../device/device.ts';
-import type { ModelConfig, TextConfig } from '../../model/model-config.ts';
 import { FEWEST_COLUMNS, type DecodeForm } from '../../model/decode-form.ts';
-import { scoreScaleOf } from '../../model/attention.ts';
 import { generatedRotary } from '../../model/rotary.ts';
 import { reshaped, rows, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { DecoderWeights } from '../decoder-weights.ts';
-import type { ControlledSampler } from '../controlled-sampler.ts';
-import { inverseTemperatureOf, type Draw, type HeadOutputs } from '../sampler.ts';
+import { inverseTemperatureOf, type Draw } from '../sampler.ts';
 import {
   drawsOf,
   type Entering,
@@ -28,36 +24,39 @@ import { StepHeads } from './step-heads.ts';
 export class CpuDecoder implements StepDecoder {
   readonly capacity: number;
   readonly slots: number;
-  readonly #config: ModelConfig;
+  readonly #options: SampledDecoderOptions;
   readonly #host: HostMemory;
-  readonly #sampler: ControlledSampler;
-  readonly #weights: DecoderWeights;
   readonly #embedding: Tensor<'f32'>; // [V, D]
   readonly #cache: KvCache;
   readonly #heads: StepHeads;
-  readonly #buffers: Buffers;
   readonly #blocks: Readonly<Record<DecodeForm, DecodeBlocks>>;
+  /** Hidden states before and behind a layer, in turns. */
+  readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>]; // [slots, D]
+  readonly #inverseTemperature: Tensor<'f32'>; // [slots, 1]
+  readonly #probabilities: Tensor<'f32'>; // [slots, V]
+  readonly #logits: Tensor<'f32'>; // [slots, V]
   #boundSlots = 0;
   #boundLength = 0;
 
   constructor(options: SampledDecoderOptions, host: HostMemory) {
-    const { config, sampler, slots, capacity, taken } = options;
-    const { layers, kvHeads, headDim } = config.text;
+    const { slots, capacity, taken } = options;
+    const { text } = options.config;
     this.capacity = capacity;
     this.slots = slots;
-    this.#config = config;
+    this.#options = options;
     this.#host = host;
-    this.#sampler = sampler;
-    this.#weights = taken;
     this.#embedding = host.tensor(taken.embedding) as Tensor<'f32'>;
-    const scoreScale = scoreScaleOf(config.text);
-    this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim, scoreScale });
-    this.#heads = new StepHeads(config.text, slots, generatedRotary(config.text, capacity));
-    this.#buffers = new Buffers(config.text, slots);
+    this.#cache = new KvCache({ ...text, slots, capacity });
+    this.#heads = new StepHeads(text, slots, generatedRotary(text, capacity));
     this.#blocks = {
       rows: new DecodeBlocks(options, 'rows'),
       columns: new DecodeBlocks(options, 'columns'),
     };
+    const buffer = (width: number): Tensor<'f32'> => zeros('f32', [slots, width]);
+    this.#hidden = [buffer(text.hiddenSize), buffer(text.hiddenSize)];
+    this.#inverseTemperature = buffer(1);
+    this.#probabilities = buffer(text.vocabSize);
+    this.#logits = buffer(text.vocabSize);
   }
 
   clear(): void {
@@ -91,13 +90,12 @@ export class CpuDecoder implements StepDecoder {
     if (count !== this.#boundSlots || this.#cache.length !== this.#boundLength) {
       this.#bind(form, count);
     }
-    const buffers = this.#buffers;
     const heads = this.#heads;
     const tokens = sequences.map(({ token }) => token);
     const gather = form === 'rows' ? gatherRows : gatherColumns;
-    gather(this.#embedding, tokens, buffers.hidden(0, form, count));
+    gather(this.#embedding, tokens, this.#hiddenIn(form, count, 0));
     for (const [slot, { sampling }] of sequences.entries()) {
-      buffers.inverseTemperature.data[slot] = inverseTemperatureOf(sampling);
+      this.#inverseTemperature.data[slot] = inverseTemperatureOf(sampling);
     }
     heads.begin(sequences.map(({ position }) => position));
     for (const layer of project.keys()) {
@@ -107,26 +105,27 @@ export class CpuDecoder implements StepDecoder {
       attend[layer]!.run();
     }
     distribution.run();
-    return this.#sampler.draw(this.#headOutputs(count), drawsOf(sequences));
+    const first = (tensor: Tensor): View => this.#host.view(rows(tensor, 0, count));
+    const outputs = { probabilities: first(this.#probabilities), logits: first(this.#logits) };
+    return this.#options.sampler.draw(outputs, drawsOf(sequences));
   }
 
-  #headOutputs(count: number): HeadOutputs {
-    const { probabilities, logits } = this.#buffers;
-    const view = (tensor: Tensor): View => this.#host.view(rows(tensor, 0, count));
-    return { probabilities: view(probabilities), logits: view(logits) };
+  /** One of the two buffers of hidden states, in a form. */
+  #hiddenIn(form: DecodeForm, count: number, which: 0 | 1): Tensor<'f32'> {
+    const part = rows(this.#hidden[which], 0, count);
+    return form === 'rows' ? part : reshaped(part, part.shape.toReversed());
   }
 
   #bind(form: DecodeForm, count: number): void {
-    const { headDim, heads, kvHeads, layers } = this.#config.text;
+    const { headDim, heads, kvHeads, layers } = this.#options.config.text;
     const { project, attend, distribution } = this.#blocks[form].open();
-    const buffers = this.#buffers;
     const first = (tensor: Tensor<'f32'>): Tensor<'f32'> => rows(tensor, 0, count);
     const view = (tensor: Tensor): View => this.#host.view(tensor);
     const { query, projected } = this.#heads;
     const joined = view(first(projected));
     const groups = [count * kvHeads, heads / kvHeads, headDim + 1];
     const grouped = view(reshaped(first(query), groups));
-    const hidden = [0, 1].map((which) => view(buffers.hidden(which as 0 | 1, form, count)));
+    const hidden = ([0, 1] as const).map((which) => view(this.#hiddenIn(form, count, which)));
     for (let layer = 0; layer < layers; layer++) {
       const [from, to] = [hidden[layer % 2]!, hidden[(layer + 1) % 2]!];
       project[layer]!.input('hidden', from).output('projected', joined);
@@ -138,40 +137,16 @@ export class CpuDecoder implements StepDecoder {
     }
     distribution
       .input('hidden', hidden[layers % 2]!)
-      .input('inverseTemperature', view(first(buffers.inverseTemperature)))
-      .output('probabilities', view(first(buffers.probabilities)))
-      .output('logits', view(first(buffers.logits)));
+      .input('inverseTemperature', view(first(this.#inverseTemperature)))
+      .output('probabilities', view(first(this.#probabilities)))
+      .output('logits', view(first(this.#logits)));
     this.#boundSlots = count;
     this.#boundLength = this.#cache.length;
   }
 
   [Symbol.dispose](): void {
     for (const blocks of Object.values(this.#blocks)) blocks[Symbol.dispose]();
-    this.#weights[Symbol.dispose]();
-  }
-}
-
-/** Tensors between the blocks of a step, for up to `slots` sequences. */
-class Buffers {
-  readonly inverseTemperature: Tensor<'f32'>;
-  readonly probabilities: Tensor<'f32'>;
-  readonly logits: Tensor<'f32'>;
-  readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>];
-  readonly #config: TextConfig;
-
-  constructor(config: TextConfig, slots: number) {
-    const { hiddenSize, vocabSize } = config;
-    this.#config = config;
-    this.#hidden = [zeros('f32', [slots, hiddenSize]), zeros('f32', [slots, hiddenSize])];
-    this.inverseTemperature = zeros('f32', [slots, 1]);
-    this.probabilities = zeros('f32', [slots, vocabSize]);
-    this.logits = zeros('f32', [slots, vocabSize]);
-  }
-
-  /** One of two buffers of hidden states, in a form. */
-  hidden(which: 0 | 1, form: DecodeForm, count: number): Tensor<'f32'> {
-    const part = rows(this.#hidden[which], 0, count);
-    return form === 'rows' ? part : reshaped(part, [this.#config.hiddenSize, count]);
+    this.#options.taken[Symbol.dispose]();
   }
 }
 

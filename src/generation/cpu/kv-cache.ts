@@ -1,4 +1,7 @@
+import { scoreScaleOf } from '../../model/attention.ts';
+import type { TextConfig } from '../../model/model-config.ts';
 import { rows, zeros, type Tensor } from '../../tensor/tensor.ts';
+import type { StepHeads } from './step-heads.ts';
 
 /** Keys and values of one layer for one prompt, `[T, K, d]` each, as the prefill leaves them. */
 export interface PromptKeysValues {
@@ -6,24 +9,11 @@ export interface PromptKeysValues {
   readonly value: Float32Array;
 }
 
-/** Keys and values of the token that each running sequence gets in a decoding step. */
-export interface StepKeysValues {
-  /** Writes the `d` features of a sequence's key to `target`, from `at` on. */
-  putKey(slot: number, head: number, target: Float32Array, at: number): void;
-  /** Writes the `d` features of a sequence's value to `target`, from `at` on. */
-  putValue(slot: number, head: number, target: Float32Array, at: number): void;
-}
-
 /** The sizes of a cache. */
-export interface CacheShape {
-  readonly layers: number;
+interface CacheShape extends Pick<TextConfig, 'layers' | 'kvHeads' | 'headDim'> {
   readonly slots: number;
-  readonly kvHeads: number;
   /** Most tokens of a sequence. */
   readonly capacity: number;
-  readonly headDim: number;
-  /** Factor on the scores of queries and keys. */
-  readonly scoreScale: number;
 }
 
 /** Tokens by which the length grows: enough for moving the cache to cost little per token. */
@@ -46,7 +36,7 @@ const EMPTY_SCORE = -40;
  * ```
  */
 export class KvCache {
-  readonly shape: CacheShape;
+  readonly #shape: CacheShape;
   readonly #keys: readonly Tensor<'f32'>[];
   readonly #values: readonly Tensor<'f32'>[];
   #length = 0;
@@ -60,14 +50,14 @@ export class KvCache {
         rows(all, i * positions, (i + 1) * positions),
       );
     };
-    this.shape = shape;
+    this.#shape = shape;
     this.#keys = block(headDim + 1);
     this.#values = block(headDim);
   }
 
   /** Bytes that are in use where the first `slots` slots have sequences of up to `tokens` tokens. */
   static bytesInUse(
-    { layers, kvHeads, capacity, headDim }: CacheShape,
+    { layers, kvHeads, capacity, headDim }: Omit<CacheShape, 'slots'>,
     slots: number,
     tokens: number,
   ): number {
@@ -90,7 +80,7 @@ export class KvCache {
    * be empty is given up: one long sequence must not slow all that come after it.
    */
   fit(tokens: number, slots: number): void {
-    const length = lengthFor(tokens, this.shape.capacity);
+    const length = lengthFor(tokens, this.#shape.capacity);
     if (length > this.#length || 2 * length <= this.#length) this.#resize(length, slots);
   }
 
@@ -98,7 +88,7 @@ export class KvCache {
   #resize(to: number, slots: number): void {
     const from = this.#length;
     const kept = Math.min(from, to);
-    const groups = slots * this.shape.kvHeads;
+    const groups = slots * this.#shape.kvHeads;
     this.#length = to;
     for (const block of [...this.#keys, ...this.#values]) {
       const width = block.shape[1]!;
@@ -126,7 +116,7 @@ export class KvCache {
   write(slot: number, prompt: readonly PromptKeysValues[], tokens: number): void {
     // Never less: the sequences before it may be longer.
     this.fit(Math.max(tokens, this.#length), slot);
-    const { kvHeads, headDim } = this.shape;
+    const { kvHeads, headDim } = this.#shape;
     for (const [layer, { key, value }] of prompt.entries()) {
       const keys = this.#keys[layer]!.data;
       const values = this.#values[layer]!.data;
@@ -148,8 +138,12 @@ export class KvCache {
   }
 
   /** Writes one token of each of the first sequences, the one of slot `i` to `positions[i]`. */
-  append(layer: number, step: StepKeysValues, positions: readonly number[]): void {
-    const { kvHeads, headDim } = this.shape;
+  append(
+    layer: number,
+    step: Pick<StepHeads, 'putKey' | 'putValue'>,
+    positions: readonly number[],
+  ): void {
+    const { kvHeads, headDim } = this.#shape;
     const keys = this.#keys[layer]!.data;
     const values = this.#values[layer]!.data;
     for (let slot = 0; slot < positions.length; slot++) {
@@ -165,7 +159,7 @@ export class KvCache {
 
   /** Copies slot `from` to slot `to`. */
   move(from: number, to: number): void {
-    const slotRows = this.shape.kvHeads * this.#length;
+    const slotRows = this.#shape.kvHeads * this.#length;
     for (const block of [...this.#keys, ...this.#values]) {
       const size = slotRows * block.shape[1]!;
       block.data.copyWithin(to * size, from * size, (from + 1) * size);
@@ -174,7 +168,7 @@ export class KvCache {
 
   /** Marks the positions of a slot from `start` on as holding no token. */
   #empty(slot: number, start: number): void {
-    const { kvHeads, headDim, scoreScale } = this.shape;
+    const { kvHeads, headDim } = this.#shape;
     const width = headDim + 1;
     for (const { data } of this.#keys) {
       for (let head = 0; head < kvHeads; head++) {
@@ -183,7 +177,7 @@ export class KvCache {
         const from = first + start * width;
         if (from === end) continue;
         data.copyWithin(from, first, first + headDim);
-        data[from + headDim] = EMPTY_SCORE / scoreScale;
+        data[from + headDim] = EMPTY_SCORE / scoreScaleOf(this.#shape);
         // Each copy doubles what is filled.
         for (let at = from + width; at < end; at += at - from)
           data.copyWithin(at, from, Math.min(at, from + end - at));
@@ -192,7 +186,7 @@ export class KvCache {
   }
 
   #view({ data, shape }: Tensor<'f32'>, slots: number): Tensor<'f32'> {
-    const groups = slots * this.shape.kvHeads;
+    const groups = slots * this.#shape.kvHeads;
     const width = shape[1]!;
     return {
       dtype: 'f32',

@@ -1,7 +1,6 @@
 import type { TextConfig } from '../../model/model-config.ts';
 import type { RotaryTable } from '../../model/rotary.ts';
 import { zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { StepKeysValues } from './kv-cache.ts';
 
 /**
  * Takes the joined projections of a decoding step's tokens apart: queries are rotated into a buffer for attention, keys
@@ -10,7 +9,7 @@ import type { StepKeysValues } from './kv-cache.ts';
  * This is JavaScript and not a graph, because keys and values are moved here anyway, and nine small operators over some
  * ten thousand numbers took several times as long.
  */
-export class StepHeads implements StepKeysValues {
+export class StepHeads {
   /** f32 `[slots, H, d + 1]`, rotated; the last feature is 1, for the bias that keys of the cache have. */
   readonly query: Tensor<'f32'>;
   /** f32 `[slots, (H + 2K)·d]`, for a graph to write. */
@@ -46,10 +45,12 @@ export class StepHeads implements StepKeysValues {
     }
   }
 
+  /** Writes the `d` features of a sequence's key to `target`, from `at` on. */
   putKey(slot: number, head: number, target: Float32Array, at: number): void {
     this.#rotate(slot, this.#config.heads + head, target, at);
   }
 
+  /** Writes the `d` features of a sequence's value to `target`, from `at` on. */
   putValue(slot: number, head: number, target: Float32Array, at: number): void {
     const { heads, kvHeads, headDim } = this.#config;
     const from = this.#start(slot, heads + kvHeads + head);

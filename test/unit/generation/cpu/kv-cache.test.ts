@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { KvCache, type PromptKeysValues } from '../../../../src/generation/cpu/kv-cache.ts';
 
-const shape = { layers: 2, slots: 3, kvHeads: 2, capacity: 70, headDim: 3, scoreScale: 0.5 };
-/** An empty position's bias, which the scale makes -40. */
-const EMPTY = -80;
+const shape = { layers: 2, slots: 3, kvHeads: 2, capacity: 70, headDim: 3 };
+/** An empty position's bias, which the scale of scores makes -40. */
+const EMPTY = Math.fround(-40 * Math.sqrt(3));
 
 /** A prompt whose every number tells layer, token, head and place, negative for values. */
 function prompt(tag: number, tokens: number): PromptKeysValues[] {
