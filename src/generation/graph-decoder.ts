@@ -6,7 +6,7 @@ import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
 import { decoderLayers } from '../model/decoder-layers.ts';
 import { decodeStepGraph } from '../model/decoder/decode-step.ts';
 import { distributionGraph } from '../model/heads.ts';
-import { textRotary } from '../model/rotary.ts';
+import { generatedRotary } from '../model/rotary.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import type { DecoderWeights } from './decoder-weights.ts';
 import { inverseTemperatureOf, type Draw, type HeadOutputs } from './sampler.ts';
@@ -82,7 +82,7 @@ export class GraphDecoder implements StepDecoder {
 
   enter(slot: number, { prompt: { batch, start, tokens } }: Entering): void {
     this.#workspace.reset();
-    const place = this.#put({ slot, start, tokens });
+    const place = { slot: this.#put(slot), start: this.#put(start), tokens: this.#put(tokens) };
     for (const [i, { keys, values }] of this.#cache.entries()) {
       const { key, value } = batch.layers[i]!;
       this.#write.run({ ...place, rows: key, cache: keys }, this.#workspace, { next: keys });
@@ -94,7 +94,7 @@ export class GraphDecoder implements StepDecoder {
     if (slot === last) return;
     this.#workspace.reset();
     const from = this.#workspace.put(tensorOf('f32', [1], [last]));
-    const places = { from, ...this.#put({ to: slot }) };
+    const places = { from, to: this.#put(slot) };
     for (const cache of this.#cache.flatMap(({ keys, values }) => [keys, values])) {
       this.#move.run({ ...places, cache }, this.#workspace, { next: cache });
     }
@@ -131,22 +131,15 @@ export class GraphDecoder implements StepDecoder {
 
   /** Rotary angles of the tokens, and the number of tokens before each in its cache. */
   #placesOf(rows: readonly StepRow[]): Tensors {
-    const column = rows.map(({ position }) => position);
-    // Generated tokens are text: their three positions are equal, so one row of angles serves.
-    const positions = tensorOf('i32', [1, rows.length], column);
-    const { cos, sin } = textRotary(positions, {
-      ...this.#options.config.text,
-      mropeSection: null,
-    });
+    const positions = rows.map(({ position }) => position);
+    const { cos, sin } = generatedRotary(this.#options.config.text, positions);
     const counts = rows.map(({ cached }) => cached);
     const cached = tensorOf('f32', [rows.length], counts);
     return { 'rotary.cos': cos, 'rotary.sin': sin, cached };
   }
 
-  #put(scalars: Readonly<Record<string, number>>): Views {
-    const entries = Object.entries(scalars);
-    const tensors = entries.map(([name, value]) => [name, tensorOf('f32', [], [value])] as const);
-    return putAll(this.#workspace, Object.fromEntries(tensors));
+  #put(scalar: number): View {
+    return this.#workspace.put(tensorOf('f32', [], [scalar]));
   }
 
   [Symbol.dispose](): void {

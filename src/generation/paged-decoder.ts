@@ -100,7 +100,7 @@ export class PagedDecoder implements StepDecoder {
     this.#weights = owned.use(options.taken);
     this.#mostPages = pagesFor(capacity);
     this.#cache = owned.use(new PagedCache(device, text, dtype, pageCount(options)));
-    const { cos, sin } = generatedRotary(text, capacity);
+    const { cos, sin } = generatedRotary(text, [...Array(capacity).keys()]);
     const put = <D extends DType>(tensor: Tensor<D>): View<D> => {
       const view = owned.use(device.allocate(tensor.dtype, tensor.shape));
       device.upload(tensor, view);

@@ -83,11 +83,11 @@ function positionRows({ headDim, mropeSection, mropeLayout }: RotaryConfig): num
 }
 
 /**
- * Rotary angles of generated tokens at every position below `count`.
+ * Rotary angles of generated tokens.
  *
  * Generated tokens are text: their temporal, height and width positions are equal, so one row of angles serves.
  */
-export function generatedRotary(text: TextConfig, count: number): RotaryTable {
-  const positions = tensorOf('i32', [1, count], [...Array(count).keys()]);
-  return textRotary(positions, { ...text, mropeSection: null });
+export function generatedRotary(text: TextConfig, positions: readonly number[]): RotaryTable {
+  const row = tensorOf('i32', [1, positions.length], positions);
+  return textRotary(row, { ...text, mropeSection: null });
 }

@@ -47,7 +47,8 @@ export class CpuDecoder implements StepDecoder {
     this.#host = host;
     this.#embedding = host.tensor(taken.embedding) as Tensor<'f32'>;
     this.#cache = new KvCache({ ...text, slots, capacity });
-    this.#heads = new StepHeads(text, slots, generatedRotary(text, capacity));
+    const rotary = generatedRotary(text, [...Array(capacity).keys()]);
+    this.#heads = new StepHeads(text, slots, rotary);
     this.#blocks = {
       rows: new DecodeBlocks(options, 'rows'),
       columns: new DecodeBlocks(options, 'columns'),
