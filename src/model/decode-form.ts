@@ -60,13 +60,8 @@ export class DecodeLayout {
     return this.#g.gemm(weight, inner, { c: addend });
   }
 
-  /** Converts rows `[B, features]` to activations in this form. */
-  ofForm(rows: Value): Value {
-    return this.#form === 'rows' ? rows : this.#g.transpose(rows, [1, 0]);
-  }
-
-  /** Converts activations to rows `[B, features]`. */
-  toRows(activations: Value): Value {
-    return this.#form === 'rows' ? activations : this.#g.transpose(activations, [1, 0]);
+  /** Converts activations to rows `[B, features]`, or rows to activations in this form. */
+  turned(x: Value): Value {
+    return this.#form === 'rows' ? x : this.#g.transpose(x, [1, 0]);
   }
 }

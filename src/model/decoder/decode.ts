@@ -32,11 +32,11 @@ export function decodeProjectGraph(
   const qkvBias = config.qkvBias
     ? g.input('qkvBias', dtype, layout.perFeature(qkvWeight.shape[0] as number))
     : undefined;
-  const normed = g.rmsNorm(layout.toRows(hidden), inputNorm, config.rmsNormEps);
+  const normed = g.rmsNorm(layout.turned(hidden), inputNorm, config.rmsNormEps);
   const { qkv: product } = attentionProducts(config);
   const added = adapterProduct(g, product, adapters, layout.adapters(normed, 'rows'));
   const biased = layout.ofRows(qkvWeight, normed, qkvBias);
-  const qkv = layout.toRows(added === undefined ? biased : g.add(biased, added));
+  const qkv = layout.turned(added === undefined ? biased : g.add(biased, added));
   g.output('projected', normedHeads(g, qkv, config));
   return g.build();
 }
@@ -75,10 +75,10 @@ export function decodeAttendGraph(
   const ofRows = (product: Product, weight: Value, rows: Value, addend?: Value): Value =>
     layout.ofRows(weight, rows, adapted(product, layout.adapters(rows, 'rows'), addend));
   const residual = ofRows(output, outputWeight, attended, hidden);
-  const normed = g.rmsNorm(layout.toRows(residual), postNorm, rmsNormEps);
+  const normed = g.rmsNorm(layout.turned(residual), postNorm, rmsNormEps);
   if (config.experts !== null) {
     const outputs = mixture(g, normed, config, config.experts, adapters);
-    g.output('output', g.add(residual, layout.ofForm(outputs)));
+    g.output('output', g.add(residual, layout.turned(outputs)));
     return g.build();
   }
   const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, dtype);
