@@ -38,11 +38,6 @@ export class ImageCache {
     this.#kept.set(key, rows);
     return rows;
   }
-
-  /** Bytes that are kept. */
-  get sizeBytes(): number {
-    return this.#kept.calculatedSize;
-  }
 }
 
 /** Hash of all that an image's embeddings depend on. */
