@@ -50,6 +50,13 @@ const numeral = sequence(
   optional(sequence(literal('.'), repeat(digit, 1, 15))),
   optional(exponent),
 );
+/** Types that have no other keywords. */
+const simpleTypes: ReadonlyMap<unknown, Pattern> = new Map([
+  ['integer', integer],
+  ['number', numeral],
+  ['boolean', choice(literal('true'), literal('false'))],
+  ['null', literal('null')],
+]);
 const hexDigit = set([0x30, 0x39], [0x41, 0x46], [0x61, 0x66]);
 const escape = sequence(
   literal('\\'),
@@ -111,21 +118,15 @@ class SchemaReader {
   }
 
   #typed(schema: Schema, path: string): Pattern {
-    switch (schema['type']) {
+    const { type } = schema;
+    const simple = simpleTypes.get(type);
+    if (simple !== undefined) {
+      refuseOthers(schema, path, ['type']);
+      return simple;
+    }
+    switch (type) {
       case 'string':
         return stringPattern(schema, path);
-      case 'integer':
-        refuseOthers(schema, path, ['type']);
-        return integer;
-      case 'number':
-        refuseOthers(schema, path, ['type']);
-        return numeral;
-      case 'boolean':
-        refuseOthers(schema, path, ['type']);
-        return choice(literal('true'), literal('false'));
-      case 'null':
-        refuseOthers(schema, path, ['type']);
-        return literal('null');
       case 'array':
         return this.#array(schema, path);
       case 'object':
