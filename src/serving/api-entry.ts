@@ -32,7 +32,6 @@ await answer(() => {
     tokenizer,
     grammars: new GrammarReader(),
     tokenBytes: tokenizer.tokenBytes(),
-    stopTokens: tokenizer.eosIds,
     mostTokens: settings.maxModelLen - 1,
     onError: (error) => send({ kind: 'error', error: toWireError(error) }),
   });

@@ -19,8 +19,6 @@ export interface CompletionTools {
   readonly tokenizer: Tokenizer;
   readonly grammars: GrammarReader;
   readonly tokenBytes: TokenBytes;
-  /** Tokens that end a response. */
-  readonly stopTokens: readonly number[];
 }
 
 /** Least temperature but 0. */
@@ -60,12 +58,13 @@ const nothing: TextStep = { text: '', isStopped: false };
 export async function complete(
   request: ChatRequest,
   prompt: PromptInput,
-  { session, tokenizer, grammars, tokenBytes, stopTokens }: CompletionTools,
+  { session, tokenizer, grammars, tokenBytes }: CompletionTools,
   { onText, onFinish }: CompletionListener,
   signal: AbortSignal,
 ): Promise<Usage> {
   signal.throwIfAborted();
   const promptTokens = prompt.tokenIds.data.length;
+  const stopTokens = tokenizer.eosIds;
   const maxTokens = responseRoom(request, prompt, session.capacity);
   const stops = [request.stop ?? []].flat();
   const choices = Array.from({ length: request.bestOf ?? request.n ?? 1 }, (): Choice => {
