@@ -13,7 +13,6 @@ import { layOut } from '../../src/model/weights/arena-layout.ts';
 import { DeviceArena } from '../../src/model/weights/device-arena.ts';
 import { logitsGraph } from '../../src/model/heads.ts';
 import { pagedStepGraph } from '../../src/model/decoder/paged-step.ts';
-import type { ModelConfig } from '../../src/model/model-config.ts';
 import { modelWeights } from '../../src/model/model-weights.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import { qwen2, qwen3Moe } from '../../src/model/text-models/architectures.ts';
@@ -23,6 +22,7 @@ import { writeFloats } from '../../src/tensor/numbers.ts';
 import { tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { textPrompt } from '../support/golden-model.ts';
 import { median } from '../support/median.ts';
+import { textModel } from '../support/small-sizes.ts';
 import { experts } from './experts.ts';
 import { nodeTimes } from './node-times.ts';
 
@@ -36,26 +36,16 @@ const isMixture = name === '30b-a3b';
 const batches = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [1, 64, 256];
 const [PROMPT, STEPS] = [512, 48];
 const dtype = 'bf16';
-const config: ModelConfig = {
-  architecture: isMixture ? qwen3Moe.name : qwen2.name,
-  text: {
-    ...shapes[name],
-    headDim: 128,
-    vocabSize: 151_936,
-    rmsNormEps: 1e-6,
-    ropeTheta: 1e6,
-    experts: isMixture ? experts : null,
-    ropeScaling: null,
-    mropeSection: null,
-    mropeLayout: 'sections',
-    qkvBias: !isMixture,
-    qkNorm: isMixture,
-    tieWordEmbeddings: false,
-  },
-  vision: null,
-  tokens: null,
-  torchDtype: null,
+const sizes = {
+  ...shapes[name],
+  headDim: 128,
+  vocabSize: 151_936,
+  ropeTheta: 1e6,
+  experts: isMixture ? experts : null,
+  qkvBias: !isMixture,
+  qkNorm: isMixture,
 };
+const config = textModel(sizes, isMixture ? qwen3Moe : qwen2);
 const { text } = config;
 
 using device = openDevice({ device: 'cuda:0', threads: 4 });

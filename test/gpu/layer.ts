@@ -9,7 +9,6 @@ import { NO_ADAPTERS } from '../../src/model/adapters/adapter.ts';
 import { decoderLayerGraph } from '../../src/model/decoder/layer.ts';
 import { formFor } from '../../src/model/graph-form.ts';
 import { Block } from '../../src/model/block.ts';
-import type { TextConfig } from '../../src/model/model-config.ts';
 import { qwen2, qwen3Moe } from '../../src/model/text-models/architectures.ts';
 import { sequenceInputs } from '../../src/model/sequence-inputs.ts';
 import { moduleNames } from '../../src/model/weights/modules.ts';
@@ -18,6 +17,7 @@ import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { median } from '../support/median.ts';
+import { textModel } from '../support/small-sizes.ts';
 import { experts } from './experts.ts';
 import { nodeTimes } from './node-times.ts';
 
@@ -28,30 +28,27 @@ const shapes = {
 } as const;
 const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
 const dtype = (process.argv[3] ?? 'bf16') as FloatDType;
-const config: TextConfig = {
-  ...shapes[name],
-  layers: 1,
-  vocabSize: 151936,
-  rmsNormEps: 1e-6,
-  ropeTheta: 1e6,
-  experts: name === '30b-a3b' ? experts : null,
-  ropeScaling: null,
-  mropeSection: [16, 24, 24],
-  mropeLayout: 'sections',
-  qkvBias: name !== '30b-a3b',
-  qkNorm: name === '30b-a3b',
-  tieWordEmbeddings: false,
-};
+const isMixture = name === '30b-a3b';
+const architecture = isMixture ? qwen3Moe : qwen2;
+const model = textModel(
+  {
+    ...shapes[name],
+    vocabSize: 151936,
+    ropeTheta: 1e6,
+    experts: isMixture ? experts : null,
+    mropeSection: [16, 24, 24],
+    qkvBias: !isMixture,
+    qkNorm: isMixture,
+  },
+  architecture,
+);
+const config = model.text;
 const [sequences, length] = [8, 1024];
 const tokens = sequences * length;
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
-const architecture = config.experts === null ? qwen2 : qwen3Moe;
 const graph = decoderLayerGraph(config, NO_ADAPTERS, dtype, formFor(device));
-const modules = architecture.weights.modules(
-  { architecture: architecture.name, text: config, vision: null, tokens: null, torchDtype: null },
-  'policy',
-);
+const modules = architecture.weights.modules(model, 'policy');
 const parameters = Object.keys(modules.get(moduleNames.layer(0))!.inputs);
 const block = new Block(device, graph, {
   parameters,

@@ -11,17 +11,17 @@ import { joinByRank } from '../../actors/joint/rank.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { dividedInto, layOut, parameterCount } from '../../src/model/weights/arena-layout.ts';
-import type { ModelConfig, TextConfig } from '../../src/model/model-config.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { qwen2 } from '../../src/model/text-models/architectures.ts';
 import { Rng } from '../../src/rng.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import { threadGroup, type ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 import { median } from '../support/median.ts';
+import { textModel } from '../support/small-sizes.ts';
 
 const shapes = {
   '0.5b': { hiddenSize: 896, layers: 24, heads: 14, headDim: 64, intermediateSize: 4864 },
@@ -43,21 +43,14 @@ interface Task {
 function modelOf(name: keyof typeof shapes): ModelConfig {
   const shape = shapes[name];
   const half = shape.headDim / 2;
-  const text: TextConfig = {
+  return textModel({
     ...shape,
     kvHeads: 2,
     vocabSize: 151936,
-    rmsNormEps: 1e-6,
     ropeTheta: 1e6,
-    experts: null,
-    ropeScaling: null,
     mropeSection: [half / 4, (half * 3) / 8, (half * 3) / 8],
-    mropeLayout: 'sections',
-    qkvBias: true,
-    qkNorm: false,
     tieWordEmbeddings: true,
-  };
-  return { architecture: qwen2.name, text, vision: null, tokens: null, torchDtype: null };
+  });
 }
 
 const layoutFor = (name: keyof typeof shapes, cards: number) =>

@@ -14,13 +14,13 @@ import type {
   GenerationRequest,
   Response,
 } from '../../../src/generation/request.ts';
-import type { TextConfig } from '../../../src/model/model-config.ts';
 import { modelWeights } from '../../../src/model/model-weights.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
+import { smallText } from '../../support/small-sizes.ts';
 
 describe('PagedDecoder', () => {
   let model: GoldenModel;
@@ -145,24 +145,7 @@ describe('PagedDecoder', () => {
 });
 
 describe('PagedCache', () => {
-  const text: TextConfig = {
-    hiddenSize: 4,
-    layers: 2,
-    heads: 1,
-    kvHeads: 1,
-    headDim: 2,
-    intermediateSize: 4,
-    vocabSize: 4,
-    rmsNormEps: 1e-6,
-    ropeTheta: 1e4,
-    experts: null,
-    ropeScaling: null,
-    mropeSection: null,
-    mropeLayout: 'sections',
-    qkvBias: true,
-    qkNorm: false,
-    tieWordEmbeddings: false,
-  };
+  const text = { ...smallText, layers: 2, kvHeads: 1, headDim: 2 };
   let device: Device;
   before(() => (device = new FarDevice()));
   after(() => device[Symbol.dispose]());

@@ -5,7 +5,6 @@ import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { NO_ADAPTERS } from '../../../src/model/adapters/adapter.ts';
 import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
-import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
 import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architecture.ts';
 import { blockGraph } from '../../../src/model/vision/tower.ts';
@@ -22,6 +21,7 @@ import { sizeOf, zeros } from '../../../src/tensor/tensor.ts';
 import { agreesWithTransformers } from '../../conformance/model.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';
+import { smallText, smallVision } from '../../support/small-sizes.ts';
 
 agreesWithTransformers('a device with kernels', () => new FarDevice(true), {
   chosen: [0, 2],
@@ -31,40 +31,6 @@ agreesWithTransformers('a device with kernels', () => new FarDevice(true), {
 
 type Arrays = Record<string, NdArray>;
 
-const text: TextConfig = {
-  hiddenSize: 12,
-  layers: 1,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 4,
-  intermediateSize: 10,
-  vocabSize: 11,
-  rmsNormEps: 1e-6,
-  ropeTheta: 1e4,
-  experts: null,
-  ropeScaling: null,
-  mropeSection: null,
-  mropeLayout: 'sections',
-  qkvBias: true,
-  qkNorm: false,
-  tieWordEmbeddings: false,
-};
-const vision: VisionConfig = {
-  depth: 1,
-  hiddenSize: 12,
-  heads: 3,
-  intermediateSize: 10,
-  inChannels: 3,
-  patchSize: 2,
-  temporalPatchSize: 2,
-  mergeSize: 2,
-  outHiddenSize: 12,
-  windows: { size: 8, fullBlocks: [] },
-  activation: 'silu',
-  positionGrid: null,
-  deepstackBlocks: [],
-  tokensPerSecond: 2,
-};
 const trees = [
   { prompt: 3, responses: [2, 1] },
   { prompt: 1, responses: [] },
@@ -82,18 +48,18 @@ const cases: readonly {
   readonly visible?: Visibility;
   readonly strips?: number;
 }[] = [
-  { what: 'head', graph: (form) => headGraph(text, 'f32', form) },
+  { what: 'head', graph: (form) => headGraph(smallText, 'f32', form) },
   {
     what: 'head with entropies',
-    graph: (form) => headGraph(text, 'f32', form, { withEntropies: true }),
+    graph: (form) => headGraph(smallText, 'f32', form, { withEntropies: true }),
   },
   {
     what: 'head without some tokens',
-    graph: (form) => headGraph(text, 'f32', form, { withEntropies: true, banned: [3, 0] }),
+    graph: (form) => headGraph(smallText, 'f32', form, { withEntropies: true, banned: [3, 0] }),
   },
   ...[
-    (form: GraphForm) => decoderLayerGraph(text, NO_ADAPTERS, 'f32', form),
-    (form: GraphForm) => prefillLayerGraph(text, true, NO_ADAPTERS, 'f32', form),
+    (form: GraphForm) => decoderLayerGraph(smallText, NO_ADAPTERS, 'f32', form),
+    (form: GraphForm) => prefillLayerGraph(smallText, true, NO_ADAPTERS, 'f32', form),
   ].map((graph) => ({
     what: graph('composed').name,
     graph,
@@ -103,7 +69,7 @@ const cases: readonly {
   })),
   {
     what: 'vision-block',
-    graph: (form) => blockGraph(qwen25Vl.tower!, vision, NO_ADAPTERS, 'f32', form),
+    graph: (form) => blockGraph(qwen25Vl.tower!, smallVision, NO_ADAPTERS, 'f32', form),
     segments: windows,
     visible: wholeSegments(windows),
     strips: 1,

@@ -7,7 +7,6 @@ import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapters/adapter.ts';
-import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
 import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
@@ -27,42 +26,14 @@ import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { sizeOf, tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { unitRoundoff } from '../../support/rounding-error.ts';
 import { runSession } from '../../support/run-session.ts';
+import { smallText, smallVision } from '../../support/small-sizes.ts';
 
 type Arrays = Record<string, NdArray>;
 
-const text: TextConfig = {
-  hiddenSize: 32,
-  layers: 1,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 8,
-  intermediateSize: 48,
-  vocabSize: 40,
-  rmsNormEps: 1e-6,
-  ropeTheta: 10_000,
-  experts: null,
-  ropeScaling: null,
-  mropeSection: null,
-  mropeLayout: 'sections',
-  qkvBias: true,
-  qkNorm: false,
-  tieWordEmbeddings: false,
-};
-const vision: VisionConfig = {
-  depth: 1,
-  hiddenSize: 16,
-  heads: 2,
-  intermediateSize: 24,
-  inChannels: 3,
-  patchSize: 2,
-  temporalPatchSize: 2,
-  mergeSize: 2,
-  windows: { size: 8, fullBlocks: [] },
-  activation: 'silu',
-  positionGrid: null,
-  deepstackBlocks: [],
-  outHiddenSize: 32,
-  tokensPerSecond: 2,
+const text = { ...smallText, hiddenSize: 32, headDim: 8, intermediateSize: 48, vocabSize: 40 };
+const vision = {
+  ...smallVision,
+  ...{ hiddenSize: 16, heads: 2, intermediateSize: 24, outHiddenSize: 32 },
 };
 const adapters = (...modules: string[]): GraphAdapters => ({ rank: 4, scale: 2, modules });
 const lora = adapters('self_attn.q_proj', 'self_attn.v_proj', 'mlp.down_proj');

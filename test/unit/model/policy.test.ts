@@ -3,7 +3,6 @@ import { Arena } from '../../../src/model/weights/arena.ts';
 import { layOut } from '../../../src/model/weights/arena-layout.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
@@ -18,23 +17,7 @@ import {
   tokens,
   type GoldenModel,
 } from '../../support/golden-model.ts';
-
-const tinyText = {
-  hiddenSize: 8,
-  layers: 1,
-  heads: 1,
-  kvHeads: 1,
-  headDim: 8,
-  intermediateSize: 8,
-  rmsNormEps: 1e-6,
-  ropeTheta: 10_000,
-  experts: null,
-  ropeScaling: null,
-  mropeLayout: 'sections',
-  qkvBias: true,
-  qkNorm: false,
-  tieWordEmbeddings: false,
-} as const;
+import { textModel } from '../../support/small-sizes.ts';
 
 describe('Policy', () => {
   const sequences = goldenSequences();
@@ -259,13 +242,8 @@ describe('Policy', () => {
 
   it('divides a head of many rows in chunks without changing a number', async () => {
     // A vocabulary this large leaves 83 rows to a chunk of 64 MiB.
-    const config: ModelConfig = {
-      architecture: 'Qwen2ForCausalLM',
-      text: { ...tinyText, vocabSize: 200_000, mropeSection: null },
-      vision: null,
-      tokens: null,
-      torchDtype: null,
-    };
+    const sizes = { hiddenSize: 8, heads: 1, kvHeads: 1, headDim: 8, intermediateSize: 8 };
+    const config = textModel({ ...sizes, vocabSize: 200_000 });
     const arena = new Arena(layOut(parameterGroups(config)));
     const rng = new Rng(keyOf('chunks'));
     arena.data.forEach((_, i) => (arena.data[i] = 0.3 * rng.nextNormal()));
