@@ -3,7 +3,6 @@ import { decoderLayers } from '../model/decoder-layers.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import { moduleNames } from '../model/weights/modules.ts';
-import type { Lease } from '../model/weights/weight-source.ts';
 
 /** The weights of a decoder, held until they are disposed. */
 export interface DecoderWeights extends Disposable {
@@ -17,22 +16,17 @@ export async function takeDecoderWeights(
   { text }: ModelConfig,
   { source }: ModelWeights,
 ): Promise<DecoderWeights> {
-  const leases: Lease[] = [];
-  const layerNames = decoderLayers(text).map(({ name }) => name);
-  for (const name of [moduleNames.embedding, moduleNames.head, ...layerNames]) {
-    leases.push(await source.take(name));
-  }
-  const [embedding, head, ...layers] = leases.map(({ views }) => views) as [
-    Views,
-    Views,
-    ...Views[],
-  ];
+  using owned = new DisposableStack();
+  const take = async (name: string): Promise<Views> => owned.use(await source.take(name)).views;
+  const embedding = await take(moduleNames.embedding);
+  const head = await take(moduleNames.head);
+  const layers: Views[] = [];
+  for (const { name } of decoderLayers(text)) layers.push(await take(name));
+  const held = owned.move();
   return {
     embedding: embedding['weight']!,
     layers,
     head,
-    [Symbol.dispose]() {
-      for (const lease of leases) lease[Symbol.dispose]();
-    },
+    [Symbol.dispose]: () => held.dispose(),
   };
 }
