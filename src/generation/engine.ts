@@ -215,7 +215,6 @@ function callOf(requests: readonly GenerationRequest[]): {
     results,
     intake: {
       waiting,
-      take: (count) => waiting.splice(0, count),
       arrival: () => none,
       stepsPerTurn: STEPS_PER_TURN,
     },

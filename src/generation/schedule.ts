@@ -22,10 +22,8 @@ export interface ScheduleTools {
 
 /** Source of a schedule's jobs. */
 export interface Intake {
-  /** Jobs that nothing was done for yet. */
-  readonly waiting: readonly Job[];
-  /** Removes the first `count` of the waiting jobs, and returns them. */
-  take(count: number): Job[];
+  /** Jobs that nothing was done for yet. Those that the schedule takes are removed from the front. */
+  readonly waiting: Job[];
   /** Waits for a job while nothing runs; false once there will be none. It is not ended by an abort of `run`. */
   arrival(): Promise<boolean>;
   /**
@@ -222,8 +220,8 @@ export class Schedule {
       tokens: request.prompt.tokenIds.data.length,
       responses: request.seeds.length,
     }));
-    return this.#intake
-      .take(count)
+    return this.#intake.waiting
+      .splice(0, count)
       .filter((job) => !isAborted(job) && job.request.seeds.length > 0)
       .map((job) => job.request.seeds.map((_, sample) => new Sequence(job, sample)));
   }

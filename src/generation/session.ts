@@ -78,7 +78,6 @@ export class GenerationSession implements AsyncDisposable {
   async #run(tools: ScheduleTools): Promise<void> {
     const intake: Intake = {
       waiting: this.#waiting,
-      take: (count) => this.#waiting.splice(0, count),
       arrival: () => this.#nextArrival(),
       // Tokens are sent on, and requests and goodbyes come in, in the turns of the event loop.
       stepsPerTurn: 1,

@@ -56,11 +56,7 @@ describe('a schedule of generation', () => {
       onResponse: () => undefined,
     }));
     const arrival = (): Promise<boolean> => Promise.resolve(false);
-    const schedule = new Schedule(
-      { waiting, take: (count) => waiting.splice(0, count), arrival, stepsPerTurn: 1000 },
-      {},
-      tools,
-    );
+    const schedule = new Schedule({ waiting, arrival, stepsPerTurn: 1000 }, {}, tools);
     await assert.rejects(schedule.run(cancelled.signal), { code: 'RUNTIME_CANCELLED' });
     return passes;
   };
