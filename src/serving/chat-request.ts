@@ -23,23 +23,20 @@ const MOST_BAD_WORDS = 256;
 /** Most stop strings, as OpenAI allows. */
 const MOST_STOPS = 4;
 
-function numberFrom(low: number, high: number): t.Type<number> {
-  return guarded(
-    `a number from ${low} to ${high}`,
-    (value): value is number =>
-      Number.isFinite(value) && Number(value) >= low && Number(value) <= high,
-  );
+function numberThat(name: string, holds: (value: number) => boolean): t.Type<number> {
+  return guarded(name, (value): value is number => typeof value === 'number' && holds(value));
 }
 
-const share = guarded(
-  'a number above 0, up to 1',
-  (value): value is number => Number.isFinite(value) && Number(value) > 0 && Number(value) <= 1,
-);
-const topK = guarded(
+function numberFrom(low: number, high: number): t.Type<number> {
+  return numberThat(`a number from ${low} to ${high}`, (value) => value >= low && value <= high);
+}
+
+const share = numberThat('a number above 0, up to 1', (value) => value > 0 && value <= 1);
+const topK = numberThat(
   'a whole number above 0, or -1',
-  (value): value is number => Number.isSafeInteger(value) && (Number(value) > 0 || value === -1),
+  (value) => Number.isSafeInteger(value) && (value > 0 || value === -1),
 );
-const seed = guarded('an integer', (value): value is number => Number.isSafeInteger(value));
+const seed = numberThat('an integer', Number.isSafeInteger);
 const stops = guarded(
   `a text, or a list of up to ${MOST_STOPS} texts`,
   (value): value is string | readonly string[] =>
