@@ -8,8 +8,6 @@ import { isFile } from '../../files.ts';
 /** The content of a JSON file. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-const JsonObject = t.record(t.string, t.unknown);
-
 /** Name of the file that lists the tensors of every weight file. */
 export const INDEX = 'model.safetensors.index.json';
 
@@ -38,7 +36,7 @@ export async function copyCompanions(from: string, to: string, changes: Changes)
     if (!(await isFile(source))) continue;
     await mkdir(path.dirname(target), { recursive: true });
     const change = all[name];
-    const json = change && (await readJson(JsonObject, source));
+    const json = change && (await readJson(t.UnknownRecord, source));
     const changed = json && change(json);
     if (changed === undefined || isDeepStrictEqual(json, changed)) await copyFile(source, target);
     else await writeFile(target, `${JSON.stringify(changed, null, 2)}\n`);
