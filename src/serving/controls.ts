@@ -1,4 +1,5 @@
 /** Controls of a request's responses, from the fields of the API. */
+import { isDeepStrictEqual } from 'node:util';
 import { NO_CONTROLS } from '../generation/logit-control.ts';
 import { badTokens } from '../generation/response-controls.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -6,6 +7,9 @@ import type { PlainControls } from './api-messages.ts';
 import type { ChatRequest } from './chat-request.ts';
 import type { GrammarReader } from './grammars.ts';
 import { refusal } from './refusal.ts';
+
+const { constraint: _, ...none } = NO_CONTROLS;
+const neutral: PlainControls = { ...none, grammar: null };
 
 /**
  * Controls of a request; undefined where it asks for none, so that its draws cost nothing more.
@@ -18,29 +22,17 @@ export function controlsOf(
   tokenizer: Tokenizer,
   grammars: GrammarReader,
 ): PlainControls | undefined {
-  const grammar = grammars.read(request);
-  const given: Partial<PlainControls> = {
-    ...defined('repetitionPenalty', request.repetitionPenalty, 1),
-    ...defined('presencePenalty', request.presencePenalty, 0),
-    ...defined('frequencyPenalty', request.frequencyPenalty, 0),
-    ...defined('minP', request.minP, 0),
-    ...defined('topLogProbs', request.topLogprobs, 0),
-    ...(request.logitBias && { logitBias: biasesOf(request.logitBias, tokenizer.size) }),
-    ...(grammar && { grammar }),
-    ...(request.badWords && { badWords: badTokens(request.badWords, tokenizer) }),
+  const controls: PlainControls = {
+    grammar: grammars.read(request),
+    repetitionPenalty: request.repetitionPenalty ?? neutral.repetitionPenalty,
+    presencePenalty: request.presencePenalty ?? neutral.presencePenalty,
+    frequencyPenalty: request.frequencyPenalty ?? neutral.frequencyPenalty,
+    minP: request.minP ?? neutral.minP,
+    topLogProbs: request.topLogprobs ?? neutral.topLogProbs,
+    logitBias: biasesOf(request.logitBias ?? {}, tokenizer.size),
+    badWords: badTokens(request.badWords ?? [], tokenizer),
   };
-  if (Object.keys(given).length === 0) return undefined;
-  return { ...NO_CONTROLS, grammar: null, ...given };
-}
-
-/** A control that differs from its neutral value. */
-function defined<K extends keyof PlainControls>(
-  name: K,
-  value: PlainControls[K] | null,
-  neutral: PlainControls[K],
-): Partial<Pick<PlainControls, K>> {
-  if (value === null || value === neutral) return {};
-  return { [name]: value } as Pick<PlainControls, K>;
+  return isDeepStrictEqual(controls, neutral) ? undefined : controls;
 }
 
 function biasesOf(biases: Readonly<Record<string, number>>, size: number): Map<number, number> {
