@@ -62,18 +62,22 @@ export function promptPositions(
     }
     const seconds = tokensPerSecond === null ? 1 : (secondsPerGrid?.[number] ?? 1);
     const base = next;
-    visitPatches(grid, mergeSize, (frame, y, x) => {
+    const [rows, columns] = [grid[1] / mergeSize, grid[2] / mergeSize];
+    const count = grid[0] * rows * columns;
+    // Merged patches come frame by frame, and row by row.
+    for (let patch = 0; patch < count; patch++) {
       if (ids[at] !== id) {
         throw dataInvalid(
-          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${mergedCount(grid, mergeSize)} placeholders, ` +
+          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${count} placeholders, ` +
             `but token ${at} is not one`,
         );
       }
+      const frame = Math.floor(patch / (rows * columns));
+      const [y, x] = [Math.floor(patch / columns) % rows, patch % columns];
       const passed = isVideo ? Math.trunc(frame * seconds * (tokensPerSecond ?? 1)) : 0;
-      const temporal = base + passed;
-      put(at++, temporal, base + y, base + x);
-      next = Math.max(next, temporal + 1, base + y + 1, base + x + 1);
-    });
+      put(at++, base + passed, base + y, base + x);
+      next = Math.max(next, base + passed + 1, base + y + 1, base + x + 1);
+    }
   }
   if (seen.image !== given.image.length || seen.video !== given.video.length) {
     throw dataInvalid(
@@ -87,24 +91,6 @@ export function promptPositions(
 /** Grids of the frames of videos, which stand apart from each other. */
 export function frameGrids(videos: readonly Grid[]): Grid[] {
   return videos.flatMap(([t, h, w]) => Array.from({ length: t }, (): Grid => [1, h, w]));
-}
-
-/** Visits the merged patches of an image or video in the order of their tokens. */
-function visitPatches(
-  [frames, height, width]: Grid,
-  mergeSize: number,
-  visit: (frame: number, y: number, x: number) => void,
-): void {
-  for (let frame = 0; frame < frames; frame++) {
-    for (let y = 0; y < height / mergeSize; y++) {
-      for (let x = 0; x < width / mergeSize; x++) visit(frame, y, x);
-    }
-  }
-}
-
-/** Number of merged patches of an image or video. */
-function mergedCount([t, h, w]: Grid, mergeSize: number): number {
-  return (t * h * w) / mergeSize ** 2;
 }
 
 function dataInvalid(message: string): CxmindError {

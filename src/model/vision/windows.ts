@@ -20,21 +20,16 @@ export function windowSegments(
   const segments: number[][] = [];
   let frameStart = 0;
   for (const [t, h, w] of grids) {
-    const mergedHeight = h / mergeSize;
-    const mergedWidth = w / mergeSize;
+    const [rows, columns] = [h / mergeSize, w / mergeSize];
+    const [down, across] = [Math.ceil(rows / side), Math.ceil(columns / side)];
     for (let frame = 0; frame < t; frame++) {
-      for (let top = 0; top < mergedHeight; top += side) {
-        for (let left = 0; left < mergedWidth; left += side) {
-          const segment: number[] = [];
-          for (let y = top; y < Math.min(top + side, mergedHeight); y++) {
-            for (let x = left; x < Math.min(left + side, mergedWidth); x++) {
-              const first = frameStart + (y * mergedWidth + x) * unit;
-              for (let i = 0; i < unit; i++) segment.push(first + i);
-            }
-          }
-          segments.push(segment);
-        }
+      const windows = Array.from({ length: down * across }, (): number[] => []);
+      for (let place = 0; place < rows * columns; place++) {
+        const [y, x] = [Math.floor(place / columns), place % columns];
+        const window = windows[Math.floor(y / side) * across + Math.floor(x / side)]!;
+        for (let i = 0; i < unit; i++) window.push(frameStart + place * unit + i);
       }
+      segments.push(...windows);
       frameStart += h * w;
     }
   }
