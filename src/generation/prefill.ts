@@ -1,12 +1,12 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../model/adapters/adapter.ts';
+import type { Graph } from '../graph/ir.ts';
+import { sharedByLayers } from '../model/adapters/adapter.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
-import { decoderLayers } from '../model/decoder-layers.ts';
+import { decoderLayers, type Layer } from '../model/decoder-layers.ts';
 import { prefillLayerGraph } from '../model/decoder/layer.ts';
-import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig, TextConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
@@ -46,11 +46,11 @@ export class Prefill implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: ModelWeights;
   readonly #embedder: Embedder;
-  readonly #layers: LayerBlocks<TextConfig>;
-  readonly #lastLayer: Block;
+  readonly #layers: readonly Block[];
   readonly #firstToken: Block;
   readonly #workspace: Workspace;
   readonly #logitBias: View;
+  readonly #owned: DisposableStack;
 
   /** @param logitBias f32 `[V]`, for heads that compute distributions */
   constructor(
@@ -63,26 +63,24 @@ export class Prefill implements Disposable {
     this.#device = device;
     this.#config = config;
     this.#weights = weights;
-    this.#workspace = device.workspace();
     this.#logitBias = logitBias;
-    const forwardOnly = { activations: [], save: 'costly' } as const;
-    this.#embedder = new Embedder(device, config, weights, { save: 'costly', isVisionFixed });
-    const { dtype } = weights;
+    using owned = new DisposableStack();
+    this.#workspace = owned.use(device.workspace());
+    const saving = { save: 'costly', isVisionFixed } as const;
+    this.#embedder = owned.use(new Embedder(device, config, weights, saving));
+    const { dtype, adapters } = weights;
     const form = formFor(device);
-    const layer = {
-      graph: (text: TextConfig, own: GraphAdapters) =>
-        prefillLayerGraph(text, false, own, dtype, form),
-      ...forwardOnly,
-    };
+    const block = (graph: Graph): Block =>
+      owned.use(new Block(device, graph, { parameters: [], activations: [], save: 'costly' }));
+    const blocks = (some: readonly Layer<TextConfig>[], isLast: boolean): Block[] =>
+      sharedByLayers(some, adapters, (text, own) =>
+        block(prefillLayerGraph(text, isLast, own, dtype, form)),
+      );
     const layers = decoderLayers(config.text);
-    const last = layers.pop()!;
-    this.#layers = new LayerBlocks(device, layer, layers, weights);
-    const lastAdapters = weights.adapters?.get(last.name) ?? NO_ADAPTERS;
-    const lastGraph = prefillLayerGraph(last.config, true, lastAdapters, dtype, form);
-    const untrained = { ...forwardOnly, parameters: [] };
-    this.#lastLayer = new Block(device, lastGraph, untrained);
+    this.#layers = [...blocks(layers.slice(0, -1), false), ...blocks(layers.slice(-1), true)];
     const headGraph = device.hasKernels ? logitsGraph : distributionGraph;
-    this.#firstToken = new Block(device, headGraph(config.text, dtype), untrained);
+    this.#firstToken = block(headGraph(config.text, dtype));
+    this.#owned = owned.move();
   }
 
   /**
@@ -109,13 +107,10 @@ export class Prefill implements Disposable {
     for (let i = 0; i < text.layers; i++) {
       const following = i + 1 < text.layers ? moduleNames.layer(i + 1) : moduleNames.head;
       using weights = await source.take(moduleNames.layer(i), following);
-      const inputs = { hidden, ...shared };
-      const { key, value } =
-        i === text.layers - 1
-          ? this.#lastLayer.forward({ ...inputs, lastRows }, weights.views, this.#workspace, {
-              output: last,
-            })
-          : this.#layers.of(i).forward(inputs, weights.views, this.#workspace, { output: next });
+      const inputs = { hidden, ...shared, lastRows };
+      const into = { output: i === text.layers - 1 ? last : next };
+      const block = this.#layers[i]!;
+      const { key, value } = block.forward(inputs, weights.views, this.#workspace, into);
       layers.push({ key: key!, value: value! });
       [hidden, next] = [next, hidden];
       // No rows are for the last layer, which computes those of the last tokens alone.
@@ -133,11 +128,7 @@ export class Prefill implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#embedder[Symbol.dispose]();
-    this.#layers[Symbol.dispose]();
-    this.#lastLayer[Symbol.dispose]();
-    this.#firstToken[Symbol.dispose]();
-    this.#workspace[Symbol.dispose]();
+    this.#owned.dispose();
   }
 }
 

@@ -1,17 +1,16 @@
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
 import { Turns } from '../turns.ts';
-import type { GraphAdapters, PlacedAdapter } from './adapters/adapter.ts';
+import { sharedByLayers, type PlacedAdapter } from './adapters/adapter.ts';
 import type { HeadKind } from './architecture.ts';
 import type { PackedBatch } from './batch.ts';
-import type { Saved } from './block.ts';
+import { Block, type Saved } from './block.ts';
 import { decoderLayers } from './decoder-layers.ts';
 import { decoderLayerGraph } from './decoder/layer.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
-import { LayerBlocks } from './layer-blocks.ts';
-import type { ModelConfig, TextConfig } from './model-config.ts';
-import { modelWeights, type ModelWeights } from './model-weights.ts';
+import type { ModelConfig } from './model-config.ts';
+import { modelWeights, trainedInputs, type ModelWeights } from './model-weights.ts';
 import { ScoringHead, type RowNumbers } from './scoring-head.ts';
 import { sequenceInputs } from './sequence-inputs.ts';
 import type { AnyArena } from './weights/device-arena.ts';
@@ -68,10 +67,11 @@ export class Network implements Disposable {
   readonly #form: GraphForm;
   readonly #weights: ModelWeights;
   readonly #embedder: Embedder;
-  readonly #layers: LayerBlocks<TextConfig>;
+  readonly #layers: readonly Block[];
   readonly #head: ScoringHead;
   readonly #workspace: Workspace;
   readonly #turns = new Turns();
+  readonly #owned: DisposableStack;
 
   constructor(
     device: Device,
@@ -90,17 +90,21 @@ export class Network implements Disposable {
     this.#form = formFor(device);
     const weights = modelWeights(device, config, head, { arena, adapter });
     this.#weights = weights;
-    this.#workspace = device.workspace();
+    using owned = new DisposableStack();
+    this.#workspace = owned.use(device.workspace());
     const save = gradientCheckpointing ? 'nothing' : 'costly';
-    const layer = {
-      graph: (text: TextConfig, own: GraphAdapters) =>
-        decoderLayerGraph(text, own, weights.dtype, this.#form),
-      activations: ['hidden'],
-      save,
-    } as const;
-    this.#layers = new LayerBlocks(device, layer, decoderLayers(config.text), weights);
-    this.#head = new ScoringHead(device, config, head, weights, bannedTokens);
-    this.#embedder = new Embedder(device, config, weights, { save, isVisionFixed });
+    this.#layers = sharedByLayers(
+      decoderLayers(config.text),
+      weights.adapters,
+      (text, own, name) => {
+        const graph = decoderLayerGraph(text, own, weights.dtype, this.#form);
+        const parameters = trainedInputs(weights, name);
+        return owned.use(new Block(device, graph, { parameters, activations: ['hidden'], save }));
+      },
+    );
+    this.#head = owned.use(new ScoringHead(device, config, head, weights, bannedTokens));
+    this.#embedder = owned.use(new Embedder(device, config, weights, { save, isVisionFixed }));
+    this.#owned = owned.move();
   }
 
   /**
@@ -146,9 +150,9 @@ export class Network implements Disposable {
         const added = this.#embedder.deepstackGradient(embedded, i, gradient, workspace);
         if (added !== null) deepstack[i] = added;
         const given = { output: gradient };
-        const results = this.#layers
-          .of(i)
-          .backward(layers[i]!, weights.views, given, accumulators.views, workspace);
+        const block = this.#layers[i]!;
+        const { views: sums } = accumulators;
+        const results = block.backward(layers[i]!, weights.views, given, sums, workspace);
         gradient = results['hidden']!;
       }
       await this.#embedder.backward(batch, embedded, { gradient, deepstack }, sink, workspace);
@@ -193,7 +197,7 @@ export class Network implements Disposable {
     const spare = saving.layers ? null : this.#workspace.take(dtype, shape);
     let [hidden, next] = [embedded.hidden, spare];
     for (let i = 0; i < text.layers; i++) {
-      const block = this.#layers.of(i);
+      const block = this.#layers[i]!;
       using weights = await this.#takeLayer(i, i + 1);
       const inputs = { hidden, ...shared };
       if (next === null) {
@@ -217,9 +221,6 @@ export class Network implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#layers[Symbol.dispose]();
-    this.#head[Symbol.dispose]();
-    this.#embedder[Symbol.dispose]();
-    this.#workspace[Symbol.dispose]();
+    this.#owned.dispose();
   }
 }

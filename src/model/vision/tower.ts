@@ -129,8 +129,8 @@ export function mergerGraph(
 export function deepstackGraph(
   traits: TowerTraits,
   config: VisionConfig,
-  adapters: GraphAdapters,
-  dtype: FloatDType,
+  adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
 ): Graph {
   const { hiddenSize } = config;
   const g = new TowerGraph('vision-deepstack', traits, adapters, dtype);

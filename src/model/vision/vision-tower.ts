@@ -1,11 +1,10 @@
 import type { Device, View, Views, Workspace } from '../../device/device.ts';
 import { putAll, staging } from '../../device/host-tensors.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
+import { sharedByLayers } from '../adapters/adapter.ts';
 import type { Graph } from '../../graph/ir.ts';
 import type { Grid } from '../batch.ts';
 import { Block, type BlockOptions, type Saved } from '../block.ts';
 import { formFor, type GraphForm } from '../graph-form.ts';
-import { LayerBlocks } from '../layer-blocks.ts';
 import type { VisionConfig } from '../model-config.ts';
 import { trainedInputs, type ModelWeights } from '../model-weights.ts';
 import { segmentTensors, wholeSegments } from '../segments.ts';
@@ -64,20 +63,15 @@ export class VisionTower implements Disposable {
     this.#form = formFor(device);
     this.#source = weights.source;
     this.#trainsPatches = trainedInputs(weights, patchEmbed).length > 0;
-    const adaptersOf = (module: string): GraphAdapters => adapters?.get(module) ?? NO_ADAPTERS;
-    const make = (module: string, graph: Graph, activations: readonly string[]): Block =>
+    const make = (module: string, graph: Graph, activations = ['hidden']): Block =>
       this.#owned.use(
         new Block(device, graph, { parameters: trainedInputs(weights, module), activations, save }),
       );
-    const kind = {
-      graph: (own: VisionConfig, some: GraphAdapters) =>
-        blockGraph(traits, own, some, dtype, this.#form),
-      activations: ['hidden'],
-      save,
-    } as const;
     const names = Array.from({ length: config.depth }, (_, i) => visionBlock(i));
     const layers = names.map((name) => ({ name, config }));
-    const blocks = this.#owned.use(new LayerBlocks(device, kind, layers, weights));
+    const blocks = sharedByLayers(layers, adapters, (_, own, name) =>
+      make(name, blockGraph(traits, config, own, dtype, this.#form)),
+    );
     const step = (module: string, block: Block, others: Partial<Step> = {}): Step => ({
       ...{ module, block, input: 'hidden', output: 'output', layer: null, attends: null },
       ...others,
@@ -86,19 +80,15 @@ export class VisionTower implements Disposable {
       const layer = config.deepstackBlocks.indexOf(block);
       if (layer < 0) return [];
       const module = deepstack(layer);
-      const graph = deepstackGraph(traits, config, adaptersOf(module), dtype);
-      return [step(module, make(module, graph, ['hidden']), { layer })];
+      const graph = deepstackGraph(traits, config, adapters?.get(module), dtype);
+      return [step(module, make(module, graph), { layer })];
     };
     this.#steps = [
       step(patchEmbed, make(patchEmbed, patchEmbedGraph(config, dtype), []), { input: 'patches' }),
-      ...names.flatMap((module, i) => [step(module, blocks.of(i), { attends: i }), ...aside(i)]),
-      step(
-        merger,
-        make(merger, mergerGraph(traits, config, adaptersOf(merger), dtype), ['hidden']),
-        {
-          output: 'embeddings',
-        },
-      ),
+      ...names.flatMap((module, i) => [step(module, blocks[i]!, { attends: i }), ...aside(i)]),
+      step(merger, make(merger, mergerGraph(traits, config, adapters?.get(merger), dtype)), {
+        output: 'embeddings',
+      }),
     ];
   }
 
