@@ -38,24 +38,17 @@ export async function mergeCheckpoint(
     existsSync(join(directory, ADAPTER_CONFIG)),
   );
   const weights = [join(source, 'huggingface'), source].find(hasWeights);
-  const cast = dtype === undefined ? {} : { dtype };
-  if (adapted !== undefined) {
-    const from = resolve(base ?? (await adapterBase(adapted)));
-    if (hasWeights(from)) {
-      const { config, arena, notes } = await loadCheckpoint(from);
-      notes.forEach(onNote);
-      const adapter = await loadAdapter(adapted, config);
-      await saveCheckpoint(target, { from, arena, adapter, ...cast });
-      return target;
-    }
-    if (base !== undefined || weights === undefined) {
-      throw invalid(from, `holds no model for the adapters in ${adapted}; --base says where it is`);
-    }
+  const named = adapted && resolve(base ?? (await adapterBase(adapted)));
+  const isNamedThere = named !== undefined && hasWeights(named);
+  if (named !== undefined && !isNamedThere && (base !== undefined || weights === undefined)) {
+    throw invalid(named, `holds no model for the adapters in ${adapted}; --base says where it is`);
   }
-  if (weights === undefined) throw nothingToMerge(source);
-  const { arena, notes } = await loadCheckpoint(weights);
+  const from = isNamedThere ? named : weights;
+  if (from === undefined) throw nothingToMerge(source);
+  const { config, arena, notes } = await loadCheckpoint(from);
   notes.forEach(onNote);
-  await saveCheckpoint(target, { from: weights, arena, ...cast });
+  const adapter = isNamedThere ? await loadAdapter(adapted!, config) : null;
+  await saveCheckpoint(target, { from, arena, adapter, ...(dtype && { dtype }) });
   return target;
 }
 
