@@ -1,11 +1,10 @@
-import assert from 'node:assert/strict';
 import type { Device } from '../../src/device/device.ts';
-import { GenerationEngine } from '../../src/generation/engine.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenCases } from '../support/golden.ts';
 import { goldenSequences, loadGoldenModel } from '../support/golden-model.ts';
+import { assertContinues } from '../support/greedy.ts';
 
 /** The golden model on a device against transformers: log-probabilities, and tokens taken greedily. */
 export function agreesWithTransformers(
@@ -40,23 +39,12 @@ export function agreesWithTransformers(
     });
 
     it('continues greedily with the same tokens, in fewer slots than sequences', async () => {
-      const { config, arena } = await loadGoldenModel('micro-vl');
-      const options = { maxSequences: 2, maxPrefillTokens: 256, bannedTokens: [] };
-      using engine = new GenerationEngine(device, config, arena, options);
-      const responses = await engine.generate(
-        sequences.map(({ prompt }, i) => ({
-          prompt,
-          sampling: { temperature: 0, topP: 1, topK: -1 },
-          maxTokens,
-          stopTokens: [620],
-          seeds: [[i, i]],
-        })),
-      );
-      for (const [i, { greedy }] of cases.entries()) {
-        const { tokenIds, logProbs } = responses[i]![0]!;
-        assert.deepEqual([...tokenIds.data], greedy.ids.slice(0, maxTokens));
-        assertClose(logProbs.data, greedy.logprobs.slice(0, maxTokens), { atol }, `case ${i}`);
-      }
+      const greedy = cases.map(({ greedy: { ids, logprobs } }) => ({
+        ids: ids.slice(0, maxTokens),
+        logprobs: logprobs.slice(0, maxTokens),
+      }));
+      const how = { maxSequences: 2, maxPrefillTokens: 256, maxTokens, atol, stop: 620 };
+      await assertContinues(device, await loadGoldenModel('micro-vl'), sequences, greedy, how);
     });
   });
 }

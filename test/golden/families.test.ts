@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
-import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { Adapter } from '../../src/model/adapters/adapter.ts';
 import { mergedTensor } from '../../src/model/adapters/merge.ts';
 import { adapterLayout } from '../../src/model/adapters/model-adapters.ts';
@@ -25,6 +24,7 @@ import {
   wrongGradients,
   type GoldenModel,
 } from '../support/golden-model.ts';
+import { assertContinues } from '../support/greedy.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 /** Tolerance that the project promises for log-probabilities, in nats. */
@@ -86,22 +86,10 @@ function agreesWithTransformers(family: string): void {
   ] as const) {
     it(`continues greedily with the same tokens, ${how}`, async () => {
       using place = open();
-      const options = { maxSequences, maxPrefillTokens: 64, bannedTokens: [] };
-      using engine = new GenerationEngine(place, model.config, model.arena, options);
-      const responses = await engine.generate(
-        sequences.map(({ prompt }, i) => ({
-          prompt,
-          sampling: { temperature: 0, topP: 1, topK: -1 },
-          maxTokens: cases[i]!.greedy.ids.length,
-          stopTokens: [0],
-          seeds: [[i, i]],
-        })),
-      );
-      for (const [i, { greedy }] of cases.entries()) {
-        const { tokenIds, logProbs } = responses[i]![0]!;
-        assert.deepEqual([...tokenIds.data], greedy.ids);
-        assertClose(logProbs.data, greedy.logprobs, logProbTolerance, `case ${i}`);
-      }
+      const limits = { maxSequences, maxPrefillTokens: 64 };
+      const greedy = cases.map((one) => one.greedy);
+      const how = { ...limits, ...logProbTolerance, stop: 0 };
+      await assertContinues(place, model, sequences, greedy, how);
     });
   }
 
@@ -166,22 +154,9 @@ describe('Qwen3-MoE whose experts have weights that are not divided by their sum
       const norm = Math.hypot(...gradients.tensor(name).data);
       assertClose([norm], [wanted], { rtol: GRADIENT_BOUND }, name);
     }
-    const options = { maxSequences: 4, maxPrefillTokens: 64, bannedTokens: [] };
-    using engine = new GenerationEngine(device, config, arena, options);
-    const responses = await engine.generate(
-      sequences.map(({ prompt }, i) => ({
-        prompt,
-        sampling: { temperature: 0, topP: 1, topK: -1 },
-        maxTokens: golden.cases[i]!.greedy.length,
-        stopTokens: [0],
-        seeds: [[i, i]],
-      })),
-    );
-    const tokenIds = responses.map(([response]) => [...response!.tokenIds.data]);
-    assert.deepEqual(
-      tokenIds,
-      golden.cases.map(({ greedy }) => greedy),
-    );
+    const greedy = golden.cases.map(({ greedy: ids }) => ({ ids }));
+    const how = { maxSequences: 4, maxPrefillTokens: 64, ...logProbTolerance, stop: 0 };
+    await assertContinues(device, { config, arena }, sequences, greedy, how);
   });
 });
 
@@ -226,21 +201,8 @@ describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformer
   });
 
   it('continues greedily with the same tokens', async () => {
-    const options = { maxSequences: 2, maxPrefillTokens: 256, bannedTokens: [] };
-    using engine = new GenerationEngine(device, model.config, model.arena, options);
-    const responses = await engine.generate(
-      sequences.map(({ prompt }, i) => ({
-        prompt,
-        sampling: { temperature: 0, topP: 1, topK: -1 },
-        maxTokens: golden.cases[i]!.greedy.length,
-        stopTokens: [620],
-        seeds: [[i, i]],
-      })),
-    );
-    const tokenIds = responses.map(([response]) => [...response!.tokenIds.data]);
-    assert.deepEqual(
-      tokenIds,
-      golden.cases.map(({ greedy }) => greedy),
-    );
+    const greedy = golden.cases.map(({ greedy: ids }) => ({ ids }));
+    const how = { maxSequences: 2, maxPrefillTokens: 256, ...logProbTolerance, stop: 620 };
+    await assertContinues(device, model, sequences, greedy, how);
   });
 });

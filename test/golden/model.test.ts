@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { LocalPixels } from '../../src/data/pixel-reader.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
-import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { Arena } from '../../src/model/weights/arena.ts';
 import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
@@ -24,6 +23,7 @@ import {
   wrongGradients,
   type GoldenModel,
 } from '../support/golden-model.ts';
+import { assertContinues } from '../support/greedy.ts';
 import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
 
 /** Tolerance that the project promises for log-probabilities, in nats; float32 gives about 5e-6. */
@@ -219,25 +219,10 @@ describe('the model against transformers', () => {
 
     for (const maxSequences of [3, 32]) {
       it(`continues every case greedily with the same tokens, ${maxSequences} at once`, async () => {
-        using engine = new GenerationEngine(device, model.config, model.arena, {
-          maxSequences,
-          maxPrefillTokens: 256,
-          bannedTokens: [],
-        });
-        const responses = await engine.generate(
-          sequences.map(({ prompt }, i) => ({
-            prompt,
-            sampling: { temperature: 0, topP: 1, topK: -1 },
-            maxTokens: 24,
-            stopTokens: [620],
-            seeds: [[i, i]],
-          })),
-        );
-        for (const [i, { greedy }] of cases.entries()) {
-          const { tokenIds, logProbs } = responses[i]![0]!;
-          assert.deepEqual([...tokenIds.data], greedy.ids);
-          assertClose(logProbs.data, greedy.logprobs, logProbTolerance, `case ${i}`);
-        }
+        const greedy = cases.map((one) => one.greedy);
+        const limits = { maxSequences, maxPrefillTokens: 256, maxTokens: 24 };
+        const how = { ...limits, ...logProbTolerance, stop: 620 };
+        await assertContinues(device, model, sequences, greedy, how);
       });
     }
 
@@ -327,25 +312,10 @@ describe('the model against transformers', () => {
     }
 
     it('continues greedily with the same tokens', async () => {
-      using engine = new GenerationEngine(device, model.config, model.arena, {
-        maxSequences: 3,
-        maxPrefillTokens: 20,
-        bannedTokens: [],
-      });
-      const responses = await engine.generate(
-        sequences.map(({ prompt }, i) => ({
-          prompt,
-          sampling: { temperature: 0, topP: 1, topK: -1 },
-          maxTokens: 16,
-          stopTokens: [0],
-          seeds: [[i, i]],
-        })),
-      );
-      for (const [i, { greedy }] of cases.entries()) {
-        const { tokenIds, logProbs } = responses[i]![0]!;
-        assert.deepEqual([...tokenIds.data], greedy.ids);
-        assertClose(logProbs.data, greedy.logprobs, logProbTolerance, `case ${i}`);
-      }
+      const greedy = cases.map((one) => one.greedy);
+      const limits = { maxSequences: 3, maxPrefillTokens: 20, maxTokens: 16 };
+      const how = { ...limits, ...logProbTolerance, stop: 0 };
+      await assertContinues(device, model, sequences, greedy, how);
     });
   });
 });
