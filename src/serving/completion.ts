@@ -24,13 +24,17 @@ export interface CompletionTools {
 /** Least temperature but 0. */
 const LEAST_TEMPERATURE = 0.01;
 
-/** Listener to the responses of a request. */
-export interface CompletionListener {
-  /** Receives the next text of a response, and the draws that it came with; either may be empty. */
-  readonly onText: (choice: number, text: string, draws: readonly Draw[]) => void;
-  /** Hears that a response is complete. */
-  readonly onFinish: (choice: number, reason: Response['finishReason']) => void;
-}
+/**
+ * Receives the next text of a response, and the draws that it came with; either may be empty.
+ *
+ * The last text has the reason why the response is complete; any other has null.
+ */
+export type CompletionListener = (
+  choice: number,
+  text: string,
+  draws: readonly Draw[],
+  reason: Response['finishReason'] | null,
+) => void;
 
 /** Tokens of a completion, as OpenAI counts them. */
 export interface Usage {
@@ -59,7 +63,7 @@ export async function complete(
   request: ChatRequest,
   prompt: PromptInput,
   { session, tokenizer, grammars, tokenBytes }: CompletionTools,
-  { onText, onFinish }: CompletionListener,
+  onText: CompletionListener,
   signal: AbortSignal,
 ): Promise<Usage> {
   signal.throwIfAborted();
@@ -92,13 +96,11 @@ export async function complete(
         const { text, isStopped } = stopTokens.includes(draw.token)
           ? nothing
           : stream.add(draw.token);
-        const isEnd = isStopped || reason !== null;
-        const told = isEnd ? text + stream.end() : text;
-        if (told !== '' || isEnd) onText(index, told, draws.splice(0));
-        if (!isEnd) return false;
-        onFinish(index, isStopped ? 'stop' : reason!);
-        if (--left === 0) resolve();
-        return true;
+        const end = isStopped ? 'stop' : reason;
+        const told = end === null ? text : text + stream.end();
+        if (told !== '' || end !== null) onText(index, told, draws.splice(0), end);
+        if (end !== null && --left === 0) resolve();
+        return end !== null;
       },
       onError: reject,
     });

@@ -44,11 +44,11 @@ export function logProbWriter(tokenBytes: TokenBytes): NonNullable<LogProbWriter
 interface WholeChoice {
   text: string;
   readonly draws: Draw[];
-  reason: string;
+  reason: string | null;
 }
 
 /** A reply that is sent when all its choices are complete. */
-export class WholeReply implements CompletionListener {
+export class WholeReply {
   readonly #head: ReplyHead;
   readonly #writeLogProbs: LogProbWriter;
   readonly #choices: WholeChoice[];
@@ -56,17 +56,14 @@ export class WholeReply implements CompletionListener {
   constructor(head: ReplyHead, choices: number, writeLogProbs: LogProbWriter) {
     this.#head = head;
     this.#writeLogProbs = writeLogProbs;
-    this.#choices = Array.from({ length: choices }, () => ({ text: '', draws: [], reason: '' }));
+    this.#choices = Array.from({ length: choices }, () => ({ text: '', draws: [], reason: null }));
   }
 
-  readonly onText: CompletionListener['onText'] = (index, text, draws) => {
+  readonly onText: CompletionListener = (index, text, draws, reason) => {
     const choice = this.#choices[index]!;
     choice.text += text;
     choice.draws.push(...draws);
-  };
-
-  readonly onFinish: CompletionListener['onFinish'] = (index, reason) => {
-    this.#choices[index]!.reason = reason;
+    choice.reason = reason;
   };
 
   /**

@@ -176,14 +176,14 @@ export class ChatServer {
     const writeLogProbs = logprobs === true ? logProbWriter(options.tokenBytes) : null;
     if (stream !== true) {
       const reply = new WholeReply(head, bestOf ?? n ?? 1, writeLogProbs);
-      const usage = await complete(request, prompt, options, reply, left.signal);
+      const usage = await complete(request, prompt, options, reply.onText, left.signal);
       send(response, 200, reply.body(usage, n ?? 1));
       return;
     }
     const hasUsage = request.streamOptions?.includeUsage === true;
     const reply = new StreamedReply(head, hasUsage, writeLogProbs, response);
     try {
-      reply.end(await complete(request, prompt, options, reply, left.signal));
+      reply.end(await complete(request, prompt, options, reply.onText, left.signal));
     } catch (error) {
       if (!response.headersSent || left.signal.aborted) throw error;
       options.onError(error);

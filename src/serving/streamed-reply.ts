@@ -27,7 +27,7 @@ interface Pending {
 }
 
 /** A reply that is sent piece by piece. */
-export class StreamedReply implements CompletionListener {
+export class StreamedReply {
   readonly #response: ServerResponse;
   readonly #writeLogProbs: LogProbWriter;
   readonly #hasUsage: boolean;
@@ -52,15 +52,13 @@ export class StreamedReply implements CompletionListener {
     this.#opening = `data: ${head.slice(0, -1)},"choices":`;
   }
 
-  readonly onText: CompletionListener['onText'] = (index, text, draws) => {
-    const pending = this.#pendingOf(index);
+  readonly onText: CompletionListener = (index, text, draws, reason) => {
+    const pending = this.#pending.get(index) ?? { text: '', draws: [], reason: null };
+    this.#pending.set(index, pending);
     pending.text += text;
     pending.draws.push(...draws);
+    pending.reason = reason;
     this.#sendSoon();
-  };
-
-  readonly onFinish: CompletionListener['onFinish'] = (index, reason) => {
-    this.#pendingOf(index).reason = reason;
   };
 
   /** Ends the reply. */
@@ -78,14 +76,6 @@ export class StreamedReply implements CompletionListener {
     const events = this.#takeEvents();
     this.#begin();
     this.#response.end(events + last);
-  }
-
-  #pendingOf(index: number): Pending {
-    let pending = this.#pending.get(index);
-    if (pending === undefined) {
-      this.#pending.set(index, (pending = { text: '', draws: [], reason: null }));
-    }
-    return pending;
   }
 
   /** Sends what is pending when it is time to, together with what comes until then. */

@@ -46,10 +46,10 @@ describe('a streamed reply', () => {
     const part = 'a "word"\n'.repeat(1000);
     const turns = 600;
     for (let turn = 0; turn < turns; turn++) {
-      reply.onText(0, part, []);
+      reply.onText(0, part, [], null);
       if (turn % 20 === 0) await new Promise(setImmediate);
     }
-    reply.onFinish(0, 'stop');
+    reply.onText(0, '', [], 'stop');
     reply.end(usage);
     const events = eventsOf(await text(await got()));
     assert.equal(events.pop(), '[DONE]');
@@ -64,8 +64,7 @@ describe('a streamed reply', () => {
     const { sent, got } = connection;
     const reply = new StreamedReply(replyHead('m'), true, null, sent);
     for (const choice of [1, 0]) {
-      reply.onText(choice, `text ${choice}`, []);
-      reply.onFinish(choice, 'length');
+      reply.onText(choice, `text ${choice}`, [], 'length');
     }
     reply.end(usage);
     const [head, ...rest] = eventsOf(await text(await got())).map(
