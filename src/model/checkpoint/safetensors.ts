@@ -6,6 +6,7 @@ import { bytesOf, bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import { letGo } from '../../tensor/file-memory.ts';
 import { floatsOf } from '../../tensor/numbers.ts';
 import type { MakeShared } from '../../tensor/memory.ts';
+import { slices } from '../../tensor/slices.ts';
 import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import { decodeF32, encodeF32 } from '../../tensor/half.ts';
 
@@ -214,11 +215,10 @@ export class SafetensorsReader implements AsyncDisposable {
       throw invalid(this.header.file, `dtype ${dtype} is not f32, f16 or bf16`, name);
     }
     const scratch = new Uint16Array(Math.min(chunkBytes, sizeBytes) / 2);
-    for (let at = 0; at < sizeBytes; at += chunkBytes) {
-      const part = scratch.subarray(0, Math.min(chunkBytes, sizeBytes - at) / 2);
-      const bytes = new Uint8Array(part.buffer, 0, part.byteLength);
-      await readExactly(this.#handle, bytes, offset + at, this.header.file);
-      const decoded = into.subarray(at / 2, at / 2 + part.length);
+    for (const { start, end, length } of slices(sizeBytes / 2, scratch.length)) {
+      const part = scratch.subarray(0, length);
+      await readExactly(this.#handle, bytesOf(part), offset + 2 * start, this.header.file);
+      const decoded = into.subarray(start, end);
       decodeF32(dtype, part, decoded);
       letGo(decoded);
     }
@@ -233,9 +233,9 @@ export class SafetensorsReader implements AsyncDisposable {
 
   async #readBytes({ offset, sizeBytes }: StoredTensor, into: ArrayBufferView): Promise<void> {
     const bytes = bytesOf(into);
-    for (let at = 0; at < sizeBytes; at += chunkBytes) {
-      const part = bytes.subarray(at, Math.min(sizeBytes, at + chunkBytes));
-      await readExactly(this.#handle, part, offset + at, this.header.file);
+    for (const { start, end } of slices(sizeBytes, chunkBytes)) {
+      const part = bytes.subarray(start, end);
+      await readExactly(this.#handle, part, offset + start, this.header.file);
       letGo(part);
     }
   }
@@ -268,16 +268,13 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> 
   }
 }
 
-async function writeTensor(
-  handle: FileHandle,
-  { name, tensor, dtype }: TensorToStore,
-): Promise<void> {
-  const { data } = tensor;
-  if (dtype === undefined || dtype === tensor.dtype) {
-    for (let at = 0; at < data.byteLength; at += chunkBytes) {
-      const length = Math.min(chunkBytes, data.byteLength - at);
-      const part = new Uint8Array(data.buffer, data.byteOffset + at, length);
-      await writeFully(handle, part);
+/** The bytes of a tensor in its dtype in the file, a few megabytes at a time. A part is of use until the next one. */
+function* partsOf({ name, tensor, dtype = tensor.dtype }: TensorToStore): Generator<Uint8Array> {
+  if (dtype === tensor.dtype) {
+    const bytes = bytesOf(tensor.data);
+    for (const { start, end } of slices(bytes.length, chunkBytes)) {
+      const part = bytes.subarray(start, end);
+      yield part;
       letGo(part);
     }
     return;
@@ -290,11 +287,11 @@ async function writeTensor(
   }
   const values = floatsOf(tensor);
   const scratch = new Uint16Array(Math.min(chunkBytes / 2, values.length));
-  for (let at = 0; at < values.length; at += scratch.length) {
-    const part = values.subarray(at, at + scratch.length);
+  for (const { start, end, length } of slices(values.length, scratch.length)) {
+    const part = values.subarray(start, end);
     encodeF32(dtype, part, scratch);
     letGo(part);
-    await writeFully(handle, new Uint8Array(scratch.buffer, 0, part.length * 2));
+    yield bytesOf(scratch.subarray(0, length));
   }
 }
 
@@ -323,7 +320,9 @@ export async function writeSafetensors(
   const write = async (): Promise<void> => {
     await using handle = await open(file, 'w');
     await writeFully(handle, bytes);
-    for (const tensor of tensors) await writeTensor(handle, tensor);
+    for (const tensor of tensors) {
+      for (const part of partsOf(tensor)) await writeFully(handle, part);
+    }
   };
   await writing(file, write, bytes.length + end);
 }

@@ -61,6 +61,22 @@ describe('safetensors', () => {
     assert.deepEqual(Object.fromEntries(await readSafetensors(file)), tensors);
   });
 
+  it('reads the data of a tensor once, since it may be computed then', async () => {
+    let reads = 0;
+    const tensor: Tensor = {
+      ...{ dtype: 'f32', shape: [2] },
+      get data() {
+        reads++;
+        return Float32Array.of(1, 2);
+      },
+    };
+    for (const dtype of ['f32', 'bf16'] as const) {
+      reads = 0;
+      await writeSafetensors(file, [{ name: 'x', tensor, dtype }]);
+      assert.equal(reads, 1, dtype);
+    }
+  });
+
   it('refuses to store what would lose more than precision', async () => {
     const tensor = tensorOf('i32', [1], [1]);
     await assert.rejects(writeSafetensors(file, [{ name: 'ids', tensor, dtype: 'f16' }]), {
