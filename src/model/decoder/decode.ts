@@ -1,7 +1,6 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/dim.ts';
-import type { FloatDType } from '../../tensor/dtype.ts';
 import { adapterProduct, type AdapterForm } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
@@ -17,20 +16,19 @@ import { attentionProducts, mlpProducts } from './weight-names.ts';
  * The first part of a decoding layer: query, key and value of one token of each sequence, before rotation.
  *
  * Inputs: `hidden` in the given form, and the projection's parameters, `qkvBias` with a last axis of 1 in
- * columns, where there is one. Output: `projected [B, (H + 2K)·d]`, queries, keys and values. All are of one dtype.
+ * columns, where there is one. Output: `projected [B, (H + 2K)·d]`, queries, keys and values. All are f32.
  */
 export function decodeProjectGraph(
   config: TextConfig,
   form: DecodeForm,
   adapters: GraphAdapters = NO_ADAPTERS,
-  dtype: FloatDType = 'f32',
 ): Graph {
   const g = new GraphBuilder(`decode-project-${form}`);
   const layout = new DecodeLayout(g, form);
-  const hidden = g.input('hidden', dtype, layout.shape(config.hiddenSize));
-  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
+  const hidden = g.input('hidden', 'f32', layout.shape(config.hiddenSize));
+  const { inputNorm, qkvWeight } = projectionWeights(g, config, 'f32');
   const qkvBias = config.qkvBias
-    ? g.input('qkvBias', dtype, layout.perFeature(qkvWeight.shape[0] as number))
+    ? g.input('qkvBias', 'f32', layout.perFeature(qkvWeight.shape[0] as number))
     : undefined;
   const normed = g.rmsNorm(layout.turned(hidden), inputNorm, config.rmsNormEps);
   const { qkv: product } = attentionProducts(config);
@@ -46,26 +44,24 @@ export function decodeProjectGraph(
  *
  * Inputs: `hidden` in the given form, `query [B·K, H/K, d + 1]`, rotated, by its groups, whose last feature
  * is 1 for the bias that the cache's keys have; the cache's `keys [B·K, C, d + 1]` and `values [B·K, C, d]`;
- * the parameters. Output: `output`, as `hidden`. All are of one dtype; scores are f32.
+ * the parameters. Output: `output`, as `hidden`. All are f32.
  */
 export function decodeAttendGraph(
   config: TextConfig,
   form: DecodeForm,
   adapters: GraphAdapters = NO_ADAPTERS,
-  dtype: FloatDType = 'f32',
 ): Graph {
   const { headDim, heads, hiddenSize, kvHeads, rmsNormEps } = config;
   const g = new GraphBuilder(`decode-attend-${form}`);
   const layout = new DecodeLayout(g, form);
   const groups = productDim(['B', kvHeads]);
-  const hidden = g.input('hidden', dtype, layout.shape(hiddenSize));
-  const query = g.input('query', dtype, [groups, heads / kvHeads, headDim + 1]);
-  const keys = g.input('keys', dtype, [groups, 'C', headDim + 1]);
-  const values = g.input('values', dtype, [groups, 'C', headDim]);
-  const { outputWeight, postNorm } = outputParameters(g, config, dtype);
-  const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config), to: 'f32' });
-  const weights = g.cast(g.softmax(scores, -1), dtype);
-  const attended = g.reshape(g.matMul(weights, values), ['B', heads * headDim]);
+  const hidden = g.input('hidden', 'f32', layout.shape(hiddenSize));
+  const query = g.input('query', 'f32', [groups, heads / kvHeads, headDim + 1]);
+  const keys = g.input('keys', 'f32', [groups, 'C', headDim + 1]);
+  const values = g.input('values', 'f32', [groups, 'C', headDim]);
+  const { outputWeight, postNorm } = outputParameters(g, config, 'f32');
+  const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config) });
+  const attended = g.reshape(g.matMul(g.softmax(scores, -1), values), ['B', heads * headDim]);
   const { output } = attentionProducts(config);
   // The adapters' part joins a product's addend, so that the product adds both.
   const adapted = (product: Product, form: AdapterForm, addend?: Value): Value | undefined => {
@@ -81,7 +77,7 @@ export function decodeAttendGraph(
     g.output('output', g.add(residual, layout.turned(outputs)));
     return g.build();
   }
-  const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, dtype);
+  const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, 'f32');
   const { gate, up, down } = mlpProducts(config);
   const activated = g.silu(ofRows(gate, gateWeight, normed));
   const gated = g.mul(activated, ofRows(up, upWeight, normed));

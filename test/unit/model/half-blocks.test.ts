@@ -7,7 +7,6 @@ import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapters/adapter.ts';
-import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
 import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architecture.ts';
@@ -106,20 +105,10 @@ const forwardOnly: readonly BlockCase[] = [
     graph: (d) => prefillLayerGraph(text, true, NO_ADAPTERS, d),
     segments: causal,
   },
-  ...(['rows', 'columns'] as const).flatMap((form) => [
-    {
-      what: `decode projection of ${form}`,
-      graph: (d: FloatDType) => decodeProjectGraph(text, form, lora, d),
-    },
-    {
-      what: `decode attention of ${form}`,
-      graph: (d: FloatDType) => decodeAttendGraph(text, form, lora, d),
-    },
-    { what: `distribution of ${form}`, graph: (d: FloatDType) => distributionGraph(text, d, form) },
-  ]),
+  { what: 'distribution', graph: (d) => distributionGraph(text, d) },
 ];
 
-const symbolSizes: Readonly<Record<string, number>> = { T: 8, R: 5, P: 2, B: 3, C: 4, 'B*2': 6 };
+const symbolSizes: Readonly<Record<string, number>> = { T: 8, R: 5, P: 2, B: 3 };
 
 /** Inputs of a block: activations of size one, weights that keep them so, numbers that the dtype has. */
 function drawn(graph: Graph, segments: Arrays, dtype: FloatDType): Arrays {
