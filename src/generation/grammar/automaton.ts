@@ -58,16 +58,6 @@ export class Automaton {
     return next;
   }
 
-  /** Tells whether a whole text is of the pattern. */
-  matches(text: string): boolean {
-    let state: State | null = this.start;
-    for (const byte of new TextEncoder().encode(text)) {
-      state = this.step(state, byte);
-      if (state === null) return false;
-    }
-    return state.isAccepting;
-  }
-
   #state(): number {
     if (this.#edges.length >= MOST_STATES) throw tooLarge();
     this.#silent.push([]);

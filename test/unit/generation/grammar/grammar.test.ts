@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Automaton } from '../../../../src/generation/grammar/automaton.ts';
+import { Automaton, type State } from '../../../../src/generation/grammar/automaton.ts';
 import { jsonSchemaPattern } from '../../../../src/generation/grammar/json-schema.ts';
 import { regexPattern } from '../../../../src/generation/grammar/regex.ts';
 import { TokenGrammar, TokenTrie } from '../../../../src/generation/grammar/token-grammar.ts';
@@ -17,6 +17,13 @@ const expressions = [
 ];
 const letters = fc.constantFrom(...Array.from('aabbcdxé@.09- _ñЖ中龥😀😏\u{10000}\n'));
 
+/** Tells whether a whole text is of an automaton's pattern. */
+function matches(automaton: Automaton, text: string): boolean {
+  let state: State | null = automaton.start;
+  for (const byte of Buffer.from(text)) state = state && automaton.step(state, byte);
+  return state?.isAccepting === true;
+}
+
 describe('Automaton', () => {
   for (const source of expressions) {
     it(`matches what JavaScript's own engine does: ${source}`, () => {
@@ -24,7 +31,7 @@ describe('Automaton', () => {
       const own = new RegExp(`^(?:${source})$`, 'us');
       fc.assert(
         fc.property(fc.string({ unit: letters, maxLength: 8 }), (text) => {
-          assert.equal(automaton.matches(text), own.test(text), JSON.stringify(text));
+          assert.equal(matches(automaton, text), own.test(text), JSON.stringify(text));
         }),
         { numRuns: 300 },
       );
@@ -43,7 +50,7 @@ describe('Automaton', () => {
         for (const code of [low, high, low - 1, high + 1, ...probes]) {
           if (code < 0 || code > 0x10ffff || !isCharacter(code)) continue;
           const isWithin = low <= code && code <= high;
-          assert.equal(automaton.matches(String.fromCodePoint(code)), isWithin, escaped(code));
+          assert.equal(matches(automaton, String.fromCodePoint(code)), isWithin, escaped(code));
         }
       }),
     );
@@ -100,10 +107,10 @@ describe('jsonSchemaPattern', () => {
       }
       const automaton = new Automaton(jsonSchemaPattern(schema));
       for (const each of right) {
-        assert.ok(automaton.matches(each), each);
+        assert.ok(matches(automaton, each), each);
         JSON.parse(each);
       }
-      for (const each of wrong) assert.ok(!automaton.matches(each), each);
+      for (const each of wrong) assert.ok(!matches(automaton, each), each);
     });
   }
 
