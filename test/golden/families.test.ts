@@ -22,10 +22,10 @@ import { goldenFamilies, goldenFamily } from '../support/golden-family.ts';
 import {
   goldenSequences,
   wrongGradients,
-  type GoldenModel,
 } from '../support/golden-model.ts';
 import { assertContinues } from '../support/greedy.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { goldenSuite } from '../support/golden-suite.ts';
 
 /** Tolerance that the project promises for log-probabilities, in nats. */
 const logProbTolerance = { atol: 1e-4 };
@@ -36,17 +36,11 @@ const GRADIENT_BOUND = 1e-3;
 function agreesWithTransformers(family: string): void {
   const golden = goldenFamily(family);
   const { folder, cases, sequences, logProbs: expected } = golden;
-  let device: Device;
-  let model: GoldenModel;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await golden.load();
-  });
-  after(() => device[Symbol.dispose]());
+  const suite = goldenSuite(golden.load);
 
   const logProbsOf = async (place: Device, arena: Arena, adapter?: Adapter) => {
     const options = { gradientCheckpointing: false, ...(adapter && { adapter }) };
-    using policy = new Policy(place, model.config, arena, options);
+    using policy = new Policy(place, suite.model.config, arena, options);
     return await policy.logProbs(packSequences(sequences), 1);
   };
 
@@ -54,27 +48,27 @@ function agreesWithTransformers(family: string): void {
     for (const [i, one] of cases.entries()) {
       const { kind, grids = [] } = one.media ?? {};
       const secondsPerGrid = kind === 'video' ? grids.map(() => 1) : null;
-      const found = promptPositions(model.config, one.prompt_ids, { grids, secondsPerGrid });
+      const found = promptPositions(suite.model.config, one.prompt_ids, { grids, secondsPerGrid });
       assert.deepEqual(found, sequences[i]!.prompt.positions);
     }
   });
 
   it('gives the same log-probabilities, by ops of ONNX and by fused ones', async () => {
     using card = new FarDevice(true);
-    for (const place of [device, card]) {
-      assertClose(await logProbsOf(place, model.arena), expected, logProbTolerance);
+    for (const place of [suite.device, card]) {
+      assertClose(await logProbsOf(place, suite.model.arena), expected, logProbTolerance);
     }
   });
 
   for (const gradientCheckpointing of [false, true]) {
     const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
     it(`gives every parameter the same gradient, ${how}`, async () => {
-      const { config, arena } = model;
-      using policy = new Policy(device, config, arena, { gradientCheckpointing });
+      const { config, arena } = suite.model;
+      using policy = new Policy(suite.device, config, arena, { gradientCheckpointing });
       const gradients = arena.twin();
       const { weights } = golden;
       await policy.accumulateGradients(packSequences(sequences), 1, () => weights, gradients);
-      assert.deepEqual(wrongGradients(gradients, golden.gradients(model), GRADIENT_BOUND), []);
+      assert.deepEqual(wrongGradients(gradients, golden.gradients(suite.model), GRADIENT_BOUND), []);
     });
   }
 
@@ -89,12 +83,12 @@ function agreesWithTransformers(family: string): void {
       const limits = { maxSequences, maxPrefillTokens: 64 };
       const greedy = cases.map((one) => one.greedy);
       const how = { ...limits, ...logProbTolerance, stop: 0 };
-      await assertContinues(place, model, sequences, greedy, how);
+      await assertContinues(place, suite.model, sequences, greedy, how);
     });
   }
 
   it('gives with adapters on all linear modules what it gives with them merged', async () => {
-    const { config, arena } = model;
+    const { config, arena } = suite.model;
     const modules = selectModules(config, { targets: 'all-linear', exclude: null });
     const spec = { rank: 3, alpha: 6, modules };
     const adapter: Adapter = { spec, arena: new Arena(adapterLayout(config, spec)) };
@@ -104,21 +98,21 @@ function agreesWithTransformers(family: string): void {
     for (const { name } of merged.layout.entries) {
       merged.tensor(name).data.set(mergedTensor(name, arena, adapter).data);
     }
-    const adapted = await logProbsOf(device, arena, adapter);
-    assertClose(adapted, await logProbsOf(device, merged), { atol: 1e-4 });
+    const adapted = await logProbsOf(suite.device, arena, adapter);
+    assertClose(adapted, await logProbsOf(suite.device, merged), { atol: 1e-4 });
     assert.ok(adapted.some((value, i) => Math.abs(value - expected[i]!) > 0.1));
   });
 
   it('saves the bytes that it loaded, with a config that transformers 4 reads too', async () => {
     using target = new TemporaryDirectory();
     const saved = join(target.path, 'saved');
-    await saveCheckpoint(saved, { from: goldenPath(folder), arena: model.arena });
+    await saveCheckpoint(saved, { from: goldenPath(folder), arena: suite.model.arena });
     const bytesIn = (directory: string) => readFileSync(join(directory, 'model.safetensors'));
     assert.ok(bytesIn(saved).equals(bytesIn(goldenPath(folder))));
     const file = JSON.parse(readFileSync(join(saved, 'config.json'), 'utf8')) as object;
     const inner = 'text_config' in file ? (file.text_config as object) : file;
     assert.ok(Reflect.deleteProperty(inner, 'rope_parameters'));
-    assert.deepEqual(decodeModelConfig(file, 'config.json'), model.config);
+    assert.deepEqual(decodeModelConfig(file, 'config.json'), suite.model.config);
   });
 }
 
@@ -171,18 +165,12 @@ describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformer
     readonly gradient_norms: Readonly<Record<string, number>>;
   };
   const sequences = golden.cases.map(({ id }) => goldenSequences()[id]!);
-  let device: Device;
-  let model: GoldenModel;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    const overrides = { rope_scaling: golden.rope_scaling };
-    model = await loadCheckpoint(goldenPath('micro-vl'), { overrides });
-  });
-  after(() => device[Symbol.dispose]());
+  const overrides = { rope_scaling: golden.rope_scaling };
+  const suite = goldenSuite(() => loadCheckpoint(goldenPath('micro-vl'), { overrides }));
 
   it('gives the same log-probabilities, and gradients of the same size', async () => {
-    const { config, arena } = model;
-    using policy = new Policy(device, config, arena, { gradientCheckpointing: false });
+    const { config, arena } = suite.model;
+    using policy = new Policy(suite.device, config, arena, { gradientCheckpointing: false });
     const gradients = arena.twin();
     const cases = goldenCases();
     const weights = Float32Array.from(golden.cases.flatMap(({ id }) => cases[id]!.weights));
@@ -203,6 +191,6 @@ describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformer
   it('continues greedily with the same tokens', async () => {
     const greedy = golden.cases.map(({ greedy: ids }) => ({ ids }));
     const how = { maxSequences: 2, maxPrefillTokens: 256, ...logProbTolerance, stop: 620 };
-    await assertContinues(device, model, sequences, greedy, how);
+    await assertContinues(suite.device, suite.model, sequences, greedy, how);
   });
 });

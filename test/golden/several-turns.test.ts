@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import type { Device } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import { asPrompt, responseMedia } from '../../src/model/continuation.ts';
 import { packPrompts, packSequences, type SequenceInput } from '../../src/model/pack.ts';
@@ -8,8 +6,9 @@ import { Policy } from '../../src/model/policy.ts';
 import { promptPositions } from '../../src/model/position-ids.ts';
 import { rows, tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { loadGoldenModel, textPrompt, tokens, type GoldenModel } from '../support/golden-model.ts';
+import { textPrompt, tokens } from '../support/golden-model.ts';
 import { goldenJson } from '../support/golden.ts';
+import { goldenSuite } from '../support/golden-suite.ts';
 
 interface SeveralTurns {
   readonly prompt_ids: readonly number[];
@@ -36,15 +35,13 @@ function pixels([, height, width]: readonly number[], seed: number): Tensor<'f32
 describe('a response with a picture inside', () => {
   const golden = goldenJson('several-turns/case.json') as SeveralTurns;
   const [first, second] = golden.grids;
-  let device: Device;
-  let model: GoldenModel;
+  const suite = goldenSuite('micro-vl');
   let policy: Policy;
   let sequence: SequenceInput;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-    const { config, arena } = model;
-    policy = new Policy(device, config, arena, { gradientCheckpointing: false });
+  before(() => {
+    const { config, arena } = suite.model;
+    const options = { gradientCheckpointing: false };
+    policy = suite.owned.use(new Policy(suite.device, config, arena, options));
     const response = tokens(golden.response_ids);
     const media = { grids: [first], secondsPerGrid: null };
     sequence = {
@@ -57,10 +54,6 @@ describe('a response with a picture inside', () => {
       response,
       media: responseMedia(config, response, { pixelValues: pixels(second, 17), grids: [second] }),
     };
-  });
-  after(() => {
-    policy[Symbol.dispose]();
-    device[Symbol.dispose]();
   });
 
   it('has the positions that transformers gives the whole sequence', () => {
@@ -88,8 +81,8 @@ describe('a response with a picture inside', () => {
   });
 
   it('is one prompt to the turn after it, whose tokens have the same log-probabilities', async () => {
-    const { config, arena } = model;
-    using engine = new GenerationEngine(device, config, arena, {
+    const { config, arena } = suite.model;
+    using engine = new GenerationEngine(suite.device, config, arena, {
       maxPrefillTokens: 256,
       bannedTokens: [],
     });

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import type { Device } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
 import type { Grid } from '../../src/model/batch.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
@@ -9,7 +7,6 @@ import { loadProcessor } from '../../src/vision/processor.ts';
 import { sampleTimedFrames, timedFrameSize } from '../../src/vision/timed-frames.ts';
 import { pairTimes } from '../../src/vision/video-rules.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { loadGoldenModel, type GoldenModel } from '../support/golden-model.ts';
 import {
   assertGoldenLogProbs,
   assertGoldenVideos,
@@ -21,6 +18,7 @@ import {
 } from '../support/golden-video.ts';
 import { goldenJson } from '../support/golden.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { goldenSuite } from '../support/golden-suite.ts';
 
 interface Case extends GoldenVideos {
   readonly name: string;
@@ -52,24 +50,19 @@ interface Golden {
 
 describe("Qwen3-VL's videos against transformers", () => {
   const golden = goldenJson('video/qwen3-vl.json') as Golden;
-  let device: Device;
-  let model: GoldenModel;
+  const suite = goldenSuite('video/qwen3-vl');
   let policy: Policy;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('video/qwen3-vl');
-    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
-  });
-  after(() => {
-    policy[Symbol.dispose]();
-    device[Symbol.dispose]();
+  before(() => {
+    const { device, model, owned } = suite;
+    const options = { gradientCheckpointing: false };
+    policy = owned.use(new Policy(device, model.config, model.arena, options));
   });
 
   const sampleOf = ({ content, size, ...media }: Case): ReturnType<typeof videoSample> => {
     using directory = new TemporaryDirectory();
     writeTimedProcessor(directory, size);
     const prompt = content.map(({ text }) => text ?? '<video>').join('');
-    return videoSample(model, directory.path, prompt, media);
+    return videoSample(suite.model, directory.path, prompt, media);
   };
 
   for (const one of golden.cases) {

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Device } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
 import type { Grid } from '../../src/model/batch.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { sampleFrames } from '../../src/vision/video-frames.ts';
-import { loadGoldenModel, type GoldenModel } from '../support/golden-model.ts';
 import {
   assertGoldenLogProbs,
   assertGoldenVideos,
@@ -12,6 +9,7 @@ import {
   type GoldenVideos,
 } from '../support/golden-video.ts';
 import { goldenJson, goldenPath } from '../support/golden.ts';
+import { goldenSuite } from '../support/golden-suite.ts';
 
 interface VideoCase extends GoldenVideos {
   readonly name: string;
@@ -29,24 +27,19 @@ interface Sampling {
 
 describe('videos against transformers', () => {
   const cases = goldenJson('video/cases.json') as VideoCase[];
-  let device: Device;
-  let model: GoldenModel;
+  const suite = goldenSuite('micro-vl');
   let policy: Policy;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
-  });
-  after(() => {
-    policy[Symbol.dispose]();
-    device[Symbol.dispose]();
+  before(() => {
+    const { device, model, owned } = suite;
+    const options = { gradientCheckpointing: false };
+    policy = owned.use(new Policy(device, model.config, model.arena, options));
   });
 
   for (const golden of cases) {
     it(`gives case ${golden.name} the same tokens, positions, pixels and log-probabilities`, async () => {
       const media = { videos: [golden.frames], fps: 2 / golden.seconds_per_grid };
       const checkpoint = goldenPath('micro-vl');
-      const sample = await videoSample(model, checkpoint, `<video>${golden.text}`, media);
+      const sample = await videoSample(suite.model, checkpoint, `<video>${golden.text}`, media);
       assertGoldenVideos(sample, [golden.grid], golden);
       await assertGoldenLogProbs(policy, sample, golden);
     });

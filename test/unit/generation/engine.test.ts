@@ -9,8 +9,6 @@ import type {
 import { Prefill } from '../../../src/generation/prefill.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import type { Device } from '../../../src/device/device.ts';
-import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -19,8 +17,8 @@ import {
   loadGoldenModel,
   textPrompt,
   tokens,
-  type GoldenModel,
 } from '../../support/golden-model.ts';
+import { goldenSuite } from '../../support/golden-suite.ts';
 
 const sampling = { temperature: 1, topP: 1, topK: -1 };
 const defaults: EngineOptions = { maxSequences: 4, maxPrefillTokens: 200, bannedTokens: [] };
@@ -47,16 +45,13 @@ function tokensOf(responses: readonly (readonly Response[])[]): number[][][] {
 }
 
 describe('GenerationEngine', () => {
-  let device: Device;
-  let model: GoldenModel;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-  });
-  after(() => device[Symbol.dispose]());
+  const suite = goldenSuite('micro-vl');
 
   const open = (options: Partial<EngineOptions> = {}): GenerationEngine =>
-    new GenerationEngine(device, model.config, model.arena, { ...defaults, ...options });
+    new GenerationEngine(suite.device, suite.model.config, suite.model.arena, {
+      ...defaults,
+      ...options,
+    });
 
   it('gives a response the same tokens whatever runs beside it and in which slot', async () => {
     const requests = mixedRequests();
@@ -120,10 +115,12 @@ describe('GenerationEngine', () => {
   it('reports the log-probabilities that the policy gives its tokens', async () => {
     const requests = mixedRequests();
     using engine = open({ maxSequences: 3 });
-    using policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
+    using policy = new Policy(suite.device, suite.model.config, suite.model.arena, {
+      gradientCheckpointing: false,
+    });
     const results = await engine.generate(requests);
     // Nothing is banned here, and no policy scores a response with the placeholder of a picture or a video in it.
-    const { imagePad, videoPad } = model.config.tokens!;
+    const { imagePad, videoPad } = suite.model.config.tokens!;
     const isText = ({ tokenIds }: Response): boolean =>
       !tokenIds.data.includes(imagePad) && !tokenIds.data.includes(videoPad);
     for (const [i, { prompt, sampling: drawn }] of requests.entries()) {
@@ -149,7 +146,9 @@ describe('GenerationEngine', () => {
     const prompt = textPrompt([5, 6, 7]);
     const count = 2000;
     using engine = open({ maxSequences: 16 });
-    using policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
+    using policy = new Policy(suite.device, suite.model.config, suite.model.arena, {
+      gradientCheckpointing: false,
+    });
     const seeds = Array.from({ length: count }, (_, k) => keyOf('first', k));
     const [responses] = await engine.generate([
       { prompt, sampling: { ...sampling, topK: 4 }, maxTokens: 1, stopTokens: [], seeds },
@@ -193,9 +192,9 @@ describe('GenerationEngine', () => {
   });
 
   it('never samples a banned token, not even at a high temperature', async () => {
-    const { imagePad, videoPad } = model.config.tokens!;
+    const { imagePad, videoPad } = suite.model.config.tokens!;
     const allowed = [11, 12, imagePad];
-    const banned = Array.from({ length: model.config.text.vocabSize }, (_, id) => id).filter(
+    const banned = Array.from({ length: suite.model.config.text.vocabSize }, (_, id) => id).filter(
       (id) => id === imagePad || id === videoPad || !allowed.includes(id),
     );
     using engine = open({ maxSequences: 8, bannedTokens: banned });
@@ -219,7 +218,7 @@ describe('GenerationEngine', () => {
 
   it('reads weights that change in place', async () => {
     const own = await loadGoldenModel('micro-vl');
-    using engine = new GenerationEngine(device, own.config, own.arena, defaults);
+    using engine = new GenerationEngine(suite.device, own.config, own.arena, defaults);
     const request = {
       prompt: textPrompt([1, 2, 3]),
       sampling: { ...sampling, temperature: 0 },
@@ -231,7 +230,7 @@ describe('GenerationEngine', () => {
     const rng = new Rng(keyOf('noise'));
     own.arena.data.forEach((value, i) => (own.arena.data[i] = value + 0.05 * rng.nextNormal()));
     const second = tokensOf(await engine.generate([request]));
-    using fresh = new GenerationEngine(device, own.config, own.arena, defaults);
+    using fresh = new GenerationEngine(suite.device, own.config, own.arena, defaults);
     assert.notDeepEqual(second, first);
     assert.deepEqual(second, tokensOf(await fresh.generate([request])));
   });

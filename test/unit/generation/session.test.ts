@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { openDevice } from '../../../src/device/open.ts';
-import type { Device } from '../../../src/device/device.ts';
 import { GenerationEngine } from '../../../src/generation/engine.ts';
 import { HostSampler } from '../../../src/generation/cpu/sampler.ts';
 import type { GenerationRequest, Response } from '../../../src/generation/request.ts';
 import type { GenerationSession, SessionJob } from '../../../src/generation/session.ts';
 import { keyOf } from '../../../src/rng.ts';
-import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
+import { textPrompt } from '../../support/golden-model.ts';
+import { goldenSuite } from '../../support/golden-suite.ts';
 
 function request(seed: number, samples = 1, maxTokens = 12): GenerationRequest {
   return {
@@ -43,15 +42,9 @@ const idsOf = (responses: readonly Response[]): number[][] =>
   responses.map(({ tokenIds }) => [...tokenIds.data]);
 
 describe('GenerationSession', () => {
-  let device: Device;
-  let model: GoldenModel;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-  });
-  after(() => device[Symbol.dispose]());
+  const suite = goldenSuite('micro-vl');
   const engineOf = (maxSequences: number): GenerationEngine =>
-    new GenerationEngine(device, model.config, model.arena, {
+    new GenerationEngine(suite.device, suite.model.config, suite.model.arena, {
       maxSequences,
       maxPrefillTokens: 200,
       bannedTokens: [],

@@ -10,8 +10,6 @@ import { mergedTensor } from '../../../src/model/adapters/merge.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { architectureOf } from '../../../src/model/families.ts';
-import type { Device } from '../../../src/device/device.ts';
-import { openDevice } from '../../../src/device/open.ts';
 import { keyOf } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';
@@ -23,6 +21,7 @@ import {
 } from '../../support/golden-model.ts';
 import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { goldenSuite } from '../../support/golden-suite.ts';
 
 interface Selection {
   readonly model: string;
@@ -39,15 +38,9 @@ const peftName = (name: string, { config }: GoldenModel): string =>
   `base_model.model.${architectureOf(config).weights.inTransformers(name)}`;
 
 describe('low-rank adapters against peft', () => {
-  let device: Device;
-  let model: GoldenModel;
+  const suite = goldenSuite('micro-vl');
   const sequences = goldenSequences().slice(0, 3);
   const weights = goldenCases().map((golden) => golden.weights);
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-  });
-  after(() => device[Symbol.dispose]());
 
   for (const { model: name, targets, exclude, modules } of goldenJson(
     'lora/selection.json',
@@ -67,14 +60,17 @@ describe('low-rank adapters against peft', () => {
       const expected = reference[name]!.logprobs;
       let adapter: Adapter;
       before(async () => {
-        adapter = await loadAdapter(goldenPath(`lora/${name}`), model.config);
+        adapter = await loadAdapter(goldenPath(`lora/${name}`), suite.model.config);
       });
 
       for (const gradientCheckpointing of [false, true]) {
         const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
         it(`gives the same log-probabilities, and gradients of A and B, ${how}`, async () => {
-          const { config, arena } = model;
-          using policy = new Policy(device, config, arena, { gradientCheckpointing, adapter });
+          const { config, arena } = suite.model;
+          using policy = new Policy(suite.device, config, arena, {
+            gradientCheckpointing,
+            adapter,
+          });
           const before = arena.data.slice();
           const gradients = adapter.arena.twin();
           const weighted = Float32Array.from(weights.slice(0, 3).flat());
@@ -91,7 +87,7 @@ describe('low-rank adapters against peft', () => {
           const wanted = goldenTensors(`lora/${name}/grads.safetensors`);
           assert.equal(gradients.layout.entries.length, wanted.size);
           for (const { name: tensor } of gradients.layout.entries) {
-            const want = wanted.get(peftName(tensor, model))!;
+            const want = wanted.get(peftName(tensor, suite.model))!;
             const error = relativeError(gradients.tensor(tensor).data, want.data);
             assert.ok(error < 1e-3, `${tensor}: relative error ${error}`);
           }
@@ -101,12 +97,12 @@ describe('low-rank adapters against peft', () => {
 
       for (const hasKernels of [false, true]) {
         it(`samples with the log-probabilities that it scores, ${hasKernels ? '' : 'not '}by kernels`, async () => {
-          const { config, arena } = model;
+          const { config, arena } = suite.model;
           const options = { maxSequences: 4, maxPrefillTokens: 8192, bannedTokens: [] };
           using card = new FarDevice(true);
-          const place = hasKernels ? card : device;
+          const place = hasKernels ? card : suite.device;
           using engine = new GenerationEngine(place, config, arena, options, adapter);
-          using policy = new Policy(device, config, arena, {
+          using policy = new Policy(suite.device, config, arena, {
             gradientCheckpointing: false,
             adapter,
           });
@@ -131,12 +127,12 @@ describe('low-rank adapters against peft', () => {
       }
 
       it('merges into weights that give the same log-probabilities', async () => {
-        const merged = new Arena(model.arena.layout);
+        const merged = new Arena(suite.model.arena.layout);
         for (const { name: tensor } of merged.layout.entries) {
-          merged.tensor(tensor).data.set(mergedTensor(tensor, model.arena, adapter).data);
+          merged.tensor(tensor).data.set(mergedTensor(tensor, suite.model.arena, adapter).data);
         }
-        const { config } = model;
-        using policy = new Policy(device, config, merged, { gradientCheckpointing: false });
+        const { config } = suite.model;
+        using policy = new Policy(suite.device, config, merged, { gradientCheckpointing: false });
         assertClose(await policy.logProbs(packSequences(sequences), 1), expected.flat(), {
           atol: 1e-4,
         });
@@ -144,7 +140,7 @@ describe('low-rank adapters against peft', () => {
 
       it("writes peft's own file again, bit for bit", async () => {
         using temporary = new TemporaryDirectory();
-        const { config } = model;
+        const { config } = suite.model;
         await saveAdapter(temporary.path, adapter, { base: '../../micro-vl', config });
         const file = 'adapter_model.safetensors';
         const [ours, theirs] = [temporary.path, goldenPath(`lora/${name}`)].map((directory) =>

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Device } from '../../../src/device/device.ts';
-import { openDevice } from '../../../src/device/open.ts';
 import { differentiate } from '../../../src/graph/backward.ts';
 import { kernelGraphOf, scheduled } from '../../../src/graph/schedule.ts';
 import { cuda } from '../../../src/graph/target.ts';
@@ -22,23 +20,17 @@ import type { Tensor } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { goldenFamily } from '../../support/golden-family.ts';
-import type { GoldenModel } from '../../support/golden-model.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { goldenSuite } from '../../support/golden-suite.ts';
 
 describe('a mixture of experts', () => {
   const golden = goldenFamily('qwen3-moe');
   const options = { gradientCheckpointing: false };
-  let device: Device;
-  let model: GoldenModel;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await golden.load();
-  });
-  after(() => device[Symbol.dispose]());
+  const suite = goldenSuite(golden.load);
 
   it('has adapters on attention and experts, and none on the router', () => {
     const modulesOf = (targets: 'all-linear' | string[]) =>
-      selectModules(model.config, { targets, exclude: null });
+      selectModules(suite.model.config, { targets, exclude: null });
     assert.deepEqual(
       modulesOf(['gate_proj', 'gate']).filter((module) => module.includes('layers.1')),
       [0, 1, 2, 3, 4].map((expert) => `model.layers.1.mlp.experts.${expert}.gate_proj`),
@@ -49,7 +41,7 @@ describe('a mixture of experts', () => {
   });
 
   it('gives with adapters on some experts what it gives with them merged', async () => {
-    const { config, arena } = model;
+    const { config, arena } = suite.model;
     const targets = ['layers.1.mlp.experts.3.gate_proj', 'experts.0.down_proj', 'up_proj'];
     const modules = selectModules(config, { targets, exclude: '.*experts\\.2.*' });
     const spec = { rank: 2, alpha: 6, modules };
@@ -61,8 +53,8 @@ describe('a mixture of experts', () => {
       merged.tensor(name).data.set(mergedTensor(name, arena, adapter).data);
     }
     const batch = packSequences(golden.sequences);
-    using adapted = new Policy(device, config, arena, { ...options, adapter });
-    using plain = new Policy(device, config, merged, options);
+    using adapted = new Policy(suite.device, config, arena, { ...options, adapter });
+    using plain = new Policy(suite.device, config, merged, options);
     const found = await adapted.logProbs(batch, 1);
     assertClose(found, await plain.logProbs(batch, 1), { atol: 1e-4 });
     assert.ok(found.some((value, i) => Math.abs(value - golden.logProbs[i]!) > 0.05));
@@ -93,7 +85,7 @@ describe('a mixture of experts', () => {
   });
 
   it('has graphs of kernels alone on CUDA, whose decoding steps are recorded', () => {
-    const { text } = model.config;
+    const { text } = suite.model.config;
     const layer = decoderLayerGraph(text, NO_ADAPTERS, 'bf16', 'fused');
     const weights = layer.inputs.map(({ name }) => name).filter((name) => /Weight|Norm/.test(name));
     const { forward, backward } = differentiate(layer, {

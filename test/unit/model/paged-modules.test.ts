@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
-import type { Device } from '../../../src/device/device.ts';
-import { openDevice } from '../../../src/device/open.ts';
 import { Arena } from '../../../src/model/weights/arena.ts';
 import { modelWeights } from '../../../src/model/model-weights.ts';
 import { packSequences } from '../../../src/model/pack.ts';
@@ -9,29 +7,28 @@ import { Policy } from '../../../src/model/policy.ts';
 import { moduleNames } from '../../../src/model/weights/modules.ts';
 import type { WeightSource } from '../../../src/model/weights/weight-source.ts';
 import { fileBuffer, letGo } from '../../../src/tensor/file-memory.ts';
-import { goldenSequences, loadGoldenModel, type GoldenModel } from '../../support/golden-model.ts';
+import { goldenSequences } from '../../support/golden-model.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
+import { goldenSuite } from '../../support/golden-suite.ts';
 
 describe('PagedModules', () => {
-  let device: Device;
-  let model: GoldenModel;
+  const suite = goldenSuite('micro-vl');
   /** The same weights in a file. */
   let filed: Arena;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-    filed = new Arena(model.arena.layout, fileBuffer(model.arena.byteLength));
-    filed.data.set(model.arena.data);
+  before(() => {
+    filed = new Arena(suite.model.arena.layout, fileBuffer(suite.model.arena.byteLength));
+    filed.data.set(suite.model.arena.data);
   });
-  after(() => device[Symbol.dispose]());
   beforeEach(() => letGo(filed.data));
 
   it('makes a pass come to the same bits, and leaves nothing in memory', async () => {
     const batch = packSequences(goldenSequences());
     const results = [];
-    for (const arena of [model.arena, filed]) {
-      using policy = new Policy(device, model.config, arena, { gradientCheckpointing: true });
-      const gradients = model.arena.twin();
+    for (const arena of [suite.model.arena, filed]) {
+      using policy = new Policy(suite.device, suite.model.config, arena, {
+        gradientCheckpointing: true,
+      });
+      const gradients = suite.model.arena.twin();
       const seen: Float32Array[] = [];
       const lossGradient = (logProbs: Float32Array): Float32Array => {
         seen.push(logProbs.slice());
@@ -46,7 +43,8 @@ describe('PagedModules', () => {
   });
 
   const sourceOf = (): WeightSource =>
-    modelWeights(device, model.config, 'policy', { arena: filed, adapter: null }).source;
+    modelWeights(suite.device, suite.model.config, 'policy', { arena: filed, adapter: null })
+      .source;
   const resident = (): number => residentBytes(filed.buffer)!;
 
   it('has a module in memory until the last who took it gives it back', async () => {

@@ -4,8 +4,6 @@ import { layOut } from '../../../src/model/weights/arena-layout.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
-import type { Device } from '../../../src/device/device.ts';
-import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -15,28 +13,23 @@ import {
   relativeError,
   textPrompt,
   tokens,
-  type GoldenModel,
 } from '../../support/golden-model.ts';
 import { textModel } from '../../support/small-sizes.ts';
+import { goldenSuite } from '../../support/golden-suite.ts';
 
 describe('Policy', () => {
   const sequences = goldenSequences();
-  let device: Device;
-  let model: GoldenModel;
+  const suite = goldenSuite('micro-vl');
   let policy: Policy;
-  before(async () => {
-    device = openDevice({ threads: 1 });
-    model = await loadGoldenModel('micro-vl');
-    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: true });
-  });
-  after(() => {
-    policy[Symbol.dispose]();
-    device[Symbol.dispose]();
+  before(() => {
+    const { device, model, owned } = suite;
+    const options = { gradientCheckpointing: true };
+    policy = owned.use(new Policy(device, model.config, model.arena, options));
   });
 
   it('gives a distribution: probabilities of all tokens at a place sum to 1, at any temperature', async () => {
     const prompt = textPrompt([3, 1, 2]);
-    const every = Array.from({ length: model.config.text.vocabSize }, (_, id) => id);
+    const every = Array.from({ length: suite.model.config.text.vocabSize }, (_, id) => id);
     for (const temperature of [0.5, 1, 2]) {
       const batch = packSequences(every.map((id) => ({ prompt, response: tokens([id]) })));
       const logProbs = await policy.logProbs(batch, temperature);
@@ -47,7 +40,7 @@ describe('Policy', () => {
 
   it('gives the entropy of the distribution of each token, at any temperature', async () => {
     const prompt = textPrompt([3, 1, 2]);
-    const every = Array.from({ length: model.config.text.vocabSize }, (_, id) => id);
+    const every = Array.from({ length: suite.model.config.text.vocabSize }, (_, id) => id);
     for (const temperature of [0.5, 1, 2]) {
       const batch = packSequences(every.map((id) => ({ prompt, response: tokens([id]) })));
       const [logProbs, entropies] = await policy.logProbsAndEntropies(batch, temperature);
@@ -83,7 +76,7 @@ describe('Policy', () => {
   it('gives the same bytes again, log-probabilities and gradients', async () => {
     const batch = packSequences(sequences.slice(0, 3));
     const run = async (): Promise<[Float32Array, Float32Array]> => {
-      const gradients = model.arena.twin();
+      const gradients = suite.model.arena.twin();
       await policy.accumulateGradients(
         batch,
         1,
@@ -96,7 +89,7 @@ describe('Policy', () => {
   });
 
   it('adds to the gradients that are there', async () => {
-    const gradients = model.arena.twin();
+    const gradients = suite.model.arena.twin();
     const batch = packSequences([sequences[1]!]);
     const add = async (): Promise<void> =>
       await policy.accumulateGradients(
@@ -126,14 +119,14 @@ describe('Policy', () => {
         seen = logProbs.slice();
         return new Float32Array(logProbs.length);
       },
-      model.arena.twin(),
+      suite.model.arena.twin(),
     );
     assertClose(seen!, await policy.logProbs(batch, 0.8), { atol: 1e-6 });
   });
 
   it('gives the slope of the loss along any direction, at temperature 0.7', async () => {
     const own = await loadGoldenModel('micro-vl');
-    using moved = new Policy(device, own.config, own.arena, { gradientCheckpointing: false });
+    using moved = new Policy(suite.device, own.config, own.arena, { gradientCheckpointing: false });
     const batch = packSequences([sequences[2]!, sequences[4]!]);
     const gradients = own.arena.twin();
     const ones = (logProbs: Float32Array): Float32Array => logProbs.map(() => 1);
@@ -155,7 +148,7 @@ describe('Policy', () => {
 
   it('gives the slope of a loss of entropies along any direction, at temperature 0.7', async () => {
     const own = await loadGoldenModel('micro-vl');
-    using moved = new Policy(device, own.config, own.arena, { gradientCheckpointing: true });
+    using moved = new Policy(suite.device, own.config, own.arena, { gradientCheckpointing: true });
     const batch = packSequences([sequences[2]!, sequences[4]!]);
     const gradients = own.arena.twin();
     const weights = (_: number, i: number): number => Math.sin(i + 1);
@@ -182,15 +175,15 @@ describe('Policy', () => {
     const run = async (
       gradientCheckpointing: boolean,
     ): Promise<{ gradients: Arena; bytes: number }> => {
-      const { config, arena } = model;
-      using one = new Policy(device, config, arena, { gradientCheckpointing });
+      const { config, arena } = suite.model;
+      using one = new Policy(suite.device, config, arena, { gradientCheckpointing });
       const gradients = arena.twin();
       await one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
       return { gradients, bytes: one.workspaceBytes };
     };
     const [kept, recomputed] = [await run(false), await run(true)];
     assert.ok(recomputed.bytes < 0.7 * kept.bytes, `${recomputed.bytes} of ${kept.bytes} bytes`);
-    for (const { name } of model.arena.layout.entries) {
+    for (const { name } of suite.model.arena.layout.entries) {
       const [one, other] = [recomputed, kept].map(({ gradients }) => gradients.tensor(name).data);
       const error = relativeError(one!, other!);
       assert.ok(error < 1e-5, `${name}: relative error ${error}`);
@@ -202,7 +195,7 @@ describe('Policy', () => {
     const batch = packSequences(sequences);
     const [whole, text] = [arena.twin(), arena.from(visionLength(config)).twin()];
     for (const gradients of [whole, text]) {
-      using one = new Policy(device, config, arena, { gradientCheckpointing: false });
+      using one = new Policy(suite.device, config, arena, { gradientCheckpointing: false });
       await one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
     }
     assert.ok(text.layout.entries.every(({ name }) => !name.startsWith('visual.')));
@@ -213,9 +206,9 @@ describe('Policy', () => {
   });
 
   it('keeps what a vision tower that never changes made of images, and comes to the same', async () => {
-    const { config, arena } = model;
+    const { config, arena } = suite.model;
     const options = { gradientCheckpointing: false, isVisionFixed: true };
-    using fixed = new Policy(device, config, arena, options);
+    using fixed = new Policy(suite.device, config, arena, options);
     const batches = [sequences, sequences.toReversed(), [sequences[2]!]].map((some) =>
       packSequences(some),
     );
@@ -223,7 +216,7 @@ describe('Policy', () => {
     for (const [i, batch] of batches.entries()) {
       assertClose(first[i]!, await policy.logProbs(batch, 1), { atol: 1e-5 });
       // Computed or kept, an image's numbers are the same.
-      using fresh = new Policy(device, config, arena, options);
+      using fresh = new Policy(suite.device, config, arena, options);
       assert.deepEqual(await fresh.logProbs(batch, 1), first[i]);
       assert.deepEqual(await fixed.logProbs(batch, 1), first[i]);
     }
@@ -231,7 +224,7 @@ describe('Policy', () => {
 
   it('works in the memory of the step before', async () => {
     const batch = packSequences(sequences);
-    const gradients = model.arena.twin();
+    const gradients = suite.model.arena.twin();
     const step = async (): Promise<void> =>
       await policy.accumulateGradients(batch, 1, (x) => new Float32Array(x.length), gradients);
     await step();
@@ -247,7 +240,7 @@ describe('Policy', () => {
     const arena = new Arena(layOut(parameterGroups(config)));
     const rng = new Rng(keyOf('chunks'));
     arena.data.forEach((_, i) => (arena.data[i] = 0.3 * rng.nextNormal()));
-    using wide = new Policy(device, config, arena, { gradientCheckpointing: false });
+    using wide = new Policy(suite.device, config, arena, { gradientCheckpointing: false });
     const long = [1, 2].map((k) => ({
       prompt: textPrompt([k]),
       response: tokens(Array.from({ length: 50 }, () => rng.nextBelow(200_000))),
