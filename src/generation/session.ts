@@ -57,6 +57,7 @@ export class GenerationSession implements AsyncDisposable {
       const message = `a sequence of ${tokens} tokens, the session has room for ${this.capacity}`;
       throw new CxmindError('SHAPE_MISMATCH', message, { detail: { tokens } });
     }
+    if (job.signal?.aborted === true) return;
     const guarded = this.#guarded(job);
     this.#open.set(job, guarded);
     job.signal?.addEventListener('abort', () => this.#open.delete(job), { once: true });

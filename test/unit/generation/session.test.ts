@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { mock } from 'node:test';
 import { GenerationEngine } from '../../../src/generation/engine.ts';
 import { HostSampler } from '../../../src/generation/cpu/sampler.ts';
 import type { GenerationRequest, Response } from '../../../src/generation/request.ts';
@@ -86,6 +87,25 @@ describe('GenerationSession', () => {
     const [response] = await waiting;
     assert.equal(response!.tokenIds.data.length, 4);
     assert.equal(heard, 3);
+  });
+
+  it('hears nothing more of a request that was aborted before it came', async () => {
+    using engine = engineOf(1);
+    await using session = engine.open(64);
+    const draw = mock.method(HostSampler.prototype, 'draw', () =>
+      Promise.reject(new Error('lost')),
+    );
+    try {
+      session.submit({
+        request: request(5),
+        signal: AbortSignal.abort(),
+        onResponse: () => assert.fail('it has no response'),
+        onError: () => assert.fail('nor an error'),
+      });
+      await assert.rejects(answer(session, request(6)), /lost/);
+    } finally {
+      draw.mock.restore();
+    }
   });
 
   it('ends a response where its owner says so', async () => {
