@@ -7,8 +7,7 @@ import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { promptPositions } from '../../src/model/position-ids.ts';
-import type { Device } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
+import { cutEvery } from '../../src/training/micro-batches.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
@@ -23,6 +22,7 @@ import {
   wrongGradients,
   type GoldenModel,
 } from '../support/golden-model.ts';
+import { goldenSuite } from '../support/golden-suite.ts';
 import { assertContinues } from '../support/greedy.ts';
 import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
 
@@ -109,33 +109,20 @@ async function gradientsOf(
   return gradients;
 }
 
-function inChunks<T>(items: readonly T[], size: number): T[][] {
-  const count = Math.ceil(items.length / size);
-  return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size));
-}
-
 describe('the model against transformers', () => {
-  let device: Device;
-  before(() => (device = openDevice({ threads: 1 })));
-  after(() => device[Symbol.dispose]());
-
   describe('Qwen2.5-VL', () => {
     const cases = goldenCases();
     const sequences = goldenSequences();
     const weighted = cases.map(({ weights }, i) => ({ sequence: sequences[i]!, weights }));
     const expectedGradients = goldenTensors('micro-vl-reference/grads.safetensors');
-    let model: GoldenModel;
+    const suite = goldenSuite('micro-vl');
     let policy: Policy;
     let checkpointing: Policy;
-    before(async () => {
-      model = await loadGoldenModel('micro-vl');
-      const { config, arena } = model;
-      policy = new Policy(device, config, arena, { gradientCheckpointing: false });
-      checkpointing = new Policy(device, config, arena, { gradientCheckpointing: true });
-    });
-    after(() => {
-      policy[Symbol.dispose]();
-      checkpointing[Symbol.dispose]();
+    before(() => {
+      const { config, arena } = suite.model;
+      const open = (gradientCheckpointing: boolean): Policy =>
+        suite.owned.use(new Policy(suite.device, config, arena, { gradientCheckpointing }));
+      [policy, checkpointing] = [open(false), open(true)];
     });
 
     for (const [i, golden] of cases.entries()) {
@@ -168,7 +155,7 @@ describe('the model against transformers', () => {
       for (const size of [cases.length, 3, 1]) {
         it(`gives every parameter the same gradient, ${how}, ${size} cases a pass`, async () => {
           const chosen = isCheckpointing ? checkpointing : policy;
-          const gradients = await gradientsOf(chosen, model, inChunks(weighted, size));
+          const gradients = await gradientsOf(chosen, suite.model, cutEvery(weighted, size));
           assert.deepEqual(wrongGradients(gradients, expectedGradients, GRADIENT_BOUND), []);
         });
       }
@@ -185,12 +172,12 @@ describe('the model against transformers', () => {
         after_adamw: Record<string, AfterAdamW>;
       };
       const { lr, betas, weight_decay, max_grad_norm } = meta.adamw;
-      using optimization = new Optimization(device, arena, {
+      using optimization = new Optimization(suite.device, arena, {
         betas,
         weightDecay: weight_decay,
         maxGradNorm: max_grad_norm,
       });
-      using own = new Policy(device, config, arena, { gradientCheckpointing: true });
+      using own = new Policy(suite.device, config, arena, { gradientCheckpointing: true });
       const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
       const batch = packSequences(sequences);
       await own.accumulateGradients(batch, 1, () => weights, optimization.gradients);
@@ -222,7 +209,7 @@ describe('the model against transformers', () => {
         const greedy = cases.map((one) => one.greedy);
         const limits = { maxSequences, maxPrefillTokens: 256, maxTokens: 24 };
         const how = { ...limits, ...logProbTolerance, stop: 620 };
-        await assertContinues(device, model, sequences, greedy, how);
+        await assertContinues(suite.device, suite.model, sequences, greedy, how);
       });
     }
 
@@ -237,7 +224,7 @@ describe('the model against transformers', () => {
         chatTemplate: ChatTemplate.load(checkpoint),
         vision: { pixels: new LocalPixels(pixels), imageTokenId: 630, videoTokenId: 631 },
         positionsOf: (ids, grids, secondsPerGrid) =>
-          promptPositions(model.config, ids, { grids, secondsPerGrid }),
+          promptPositions(suite.model.config, ids, { grids, secondsPerGrid }),
         promptFormat: null,
         keys: DEFAULT_KEYS,
         imageDir: goldenPath('micro-vl-reference'),
@@ -278,19 +265,18 @@ describe('the model against transformers', () => {
       weights,
     }));
     const sequences = weighted.map(({ sequence }) => sequence);
-    let model: GoldenModel;
-    before(async () => (model = await loadGoldenModel('micro-text')));
+    const suite = goldenSuite('micro-text');
 
     it('has one matrix for embedding and head', () => {
-      assert.equal(model.arena.has('lm_head.weight'), false);
-      assert.equal(model.config.text.tieWordEmbeddings, true);
+      assert.equal(suite.model.arena.has('lm_head.weight'), false);
+      assert.equal(suite.model.config.text.tieWordEmbeddings, true);
     });
 
     for (const gradientCheckpointing of [false, true]) {
       const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
       it(`gives the same log-probabilities, alone and packed, ${how}`, async () => {
-        const { config, arena } = model;
-        using policy = new Policy(device, config, arena, { gradientCheckpointing });
+        const { config, arena } = suite.model;
+        using policy = new Policy(suite.device, config, arena, { gradientCheckpointing });
         for (const [i, { logprobs }] of cases.entries()) {
           const alone = await policy.logProbs(packSequences([sequences[i]!]), 1);
           assertClose(alone, logprobs, logProbTolerance, `case ${i}`);
@@ -301,11 +287,11 @@ describe('the model against transformers', () => {
       });
 
       it(`gives every parameter the same gradient, both uses of the embedding in one, ${how}`, async () => {
-        const { config, arena } = model;
-        using policy = new Policy(device, config, arena, { gradientCheckpointing });
+        const { config, arena } = suite.model;
+        using policy = new Policy(suite.device, config, arena, { gradientCheckpointing });
         const expected = goldenTensors('micro-text/grads.safetensors');
         for (const size of [cases.length, 1]) {
-          const gradients = await gradientsOf(policy, model, inChunks(weighted, size));
+          const gradients = await gradientsOf(policy, suite.model, cutEvery(weighted, size));
           assert.deepEqual(wrongGradients(gradients, expected, GRADIENT_BOUND), []);
         }
       });
@@ -315,7 +301,7 @@ describe('the model against transformers', () => {
       const greedy = cases.map((one) => one.greedy);
       const limits = { maxSequences: 3, maxPrefillTokens: 20, maxTokens: 16 };
       const how = { ...limits, ...logProbTolerance, stop: 0 };
-      await assertContinues(device, model, sequences, greedy, how);
+      await assertContinues(suite.device, suite.model, sequences, greedy, how);
     });
   });
 });
