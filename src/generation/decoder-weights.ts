@@ -20,8 +20,7 @@ export async function takeDecoderWeights(
   const take = async (name: string): Promise<Views> => owned.use(await source.take(name)).views;
   const embedding = await take(moduleNames.embedding);
   const head = await take(moduleNames.head);
-  const layers: Views[] = [];
-  for (const { name } of decoderLayers(text)) layers.push(await take(name));
+  const layers = await Array.fromAsync(decoderLayers(text), ({ name }) => take(name));
   const held = owned.move();
   return {
     embedding: embedding['weight']!,

@@ -3,7 +3,7 @@ import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex, staging } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
 import { pixelRows, stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
-import { copyElements, rows, type Tensor } from '../tensor/tensor.ts';
+import { copyElements, rows } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './vision/image-cache.ts';
@@ -198,11 +198,8 @@ export class Embedder implements Disposable {
           workspace,
           false,
         );
-        const made: Tensor[] = [];
-        for (const view of [pass.embeddings, ...pass.deepstack]) {
-          made.push(await this.#device.download(view));
-        }
-        return made;
+        const views = [pass.embeddings, ...pass.deepstack];
+        return await Array.fromAsync(views, (view) => this.#device.download(view));
       });
       const end = at + patchesOf(grid);
       for (const [i, part] of all.entries()) {

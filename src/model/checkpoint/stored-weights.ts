@@ -53,11 +53,9 @@ export async function openWeights(
   stack: AsyncDisposableStack,
   directory: string,
 ): Promise<SafetensorsReader[]> {
-  const readers: SafetensorsReader[] = [];
-  for (const name of await weightFiles(directory)) {
-    readers.push(stack.use(await SafetensorsReader.open(path.join(directory, name))));
-  }
-  return readers;
+  return await Array.fromAsync(await weightFiles(directory), async (name) =>
+    stack.use(await SafetensorsReader.open(path.join(directory, name))),
+  );
 }
 
 /** Permitted differences between a model's layout and its stored tensors. */
