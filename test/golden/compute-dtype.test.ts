@@ -12,10 +12,9 @@ import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import {
   goldenSequences,
+  goldenTexts,
   loadGoldenModel,
   relativeError,
-  textPrompt,
-  tokens,
   type GoldenModel,
 } from '../support/golden-model.ts';
 import { goldenCases, goldenJson, goldenTensors } from '../support/golden.ts';
@@ -74,12 +73,7 @@ describe('the model in half precision', () => {
   }
 
   describe('of text alone', () => {
-    const sequences = (
-      goldenJson('micro-text/reference.json') as { prompt_ids: number[]; response_ids: number[] }[]
-    ).map(({ prompt_ids, response_ids }) => ({
-      prompt: textPrompt(prompt_ids),
-      response: tokens(response_ids),
-    }));
+    const sequences = goldenTexts().map(({ sequence }) => sequence);
 
     it('gives a response the log-probabilities that it was generated with', async () => {
       const model = await loadGoldenModel('micro-text');

@@ -16,8 +16,8 @@ import { loadProcessor } from '../../src/vision/processor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import {
   goldenSequences,
+  goldenTexts,
   loadGoldenModel,
-  textPrompt,
   tokens,
   wrongGradients,
   type GoldenModel,
@@ -54,14 +54,6 @@ interface AdamWMeta {
   readonly weight_decay: number;
   readonly max_grad_norm: number;
   readonly loss_after: number;
-}
-
-interface TextCase {
-  readonly prompt_ids: readonly number[];
-  readonly response_ids: readonly number[];
-  readonly weights: readonly number[];
-  readonly logprobs: readonly number[];
-  readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
 }
 
 /** The reference's padded batch without its padding: the tokens its attention mask lets through. */
@@ -259,12 +251,8 @@ describe('the model against transformers', () => {
   });
 
   describe('Qwen2 with tied embeddings in bfloat16', () => {
-    const cases = goldenJson('micro-text/reference.json') as TextCase[];
-    const weighted = cases.map(({ prompt_ids, response_ids, weights }) => ({
-      sequence: { prompt: textPrompt(prompt_ids), response: tokens(response_ids) },
-      weights,
-    }));
-    const sequences = weighted.map(({ sequence }) => sequence);
+    const cases = goldenTexts();
+    const sequences = cases.map(({ sequence }) => sequence);
     const suite = goldenSuite('micro-text');
 
     it('has one matrix for embedding and head', () => {
@@ -291,7 +279,7 @@ describe('the model against transformers', () => {
         using policy = new Policy(suite.device, config, arena, { gradientCheckpointing });
         const expected = goldenTensors('micro-text/grads.safetensors');
         for (const size of [cases.length, 1]) {
-          const gradients = await gradientsOf(policy, suite.model, cutEvery(weighted, size));
+          const gradients = await gradientsOf(policy, suite.model, cutEvery(cases, size));
           assert.deepEqual(wrongGradients(gradients, expected, GRADIENT_BOUND), []);
         }
       });

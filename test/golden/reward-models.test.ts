@@ -5,17 +5,12 @@ import { loadRewardCheckpoint } from '../../src/model/checkpoint/value-checkpoin
 import { Network } from '../../src/model/network.ts';
 import { conversationScores } from '../../src/training/conversation-scores.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { textPrompt } from '../support/golden-model.ts';
+import { goldenTexts, textPrompt } from '../support/golden-model.ts';
 import { goldenJson } from '../support/golden.ts';
 import { writeRewardCheckpoint } from '../support/reward-checkpoint.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
-interface Case {
-  readonly prompt_ids: readonly number[];
-  readonly response_ids: readonly number[];
-}
-
-const cases = goldenJson('micro-text/reference.json') as readonly Case[];
+const cases = goldenTexts();
 const golden = goldenJson('reward-models/scores.json') as {
   readonly weight: readonly number[];
   readonly scores: readonly number[];

@@ -13,7 +13,7 @@ import { Network } from '../../src/model/network.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { goldenSequences, textPrompt, tokens } from '../support/golden-model.ts';
+import { goldenSequences, goldenTexts } from '../support/golden-model.ts';
 import { goldenCases, goldenJson, goldenPath } from '../support/golden.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -27,22 +27,12 @@ interface Golden {
   >;
 }
 
-interface TextCase {
-  readonly prompt_ids: readonly number[];
-  readonly response_ids: readonly number[];
-  readonly weights: readonly number[];
-}
-
 type Weighted = readonly { readonly sequence: SequenceInput; readonly weights: readonly number[] }[];
 
 const golden = goldenJson('value-models/cases.json') as Readonly<Record<string, Golden>>;
-const textCases = goldenJson('micro-text/reference.json') as TextCase[];
 const sequences = goldenSequences();
 const models: Readonly<Record<string, Weighted>> = {
-  'micro-text': textCases.map(({ prompt_ids, response_ids, weights }) => ({
-    sequence: { prompt: textPrompt(prompt_ids), response: tokens(response_ids) },
-    weights,
-  })),
+  'micro-text': goldenTexts(),
   'micro-vl': goldenCases().map(({ weights }, i) => ({ sequence: sequences[i]!, weights })),
 };
 

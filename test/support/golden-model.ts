@@ -5,6 +5,7 @@ import type { ModelConfig } from '../../src/model/model-config.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import {
   goldenCases,
+  goldenJson,
   goldenPath,
   goldenPixelValues,
   goldenTensors,
@@ -36,6 +37,23 @@ export function textPrompt(ids: readonly number[]): PromptInput {
     pixelValues: null,
     grids: [],
   };
+}
+
+interface TextCase {
+  readonly prompt_ids: readonly number[];
+  readonly response_ids: readonly number[];
+  readonly weights: readonly number[];
+  readonly logprobs: readonly number[];
+  readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
+}
+
+/** The golden cases of `micro-text`, each with its sequence. */
+export function goldenTexts(): (TextCase & { readonly sequence: SequenceInput })[] {
+  const cases = goldenJson('micro-text/reference.json') as TextCase[];
+  return cases.map((one) => ({
+    ...one,
+    sequence: { prompt: textPrompt(one.prompt_ids), response: tokens(one.response_ids) },
+  }));
 }
 
 /** The golden cases as sequences, with the reference's own positions and pixel values. */
