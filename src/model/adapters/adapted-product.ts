@@ -2,7 +2,7 @@ import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Value } from '../../graph/ir.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from './adapter.ts';
-import type { Product } from '../weights/modules.ts';
+import { weightInput, type Product } from '../weights/modules.ts';
 
 /** Products with an adapter's two factors, which may stand on either side of the activations. */
 export interface AdapterForm {
@@ -55,6 +55,23 @@ export function adapterProduct(
     return grown.get(name) ?? g.zeros(dtype, blank);
   });
   return g.concat(parts, axis);
+}
+
+/** Declares a product's weight `[out, in]` as an input. */
+export function productWeight(g: GraphBuilder, product: Product, dtype: DType): Value {
+  const out = product.modules.reduce((sum, module) => sum + module.out, 0);
+  return g.input(weightInput(product), dtype, [out, product.inner]);
+}
+
+/** A product of rows with its adapters; declares its weight too. */
+export function project(
+  g: GraphBuilder,
+  product: Product,
+  adapters: GraphAdapters,
+  x: Value,
+): Value {
+  const weight = productWeight(g, product, x.dtype);
+  return withAdapters(g, product, adapters, x, g.linear(x, weight));
 }
 
 /** A product of rows with the addend of its adapters. */

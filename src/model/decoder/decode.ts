@@ -1,15 +1,14 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/dim.ts';
-import { adapterProduct, type AdapterForm } from '../adapters/adapted-product.ts';
+import { adapterProduct, productWeight, type AdapterForm } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
 import { DecodeLayout, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
-import { mlpParameters, outputParameters } from './layer.ts';
 import { mixture } from './mixture.ts';
-import { normedHeads, projectionWeights } from './projection.ts';
+import { normedHeads } from './projection.ts';
 import { attentionProducts, mlpProducts } from './weight-names.ts';
 
 /**
@@ -26,12 +25,13 @@ export function decodeProjectGraph(
   const g = new GraphBuilder(`decode-project-${form}`);
   const layout = new DecodeLayout(g, form);
   const hidden = g.input('hidden', 'f32', layout.shape(config.hiddenSize));
-  const { inputNorm, qkvWeight } = projectionWeights(g, config, 'f32');
+  const { qkv: product } = attentionProducts(config);
+  const inputNorm = g.input('inputNorm', 'f32', [config.hiddenSize]);
+  const qkvWeight = productWeight(g, product, 'f32');
   const qkvBias = config.qkvBias
     ? g.input('qkvBias', 'f32', layout.perFeature(qkvWeight.shape[0] as number))
     : undefined;
   const normed = g.rmsNorm(layout.turned(hidden), inputNorm, config.rmsNormEps);
-  const { qkv: product } = attentionProducts(config);
   const added = adapterProduct(g, product, adapters, layout.adapters(normed, 'rows'));
   const biased = layout.ofRows(qkvWeight, normed, qkvBias);
   const qkv = layout.turned(added === undefined ? biased : g.add(biased, added));
@@ -59,7 +59,6 @@ export function decodeAttendGraph(
   const query = g.input('query', 'f32', [groups, heads / kvHeads, headDim + 1]);
   const keys = g.input('keys', 'f32', [groups, 'C', headDim + 1]);
   const values = g.input('values', 'f32', [groups, 'C', headDim]);
-  const { outputWeight, postNorm } = outputParameters(g, config, 'f32');
   const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config) });
   const attended = g.reshape(g.matMul(g.softmax(scores, -1), values), ['B', heads * headDim]);
   const { output } = attentionProducts(config);
@@ -68,20 +67,22 @@ export function decodeAttendGraph(
     const added = adapterProduct(g, product, adapters, form);
     return added === undefined || addend === undefined ? (added ?? addend) : g.add(addend, added);
   };
-  const ofRows = (product: Product, weight: Value, rows: Value, addend?: Value): Value =>
-    layout.ofRows(weight, rows, adapted(product, layout.adapters(rows, 'rows'), addend));
-  const residual = ofRows(output, outputWeight, attended, hidden);
+  const ofRows = (product: Product, rows: Value, addend?: Value): Value => {
+    const weight = productWeight(g, product, 'f32');
+    return layout.ofRows(weight, rows, adapted(product, layout.adapters(rows, 'rows'), addend));
+  };
+  const residual = ofRows(output, attended, hidden);
+  const postNorm = g.input('postNorm', 'f32', [hiddenSize]);
   const normed = g.rmsNorm(layout.turned(residual), postNorm, rmsNormEps);
   if (config.experts !== null) {
     const outputs = mixture(g, normed, config, config.experts, adapters);
     g.output('output', g.add(residual, layout.turned(outputs)));
     return g.build();
   }
-  const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, 'f32');
   const { gate, up, down } = mlpProducts(config);
-  const activated = g.silu(ofRows(gate, gateWeight, normed));
-  const gated = g.mul(activated, ofRows(up, upWeight, normed));
+  const activated = g.silu(ofRows(gate, normed));
+  const gated = g.mul(activated, ofRows(up, normed));
   const addend = adapted(down, layout.adapters(gated), residual)!;
-  g.output('output', layout.product(downWeight, gated, addend));
+  g.output('output', layout.product(productWeight(g, down, 'f32'), gated, addend));
   return g.build();
 }

@@ -1,38 +1,15 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapters/adapted-product.ts';
+import { project } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { attention, rotaryInputs, segmentInputs, type Attended } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../weights/modules.ts';
 import { mixture } from './mixture.ts';
 import { projection } from './projection.ts';
 import { attentionProducts, mlpProducts } from './weight-names.ts';
-
-/** Declares the parameters of a layer between its attention and its MLP as inputs. */
-export function outputParameters(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
-  const { hiddenSize, heads, headDim } = config;
-  return {
-    outputWeight: g.input('outputWeight', dtype, [hiddenSize, heads * headDim]),
-    postNorm: g.input('postNorm', dtype, [hiddenSize]),
-  };
-}
-
-/** Declares the parameters of a gated MLP as inputs. */
-export function mlpParameters(
-  g: GraphBuilder,
-  { hiddenSize, intermediateSize }: TextConfig,
-  dtype: FloatDType,
-) {
-  return {
-    gateWeight: g.input('gateWeight', dtype, [intermediateSize, hiddenSize]),
-    upWeight: g.input('upWeight', dtype, [intermediateSize, hiddenSize]),
-    downWeight: g.input('downWeight', dtype, [hiddenSize, intermediateSize]),
-  };
-}
 
 /** A decoder layer's graph up to its attention. */
 interface LayerAttention extends Attended {
@@ -55,25 +32,12 @@ function layerAttention(
   return { g, hidden, ...attention(g, qkv, rotary, segments, config) };
 }
 
-/** A product of a layer with its adapters. */
-const project = (
-  g: GraphBuilder,
-  product: Product,
-  adapters: GraphAdapters,
-  x: Value,
-  weight: Value,
-): Value => withAdapters(g, product, adapters, x, g.linear(x, weight));
-
 /** The gated MLP of a dense layer, or the experts in its place. */
 function mlp(g: GraphBuilder, x: Value, config: TextConfig, adapters: GraphAdapters): Value {
   if (config.experts !== null) return mixture(g, x, config, config.experts, adapters);
-  const { gateWeight, upWeight, downWeight } = mlpParameters(g, config, x.dtype as FloatDType);
   const { gate, up, down } = mlpProducts(config);
-  const gated = g.mul(
-    g.silu(project(g, gate, adapters, x, gateWeight)),
-    project(g, up, adapters, x, upWeight),
-  );
-  return project(g, down, adapters, gated, downWeight);
+  const gated = g.mul(g.silu(project(g, gate, adapters, x)), project(g, up, adapters, x));
+  return project(g, down, adapters, gated);
 }
 
 /** The second half of a layer for some of its rows: the residual plus attention, then the MLP or the experts. */
@@ -84,11 +48,10 @@ export function finishLayer(
   config: TextConfig,
   adapters: GraphAdapters,
 ): Value {
-  const dtype = hidden.dtype as FloatDType;
-  const { outputWeight, postNorm } = outputParameters(g, config, dtype);
   const { output } = attentionProducts(config);
-  const residual = g.add(hidden, project(g, output, adapters, attended, outputWeight));
-  const normed = g.rmsNorm(residual, postNorm, config.rmsNormEps);
+  const residual = g.add(hidden, project(g, output, adapters, attended));
+  const norm = g.input('postNorm', hidden.dtype, [config.hiddenSize]);
+  const normed = g.rmsNorm(residual, norm, config.rmsNormEps);
   return g.add(residual, mlp(g, normed, config, adapters));
 }
 

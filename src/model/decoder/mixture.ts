@@ -3,10 +3,11 @@ import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Dim, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
+import { productWeight } from '../adapters/adapted-product.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from '../adapters/adapter.ts';
 import type { ExpertsConfig, TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
-import { expertInput, expertProducts, type MlpPart } from './weight-names.ts';
+import { expertProducts, stackedInput, type MlpPart } from './weight-names.ts';
 
 /** Rows of tokens, one for each expert that a token goes to, in the order of the experts. */
 interface Routing {
@@ -85,7 +86,7 @@ function stackedExperts(
   const width = x.shape[1]!;
   const product = (part: 'gateUp' | 'down', from: Value, shape: readonly Dim[]): Value => {
     const ofExperts = Array.from({ length: count }, (_, expert) =>
-      g.input(expertInput(part, expert), x.dtype, shape),
+      g.input(stackedInput(part, expert), x.dtype, shape),
     );
     return g.groupedProduct(from, counts, ofExperts);
   };
@@ -105,7 +106,7 @@ function expertsApart(
   const products = expertProducts(config, experts);
   const project = (part: MlpPart, from: Value): Value => {
     const own = products.map((expert) => expert[part]);
-    return adaptedProduct(g, part, own, from, counts, adapters);
+    return adaptedProduct(g, own, from, counts, adapters);
   };
   return project('down', gated(g, project('gate', x), project('up', x), weights));
 }
@@ -113,17 +114,13 @@ function expertsApart(
 /** A product of rows by their experts' weights, with adapters where an expert has them. */
 function adaptedProduct(
   g: GraphBuilder,
-  part: MlpPart,
   products: readonly Product[],
   x: Value,
   counts: Value,
   adapters: GraphAdapters,
 ): Value {
   const dtype = x.dtype as FloatDType;
-  const shape = ({ inner, modules }: Product): readonly Dim[] => [modules[0]!.out, inner];
-  const weights = products.map((product, expert) =>
-    g.input(expertInput(part, expert), dtype, shape(product)),
-  );
+  const weights = products.map((product) => productWeight(g, product, dtype));
   const transB = { transB: true };
   const result = g.groupedProduct(x, counts, weights, transB);
   const { rank, scale } = adapters;

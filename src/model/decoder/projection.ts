@@ -1,18 +1,10 @@
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Value } from '../../graph/ir.ts';
-import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapters/adapted-product.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import { productWeight, project, withAdapters } from '../adapters/adapted-product.ts';
 import type { GraphAdapters } from '../adapters/adapter.ts';
 import type { TextConfig } from '../model-config.ts';
 import { attentionProducts } from './weight-names.ts';
-
-/** Declares the norm and the weight of a layer's queries, keys and values as inputs. */
-export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
-  return {
-    inputNorm: g.input('inputNorm', dtype, [config.hiddenSize]),
-    qkvWeight: qkvWeightOf(g, config, dtype),
-  };
-}
 
 /** A layer's queries, keys and values before rotation: `hidden [T, D]` to `[T, (H + 2K)·d]`. */
 export function projection(
@@ -21,45 +13,41 @@ export function projection(
   config: TextConfig,
   adapters: GraphAdapters,
 ): Value {
-  const { inputNorm, ...weights } = projectionWeights(g, config, hidden.dtype as FloatDType);
-  const bias = projectionBias(g, config, hidden.dtype as FloatDType);
-  const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
-  const product = g.linear(normed, weights.qkvWeight);
-  // Adding the bias apart takes less time than Gemm's addend, which ONNX Runtime first spreads over the output.
-  const biased = bias === undefined ? product : g.add(product, bias);
-  const qkv = withAdapters(g, attentionProducts(config).qkv, adapters, normed, biased);
-  return normedHeads(g, qkv, config);
+  const norm = g.input('inputNorm', hidden.dtype, [config.hiddenSize]);
+  return ofNormed(g, g.rmsNorm(hidden, norm, config.rmsNormEps), config, adapters);
 }
 
-/**
- * The same of rows that are normed already, without the bias where there is one that can be added later: heads that are
- * normed have theirs.
- */
+/** The same of rows that are normed already. */
+function ofNormed(
+  g: GraphBuilder,
+  normed: Value,
+  config: TextConfig,
+  adapters: GraphAdapters,
+): Value {
+  const { qkv } = attentionProducts(config);
+  const product = g.linear(normed, productWeight(g, qkv, normed.dtype));
+  const bias = projectionBias(g, config, normed.dtype);
+  // Adding the bias apart takes less time than Gemm's addend, which ONNX Runtime first spreads over the output.
+  const biased = bias === undefined ? product : g.add(product, bias);
+  return normedHeads(g, withAdapters(g, qkv, adapters, normed, biased), config);
+}
+
+/** The same, without the bias where there is one that can be added later: heads that are normed have theirs. */
 export function unbiasedProjection(
   g: GraphBuilder,
   normed: Value,
   config: TextConfig,
   adapters: GraphAdapters,
 ): { readonly qkv: Value; readonly bias: Value | undefined } {
-  const dtype = normed.dtype as FloatDType;
-  const product = g.linear(normed, qkvWeightOf(g, config, dtype));
-  const bias = projectionBias(g, config, dtype);
-  const { qkv: module } = attentionProducts(config);
-  if (!config.qkNorm) return { qkv: withAdapters(g, module, adapters, normed, product), bias };
-  const biased = bias === undefined ? product : g.add(product, bias);
-  const qkv = normedHeads(g, withAdapters(g, module, adapters, normed, biased), config);
-  return { qkv, bias: undefined };
-}
-
-function qkvWeightOf(g: GraphBuilder, config: TextConfig, dtype: FloatDType): Value {
-  const { hiddenSize, heads, kvHeads, headDim } = config;
-  return g.input('qkvWeight', dtype, [(heads + 2 * kvHeads) * headDim, hiddenSize]);
+  if (config.qkNorm) return { qkv: ofNormed(g, normed, config, adapters), bias: undefined };
+  const qkv = project(g, attentionProducts(config).qkv, adapters, normed);
+  return { qkv, bias: projectionBias(g, config, normed.dtype) };
 }
 
 function projectionBias(
   g: GraphBuilder,
   { qkvBias, heads, kvHeads, headDim }: TextConfig,
-  dtype: FloatDType,
+  dtype: DType,
 ): Value | undefined {
   return qkvBias ? g.input('qkvBias', dtype, [(heads + 2 * kvHeads) * headDim]) : undefined;
 }

@@ -8,6 +8,7 @@ import {
   biasOf,
   moduleNames,
   productOf,
+  weightInput,
   weightOf,
   type Module,
   type Product,
@@ -22,8 +23,7 @@ export const HEAD = 'lm_head.weight';
 export const SCORE = { weight: 'score.weight', bias: 'score.bias' };
 
 /** The parts of a gated MLP, whose output is `down(silu(gate(x)) * up(x))`. */
-const mlpParts = ['gate', 'up', 'down'] as const;
-export type MlpPart = (typeof mlpParts)[number];
+export type MlpPart = 'gate' | 'up' | 'down';
 type MlpProducts = Readonly<Record<MlpPart, Product>>;
 
 /** The products of a layer's attention. */
@@ -79,9 +79,15 @@ export function expertProducts(
   );
 }
 
-/** The input of a layer's graph that has a weight of an expert. */
-export const expertInput = (part: MlpPart | 'gateUp', expert: number): string =>
-  `${part}Weight.${expert}`;
+/** The products of a layer's MLP, or of its experts. */
+function allMlpProducts(text: TextConfig): Product[] {
+  const mlps = text.experts === null ? [mlpProducts(text)] : expertProducts(text, text.experts);
+  return mlps.flatMap(({ gate, up, down }) => [gate, up, down]);
+}
+
+/** The input of a layer's graph that has an expert's part of a stack. */
+export const stackedInput = (part: 'gateUp' | 'down', expert: number): string =>
+  `${part}.${expert}Weight`;
 
 /** The weights of each expert of a layer, as parts of those of all. */
 function stackedInputs(
@@ -93,25 +99,22 @@ function stackedInputs(
     ...{ shape, part },
   });
   const inputs = Array.from({ length: count }, (_, expert) => [
-    [expertInput('gateUp', expert), partOf('gate_up_proj', [width, 2 * inner], expert)] as const,
-    [expertInput('down', expert), partOf('down_proj', [inner, width], expert)] as const,
+    [stackedInput('gateUp', expert), partOf('gate_up_proj', [width, 2 * inner], expert)] as const,
+    [stackedInput('down', expert), partOf('down_proj', [inner, width], expert)] as const,
   ]);
   return Object.fromEntries(inputs.flat());
 }
 
 /** The parameters of a layer's MLP or of its experts, in arena order. */
 function mlpInputs(text: TextConfig): Module['inputs'] {
-  const { experts } = text;
-  if (experts === null) {
-    const { gate, up, down } = mlpProducts(text);
-    return { gateWeight: weightOf(gate), upWeight: weightOf(up), downWeight: weightOf(down) };
-  }
-  const apart = expertProducts(text, experts).flatMap((own, expert) =>
-    mlpParts.map((part) => [expertInput(part, expert), weightOf(own[part])] as const),
+  const { experts, hiddenSize } = text;
+  const inputs = Object.fromEntries(
+    allMlpProducts(text).map((product) => [weightInput(product), weightOf(product)] as const),
   );
+  if (experts === null) return inputs;
   return {
-    routerWeight: one('mlp.gate.weight', experts.count, text.hiddenSize),
-    ...(experts.isStacked ? stackedInputs(text, experts) : Object.fromEntries(apart)),
+    routerWeight: one('mlp.gate.weight', experts.count, hiddenSize),
+    ...(experts.isStacked ? stackedInputs(text, experts) : inputs),
   };
 }
 
@@ -120,10 +123,9 @@ function mlpInputs(text: TextConfig): Module['inputs'] {
  * was trained to choose.
  */
 function layerModule(prefix: string, text: TextConfig): Module {
-  const mlps = text.experts === null ? [mlpProducts(text)] : expertProducts(text, text.experts);
   return prefixed(prefix, { ...attentionInputs(text), ...mlpInputs(text) }, [
     ...Object.values(attentionProducts(text)),
-    ...mlps.flatMap((mlp) => mlpParts.map((part) => mlp[part])),
+    ...allMlpProducts(text),
   ]);
 }
 

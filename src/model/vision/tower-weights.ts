@@ -4,6 +4,7 @@ import {
   biasOf,
   moduleNames,
   productOf,
+  weightInput,
   weightOf,
   type Module,
   type Product,
@@ -129,5 +130,5 @@ function inputsOfNorm({ norm }: TowerTraits, input: string, name: string, width:
 
 /** The inputs of a product and its bias, such as `qkvWeight` and `qkvBias`. */
 function inputsOfAffine(product: Product): Inputs {
-  return { [`${product.name}Weight`]: weightOf(product), [`${product.name}Bias`]: biasOf(product) };
+  return { [weightInput(product)]: weightOf(product), [`${product.name}Bias`]: biasOf(product) };
 }

@@ -8,7 +8,7 @@ import { productDim } from '../../graph/dim.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapters/adapted-product.ts';
+import { productWeight, withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { attention, rotaryInputs, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
@@ -48,9 +48,8 @@ class TowerGraph extends GraphBuilder {
 
   /** A product of rows plus its bias, with its adapters. */
   affine(product: Product, x: Value): Value {
-    const out = product.modules.reduce((sum, module) => sum + module.out, 0);
-    const weight = this.#parameter(`${product.name}Weight`, out, product.inner);
-    const bias = this.#parameter(`${product.name}Bias`, out);
+    const weight = productWeight(this, product, this.#dtype);
+    const bias = this.#parameter(`${product.name}Bias`, weight.shape[0] as number);
     return withAdapters(this, product, this.#adapters, x, this.linear(x, weight, bias));
   }
 

@@ -49,6 +49,9 @@ export function productOf(
   return { name, inner, modules: Object.entries(outs).map(([name, out]) => ({ name, out })) };
 }
 
+/** Name of the input that has a product's weight. */
+export const weightInput = ({ name }: Product): string => `${name}Weight`;
+
 /** The input of a product's weight `[out, in]`, joined of those of its linear modules. */
 export function weightOf({ inner, modules }: Product): WeightInput {
   return {
