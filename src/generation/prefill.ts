@@ -6,7 +6,7 @@ import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
 import { decoderLayers, type Layer } from '../model/decoder-layers.ts';
-import { prefillLayerGraph } from '../model/decoder/layer.ts';
+import { decoderLayerGraph } from '../model/decoder/layer.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig, TextConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
@@ -72,12 +72,12 @@ export class Prefill implements Disposable {
     const form = formFor(device);
     const block = (graph: Graph): Block =>
       owned.use(new Block(device, graph, { parameters: [], activations: [], save: 'costly' }));
-    const blocks = (some: readonly Layer<TextConfig>[], isLast: boolean): Block[] =>
+    const blocks = (some: readonly Layer<TextConfig>[], kind: 'prefill' | 'last'): Block[] =>
       sharedByLayers(some, adapters, (text, own) =>
-        block(prefillLayerGraph(text, isLast, own, dtype, form)),
+        block(decoderLayerGraph(text, own, dtype, form, kind)),
       );
     const layers = decoderLayers(config.text);
-    this.#layers = [...blocks(layers.slice(0, -1), false), ...blocks(layers.slice(-1), true)];
+    this.#layers = [...blocks(layers.slice(0, -1), 'prefill'), ...blocks(layers.slice(-1), 'last')];
     const headGraph = device.hasKernels ? logitsGraph : distributionGraph;
     this.#firstToken = block(headGraph(config.text, dtype));
     this.#owned = owned.move();

@@ -62,7 +62,7 @@ export function segmentInputs(g: GraphBuilder, form: GraphForm, strips: number):
 }
 
 /** Result of attention, and the keys and values for a cache. */
-export interface Attended {
+interface Attended {
   readonly attended: Value; // [T, H·d]
   readonly key: Value; // [T, K, d], rotated
   readonly value: Value; // [T, K, d]

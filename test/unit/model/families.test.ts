@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import type { Graph } from '../../../src/graph/ir.ts';
+import { NO_ADAPTERS } from '../../../src/model/adapters/adapter.ts';
 import { valueNameOf } from '../../../src/model/architecture.ts';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { architectureOf, architectures } from '../../../src/model/families.ts';
 import { decoderLayers } from '../../../src/model/decoder-layers.ts';
 import { decodeStepGraph } from '../../../src/model/decoder/decode-step.ts';
 import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
-import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
+import { decoderLayerGraph } from '../../../src/model/decoder/layer.ts';
 import { pagedStepGraph } from '../../../src/model/decoder/paged-step.ts';
 import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
 import { moduleNames, type Module } from '../../../src/model/weights/modules.ts';
@@ -53,9 +54,10 @@ describe('a model family', () => {
       it('gives every graph of its decoder the parameters that it takes', () => {
         for (const { name, config: own } of decoderLayers(text)) {
           const layer = policy.get(name)!;
-          assert.deepEqual(taken(decoderLayerGraph(own)), given(layer));
-          assert.deepEqual(taken(prefillLayerGraph(own, false)), given(layer));
-          assert.deepEqual(taken(prefillLayerGraph(own, true)), given(layer));
+          for (const kind of ['network', 'prefill', 'last'] as const) {
+            const graph = decoderLayerGraph(own, NO_ADAPTERS, 'f32', 'composed', kind);
+            assert.deepEqual(taken(graph), given(layer));
+          }
           assert.deepEqual(taken(decodeStepGraph(own, 8)), given(layer));
           // Rows come normed to a step, and go on normed.
           const { inputNorm, ...others } = given(layer);

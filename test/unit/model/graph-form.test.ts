@@ -5,7 +5,7 @@ import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { NO_ADAPTERS } from '../../../src/model/adapters/adapter.ts';
 import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
-import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
+import { decoderLayerGraph } from '../../../src/model/decoder/layer.ts';
 import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architecture.ts';
 import { blockGraph } from '../../../src/model/vision/tower.ts';
 import {
@@ -59,7 +59,7 @@ const cases: readonly {
   },
   ...[
     (form: GraphForm) => decoderLayerGraph(smallText, NO_ADAPTERS, 'f32', form),
-    (form: GraphForm) => prefillLayerGraph(smallText, true, NO_ADAPTERS, 'f32', form),
+    (form: GraphForm) => decoderLayerGraph(smallText, NO_ADAPTERS, 'f32', form, 'last'),
   ].map((graph) => ({
     what: graph('composed').name,
     graph,

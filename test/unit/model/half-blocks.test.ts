@@ -8,7 +8,7 @@ import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapters/adapter.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
-import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
+import { decoderLayerGraph } from '../../../src/model/decoder/layer.ts';
 import { qwen25Vl } from '../../../src/model/qwen2-5-vl/architecture.ts';
 import { patchEmbedGraph } from '../../../src/model/vision/patch-embed.ts';
 import { blockGraph, mergerGraph } from '../../../src/model/vision/tower.ts';
@@ -97,12 +97,12 @@ const trained: readonly BlockCase[] = [
 const forwardOnly: readonly BlockCase[] = [
   {
     what: 'prefill layer',
-    graph: (d) => prefillLayerGraph(text, false, lora, d),
+    graph: (d) => decoderLayerGraph(text, lora, d, 'composed', 'prefill'),
     segments: causal,
   },
   {
     what: 'last prefill layer',
-    graph: (d) => prefillLayerGraph(text, true, NO_ADAPTERS, d),
+    graph: (d) => decoderLayerGraph(text, NO_ADAPTERS, d, 'composed', 'last'),
     segments: causal,
   },
   { what: 'distribution', graph: (d) => distributionGraph(text, d) },
