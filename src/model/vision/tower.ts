@@ -91,51 +91,33 @@ export function blockGraph(
   return g.build();
 }
 
-/** A merger's rows: each `mergeSize²` neighbouring rows of `hidden [T, D]` become one of the decoder's width. */
-function merged(
-  g: TowerGraph,
-  traits: TowerTraits,
-  hidden: Value,
-  config: VisionConfig,
-  norm: MergerNorm,
-): Value {
-  const square = config.mergeSize ** 2;
-  const joined = (x: Value): Value =>
-    g.reshape(x, [productDim(['T', 1 / square]), config.hiddenSize * square]);
-  const normed = (x: Value): Value => g.norm('norm', x, mergerNormWidth(config, norm));
-  const rows = norm === 'before' ? joined(normed(hidden)) : normed(joined(hidden));
-  const { fc1, fc2 } = mergerProducts(traits, config);
-  return g.affine(fc2, g.gelu(g.affine(fc1, rows)));
-}
-
-/** The merger: `hidden [T, D]` to `embeddings`. */
+/**
+ * A merger: each `mergeSize²` neighbouring rows of `hidden [T, D]` become one row of the decoder's width.
+ *
+ * The rows of the last merger, whose norm stands before they are joined, are `embeddings`. Those of a merger behind one
+ * of `deepstackBlocks` are `features`, for a layer of the decoder, and `output` is `hidden` then.
+ */
 export function mergerGraph(
   traits: TowerTraits,
   config: VisionConfig,
   adapters: GraphAdapters = NO_ADAPTERS,
   dtype: FloatDType = 'f32',
+  norm: MergerNorm = 'before',
 ): Graph {
-  const g = new TowerGraph('vision-merger', traits, adapters, dtype);
-  const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
-  g.output('embeddings', merged(g, traits, hidden, config, 'before'));
-  return g.build();
-}
-
-/**
- * A merger behind one of `deepstackBlocks`: `hidden [T, D]` to `features`, rows for a layer of the decoder, and `output`,
- * which is `hidden`.
- */
-export function deepstackGraph(
-  traits: TowerTraits,
-  config: VisionConfig,
-  adapters: GraphAdapters = NO_ADAPTERS,
-  dtype: FloatDType = 'f32',
-): Graph {
-  const { hiddenSize } = config;
-  const g = new TowerGraph('vision-deepstack', traits, adapters, dtype);
+  const { hiddenSize, mergeSize } = config;
+  const isLast = norm === 'before';
+  const g = new TowerGraph(isLast ? 'vision-merger' : 'vision-deepstack', traits, adapters, dtype);
   const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
-  g.output('features', merged(g, traits, hidden, config, 'behind'));
-  // An output comes from a node.
-  g.output('output', g.reshape(g.reshape(hidden, ['T', hiddenSize, 1]), ['T', hiddenSize]));
+  const square = mergeSize ** 2;
+  const joined = (x: Value): Value =>
+    g.reshape(x, [productDim(['T', 1 / square]), hiddenSize * square]);
+  const normed = (x: Value): Value => g.norm('norm', x, mergerNormWidth(config, norm));
+  const rows = isLast ? joined(normed(hidden)) : normed(joined(hidden));
+  const { fc1, fc2 } = mergerProducts(traits, config);
+  g.output(isLast ? 'embeddings' : 'features', g.affine(fc2, g.gelu(g.affine(fc1, rows))));
+  if (!isLast) {
+    // An output comes from a node.
+    g.output('output', g.reshape(g.reshape(hidden, ['T', hiddenSize, 1]), ['T', hiddenSize]));
+  }
   return g.build();
 }

@@ -13,7 +13,7 @@ import type { GradientSink, WeightSource } from '../weights/weight-source.ts';
 import { patchEmbedGraph } from './patch-embed.ts';
 import { visionPlan } from './plan.ts';
 import type { TowerTraits } from './tower-weights.ts';
-import { blockGraph, deepstackGraph, mergerGraph } from './tower.ts';
+import { blockGraph, mergerGraph } from './tower.ts';
 
 /** Result of a vision pass, and tensors for its backward pass. */
 export interface VisionPass {
@@ -80,7 +80,7 @@ export class VisionTower implements Disposable {
       const layer = config.deepstackBlocks.indexOf(block);
       if (layer < 0) return [];
       const module = deepstack(layer);
-      const graph = deepstackGraph(traits, config, adapters?.get(module), dtype);
+      const graph = mergerGraph(traits, config, adapters?.get(module), dtype, 'behind');
       return [step(module, make(module, graph), { layer })];
     };
     this.#steps = [
