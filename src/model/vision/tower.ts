@@ -94,7 +94,7 @@ export function blockGraph(
 /**
  * A merger: each `mergeSize²` neighbouring rows of `hidden [T, D]` become one row of the decoder's width.
  *
- * The rows of the last merger, whose norm stands before they are joined, are `embeddings`. Those of a merger behind one
+ * The rows of the last merger, whose norm stands before they are joined, are `output`. Those of a merger behind one
  * of `deepstackBlocks` are `features`, for a layer of the decoder, and `output` is `hidden` then.
  */
 export function mergerGraph(
@@ -114,7 +114,7 @@ export function mergerGraph(
   const normed = (x: Value): Value => g.norm('norm', x, mergerNormWidth(config, norm));
   const rows = isLast ? joined(normed(hidden)) : normed(joined(hidden));
   const { fc1, fc2 } = mergerProducts(traits, config);
-  g.output(isLast ? 'embeddings' : 'features', g.affine(fc2, g.gelu(g.affine(fc1, rows))));
+  g.output(isLast ? 'output' : 'features', g.affine(fc2, g.gelu(g.affine(fc1, rows))));
   if (!isLast) {
     // An output comes from a node.
     g.output('output', g.reshape(g.reshape(hidden, ['T', hiddenSize, 1]), ['T', hiddenSize]));

@@ -25,16 +25,14 @@ export interface VisionPass {
   readonly saved: readonly Saved[];
 }
 
-/** A step of the tower: a module's block, and the names of its activations. */
+/** A step of the tower: a module's block, from `patches` or `hidden` to `output`. */
 interface Step {
   readonly module: string;
   readonly block: Block;
-  readonly input: 'patches' | 'hidden';
-  readonly output: 'output' | 'embeddings';
-  /** Number of the decoder's layer that its `features` are for; null for a step without any. */
-  readonly layer: number | null;
-  /** Number of the vision block whose rotary angles and segments it takes; null for none. */
-  readonly attends: number | null;
+  /** Number of the decoder's layer that its `features` are for; left out for a step without any. */
+  readonly layer?: number;
+  /** Number of the vision block whose rotary angles and segments it takes; left out for none. */
+  readonly attends?: number;
 }
 
 /** Saved tensors of a step without a backward pass: none. */
@@ -72,23 +70,20 @@ export class VisionTower implements Disposable {
     const blocks = sharedByLayers(layers, adapters, (_, own, name) =>
       make(name, blockGraph(traits, config, own, dtype, this.#form)),
     );
-    const step = (module: string, block: Block, others: Partial<Step> = {}): Step => ({
-      ...{ module, block, input: 'hidden', output: 'output', layer: null, attends: null },
-      ...others,
-    });
     const aside = (block: number): Step[] => {
       const layer = config.deepstackBlocks.indexOf(block);
       if (layer < 0) return [];
       const module = deepstack(layer);
       const graph = mergerGraph(traits, config, adapters?.get(module), dtype, 'behind');
-      return [step(module, make(module, graph), { layer })];
+      return [{ module, block: make(module, graph), layer }];
     };
     this.#steps = [
-      step(patchEmbed, make(patchEmbed, patchEmbedGraph(config, dtype), []), { input: 'patches' }),
-      ...names.flatMap((module, i) => [step(module, blocks[i]!, { attends: i }), ...aside(i)]),
-      step(merger, make(merger, mergerGraph(traits, config, adapters?.get(merger), dtype)), {
-        output: 'embeddings',
-      }),
+      { module: patchEmbed, block: make(patchEmbed, patchEmbedGraph(config, dtype), []) },
+      ...names.flatMap((module, i) => [{ module, block: blocks[i]!, attends: i }, ...aside(i)]),
+      {
+        module: merger,
+        block: make(merger, mergerGraph(traits, config, adapters?.get(merger), dtype)),
+      },
     ];
   }
 
@@ -104,15 +99,15 @@ export class VisionTower implements Disposable {
     workspace: Workspace,
     saving: boolean,
   ): Promise<VisionPass> {
-    const given = this.#planned(pixelValues.device, grids, workspace);
+    const { patchInputs, blocks } = this.#planned(pixelValues.device, grids, workspace);
     const saved: Saved[] = [];
     const deepstack: View[] = [];
     let hidden = pixelValues;
     for (const [i, step] of this.#steps.entries()) {
-      const { module, block, input, output, layer, attends } = step;
+      const { module, block, layer, attends } = step;
       using weights = await this.#source.take(module, this.#steps[i + 1]?.module);
-      const others = attends === null ? (i === 0 ? given.patchInputs : {}) : given.blocks[attends];
-      const inputs = { [input]: hidden, ...others };
+      const others = attends === undefined ? patchInputs : blocks[attends];
+      const inputs = { patches: pixelValues, hidden, ...others };
       let outputs: Views;
       // With adapters the patch embedding has nothing to train, and nothing before it either.
       if (saving && (i > 0 || this.#trainsPatches)) {
@@ -123,8 +118,8 @@ export class VisionTower implements Disposable {
         outputs = block.forward(inputs, weights.views, workspace);
         if (saving) saved.push(NOTHING_SAVED);
       }
-      hidden = outputs[output]!;
-      if (layer !== null) deepstack[layer] = outputs['features']!;
+      hidden = outputs['output']!;
+      if (layer !== undefined) deepstack[layer] = outputs['features']!;
     }
     return { embeddings: hidden, deepstack, saved };
   }
@@ -161,22 +156,17 @@ export class VisionTower implements Disposable {
     const first = sink.trained.has(moduleNames.patchEmbed) ? 0 : 1;
     let outputGradient = gradient;
     for (let i = this.#steps.length - 1; i >= first; i--) {
-      const { module, block, input, output, layer } = this.#steps[i]!;
+      const { module, block, layer } = this.#steps[i]!;
       using weights = await this.#source.take(
         module,
         i > first ? this.#steps[i - 1]!.module : undefined,
       );
       using accumulators = await sink.take(module);
-      const features = layer === null ? {} : { features: deepstack[layer]! };
-      const given = { [output]: outputGradient, ...features };
-      const results = block.backward(
-        saved[i]!,
-        weights.views,
-        given,
-        accumulators.views,
-        workspace,
-      );
-      outputGradient = results[input]!;
+      const features = layer === undefined ? {} : { features: deepstack[layer]! };
+      const given = { output: outputGradient, ...features };
+      const { views: sums } = accumulators;
+      const results = block.backward(saved[i]!, weights.views, given, sums, workspace);
+      outputGradient = results['hidden']!;
     }
   }
 
