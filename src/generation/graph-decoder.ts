@@ -80,11 +80,11 @@ export class GraphDecoder implements StepDecoder {
     return Math.min(length, this.slots - running);
   }
 
-  enter(slot: number, { prompt: { batch, start, tokens } }: Entering): void {
+  enter(slot: number, { prompt: { layers, start, tokens } }: Entering): void {
     this.#workspace.reset();
     const place = { slot: this.#put(slot), start: this.#put(start), tokens: this.#put(tokens) };
     for (const [i, { keys, values }] of this.#cache.entries()) {
-      const { key, value } = batch.layers[i]!;
+      const { key, value } = layers[i]!;
       this.#write.run({ ...place, rows: key, cache: keys }, this.#workspace, { next: keys });
       this.#write.run({ ...place, rows: value, cache: values }, this.#workspace, { next: values });
     }

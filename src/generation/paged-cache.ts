@@ -151,15 +151,15 @@ export class PagedCache implements Disposable {
   }
 
   /** Copies tokens of a prompt to consecutive pages, from the beginning of the first. */
-  #copy({ batch, start }: PrefilledPrompt, from: number, page: number, count: number): void {
+  #copy(prompt: PrefilledPrompt, from: number, page: number, count: number): void {
     const size = count * this.#rowSize;
     const rows = (view: View, row: number): View =>
       this.#device.part(view, row * this.#rowSize, [size]);
     for (const [i, { keys, values }] of this.layers.entries()) {
-      const { key, value } = batch.layers[i]!;
+      const { key, value } = prompt.layers[i]!;
       const { operations } = this.#device;
-      operations.copy(rows(key, start + from), rows(keys, page * PAGE_ROWS));
-      operations.copy(rows(value, start + from), rows(values, page * PAGE_ROWS));
+      operations.copy(rows(key, prompt.start + from), rows(keys, page * PAGE_ROWS));
+      operations.copy(rows(value, prompt.start + from), rows(values, page * PAGE_ROWS));
     }
   }
 }

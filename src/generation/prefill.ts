@@ -13,7 +13,7 @@ import { formFor } from '../model/graph-form.ts';
 import { distributionGraph, logitsGraph } from '../model/heads.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weights/modules.ts';
-import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { tensorOf } from '../tensor/tensor.ts';
 import { inverseTemperatureOf, type HeadOutputs, type Sampling } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
@@ -22,22 +22,22 @@ interface LayerKeysValues {
   readonly value: View;
 }
 
-/** Prompts after one forward pass over all of them; valid until the next pass. */
-export interface PrefilledBatch {
-  readonly layers: readonly LayerKeysValues[];
-  /** Distributions of the first response token of each prompt, `[P, V]`. */
-  readonly headOutputs: HeadOutputs;
-  readonly prompts: readonly PrefilledPrompt[];
-}
-
 /** One prompt of a pass, shared by all its samples. */
 export interface PrefilledPrompt {
-  readonly batch: PrefilledBatch;
+  /** Keys and values of all tokens of the pass; valid until the next one. */
+  readonly layers: readonly LayerKeysValues[];
   /** Number among the pass's prompts. */
   readonly index: number;
   /** First row among the pass's tokens. */
   readonly start: number;
   readonly tokens: number;
+}
+
+/** Prompts after one forward pass over all of them; valid until the next pass. */
+interface PrefilledPass {
+  /** Distributions of the first response token of each prompt, `[P, V]`. */
+  readonly headOutputs: HeadOutputs;
+  readonly prompts: readonly PrefilledPrompt[];
 }
 
 /** The forward pass over packed prompts that computes keys and values for a cache. */
@@ -89,7 +89,7 @@ export class Prefill implements Disposable {
    * @param batch the packed prompts; `scoredRows` is not read
    * @param samplings the sampling of each prompt's responses
    */
-  async run(batch: PackedBatch, samplings: readonly Sampling[]): Promise<PrefilledBatch> {
+  async run(batch: PackedBatch, samplings: readonly Sampling[]): Promise<PrefilledPass> {
     this.#workspace.reset();
     const { text } = this.#config;
     const { source } = this.#weights;
@@ -98,7 +98,9 @@ export class Prefill implements Disposable {
       this.#workspace,
       sequenceInputs(batch, text, formFor(this.#device), allocate),
     );
-    const lastRows = this.#workspace.put(lastRowsOf(batch));
+    const places = placesOf(batch);
+    const ends = places.map(({ start, tokens }) => BigInt(start + tokens - 1));
+    const lastRows = this.#workspace.put(tensorOf('i64', [ends.length], ends));
     const embedded = await this.#embedder.forward(batch, this.#workspace, false);
     let { hidden } = embedded;
     let next = this.#workspace.take(hidden.dtype, hidden.shape);
@@ -116,7 +118,8 @@ export class Prefill implements Disposable {
       // No rows are for the last layer, which computes those of the last tokens alone.
       this.#embedder.addDeepstack(embedded, i, hidden, this.#workspace);
     }
-    return split(batch, layers, await this.#distributions(last, samplings));
+    const headOutputs = await this.#distributions(last, samplings);
+    return { headOutputs, prompts: places.map((place) => ({ ...place, layers })) };
   }
 
   async #distributions(hidden: View, samplings: readonly Sampling[]): Promise<HeadOutputs> {
@@ -132,24 +135,12 @@ export class Prefill implements Disposable {
   }
 }
 
-function split(
-  { trees }: PackedBatch,
-  layers: readonly LayerKeysValues[],
-  headOutputs: HeadOutputs,
-): PrefilledBatch {
-  const prompts: PrefilledPrompt[] = [];
-  const batch = { layers, headOutputs, prompts };
-  let start = 0;
-  for (const [index, { prompt: tokens }] of trees.entries()) {
-    prompts.push({ batch, index, start, tokens });
-    start += tokens;
-  }
-  return batch;
-}
-
-/** The row of each prompt's last token. */
-function lastRowsOf({ trees }: PackedBatch): Tensor<'i64'> {
+/** The rows of each prompt. */
+function placesOf({ trees }: PackedBatch): Omit<PrefilledPrompt, 'layers'>[] {
   let end = 0;
-  const rows = trees.map(({ prompt }) => BigInt((end += prompt) - 1));
-  return tensorOf('i64', [rows.length], rows);
+  return trees.map(({ prompt: tokens }, index) => ({
+    index,
+    start: (end += tokens) - tokens,
+    tokens,
+  }));
 }

@@ -95,8 +95,7 @@ function randomPrompt(): PrefilledPrompt {
   const shape = [PROMPT, text.kvHeads, text.headDim];
   const rows = device.part(block, 0, shape);
   const layers = Array.from({ length: text.layers }, () => ({ key: rows, value: rows }));
-  const batch = { layers, headOutputs: { logits: rows }, prompts: [] };
-  return { batch, index: 0, start: 0, tokens: PROMPT };
+  return { layers, index: 0, start: 0, tokens: PROMPT };
 }
 
 const sampling = { temperature: 1, topK: -1, topP: 1 };

@@ -68,14 +68,14 @@ export class CpuDecoder implements StepDecoder {
     return Math.min(length, this.slots - running);
   }
 
-  enter(slot: number, { prompt: { batch, start, tokens } }: Entering): void {
+  enter(slot: number, { prompt: { layers, start, tokens } }: Entering): void {
     const part = (view: View): Float32Array =>
       rows(this.#host.tensor(view), start, start + tokens).data as Float32Array;
-    const layers = batch.layers.map(({ key, value }): PromptKeysValues => ({
+    const own = layers.map(({ key, value }): PromptKeysValues => ({
       key: part(key),
       value: part(value),
     }));
-    this.#cache.write(slot, layers, tokens);
+    this.#cache.write(slot, own, tokens);
   }
 
   leave(slot: number, last: number): void {

@@ -119,9 +119,7 @@ describe('PagedDecoder', () => {
         memoryShare: 0.5,
       });
       const waiting = Array.from({ length: 10 }, () => {
-        const headOutputs = { logits: card.allocate('f32', [0]) };
-        const batch = { layers: [], headOutputs, prompts: [] };
-        const prompt = { batch, index: 0, start: 0, tokens: 2 * PAGE_ROWS + 1 };
+        const prompt = { layers: [], index: 0, start: 0, tokens: 2 * PAGE_ROWS + 1 };
         return { prompt, maxTokens: PAGE_ROWS - 1 };
       });
       return decoder.roomFor(waiting, 0);
@@ -160,8 +158,7 @@ describe('PagedCache', () => {
       return view;
     };
     const layers = [0, 1].map((i) => ({ key: rows(1000 * i), value: rows(1000 * i + 500) }));
-    const headOutputs = { logits: layers[0]!.key };
-    return { batch: { layers, headOutputs, prompts: [] }, index: 0, start, tokens };
+    return { layers, index: 0, start, tokens };
   }
 
   async function rowsOf(view: View, pages: readonly number[], tokens: number): Promise<number[]> {

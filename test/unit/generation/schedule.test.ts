@@ -32,7 +32,7 @@ describe('a schedule of generation', () => {
       prefill: {
         run: () => {
           pass('prefill');
-          return Promise.resolve({ prompts: [{ batch: {}, index: 0, start: 0, tokens: 1 }] });
+          return Promise.resolve({ prompts: [{ layers: [], index: 0, start: 0, tokens: 1 }] });
         },
       },
       sampler: { draw: (_: unknown, rows: unknown[]) => Promise.resolve(rows.map(() => DRAW)) },
