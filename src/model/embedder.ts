@@ -18,8 +18,7 @@ import type { GradientSink } from './weights/weight-source.ts';
 export interface EmbeddedBatch {
   readonly hidden: View; // [T, D]
   readonly imageRows: Int32Array;
-  /** Rows that the decoder's first layers get added to their outputs at `imageRows`. */
-  readonly deepstack: readonly View[];
+  /** Null without images. Its `deepstack` is added to the outputs of the decoder's first layers at `imageRows`. */
   readonly vision: VisionPass | null;
 }
 
@@ -69,7 +68,7 @@ export class Embedder implements Disposable {
     const hidden = await this.#tokens(batch, workspace);
     const pixels = stackPixels(batch.pixelValues, staging(this.#device, workspace));
     if (pixels === null) {
-      return { hidden, imageRows: new Int32Array(0), deepstack: [], vision: null };
+      return { hidden, imageRows: new Int32Array(0), vision: null };
     }
     if (this.#vision === null) {
       throw new CxmindError(
@@ -96,17 +95,17 @@ export class Embedder implements Disposable {
       );
     }
     operations.placeRows(vision.embeddings, putIndex(workspace, imageRows), hidden);
-    return { hidden, imageRows, deepstack: vision.deepstack, vision };
+    return { hidden, imageRows, vision };
   }
 
   /** Adds the rows that a layer's output gets to it, at the rows of images; nothing where it gets none. */
   addDeepstack(
-    { imageRows, deepstack }: EmbeddedBatch,
+    { imageRows, vision }: EmbeddedBatch,
     layer: number,
     output: View,
     workspace: Workspace,
   ): void {
-    const added = deepstack[layer];
+    const added = vision?.deepstack[layer];
     if (added === undefined) return;
     this.#device.operations.addRows(added, putIndex(workspace, imageRows), output);
   }
@@ -117,12 +116,12 @@ export class Embedder implements Disposable {
    * @returns null where the layer gets none, or nothing before it is trained
    */
   deepstackGradient(
-    { imageRows, deepstack, vision }: EmbeddedBatch,
+    { imageRows, vision }: EmbeddedBatch,
     layer: number,
     gradient: View,
     workspace: Workspace,
   ): View | null {
-    if (layer >= deepstack.length || vision!.saved.length === 0) return null;
+    if (vision?.deepstack[layer] === undefined || vision.saved.length === 0) return null;
     return this.#imageGradient(imageRows, gradient, workspace);
   }
 
