@@ -1,7 +1,6 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { floatsOf } from '../tensor/numbers.ts';
 import { slices, type Slice } from '../tensor/slices.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
@@ -9,8 +8,8 @@ import type { HeadKind } from './architecture.ts';
 import type { PackedBatch } from './batch.ts';
 import { Block, type Saved } from './block.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
-import { headGraph, valueHeadGraph, type HeadOptions } from './heads.ts';
-import type { ModelConfig, TextConfig } from './model-config.ts';
+import { headGraph, valueHeadGraph } from './heads.ts';
+import type { ModelConfig } from './model-config.ts';
 import { trainedInputs, type ModelWeights } from './model-weights.ts';
 import { moduleNames } from './weights/modules.ts';
 import type { GradientSink } from './weights/weight-source.ts';
@@ -20,42 +19,6 @@ import type { GradientSink } from './weights/weight-source.ts';
  * large vocabulary for every chunk, so a chunk pays there only from thousands of rows on.
  */
 const CHUNK_BYTES: Readonly<Record<GraphForm, number>> = { composed: 64 * 2 ** 20, fused: 2 ** 30 };
-
-/**
- * A kind of head: the graph from `hidden [R, D]` to one number a row, or with entropies to two, and what the graph takes
- * besides.
- */
-interface HeadForm {
-  readonly graph: (
-    text: TextConfig,
-    dtype: FloatDType,
-    form: GraphForm,
-    options: HeadOptions,
-  ) => Graph;
-  readonly output: string;
-  /** Size of a row's largest intermediate result. */
-  readonly rowBytes: (text: TextConfig) => number;
-  /** Inputs of the graph besides hidden rows and weights, for a slice of the scored rows. */
-  readonly inputs: (batch: PackedBatch, temperature: number, rows: Slice) => Tensors;
-}
-
-const forms: Readonly<Record<HeadKind, HeadForm>> = {
-  policy: {
-    graph: headGraph,
-    output: 'logProbs',
-    rowBytes: ({ vocabSize }) => 4 * vocabSize,
-    inputs: ({ targets }, temperature, { start, end, length }) => ({
-      targets: tensorOf('i64', [length, 1], Array.from(targets.subarray(start, end))),
-      inverseTemperature: tensorOf('f32', [], [1 / temperature]),
-    }),
-  },
-  value: {
-    graph: valueHeadGraph,
-    output: 'values',
-    rowBytes: ({ hiddenSize }) => 4 * hiddenSize,
-    inputs: () => ({}),
-  },
-};
 
 /** Numbers of the scored rows, f32 `[R]` each: their scores, and where these are asked for, their entropies. */
 export type RowNumbers = readonly [scores: Float32Array, entropies?: Float32Array];
@@ -75,9 +38,9 @@ export interface HeadPass {
 export class ScoringHead implements Disposable {
   readonly #device: Device;
   readonly #weights: ModelWeights;
-  readonly #form: HeadForm;
-  /** The graph with entropies is compiled for those who ask for them alone. */
-  readonly #blocks: Readonly<Record<'plain' | 'withEntropies', Block>>;
+  readonly #isPolicy: boolean;
+  /** A policy has a second one, whose graph has entropies too, and is compiled for those who ask for them alone. */
+  readonly #blocks: readonly [Block, Block?];
   readonly #chunkRows: number;
   readonly #lastLayer: string;
 
@@ -89,23 +52,26 @@ export class ScoringHead implements Disposable {
     weights: ModelWeights,
     banned: readonly number[],
   ) {
-    const graphForm = formFor(device);
+    const isPolicy = kind === 'policy';
+    const { dtype } = weights;
+    const form = formFor(device);
     this.#device = device;
     this.#weights = weights;
-    this.#form = forms[kind];
-    const block = (withEntropies: boolean): Block =>
-      new Block(
-        device,
-        this.#form.graph(text, weights.dtype, graphForm, { withEntropies, banned }),
-        {
-          parameters: trainedInputs(weights, moduleNames.head),
-          activations: ['hidden'],
-          save: 'costly',
-        },
-      );
-    this.#blocks = { plain: block(false), withEntropies: block(true) };
-    const rows = Math.floor(CHUNK_BYTES[graphForm] / this.#form.rowBytes(text));
-    this.#chunkRows = Math.max(1, rows);
+    this.#isPolicy = isPolicy;
+    const block = (graph: Graph): Block =>
+      new Block(device, graph, {
+        parameters: trainedInputs(weights, moduleNames.head),
+        activations: ['hidden'],
+        save: 'costly',
+      });
+    const ofPolicy = (withEntropies: boolean): Block =>
+      block(headGraph(text, dtype, form, { withEntropies, banned }));
+    this.#blocks = isPolicy
+      ? [ofPolicy(false), ofPolicy(true)]
+      : [block(valueHeadGraph(text, dtype))];
+    // The largest intermediate result of a row: its logits, or its normed hidden state.
+    const rowBytes = 4 * (isPolicy ? text.vocabSize : text.hiddenSize);
+    this.#chunkRows = Math.max(1, Math.floor(CHUNK_BYTES[form] / rowBytes));
     this.#lastLayer = moduleNames.layer(text.layers - 1);
   }
 
@@ -178,10 +144,10 @@ export class ScoringHead implements Disposable {
   }
 
   #inputs(pass: HeadPass, chunk: Slice): Views {
-    const { batch, hidden, temperature, workspace } = pass;
+    const { hidden, workspace } = pass;
     const selected = workspace.take(hidden.dtype, [chunk.length, hidden.shape[1]!]);
     this.#device.operations.gatherRows(hidden, this.#rows(pass, chunk), selected);
-    const others = this.#form.inputs(batch, temperature, chunk);
+    const others = this.#isPolicy ? policyInputs(pass, chunk) : {};
     return { hidden: selected, ...putAll(workspace, others) };
   }
 
@@ -195,12 +161,12 @@ export class ScoringHead implements Disposable {
   }
 
   #blockOf({ withEntropies }: HeadPass): Block {
-    return this.#blocks[withEntropies ? 'withEntropies' : 'plain'];
+    return this.#blocks[withEntropies ? 1 : 0]!;
   }
 
   /** Names of the graph's outputs, in the order of a row's numbers. */
   get #outputs(): readonly string[] {
-    return [this.#form.output, 'entropies'];
+    return this.#isPolicy ? ['logProbs', 'entropies'] : ['values'];
   }
 
   async #read(outputs: Views, into: RowNumbers, { start }: Slice): Promise<void> {
@@ -210,7 +176,14 @@ export class ScoringHead implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#blocks.plain[Symbol.dispose]();
-    this.#blocks.withEntropies[Symbol.dispose]();
+    for (const block of this.#blocks) block?.[Symbol.dispose]();
   }
+}
+
+/** Inputs of a policy's head besides hidden rows and weights, for a slice of the scored rows. */
+function policyInputs({ batch, temperature }: HeadPass, { start, end, length }: Slice): Tensors {
+  return {
+    targets: tensorOf('i64', [length, 1], Array.from(batch.targets.subarray(start, end))),
+    inverseTemperature: tensorOf('f32', [], [1 / temperature]),
+  };
 }
