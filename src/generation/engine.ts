@@ -112,7 +112,7 @@ export class GenerationEngine implements Disposable {
       const work = (tools: ScheduleTools, isKept: boolean): Promise<void> => {
         schedule ??= new Schedule(intake, control, tools);
         if (isKept && cache === 'recompute') tools.decoder.clear();
-        schedule.renew(tools, version, isKept ? cache : 'recompute');
+        schedule.switchWeights(tools, version, isKept ? cache : 'recompute');
         return schedule.run(signal);
       };
       if (!isDone) await this.#withDecoder(size, work, owner);

@@ -24,7 +24,7 @@ export interface ScheduleTools {
 export interface Intake {
   /** Jobs that nothing was done for yet. Those that the schedule takes are removed from the front. */
   readonly waiting: Job[];
-  /** Waits for a job while nothing runs; false once there will be none. It is not ended by an abort of `run`. */
+  /** Waits for a job while nothing runs; false once there will be none. An abort of the run does not end this wait. */
   arrival(): Promise<boolean>;
   /**
    * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
@@ -33,39 +33,39 @@ export interface Intake {
   readonly stepsPerTurn: number;
 }
 
-/** A response whose prompt is prefilled, with its tokens so far if it was interrupted, and that waits for a slot. */
-interface QueuedResponse extends Entering {
+/** A response whose context is prefilled: its prompt, and its tokens so far if it was interrupted. */
+interface PrefilledResponse extends Entering {
   readonly sequence: Sequence;
 }
 
-/** The queued responses of a prefill pass, and what their first tokens are drawn from. */
-interface Queue {
+/** Responses of a prefill pass that wait for a slot, and what their next tokens are drawn from. */
+interface Prefilled {
   readonly headOutputs: HeadOutputs;
-  readonly responses: readonly QueuedResponse[];
+  readonly responses: readonly PrefilledResponse[];
 }
 
 /**
  * The schedule of jobs by continuous batching (Orca, Yu et al., OSDI 2022).
  *
- * Every iteration admits responses to free slots, decodes one token of each running response, and finishes those that are
- * complete. A prompt is prefilled once for all its responses. A response goes through these states:
+ * A job is a prompt and the number of responses to it. Its prompt is prefilled once for all of them, and each is a
+ * `Sequence` from then on. Every iteration admits responses to free slots of the decoder, decodes one token of each
+ * running response, and finishes those that are complete.
  *
- *     from                      event                                             to
- *     waiting (the intake)      its prompt is prefilled                           queued
- *     queued (#queue)           a slot is free, and its first token is drawn      running, or complete
- *     running (#running)        its last token is drawn                           complete
- *     queued                    renew                                             interrupted
- *     running                   renew with `recompute`                            interrupted
- *     interrupted               its prompt is prefilled with its tokens so far    queued
- *     (#interrupted)
+ *     state         kept in         event                                               next state
+ *     waiting       the intake      its prompt is prefilled                             prefilled
+ *     prefilled     #prefilled      a slot is free, and its next token is drawn         running, or complete
+ *     running       #running        its last token is drawn                             complete
+ *     prefilled     #prefilled      switchWeights                                       interrupted
+ *     running       #running        switchWeights with `recompute`                      interrupted
+ *     interrupted   #interrupted    its prompt and its tokens so far are prefilled      prefilled
  *
  * Rules:
- * - A prefill pass overwrites the memory of the one before. So a pass runs only while the queue is empty, and all queued
- *   responses are of the same pass.
- * - Responses of an aborted job that are queued, running or interrupted leave at the next iteration, and waiting ones
- *   when they are to be prefilled. Nobody hears of them any more.
+ * - A prefill pass overwrites the memory of the one before. So a pass runs only while no response is prefilled, and all
+ *   prefilled responses are of the same pass.
+ * - Where a job is aborted, its prefilled, running and interrupted responses leave at the next iteration, and waiting ones
+ *   when it is their turn. Nobody hears of them any more.
  * - Between iterations and passes, the event loop has a turn from time to time. A run is cancelled only there, where each
- *   response is in exactly one list. The schedule may be renewed then, with the same weights or others, and runs on.
+ *   response is in exactly one state. The weights may be switched then, and the schedule runs on.
  * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
  */
 export class Schedule {
@@ -76,14 +76,15 @@ export class Schedule {
   #version: number | null = null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
-  /** Null where no response is queued. */
-  #queue: Queue | null = null;
+  /** Null where no response is prefilled. */
+  #prefilled: Prefilled | null = null;
   /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
   #interrupted: Sequence[] = [];
   #responseCount = 0;
   #tokenCount = 0;
-  /** The time of the last turn of the event loop, in ms. */
+  /** Time of the last turn of the event loop, in ms, and decoding steps since. */
   #lastTurnAt = 0;
+  #stepsSinceTurn = 0;
 
   constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
     this.#intake = intake;
@@ -94,11 +95,11 @@ export class Schedule {
   /**
    * Runs until the intake has no more jobs and every job has its responses.
    *
-   * @throws RUNTIME_CANCELLED when the signal aborts
+   * @throws RUNTIME_CANCELLED at the next turn of the event loop after the signal has aborted
    */
   async run(signal = this.#control.signal): Promise<void> {
     this.#lastTurnAt = performance.now();
-    for (let steps = 0; ; steps++) {
+    for (;;) {
       this.#dropAborted();
       await this.#admit(signal);
       if (this.#running.length === 0) {
@@ -106,14 +107,14 @@ export class Schedule {
         break;
       }
       await this.#step();
-      if (steps % this.#intake.stepsPerTurn === 0 || this.#isTurnDue())
-        await this.#takeTurn(signal);
+      if (this.#isTurnDue()) await this.#takeTurn(signal);
     }
     this.#report();
   }
 
   #isTurnDue(): boolean {
-    return performance.now() - this.#lastTurnAt >= MS_PER_TURN;
+    const isLong = performance.now() - this.#lastTurnAt >= MS_PER_TURN;
+    return isLong || this.#stepsSinceTurn >= this.#intake.stepsPerTurn;
   }
 
   /** Lets messages in. @throws RUNTIME_CANCELLED when the signal has aborted */
@@ -124,33 +125,34 @@ export class Schedule {
       throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
     }
     this.#lastTurnAt = performance.now();
+    this.#stepsSinceTurn = 0;
   }
 
   /**
-   * Goes on with other weights, or with another decoder.
+   * Lets the next run go on with other weights, or with another decoder.
    *
-   * To be called between two calls of `run`. Queued responses are prefilled again: between two runs others may have used
-   * the memory of the prefill pass.
+   * To be called between two calls of `run`. Prefilled responses are prefilled again: between two runs others may have used
+   * the memory of the pass.
    *
    * @param version version of the weights
    * @param cache `keep` if the decoder still has the keys and values of what runs, perhaps of older weights; `recompute`
-   *   to compute them again
+   *   if it is empty, and they are to be computed again
    */
-  renew(tools: ScheduleTools, version: number, cache: 'keep' | 'recompute'): void {
+  switchWeights(tools: ScheduleTools, version: number, cache: 'keep' | 'recompute'): void {
     this.#tools = tools;
     this.#version = version;
     const running = cache === 'keep' ? [] : this.#running.splice(0);
-    const queued = this.#queue?.responses.map(({ sequence }) => sequence) ?? [];
-    this.#queue = null;
-    this.#interrupted = [...running, ...queued, ...this.#interrupted];
+    const prefilled = this.#prefilled?.responses.map(({ sequence }) => sequence) ?? [];
+    this.#prefilled = null;
+    this.#interrupted = [...running, ...prefilled, ...this.#interrupted];
   }
 
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
-    const queued = this.#queue?.responses ?? [];
-    if (queued.some(({ sequence }) => isAborted(sequence.job))) {
-      this.#keepQueued(queued.filter(({ sequence }) => !isAborted(sequence.job)));
+    const prefilled = this.#prefilled?.responses ?? [];
+    if (prefilled.some(({ sequence }) => isAborted(sequence.job))) {
+      this.#keepPrefilled(prefilled.filter(({ sequence }) => !isAborted(sequence.job)));
     }
     // From the last slot, as in `#step`.
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
@@ -158,28 +160,29 @@ export class Schedule {
     }
   }
 
-  /** Keeps some of the queued responses, and drops the others. */
-  #keepQueued(responses: readonly QueuedResponse[]): void {
-    this.#queue = responses.length === 0 ? null : { ...this.#queue!, responses };
+  /** Keeps some of the prefilled responses, and drops the others. */
+  #keepPrefilled(responses: readonly PrefilledResponse[]): void {
+    this.#prefilled = responses.length === 0 ? null : { ...this.#prefilled!, responses };
   }
 
-  /** Fills the free slots with queued responses, and draws their first tokens. */
+  /** Fills the free slots with prefilled responses, and draws their next tokens. */
   async #admit(signal: AbortSignal | undefined): Promise<void> {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
-      const queue = await this.#filledQueue(signal);
-      if (queue === null) return;
-      const room = decoder.roomFor(queue.responses, this.#running.length);
-      // Some responses run then, and make room as they end: where none runs, `roomFor` is 1 at least.
+      const prefilled = await this.#nextPrefilled(signal);
+      if (prefilled === null) return;
+      const { headOutputs, responses } = prefilled;
+      const room = decoder.roomFor(responses, this.#running.length);
+      // There is room for one where none runs. So some run here, and make room as they end.
       if (room === 0) return;
-      // They are in no list until they have entered. A run is not cancelled in between.
-      const entering = queue.responses.slice(0, room);
-      this.#keepQueued(queue.responses.slice(room));
+      // These have no state until they have entered: there is no turn in between, at which a run is cancelled.
+      const entering = responses.slice(0, room);
+      this.#keepPrefilled(responses.slice(room));
       const requests = entering.map(({ prompt, sequence }) => ({
         row: prompt.index,
-        ...sequence.requestDraw(),
+        ...sequence.nextDraw(),
       }));
-      const draws = await sampler.draw(queue.headOutputs, requests);
+      const draws = await sampler.draw(headOutputs, requests);
       for (const [i, response] of entering.entries()) {
         const isComplete = this.#extend(response.sequence, draws[i]!);
         if (isComplete) continue;
@@ -189,20 +192,20 @@ export class Schedule {
     }
   }
 
-  /** The queue, after a prefill pass where it was empty; null if no response is left to queue. */
-  async #filledQueue(signal: AbortSignal | undefined): Promise<Queue | null> {
-    while (this.#queue === null) {
+  /** The prefilled responses, after a prefill pass where there were none; null if none is left for a pass. */
+  async #nextPrefilled(signal: AbortSignal | undefined): Promise<Prefilled | null> {
+    while (this.#prefilled === null) {
       const freeSlots = this.#tools.decoder.slots - this.#running.length;
       if (this.#interrupted.length > 0) {
-        this.#queue = await this.#prefill(this.#takeInterrupted(freeSlots));
+        this.#prefilled = await this.#prefill(this.#takeInterrupted(freeSlots));
       } else if (this.#intake.waiting.length > 0) {
-        this.#queue = await this.#prefill(this.#takeWaiting(freeSlots));
+        this.#prefilled = await this.#prefill(this.#takeWaiting(freeSlots));
       } else {
         return null;
       }
       if (this.#isTurnDue()) await this.#takeTurn(signal);
     }
-    return this.#queue;
+    return this.#prefilled;
   }
 
   /** Takes interrupted responses for a pass, each as a group of its own. */
@@ -214,7 +217,7 @@ export class Schedule {
     return this.#interrupted.splice(0, count).map((sequence) => [sequence]);
   }
 
-  /** Takes waiting jobs for a pass: a group of responses for each that wants any. */
+  /** Takes waiting jobs for a pass: a group of responses for each. Aborted jobs, and those for no response, are dropped. */
   #takeWaiting(freeSlots: number): Sequence[][] {
     const count = this.#countInPass(this.#intake.waiting, freeSlots, ({ request }) => ({
       tokens: request.prompt.tokenIds.data.length,
@@ -229,8 +232,8 @@ export class Schedule {
   /**
    * Number of leading items for one pass: as many as fill the free slots, unless their tokens are too many for a pass.
    *
-   * The first item is taken whatever its size, and so is the one that fills the last slot: of its responses those that
-   * have no slot yet stay in the queue.
+   * The first item is taken whatever its size. Three jobs of 4 responses fill 10 slots: two responses of the third stay
+   * prefilled until a slot is free.
    */
   #countInPass<T>(
     items: readonly T[],
@@ -252,7 +255,7 @@ export class Schedule {
    *
    * @returns null without any
    */
-  async #prefill(groups: readonly (readonly Sequence[])[]): Promise<Queue | null> {
+  async #prefill(groups: readonly (readonly Sequence[])[]): Promise<Prefilled | null> {
     if (groups.length === 0) return null;
     const firsts = groups.map(([first]) => first!);
     const { headOutputs, prompts } = await this.#tools.prefill.run(
@@ -271,7 +274,8 @@ export class Schedule {
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
-    const rows = this.#running.map((sequence) => sequence.requestStep());
+    this.#stepsSinceTurn++;
+    const rows = this.#running.map((sequence) => sequence.nextStep());
     const draws = await this.#tools.decoder.step(rows);
     // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
     for (let slot = rows.length - 1; slot >= 0; slot--) {

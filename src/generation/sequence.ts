@@ -45,18 +45,18 @@ export class Sequence {
     return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
   }
 
-  /** Requests the next draw. Each call moves the random stream on, unless the draw is greedy. */
-  requestDraw(): Omit<DrawRequest, 'row'> {
+  /** Makes the request of the next draw. Each call moves the random stream on, unless the draw is greedy. */
+  nextDraw(): Omit<DrawRequest, 'row'> {
     const { sampling } = this.job.request;
     const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** Requests a decoding step: of the last token, which the cache does not have yet, and with the draw after it. */
-  requestStep(): StepRow {
+  /** Makes the request of the next decoding step, with the draw behind it. The cache has all tokens but the last. */
+  nextStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
-    return { token: this.#tokens.at(-1)!, position, cached, ...this.requestDraw() };
+    return { token: this.#tokens.at(-1)!, position, cached, ...this.nextDraw() };
   }
 
   /**
@@ -72,8 +72,8 @@ export class Sequence {
     this.#history?.add(draw.token);
     if (version !== null) this.#versions.push(version);
     const isEndedByJob = job.onToken?.(sampleIndex, draw) === true;
-    // The controls allow no token after this one (`logit-control.ts`). Callers see that as a filter that has cut the
-    // response off.
+    // Bad words forbade all that the grammar allowed, so an end token was drawn (`logit-control.ts`). Callers see that as a
+    // filter that has cut the response off.
     if (this.#history?.isDeadEnd === true) return 'content_filter';
     if (isEndedByJob || job.request.stopTokens.includes(draw.token)) return 'stop';
     return this.remainingTokens > 0 ? null : 'length';
