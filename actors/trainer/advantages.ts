@@ -13,18 +13,18 @@ import { klKindOf } from './settings.ts';
 /** Outputs of the models for each token before the update, f32 `[T]` for each response. */
 export interface ModelOutputs {
   /** Log-probabilities under the policy. */
-  readonly old: readonly Tensor<'f32'>[];
+  readonly oldLogProbs: readonly Tensor<'f32'>[];
   /** Entropies of the distributions that the tokens are of; null when nothing needs them. */
   readonly entropies: readonly Tensor<'f32'>[] | null;
   /** Log-probabilities under the reference; null when nothing needs them. */
-  readonly ref: readonly Tensor<'f32'>[] | null;
+  readonly refLogProbs: readonly Tensor<'f32'>[] | null;
   /** The critic's values; null without a critic. */
   readonly values: readonly Tensor<'f32'>[] | null;
 }
 
 /** The outputs for those of the evaluated responses that were scored. */
 export function outputsOfScored(
-  { old, entropies, ref, values }: ModelOutputs,
+  { oldLogProbs, entropies, refLogProbs, values }: ModelOutputs,
   evaluated: readonly SampledResponse[],
   scored: readonly SampledResponse[],
 ): ModelOutputs {
@@ -32,9 +32,9 @@ export function outputsOfScored(
   const picked = (list: readonly Tensor<'f32'>[]): Tensor<'f32'>[] =>
     scored.map(({ response }) => list[rows.get(response)!]!);
   return {
-    old: picked(old),
+    oldLogProbs: picked(oldLogProbs),
     entropies: entropies && picked(entropies),
-    ref: ref && picked(ref),
+    refLogProbs: refLogProbs && picked(refLogProbs),
     values: values && picked(values),
   };
 }
@@ -72,15 +72,19 @@ export function estimateAdvantages(
   algorithm: Algorithm,
   klController: KlController,
   { scored, baselines }: Pick<ScoredBatch, 'scored' | 'baselines'>,
-  { old, ref, values }: ModelOutputs,
+  { oldLogProbs, refLogProbs, values }: ModelOutputs,
 ): Estimate {
   const rows = policyTokens(scored);
   const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
   const tokenScores = tokenLevelScores(scores, rows);
-  const inReward = ref !== null && !algorithm.useKlLoss;
+  const inReward = refLogProbs !== null && !algorithm.useKlLoss;
   const penalized = inReward
     ? penalizeRewards(
-        { ...rows, tokenScores, oldLogProbs: concatenate(old), refLogProbs: concatenate(ref) },
+        {
+          ...{ ...rows, tokenScores },
+          oldLogProbs: concatenate(oldLogProbs),
+          refLogProbs: concatenate(refLogProbs),
+        },
         { kind: klKindOf(algorithm.klPenalty), coef: klController.coef },
       )
     : null;
@@ -99,7 +103,7 @@ export function estimateAdvantages(
   });
   const estimate = { tokenScores, tokenRewards, advantages, returns };
   if (penalized === null) {
-    const inLoss = ref !== null && algorithm.useKlLoss;
+    const inLoss = refLogProbs !== null && algorithm.useKlLoss;
     const metrics: Metrics = inLoss ? { 'actor/kl_coef': algorithm.klCoef } : {};
     return { ...estimate, metrics, klController };
   }
@@ -111,8 +115,8 @@ export function estimateAdvantages(
   };
 }
 
-/** Cuts values of all tokens, f32 `[T]`, into a tensor for each response. */
-export function perResponse(
+/** Splits values of all tokens, f32 `[T]`, into a tensor for each response. */
+export function splitByResponse(
   values: Float32Array,
   sequences: readonly Pick<Sequence, 'response'>[],
 ): Tensor<'f32'>[] {

@@ -2,13 +2,15 @@ import { sum } from '../../src/algorithms/primitives.ts';
 import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { needsEntropies } from '../../src/training/exploration.ts';
+import type { ValueExperienceMessage } from '../critic/protocol.ts';
+import type { ExperienceMessage } from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { ModelOutputs } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import type { PolicyView } from './learners.ts';
 import { ANY_WORK_MS, RETRIES } from './patience.ts';
-import { criticRates, isDue, policyRate, versionAfter, type StepNumber } from './schedule.ts';
+import { criticRates, isDue, policyRate, versionAfter, type StepCounter } from './schedule.ts';
 import type { Stopwatch } from './report/timeline.ts';
 
 /**
@@ -23,10 +25,10 @@ export async function evaluateTokens(
   sequences: readonly Sequence[],
   clock: Stopwatch,
 ): Promise<ModelOutputs> {
-  const { logProbs: old, entropies } = await policyView(context, sequences, clock);
-  const ref = await refLogProbs(context, sequences, clock);
+  const { logProbs, entropies } = await policyView(context, sequences, clock);
+  const refLogProbs = await referenceLogProbs(context, sequences, clock);
   const values = await criticValues(context, sequences, clock);
-  return { old, entropies, ref, values };
+  return { oldLogProbs: logProbs, entropies, refLogProbs, values };
 }
 
 /** Log-probabilities of the response tokens under the policy before the update, and entropies where they are used. */
@@ -52,7 +54,7 @@ export function policyView(
 }
 
 /** Log-probabilities under the reference; null when nothing needs them. */
-async function refLogProbs(
+async function referenceLogProbs(
   { actors, plan, reporter, signal }: StepContext,
   sequences: readonly Sequence[],
   clock: Stopwatch,
@@ -77,7 +79,7 @@ async function refLogProbs(
 /** Moves the reference towards the policy after a step in which that is due. */
 export async function syncReference(
   { actors, plan }: StepContext,
-  { step }: StepNumber,
+  { step }: StepCounter,
   clock: Stopwatch,
 ): Promise<void> {
   const { reference, learners } = actors;
@@ -106,36 +108,20 @@ async function criticValues(
   });
 }
 
-/** A batch that the critic is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
-export interface CriticTargets {
-  readonly sequences: readonly Sequence[];
-  /** Tokens that count; null where all do. */
-  readonly masks: readonly Tensor<'u8'>[] | null;
-  /** Values before the update; null without a critic. */
-  readonly values: readonly Tensor<'f32'>[] | null;
-  readonly returns: readonly Tensor<'f32'>[];
-}
-
 /** Trains the critic. @returns its metrics; none without a critic */
 export async function updateCritic(
   { actors, plan, reporter, signal }: StepContext,
-  { sequences, masks, values, returns }: CriticTargets,
-  number: StepNumber,
+  experiences: readonly ValueExperienceMessage[] | null,
+  counter: StepCounter,
   clock: Stopwatch,
 ): Promise<Metrics> {
   const { critics } = actors;
-  if (critics === null || values === null) return {};
+  if (critics === null || experiences === null) return {};
   const { miniBatchSize, epochs } = plan.step.critic;
-  const experiences = sequences.map((sequence, i) => ({
-    ...sequence,
-    mask: masks?.[i] ?? null,
-    oldValues: values[i]!,
-    returns: returns[i]!,
-  }));
   return await clock.time('update_critic', async () => {
-    const { now, next } = criticRates(plan.step, number);
+    const { now, next } = criticRates(plan.step, counter);
     const progress = zeros('i32', [critics.count]);
-    const total = sequences.length * epochs;
+    const total = experiences.length * epochs;
     using _ = reporter.phase({ name: 'critic', total, done: () => sum(progress.data) });
     const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate: now };
@@ -144,54 +130,31 @@ export async function updateCritic(
   });
 }
 
-/** A batch that the policy is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
-export interface PolicyTargets {
-  readonly sequences: readonly Sequence[];
-  /** Tokens that count; null where all do. */
-  readonly masks: readonly Tensor<'u8'>[] | null;
-  /** The prompt that each response answers. */
-  readonly promptIds: readonly string[];
-  /** Log-probabilities that the loss's ratio is to. */
-  readonly ratioBase: readonly Tensor<'f32'>[];
-  /** Log-probabilities under the reference; null where KL is off. */
-  readonly ref: readonly Tensor<'f32'>[] | null;
-  readonly advantages: readonly Tensor<'f32'>[];
-  /** Weight of the entropy bonus. */
-  readonly entropyCoeff: number;
-}
-
 /**
- * Trains the policy and publishes its weights. While the critic warms up, it does nothing.
+ * Trains the policy and publishes its weights.
  *
- * @returns its metrics, and the prompt of each response that it was trained on
+ * @returns its metrics; null while the critic warms up, when the policy stays as it is
  */
 export async function updatePolicy(
   { actors, plan, reporter, weights, signal }: StepContext,
-  { sequences, masks, promptIds, ratioBase, ref, advantages, entropyCoeff }: PolicyTargets,
-  number: StepNumber,
+  experiences: readonly ExperienceMessage[],
+  entropyCoeff: number,
+  counter: StepCounter,
   clock: Stopwatch,
-): Promise<{ readonly metrics: Metrics; readonly trained: readonly string[] }> {
-  if (number.step < plan.step.criticWarmup) return { metrics: {}, trained: [] };
+): Promise<Metrics | null> {
+  if (counter.step < plan.step.criticWarmup) return null;
   const { miniBatchSize, epochs } = plan.step.policy;
-  const experiences = sequences.map((sequence, i) => ({
-    ...sequence,
-    mask: masks?.[i] ?? null,
-    oldLogProbs: ratioBase[i]!,
-    advantages: advantages[i]!,
-    refLogProbs: ref?.[i] ?? null,
-  }));
   return await clock.time('update_actor', async () => {
-    const learningRate = policyRate(plan.step, number);
+    const learningRate = policyRate(plan.step, counter);
     const progress = zeros('i32', [actors.learners.count]);
-    const total = sequences.length * epochs;
+    const total = experiences.length * epochs;
     using _ = reporter.phase({ name: 'update', total, done: () => sum(progress.data) });
     // Readers let go of the weights before the learners step them.
     await weights.revise();
     const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate, entropyCoeff };
-    const lists = await actors.learners.update(experiences, request, progress, options);
-    weights.publish(versionAfter(plan.step, number.step));
-    const metrics = { ...reduceMetrics(lists), 'actor/lr': learningRate };
-    return { metrics, trained: promptIds };
+    const metrics = await actors.learners.update(experiences, request, progress, options);
+    weights.publish(versionAfter(plan.step, counter.step));
+    return { ...reduceMetrics(metrics), 'actor/lr': learningRate };
   });
 }

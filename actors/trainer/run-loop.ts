@@ -217,7 +217,11 @@ class Run {
       const result = await profiled(this.#context, place, () => this.#step());
       if (result === null) return;
       const { step } = this.#point;
-      await log.files.trained(step, result.trainedPromptIds);
+      const trained = result.isPolicyTrained ? result.scored : [];
+      await log.files.trained(
+        step,
+        trained.map(({ group }) => group.prompt.promptId),
+      );
       await log.rollouts?.write(step, result.scored);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
       const secondsLeft = secondsPerStep * (steps - step);

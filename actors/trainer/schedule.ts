@@ -2,8 +2,8 @@ import { lrFactor, warmupSteps } from '../../src/algorithms/schedule.ts';
 import type { Sft } from '../../src/config/schema.ts';
 import type { StepPlan } from './plan.ts';
 
-/** A step of a run of `steps`; both count from 1. */
-export interface StepNumber {
+/** Number of a step, and of all steps of the run; both count from 1. */
+export interface StepCounter {
   readonly step: number;
   readonly steps: number;
 }
@@ -14,7 +14,7 @@ export interface StepNumber {
  */
 export function policyRate(
   { policy, criticWarmup }: StepPlan,
-  { step, steps }: StepNumber,
+  { step, steps }: StepCounter,
 ): number {
   return rateAt(policy.optim, step - Math.max(1, criticWarmup), steps);
 }
@@ -33,7 +33,7 @@ export function versionAfter(
 /** The critic's learning rate in a step and in the next one. EasyR1 logs the next one, and so does a run here. */
 export function criticRates(
   { critic: { optim } }: StepPlan,
-  { step, steps }: StepNumber,
+  { step, steps }: StepCounter,
 ): { readonly now: number; readonly next: number } {
   return { now: rateAt(optim, step - 1, steps), next: rateAt(optim, step, steps) };
 }
@@ -41,7 +41,7 @@ export function criticRates(
 /** The learning rate in a step of supervised training: it rises over the warm-up, then stays. */
 export function imitationRate(
   sft: Pick<Sft, 'lr' | 'lrWarmupSteps'>,
-  { step, steps }: StepNumber,
+  { step, steps }: StepCounter,
 ): number {
   const schedule = { warmup: sft.lrWarmupSteps, total: steps, minRatio: 0 };
   return sft.lr * lrFactor('constant', step - 1, schedule);

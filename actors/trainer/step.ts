@@ -1,97 +1,101 @@
 import type { Metrics } from '../../src/metrics.ts';
-import { correctStep } from '../../src/training/correction.ts';
-import { explore } from '../../src/training/exploration.ts';
+import { correctMismatch } from '../../src/training/correction.ts';
+import { entropyTerms } from '../../src/training/exploration.ts';
 import { lossMasks } from '../../src/training/truncation.ts';
+import type { ValueExperienceMessage } from '../critic/protocol.ts';
+import type { ExperienceMessage } from '../learner/protocol.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import {
   estimateAdvantages,
   outputsOfScored,
-  perResponse,
+  splitByResponse,
   type Estimate,
   type ModelOutputs,
 } from './advantages.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
-import { sequenceOf, type ScoredBatch, type SampledBatch, type SampledResponse } from './batch.ts';
+import { sequenceOf, type ScoredBatch, type SampledBatch } from './batch.ts';
 import { concurrently } from './concurrently.ts';
 import type { PreemptibleContext, StepContext } from './context.ts';
 import { policyTokens } from './episodes.ts';
-import {
-  evaluateTokens,
-  syncReference,
-  updateCritic,
-  updatePolicy,
-  type CriticTargets,
-  type PolicyTargets,
-} from './passes.ts';
+import { evaluateTokens, syncReference, updateCritic, updatePolicy } from './passes.ts';
 import type { StepPlan } from './plan.ts';
 import { rewardMetrics, stepMetrics } from './report/step-metrics.ts';
 import { Stopwatch } from './report/timeline.ts';
-import type { StepNumber } from './schedule.ts';
+import type { StepCounter } from './schedule.ts';
+import type { ScoredResponse } from './score.ts';
 
 /**
- * One step of reinforcement learning.
+ * One step of reinforcement learning: PPO (arXiv:1707.06347), or a relative without a critic such as GRPO
+ * (arXiv:2402.03300).
  *
- *     sample ──▶ responses ──┬─ score ────▶ rewards ───────────┬─ estimate ──▶ advantages ──▶ update
- *                            └─ evaluate ─▶ log-probs, values ─┘
+ *     1  sample      n responses to each prompt, by the policy as it is, or as it was some steps before
+ *     2  score       a reward r for each response; meanwhile the models evaluate its tokens: log-probabilities log π_old of
+ *                    the policy before the update and log π_ref of the reference, values of the critic
+ *     3  estimate    an advantage A for each token; for GRPO (r - mean) / deviation, over the n responses to a prompt
+ *     4  correct     which tokens count, and how much
+ *     5  update      the critic towards the returns; the policy along the gradient of the mean over tokens of
+ *                    min(ρ A, clip(ρ, 1 - ε, 1 + ε) A), where ρ = π / π_old
+ *     6  publish     the new weights, to rollouts and to a reference that follows the policy
  *
- * This is the step of PPO (arXiv:1707.06347) and of its relatives without a critic, such as GRPO (arXiv:2402.03300),
- * where a response with the reward r has the advantage `(r - mean) / deviation` among the responses to its prompt.
+ * A run may be preempted during a step. Until `beginUpdate` resolves, any call may throw the reason of `context.signal`.
+ * Neither weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that
+ * it runs to its end.
  *
- * A run may be preempted during a step. Until `beginUpdate` resolves, any call may throw the signal's reason. Neither
- * weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that it runs
- * to its end.
- *
- * @param batches    gives the step's responses: sampled now, or before the step by rollouts that run ahead. Such rollouts
- *   hear when the weights have changed (`advance`)
- * @param state      what one step leaves for the next, weights apart
- * @param stepNumber number of the step, and of all steps; learning rates follow from them
+ * @param batches gives the step's responses
+ * @param state   what one step leaves for the next, weights apart
+ * @param counter number of the step, and of all steps; learning rates follow from them
  * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint
  */
 export async function trainingStep(
   context: PreemptibleContext,
   batches: BatchSource,
   state: RunState,
-  stepNumber: StepNumber,
+  counter: StepCounter,
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
   const plan = context.plan.step;
 
-  // B = P · n responses, n to each of P prompts. T is the number of a response's tokens, which differs from one to the
-  // next.
-  const sampled = await batches.take(context, state, stepNumber.step, clock);
+  // 1. Sample.
+  const sampled = await batches.take(context, state, counter.step, clock);
 
-  // A reward for each response; and, [T] for each response, what the models say of its tokens before the update.
+  // 2. Score and evaluate.
   const { batch, outputs } = await scoreAndEvaluate(context, sampled, clock);
-  const { scored } = batch;
+  // Reward functions name metrics as they like. `rewardMetrics` throws where two have one name, before weights change.
+  const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(batch.scored)];
 
-  // An advantage for each token. KL to the reference is taken off the rewards first, if it is to be part of them.
+  // 3. Estimate. KL to the reference is taken off the rewards first, if it is to be part of them.
   const estimate = clock.timeSync('adv', () =>
     estimateAdvantages(plan.algorithm, state.klController, batch, outputs),
   );
-  const targets = targetsOf(plan, scored, outputs, estimate, state.entropyCoeff);
 
-  // This throws where a reward function's metric has a name that is taken, so it comes before weights change.
-  const sampleMetrics = [rewardMetrics(context, batch), batches.metrics(scored)];
+  // 4. Correct.
+  const targets = correctedTargets(plan, batch.scored, outputs, estimate, state.entropyCoeff);
 
-  // The point of no return. Some epochs of mini-batches, first for the critic where there is one, then for the policy.
+  // 5. Update. From here on the step cannot be undone.
   await context.beginUpdate();
-  const criticMetrics = await updateCritic(context, targets.critic, stepNumber, clock);
-  const policy = await updatePolicy(context, targets.policy, stepNumber, clock);
-  // From here on rollouts that run ahead may use the new weights.
-  batches.advance(stepNumber.step);
-  await syncReference(context, stepNumber, clock);
+  const criticMetrics = await updateCritic(context, targets.critic, counter, clock);
+  const policyMetrics = await updatePolicy(
+    context,
+    targets.policy,
+    targets.entropyCoeff,
+    counter,
+    clock,
+  );
 
-  // `cursor` is the place of the next prompt, `gate` a running mean of scores that rewards may depend on, and `replay`
-  // has both for each earlier stage of a curriculum whose prompts come again.
-  const { cursor, gate, replay } = batch.progress;
+  // 6. Publish. The weights lie where rollouts read them. Rollouts that run ahead go on with them at once: they do not
+  // need the reference.
+  batches.policyUpdated(counter.step);
+  await syncReference(context, counter, clock);
+
   const { klController } = estimate;
-  const { nextEntropyCoeff } = targets;
-  const partMetrics = [...sampleMetrics, ...targets.metrics, criticMetrics, policy.metrics];
+  const { nextEntropyCoeff: entropyCoeff } = targets;
+  const partMetrics = [...sampleMetrics, ...targets.metrics, criticMetrics, policyMetrics ?? {}];
   return {
-    state: { ...state, cursor, gate, replay, klController, entropyCoeff: nextEntropyCoeff },
+    // `progress` is the place of the next prompts in the data, and what the rewards keep from batch to batch.
+    state: { ...state, ...batch.progress, klController, entropyCoeff },
     metrics: stepMetrics(context, { batch, outputs, estimate, partMetrics, clock }),
-    trainedPromptIds: policy.trained,
-    scored,
+    isPolicyTrained: policyMetrics !== null,
+    scored: batch.scored,
   };
 }
 
@@ -100,17 +104,16 @@ export interface StepResult {
   /** The run's state after the step. */
   readonly state: RunState;
   readonly metrics: Metrics;
-  /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
-  readonly trainedPromptIds: readonly string[];
+  /** False while the critic warms up. */
+  readonly isPolicyTrained: boolean;
   /** The step's responses. */
-  readonly scored: ScoredBatch['scored'];
+  readonly scored: readonly ScoredResponse[];
 }
 
 /**
  * Scores responses while the models evaluate their tokens: neither needs the other.
  *
- * `score` scores the responses now, unless sampling had to: then it gives those scores. A response that could not be
- * scored is left out of both results.
+ * A response that could not be scored is left out of both results.
  */
 async function scoreAndEvaluate(
   context: StepContext,
@@ -123,11 +126,14 @@ async function scoreAndEvaluate(
   return { batch, outputs: outputsOfScored(allOutputs, responses, batch.scored) };
 }
 
-/** Targets that the update of a step trains on. */
+/** Targets that the update of a step trains on, one for each response. */
 interface Targets {
-  readonly critic: CriticTargets;
-  readonly policy: PolicyTargets;
-  /** Weight of the entropy bonus that the next step starts from; undefined where it is fixed. */
+  /** Null without a critic. */
+  readonly critic: readonly ValueExperienceMessage[] | null;
+  readonly policy: readonly ExperienceMessage[];
+  /** Weight of the entropy bonus in the policy's loss. */
+  readonly entropyCoeff: number;
+  /** Weight that the next step starts from; undefined where it is fixed. */
   readonly nextEntropyCoeff: number | undefined;
   readonly metrics: readonly Metrics[];
 }
@@ -137,50 +143,55 @@ interface Targets {
  *
  * Some tokens count less than their advantage says, or not at all:
  *
- * - Rollouts compute by other programs than learners, perhaps in another precision. So the probability that a token was
- *   drawn with is not quite the one in `outputs`. The token is weighted, or left out where the two are too far apart
- *   (`correctStep`).
- * - Text of an environment between two turns was not drawn, and is left out (the mask of `policyTokens`).
- * - A response that was cut off at its longest length is left out if so configured (`lossMasks`).
- * - With a quantile of entropy, only the tokens of highest entropy keep their advantages (`explore`).
+ * - `policyTokens` masks text of an environment between two turns: the policy did not draw it.
+ * - `correctMismatch` makes up for rollouts whose probabilities are not quite π_old: they run by other programs than
+ *   learners, perhaps in another precision or with older weights. It multiplies an advantage by an importance weight, or
+ *   divides π_old by the weight for a loss that wants it there. It masks a token where the two are too far apart.
+ * - `lossMasks` masks responses that were cut off at their longest length, if so configured.
+ * - `entropyTerms` keeps advantages at the tokens of highest entropy alone, if so configured: a share of all tokens that were
+ *   drawn, with those that the functions above mask. It also gives the weight of the entropy bonus.
  *
- * The critic learns from the same tokens. Its loss has no ratio, so it takes no weights.
+ * The critic learns from the same tokens. Its loss has no ratio, so it takes no importance weights.
  *
- * @param entropyCoeff weight of the entropy bonus that the step before has left
+ * @param carriedCoeff weight of the entropy bonus that the step before has left; undefined at the first step
  */
-function targetsOf(
+function correctedTargets(
   plan: StepPlan,
-  scored: readonly SampledResponse[],
-  outputs: ModelOutputs,
+  scored: readonly ScoredResponse[],
+  { oldLogProbs, refLogProbs, entropies, values }: ModelOutputs,
   estimate: Estimate,
-  entropyCoeff: number | undefined,
+  carriedCoeff: number | undefined,
 ): Targets {
-  const sequences = scored.map(sequenceOf);
   const responses = scored.map(({ response }) => response);
   const tokens = policyTokens(scored);
-  const drawnLogProbs = responses.map(({ logProbs }) => logProbs);
-  const correction = correctStep(plan.correction, drawnLogProbs, outputs.old, tokens.mask);
-  const masks = lossMasks(plan.algorithm, correction.masks, responses);
-  const exploration = explore(plan.exploration, tokens, outputs.entropies, entropyCoeff);
-  // `weigh` multiplies and `keepHighEntropy` sets to 0, so their order does not matter.
-  const advantages = exploration.keepHighEntropy(correction.weigh(estimate.advantages));
+  const corrected = correctMismatch(plan.correction, {
+    tokens,
+    rolloutLogProbs: responses.map(({ logProbs }) => logProbs),
+    oldLogProbs,
+    advantages: estimate.advantages,
+  });
+  const masks = lossMasks(plan.algorithm, corrected.masks, responses);
+  const entropy = entropyTerms(
+    plan.exploration,
+    { tokens, entropies, advantages: corrected.advantages },
+    carriedCoeff,
+  );
+  const sequences = scored.map(sequenceOf);
+  const advantages = splitByResponse(entropy.advantages, sequences);
+  const returns = splitByResponse(estimate.returns, sequences);
+  // Without a mask all tokens count.
+  const masked = sequences.map((sequence, i) => ({ ...sequence, mask: masks?.[i] ?? null }));
   return {
-    critic: {
-      sequences,
-      masks,
-      values: outputs.values,
-      returns: perResponse(estimate.returns, sequences),
-    },
-    policy: {
-      sequences,
-      masks,
-      promptIds: scored.map(({ group }) => group.prompt.promptId),
-      ratioBase: correction.ratioBase,
-      ref: outputs.ref,
-      advantages: perResponse(advantages, sequences),
-      entropyCoeff: exploration.entropyCoeff,
-    },
-    nextEntropyCoeff: exploration.nextEntropyCoeff,
-    metrics: [correction.metrics, exploration.metrics],
+    critic:
+      values && masked.map((one, i) => ({ ...one, oldValues: values[i]!, returns: returns[i]! })),
+    policy: masked.map((one, i) => ({
+      ...one,
+      oldLogProbs: corrected.oldLogProbs[i]!,
+      refLogProbs: refLogProbs?.[i] ?? null,
+      advantages: advantages[i]!,
+    })),
+    entropyCoeff: entropy.entropyCoeff,
+    nextEntropyCoeff: entropy.nextEntropyCoeff,
+    metrics: [corrected.metrics, entropy.metrics],
   };
 }

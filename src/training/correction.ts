@@ -1,4 +1,4 @@
-import { tokenRows } from '../algorithms/primitives.ts';
+import type { TokenRows } from '../algorithms/primitives.ts';
 import {
   correctRollouts,
   type RolloutCorrectionOptions,
@@ -13,12 +13,24 @@ export interface StepCorrectionOptions extends RolloutCorrectionOptions {
   readonly weightsMultiply?: 'advantage' | 'ratio';
 }
 
-/** The correction of a step's rollouts. */
-export interface StepCorrection {
-  /** Multiplies advantages, f32 `[T]` over all responses, by the importance weights that are no part of the ratio. */
-  readonly weigh: (advantages: Float32Array) => Float32Array;
+/** The tokens of a step before the update. */
+export interface MismatchInput {
+  /** Rows of the responses. Text of an environment has no probability under the policy: it is masked, and counts in nothing. */
+  readonly tokens: TokenRows;
+  /** Log-probabilities under the policy that sampled, f32 `[T]` for each response. */
+  readonly rolloutLogProbs: readonly Tensor<'f32'>[];
+  /** Log-probabilities under the policy that is trained, f32 `[T]` for each response. */
+  readonly oldLogProbs: readonly Tensor<'f32'>[];
+  /** Advantages, f32 `[T]` over all responses. */
+  readonly advantages: Float32Array;
+}
+
+/** A step that is corrected for its rollouts. */
+export interface CorrectedStep {
+  /** Advantages, f32 `[T]` over all responses, times the importance weights that are no part of the ratio. */
+  readonly advantages: Float32Array;
   /** Log-probabilities that the ratio of the policy loss is to, and its `ppo_kl`, f32 `[T]` for each response. */
-  readonly ratioBase: readonly Tensor<'f32'>[];
+  readonly oldLogProbs: readonly Tensor<'f32'>[];
   /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
   /** Metrics under `actor/rollout_train_mismatch/`, and as in verl under `rollout_corr/`. */
@@ -30,38 +42,30 @@ export interface StepCorrection {
  *
  * Importance weights multiply the advantages rather than the losses. Every policy loss is linear in the advantage where
  * the factor is not negative, so this is the same. A loss that is not linear in the whole ratio to the policy that
- * sampled (`vespo`) has them in its ratio: the base of that is `old` less `log w`, for a token's weight w. Rejected
- * tokens count in no loss. Advantages are estimated from all tokens, rejected ones among them; verl masks them before.
- *
- * @param rollout log-probabilities under the policy that sampled, f32 `[T]` for each response
- * @param old     those under the policy before the update
- * @param sampled the tokens that were sampled, u8 `[T]` over all responses: those of an environment between them have
- *   no probability under the policy, and count in nothing; all were where it is left out
+ * sampled (`vespo`) has them in its ratio: there a token with the weight w has `log w` taken off its old log-probability.
+ * Rejected tokens count in no loss. Advantages are estimated from all tokens, rejected ones among them; verl masks them
+ * before.
  */
-export function correctStep(
+export function correctMismatch(
   options: StepCorrectionOptions,
-  rollout: readonly Tensor<'f32'>[],
-  old: readonly Tensor<'f32'>[],
-  sampled?: Uint8Array,
-): StepCorrection {
+  { tokens, rolloutLogProbs, oldLogProbs: old, advantages }: MismatchInput,
+): CorrectedStep {
   const lengths = old.map(({ data }) => data.length);
-  const rows = tokenRows(lengths, sampled);
-  const [oldLogProbs, rolloutLogProbs] = [concatenate(old), concatenate(rollout)];
-  const input = { ...rows, oldLogProbs, rolloutLogProbs };
+  const [rollout, trained] = [concatenate(rolloutLogProbs), concatenate(old)];
+  const input = { ...tokens, oldLogProbs: trained, rolloutLogProbs: rollout };
   const { weights, mask: kept, metrics } = correctRollouts(input, options);
-  const mask = kept ?? sampled ?? null;
+  const mask = kept ?? tokens.mask ?? null;
   const [factors, ofRatio] =
     options.weightsMultiply === 'ratio' ? [null, weights] : [weights, null];
   return {
-    weigh: (advantages) =>
-      factors === null ? advantages : advantages.map((advantage, t) => advantage * factors[t]!),
-    ratioBase:
+    advantages: factors === null ? advantages : advantages.map((a, t) => a * factors[t]!),
+    oldLogProbs:
       ofRatio === null
         ? old
-        : splitBy(withoutWeights(oldLogProbs, ofRatio), lengths).map((part) => vector('f32', part)),
+        : splitBy(withoutWeights(trained, ofRatio), lengths).map((part) => vector('f32', part)),
     masks: mask && splitBy(mask, lengths).map((part) => vector('u8', part)),
     metrics: {
-      ...mismatchMetrics(countedValues(rolloutLogProbs, rows), countedValues(oldLogProbs, rows)),
+      ...mismatchMetrics(countedValues(rollout, tokens), countedValues(trained, tokens)),
       ...prefixed('rollout_corr', metrics),
     },
   };

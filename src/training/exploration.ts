@@ -21,10 +21,19 @@ export interface ExplorationOptions {
   readonly topEntropyQuantile: number;
 }
 
+/** The tokens of a step before the update. */
+export interface EntropyInput {
+  readonly tokens: TokenRows;
+  /** F32 `[T]` for each response, nats; null where nothing needs them. */
+  readonly entropies: readonly Tensor<'f32'>[] | null;
+  /** F32 `[T]` over all responses. */
+  readonly advantages: Float32Array;
+}
+
 /** The part of entropy in a step's update. */
-export interface Exploration {
-  /** Sets advantages, f32 `[T]` over all responses, to 0 at tokens of low entropy. */
-  readonly keepHighEntropy: (advantages: Float32Array) => Float32Array;
+export interface EntropyTerms {
+  /** Advantages, f32 `[T]` over all responses: 0 at tokens of low entropy where only others are trained on. */
+  readonly advantages: Float32Array;
   /** Weight of the entropy bonus in this step's loss. */
   readonly entropyCoeff: number;
   /** Weight that the next step starts from; undefined where the weight is fixed. */
@@ -45,29 +54,25 @@ export function needsEntropies(options: ExplorationOptions): boolean {
  * all tokens, as in TRL. The threshold is that of the whole step and of the policy before the update; TRL looks at the
  * policy's entropies and the tokens of each pass. KL and the entropy bonus count all tokens.
  *
- * @param entropies f32 `[T]` for each response, nats; null where nothing needs them
- * @param carried   weight of the bonus that the step before has left; undefined at the first step
+ * @param carried weight of the bonus that the step before has left; undefined at the first step
  */
-export function explore(
+export function entropyTerms(
   options: ExplorationOptions,
-  rows: TokenRows,
-  entropies: readonly Tensor<'f32'>[] | null,
+  { tokens, entropies, advantages }: EntropyInput,
   carried: number | undefined,
-): Exploration {
+): EntropyTerms {
   const { control, topEntropyQuantile } = options;
   if (entropies === null) {
-    const keepHighEntropy = (advantages: Float32Array): Float32Array => advantages;
-    return { keepHighEntropy, entropyCoeff: 0, nextEntropyCoeff: undefined, metrics: {} };
+    return { advantages, entropyCoeff: 0, nextEntropyCoeff: undefined, metrics: {} };
   }
   const values = concatenate(entropies);
-  const entropy = maskedMean(values, rows);
+  const entropy = maskedMean(values, tokens);
   const coeff = (control === null ? undefined : carried) ?? options.entropyCoeff;
   const { applied, next } = entropyWeight(coeff, entropy, control);
   const isSelective = topEntropyQuantile < 1;
-  const threshold = isSelective ? entropyThreshold(values, rows, topEntropyQuantile) : -Infinity;
+  const threshold = isSelective ? entropyThreshold(values, tokens, topEntropyQuantile) : -Infinity;
   return {
-    keepHighEntropy: (advantages) =>
-      isSelective ? atHighEntropy(advantages, values, rows, threshold) : advantages,
+    advantages: isSelective ? atHighEntropy(advantages, values, tokens, threshold) : advantages,
     entropyCoeff: applied,
     nextEntropyCoeff: control === null ? undefined : next,
     metrics: {

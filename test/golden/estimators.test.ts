@@ -6,7 +6,7 @@ import { policyLoss, type PolicyLossOptions } from '../../src/algorithms/policy-
 import { policyLosses } from '../../src/algorithms/policy-losses.ts';
 import { mixWeights } from '../../src/algorithms/reference-mix.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
-import { correctStep } from '../../src/training/correction.ts';
+import { correctMismatch } from '../../src/training/correction.ts';
 import { concatenate } from '../../src/training/experience.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { usualLoss } from '../support/usual-loss.ts';
@@ -85,7 +85,7 @@ describe('what verl and TRL have and EasyR1 has not', () => {
       const rows = rowsOf(one.mask);
       const tensors = (rectangle: Rectangle) =>
         rectangle.map((row) => tensorOf('f32', [row.length], row));
-      const { ratioBase, weigh } = correctStep(
+      const { oldLogProbs, advantages } = correctMismatch(
         {
           weightsMultiply: policyLosses.vespo.weightsMultiply,
           rolloutIs: 'token',
@@ -93,15 +93,18 @@ describe('what verl and TRL have and EasyR1 has not', () => {
           rolloutIsBatchNormalize: false,
           rolloutRs: [],
         },
-        tensors(one.rolloutLogProbs),
-        tensors(one.oldLogProbs),
-        rows.mask,
+        {
+          tokens: rows,
+          rolloutLogProbs: tensors(one.rolloutLogProbs),
+          oldLogProbs: tensors(one.oldLogProbs),
+          advantages: flat(one.advantages),
+        },
       );
       const input = {
         ...rows,
         logProbs: flat(one.logProbs),
-        oldLogProbs: concatenate(ratioBase),
-        advantages: weigh(flat(one.advantages)),
+        oldLogProbs: concatenate(oldLogProbs),
+        advantages,
       };
       const { loss, gradient, metrics } = policyLoss(input, { ...usualLoss, ...options });
       assertClose([loss], [one.loss], bound, 'loss');

@@ -111,7 +111,7 @@ export class RolloutsAhead implements BatchSource {
     };
   }
 
-  advance(step: number): void {
+  policyUpdated(step: number): void {
     this.#done = step;
     while (this.#batches[0] !== undefined && this.#batches[0].step <= step) this.#batches.shift();
     const { plan, rolloutWeights, signal } = this.#context;

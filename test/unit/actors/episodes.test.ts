@@ -6,7 +6,8 @@ import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { Episode } from '../../../actors/rollout/protocol.ts';
 import type { GenerationRequest } from '../../../src/generation/request.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
-import { correctStep } from '../../../src/training/correction.ts';
+import { tokenRows } from '../../../src/algorithms/primitives.ts';
+import { correctMismatch } from '../../../src/training/correction.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { madePrompt, madeResponse } from '../../support/made-rollout.ts';
 
@@ -77,21 +78,29 @@ describe('responses of several turns', () => {
       rolloutIsBatchNormalize: true,
       rolloutRs: [{ criterion: 'token_k1', lower: 0.5, upper: 2 }],
     } as const;
-    const without = correctStep(options, [f32(-1, -2, -1)], [f32(-1.1, -1, -1.2)]);
+    const ones = (length: number): Float32Array => new Float32Array(length).fill(1);
+    const without = correctMismatch(options, {
+      tokens: tokenRows([3]),
+      rolloutLogProbs: [f32(-1, -2, -1)],
+      oldLogProbs: [f32(-1.1, -1, -1.2)],
+      advantages: ones(3),
+    });
     const sampled = Uint8Array.of(1, 0, 1, 0, 1);
-    const rollout = [f32(-1, 0, -2, 0, -1)];
-    const old = [f32(-1.1, -9, -1, -7, -1.2)];
-    const { metrics, masks, weigh } = correctStep(options, rollout, old, sampled);
+    const { metrics, masks, advantages } = correctMismatch(options, {
+      tokens: tokenRows([5], sampled),
+      rolloutLogProbs: [f32(-1, 0, -2, 0, -1)],
+      oldLogProbs: [f32(-1.1, -9, -1, -7, -1.2)],
+      advantages: ones(5),
+    });
     assert.deepEqual(metrics, without.metrics);
     assert.deepEqual([...masks![0]!.data], [1, 0, 0, 0, 1]);
     assert.deepEqual(
       [...without.masks![0]!.data],
       [1, 0, 1].map((_, i) => Number(i !== 1)),
     );
-    const weights = weigh(new Float32Array(5).fill(1));
     assert.deepEqual(
-      [...weights].filter((_, t) => sampled[t] === 1),
-      [...without.weigh(new Float32Array(3).fill(1))],
+      advantages.filter((_, t) => sampled[t] === 1),
+      without.advantages,
     );
   });
 

@@ -9,7 +9,8 @@ import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { sampleBatch } from '../../../actors/trainer/batch.ts';
-import { correctStep } from '../../../src/training/correction.ts';
+import { tokenRows } from '../../../src/algorithms/primitives.ts';
+import { correctMismatch } from '../../../src/training/correction.ts';
 import { lossMasks } from '../../../src/training/truncation.ts';
 import { correctionSettings } from '../../../actors/trainer/settings.ts';
 import { Critics, Learners } from '../../../actors/trainer/learners.ts';
@@ -159,10 +160,13 @@ describe('a key of the config', () => {
         assertChanges(
           (config) => {
             const tensor = (...data: number[]) => tensorOf('f32', [data.length], data);
-            const rollout = [tensor(-1, -2, -1), tensor(-0.5, -1)];
-            const old = [tensor(-1, -1.2, -1), tensor(-0.6, -1)];
-            const { weigh, masks } = correctStep(correctionSettings(config), rollout, old);
-            return { weights: weigh(new Float32Array(5).fill(1)), masks };
+            const { advantages, masks } = correctMismatch(correctionSettings(config), {
+              tokens: tokenRows([3, 2]),
+              rolloutLogProbs: [tensor(-1, -2, -1), tensor(-0.5, -1)],
+              oldLogProbs: [tensor(-1, -1.2, -1), tensor(-0.6, -1)],
+              advantages: new Float32Array(5).fill(1),
+            });
+            return { advantages, masks };
           },
           item,
           'algorithm.rollout_correction.rollout_is=token',
@@ -315,17 +319,16 @@ describe('a key of the config', () => {
       });
       const clock = new Stopwatch();
       await policyView(context, sequences, clock);
-      const number = { step: 4, steps: 10 };
-      const common = { sequences, masks: null };
-      await updateCritic(context, { ...common, values: each, returns: each }, number, clock);
-      const targets = {
-        promptIds: each.map(String),
-        ratioBase: each,
-        ref: null,
-        advantages: each,
-        entropyCoeff: 0,
-      };
-      await updatePolicy(context, { ...common, ...targets }, number, clock);
+      const counter = { step: 4, steps: 10 };
+      const unmasked = sequences.map((sequence) => ({ ...sequence, mask: null }));
+      const values = unmasked.map((one, i) => ({ ...one, oldValues: each[i]!, returns: each[i]! }));
+      await updateCritic(context, values, counter, clock);
+      const experiences = unmasked.map((one, i) => ({
+        ...{ ...one, promptId: String(i), refLogProbs: null },
+        oldLogProbs: each[i]!,
+        advantages: each[i]!,
+      }));
+      await updatePolicy(context, experiences, 0, counter, clock);
       return requests;
     };
 

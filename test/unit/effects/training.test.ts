@@ -17,7 +17,7 @@ import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { updateByMiniBatches } from '../../../src/training/updates.ts';
-import { explore, needsEntropies } from '../../../src/training/exploration.ts';
+import { entropyTerms, needsEntropies } from '../../../src/training/exploration.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { textPrompt } from '../../support/golden-model.ts';
@@ -159,9 +159,9 @@ describe('a key of the config', () => {
       ['p1', 0.1],
     ]);
     const view = {
-      old: scored.map((_, i) => tensor(-1 - i / 8, -0.5)),
+      oldLogProbs: scored.map((_, i) => tensor(-1 - i / 8, -0.5)),
       entropies: null,
-      ref: scored.map(() => tensor(-1.25, -0.75)),
+      refLogProbs: scored.map(() => tensor(-1.25, -0.75)),
       values: scored.map((_, i) => tensor(0.2 * i, 0.1)),
     };
     const estimate = (config: Config) =>
@@ -226,12 +226,11 @@ describe('a key of the config', () => {
     const entropies = [tensor(0.5, 1.5), tensor(0.25, 2, 1.75)]; // 1.2 on average
     const explored = (config: Config): unknown => {
       const options = explorationSettings(config);
-      const first = explore(options, rows, needsEntropies(options) ? entropies : null, undefined);
-      const second = explore(options, rows, entropies, first.nextEntropyCoeff);
-      return [first, second].map(({ keepHighEntropy, ...rest }) => [
-        rest,
-        keepHighEntropy(f32(1, 2, 3, 4, 5)),
-      ]);
+      const input = { tokens: rows, advantages: f32(1, 2, 3, 4, 5) };
+      const measured = needsEntropies(options) ? entropies : null;
+      const first = entropyTerms(options, { ...input, entropies: measured }, undefined);
+      const second = entropyTerms(options, { ...input, entropies }, first.nextEntropyCoeff);
+      return [first, second];
     };
 
     effects(
