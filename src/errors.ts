@@ -1,3 +1,4 @@
+/** The one class of errors and its codes, their form between threads and hosts, and the text of any error. */
 import { inspect } from 'node:util';
 
 /** Codes of all failures. They survive a thread or a socket. */

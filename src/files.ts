@@ -1,3 +1,9 @@
+/**
+ * Files and folders of this machine, as every part of the system reads and writes them.
+ *
+ * A read refuses devices, pipes and pointers of Git LFS. An atomic write fills a hidden name beside the target and
+ * renames it, so that a crash leaves either the old content or the new one.
+ */
 import {
   closeSync,
   constants,

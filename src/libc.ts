@@ -1,3 +1,4 @@
+/** Functions of the C library of Linux that Node does not offer: mapped files, advice on memory, futexes. */
 import { CxmindError } from './errors.ts';
 import { loadLibrary, type NativeFunction } from './native.ts';
 

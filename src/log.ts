@@ -1,3 +1,4 @@
+/** The log of a process: one JSON object for each event, written by pino. */
 import { once } from 'node:events';
 import { mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -1,3 +1,4 @@
+/** The metrics of a training step under the names of EasyR1, and the ways to join the metrics of several sources. */
 import { CxmindError } from './errors.ts';
 import { rowMaskSums, rowSums, type TokenRows } from './algorithms/primitives.ts';
 import { countedValues, meanOf } from './algorithms/token-statistics.ts';

@@ -1,13 +1,10 @@
+/** Native libraries, loaded by koffi. All are loaded here, since koffi takes settings only before the first one. */
 import koffi, { type LibraryHandle } from 'koffi';
 
 /** Stack of native calls off the thread, in bytes. koffi's 128 KiB is too little for large libraries. */
 const ASYNC_STACK_BYTES = 4 << 20;
 
-/**
- * Loads a native library; null is the process itself with all libraries that it has loaded.
- *
- * koffi takes settings only before its first library, so every library is loaded here.
- */
+/** Loads a native library; null is the process itself with all libraries that it has loaded. */
 export function loadLibrary(path: string | null): LibraryHandle {
   if (koffi.config().async_stack_size !== ASYNC_STACK_BYTES) {
     koffi.config({ async_stack_size: ASYNC_STACK_BYTES });

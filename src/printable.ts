@@ -1,3 +1,5 @@
+/** Text of data, models and servers, made fit for a terminal or a log. */
+
 /** Control characters but line feed and tab, and those that turn the direction of what follows. */
 const controls = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 

@@ -1,3 +1,4 @@
+/** The interface of devices and of all that they make: views, programs, recordings, profiles, workspaces. */
 import type { Graph } from '../graph/ir.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';

@@ -1,3 +1,10 @@
+/**
+ * The formulas of AdamW as graphs over a slice of the parameters, by strategy.
+ *
+ * `adamw` computes in f32, in the order of PyTorch. `adamw_bf16` follows AnyPrecisionAdamW of torchdistx: its moments
+ * are bf16, and Kahan summation keeps what the parameters lose by rounding. Factors that change from step to step are
+ * inputs, so each graph is compiled once.
+ */
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { nearestIn, type FloatDType } from '../tensor/dtype.ts';

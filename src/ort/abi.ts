@@ -1,3 +1,4 @@
+/** The C interface of ONNX Runtime: the functions that are called here, and their types in C and in TypeScript. */
 import koffi from 'koffi';
 import { CxmindError } from '../errors.ts';
 import { loadForGood, loadLibrary } from '../native.ts';

@@ -1,3 +1,4 @@
+/** Memory of devices, which ONNX Runtime's providers allocate. */
 import type { Context } from './context.ts';
 import { Handle } from './handle.ts';
 import type { Native } from './native.ts';

@@ -1,3 +1,4 @@
+/** The inputs and outputs of a compiled graph: their names and types, and the check of what is bound to them. */
 import type { DType } from '../tensor/dtype.ts';
 import { sharedBuffer } from '../tensor/memory.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';

@@ -1,3 +1,4 @@
+/** Calls of ONNX Runtime: slots for their results, their statuses as errors, and native memory as bytes and text. */
 import koffi from 'koffi';
 import { CxmindError } from '../errors.ts';
 import { lastingBuffer } from '../tensor/memory.ts';

@@ -1,3 +1,4 @@
+/** Element types of tensors, their typed arrays, and the rounding of single numbers (`half.ts` rounds whole arrays). */
 import { nearestBf16 } from './half.ts';
 
 /** Element types of tensors. `bf16` is stored as its 16 bits. */

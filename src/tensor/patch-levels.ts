@@ -1,6 +1,5 @@
-import { rows, sizeOf, zeros, type Allocate, type Tensor } from './tensor.ts';
-
 /** Patch rows of pixels, either as values or as 8-bit levels that are still to be normalised. */
+import { rows, sizeOf, zeros, type Allocate, type Tensor } from './tensor.ts';
 
 /** Number of levels of 8 bits. */
 export const LEVELS = 256;

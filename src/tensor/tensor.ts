@@ -1,3 +1,4 @@
+/** Tensors as plain data, and the functions that make, measure, copy and reshape them. */
 import { CxmindError } from '../errors.ts';
 import { bytesOf, bytesPerElement, numberToBf16, viewOf } from './dtype.ts';
 import type { DType, TypedArrays } from './dtype.ts';

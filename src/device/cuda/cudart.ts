@@ -1,3 +1,4 @@
+/** CUDA's runtime library: the memory, the stream and the graphs of one card, and the number of cards. */
 import { CxmindError } from '../../errors.ts';
 import type { NativeFunction } from '../../native.ts';
 import { openDriver } from './driver.ts';
@@ -59,7 +60,7 @@ function functionsOf(library: Library) {
   };
 }
 
-/** The part of CUDA's runtime library that deals with memory, cards and one stream. All work goes to the stream. */
+/** A card, through CUDA's runtime library. All work goes to one stream of this thread. */
 export class Cudart {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(16));
   readonly #errorText: ErrorText;

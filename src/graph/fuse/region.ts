@@ -1,3 +1,4 @@
+/** Regions, the parts of a graph that become one kernel, and the questions that decide which nodes may join one. */
 import { numbersOf } from '../../tensor/numbers.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { isFloat, type Dim, type Node, type Value } from '../ir.ts';

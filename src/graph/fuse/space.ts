@@ -1,3 +1,4 @@
+/** The space of places that a kernel walks, and the way in which a value's elements lie in it. */
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { Dim } from '../ir.ts';
 import type { Shapes } from '../kernel.ts';

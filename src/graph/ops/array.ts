@@ -1,3 +1,4 @@
+/** Dense arrays of doubles and walks through them, for the reference kernels of ops (`Op.evaluate`). */
 import type { DType } from '../../tensor/dtype.ts';
 import { numbersOf } from '../../tensor/numbers.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';

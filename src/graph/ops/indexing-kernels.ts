@@ -1,3 +1,8 @@
+/**
+ * CUDA C of the ops that read or write by index.
+ *
+ * Equal indices are added by one thread in their order, without atomics, so sums are the same from run to run.
+ */
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { launchByItem, launchOf, scalarsOf } from '../kernel.ts';

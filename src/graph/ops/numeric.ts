@@ -1,3 +1,4 @@
+/** Functions of numbers in double precision, for the reference kernels of ops (`Op.evaluate`). */
 import type { DType } from '../../tensor/dtype.ts';
 
 /**

@@ -1,3 +1,10 @@
+/**
+ * CUDA C of attention over packed tokens, and what it shares with the kernels of its gradient.
+ *
+ * It is FlashAttention-2 (arXiv:2307.08691): a block takes a tile of queries through tiles of keys with a running
+ * softmax. In place of a causal mask, each row names runs of places that it sees. A block skips the tiles that none of
+ * its rows sees.
+ */
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { launchOf, scalarsOf, type Kernel, type Launch, type Shapes } from '../../kernel.ts';
 import { tileShape, tileSource } from './tile-kernels.ts';
@@ -22,7 +29,7 @@ export function gradientParts({
   return Math.min(heads / kvHeads, Math.ceil(8 / kvHeads));
 }
 
-/** The kernel of attention: a block takes a tile of queries through all tiles of keys, with a running softmax. */
+/** The kernel of attention. It gives the attended values and the log-sum-exp of each row. */
 export function attentionKernel(form: AttentionForm): Kernel {
   return kernelOf(form, 'attention', forwardSource, {
     blocks: form.heads,

@@ -1,3 +1,4 @@
+/** CUDA C of the ops that bring the rows of tokens to groups, such as experts, and back. */
 import type { DType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
 import { launchOf, scalarsOf, type Kernel } from '../../kernel.ts';
