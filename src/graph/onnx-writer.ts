@@ -6,7 +6,7 @@ import type { Dim, Graph, Value } from './ir.ts';
 import { numberText } from './number-text.ts';
 import type { Unit } from './passes.ts';
 import { attributeProto, tensorProto } from './onnx-proto.ts';
-import type { Emitter, End, OnnxAttribute } from './ops/op.ts';
+import type { Emitter, NodeArg, OnnxAttribute } from './ops/op.ts';
 
 /** Collects the ONNX nodes and initializers of one graph, and names its values. */
 export class OnnxWriter implements Emitter {
@@ -45,14 +45,14 @@ export class OnnxWriter implements Emitter {
 
   node(
     type: string,
-    inputs: readonly End[],
-    outputs: readonly End[],
+    inputs: readonly NodeArg[],
+    outputs: readonly NodeArg[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     domain = '',
   ): void {
     this.nodes.push({
-      input: inputs.map((end) => this.name(end)),
-      output: outputs.map((end) => this.name(end)),
+      input: inputs.map((arg) => this.name(arg)),
+      output: outputs.map((arg) => this.name(arg)),
       name: `${type}_${this.nodes.length}`,
       opType: type,
       attribute: Object.entries(attributes).map(([key, value]) => attributeProto(key, value)),
@@ -62,7 +62,7 @@ export class OnnxWriter implements Emitter {
 
   inner(
     type: string,
-    inputs: readonly End[],
+    inputs: readonly NodeArg[],
     attributes?: Readonly<Record<string, OnnxAttribute>>,
   ): string {
     const output = this.temporary();
@@ -70,8 +70,8 @@ export class OnnxWriter implements Emitter {
     return output;
   }
 
-  name(end: End): string {
-    return typeof end === 'string' ? end : this.#names.get(end.id)!;
+  name(arg: NodeArg): string {
+    return typeof arg === 'string' ? arg : this.#names.get(arg.id)!;
   }
 
   isRead(value: Value): boolean {
@@ -82,7 +82,7 @@ export class OnnxWriter implements Emitter {
     return this.#fresh(`inner_${this.#counter++}`);
   }
 
-  cast(from: End, to: DType): string {
+  cast(from: NodeArg, to: DType): string {
     const name = this.name(from);
     if (typeof from !== 'string' && from.dtype === to) return name;
     return this.#once(`cast ${name} ${to}`, (cast) => {

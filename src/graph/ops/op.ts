@@ -71,23 +71,23 @@ export type OnnxAttribute =
   | { readonly text: string }
   | { readonly ints: readonly number[] };
 
-/** An operand or a result of an ONNX node: a value of the graph, or a name. */
-export type End = Value | string;
+/** An operand or a result of an ONNX node, ONNX Runtime's `NodeArg`: a value of the graph, or a name. */
+export type NodeArg = Value | string;
 
 /** The writer of ONNX nodes that ops are given. */
 export interface Emitter {
   /** Adds a node. The domain is ONNX's own unless given. */
   node(
     type: string,
-    inputs: readonly End[],
-    outputs: readonly End[],
+    inputs: readonly NodeArg[],
+    outputs: readonly NodeArg[],
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): void;
   /** Adds a node with one output for the op's own use; returns the output's name. */
   inner(
     type: string,
-    inputs: readonly End[],
+    inputs: readonly NodeArg[],
     attributes?: Readonly<Record<string, OnnxAttribute>>,
   ): string;
   /** True if any node or graph output reads a value. */
@@ -95,7 +95,7 @@ export interface Emitter {
   /** A fresh name for a value inside one op's emission. */
   temporary(): string;
   /** The name of a value in a dtype: its own name, or that of a cast. */
-  cast(from: End, to: DType): string;
+  cast(from: NodeArg, to: DType): string;
   /** A constant i64 vector. */
   ints(values: readonly number[]): string;
   /** A constant scalar. */

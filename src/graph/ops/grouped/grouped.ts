@@ -4,7 +4,7 @@ import { dtypeError, sameShape, shapeError } from '../../shape.ts';
 import { blank, mapArrays, type NdArray } from '../array.ts';
 import { groupedOuterProductKernel, groupedProductKernel } from './grouped-kernels.ts';
 import { multiply } from '../linalg.ts';
-import type { Emitter, End, None, OpFamily } from '../op.ts';
+import type { Emitter, NodeArg, None, OpFamily } from '../op.ts';
 
 /**
  * Attributes of the products of groups of rows.
@@ -27,7 +27,7 @@ function checkRows(op: string, counts: ValueType, inputs: readonly ValueType[]):
 }
 
 /** The rows of each group, as names of ONNX values. */
-function splitRows(onnx: Emitter, rows: End, counts: Value, groups: number): string[] {
+function splitRows(onnx: Emitter, rows: NodeArg, counts: Value, groups: number): string[] {
   const parts = Array.from({ length: groups }, () => onnx.temporary());
   onnx.node('Split', [rows, counts], parts, { axis: { int: 0 } });
   return parts;
