@@ -3,22 +3,22 @@ import { typeText } from '../tensor/tensor.ts';
 import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
 import { Handle } from './handle.ts';
-import { checkFits, endNamed, type IoInfo } from './io-info.ts';
+import { checkFits, ioNamed, type IoInfo } from './io-info.ts';
 import { valueOver, type Source } from './value.ts';
 
 /** An input or output of a compiled graph. */
-export interface End {
+export interface GraphIo {
   readonly info: IoInfo;
   /** Address of the name as a C string. */
   readonly name: bigint;
 }
 
 /** The compiled graph of a binding. */
-export interface Compiled {
+export interface CompiledGraph {
   readonly name: string;
   readonly handle: Handle;
-  readonly inputs: ReadonlyMap<string, End>;
-  readonly outputs: ReadonlyMap<string, End>;
+  readonly inputs: ReadonlyMap<string, GraphIo>;
+  readonly outputs: ReadonlyMap<string, GraphIo>;
   /** Null for ONNX Runtime's defaults. */
   readonly runOptions: Pointer;
   /** True if the device has memory of its own, so that binding a host tensor copies it. */
@@ -33,13 +33,13 @@ export interface Compiled {
  */
 export class Binding implements Disposable {
   readonly #context: Context;
-  readonly #graph: Compiled;
+  readonly #graph: CompiledGraph;
   readonly #handle: Handle;
   // What is bound by name. It also keeps memory that native code reads and writes from the garbage collector.
   readonly #inputs = new Map<string, Source>();
   readonly #outputs = new Map<string, Source>();
 
-  constructor(context: Context, graph: Compiled) {
+  constructor(context: Context, graph: CompiledGraph) {
     const { native } = context;
     const ort = native.functions;
     this.#context = context;
@@ -59,8 +59,8 @@ export class Binding implements Disposable {
    */
   input(name: string, source: Source): this {
     if (this.#inputs.get(name) === source && !this.#handle.isDisposed) return this;
-    const end = endNamed(this.#graph.inputs, name, 'input', this.#graph.name);
-    this.#bind(end, source, this.#context.native.functions.BindInput);
+    const io = ioNamed(this.#graph.inputs, name, 'input', this.#graph.name);
+    this.#bind(io, source, this.#context.native.functions.BindInput);
     this.#inputs.set(name, source);
     return this;
   }
@@ -72,8 +72,8 @@ export class Binding implements Disposable {
    */
   output(name: string, target: Source): this {
     if (this.#outputs.get(name) === target && !this.#handle.isDisposed) return this;
-    const end = endNamed(this.#graph.outputs, name, 'output', this.#graph.name);
-    this.#bind(end, target, this.#context.native.functions.BindOutput);
+    const io = ioNamed(this.#graph.outputs, name, 'output', this.#graph.name);
+    this.#bind(io, target, this.#context.native.functions.BindOutput);
     this.#outputs.set(name, target);
     return this;
   }
@@ -101,17 +101,17 @@ export class Binding implements Disposable {
   }
 
   #bind(
-    end: End,
+    io: GraphIo,
     source: Source,
     bind: (binding: Pointer, name: Pointer, value: Pointer) => Pointer,
   ): void {
     const { native } = this.#context;
     const { name } = this.#graph;
     const pointer = this.#handle.pointer;
-    checkFits(end.info, source, name);
-    const value = valueOver(this.#context, source, `${name}: ${end.info.name}`);
+    checkFits(io.info, source, name);
+    const value = valueOver(this.#context, source, `${name}: ${io.info.name}`);
     // The binding shares the native tensor, so the handle made for it is not needed after this.
-    const status = bind(pointer, end.name, value);
+    const status = bind(pointer, io.name, value);
     native.functions.ReleaseValue(value);
     native.check(status, name);
   }
@@ -132,8 +132,8 @@ export class Binding implements Disposable {
   #finish(status: Pointer): void {
     if (status === null) return;
     const { name } = this.#graph;
-    const ends = [...this.#inputs, ...this.#outputs];
-    const bound = ends.map(([end, source]) => `${end} ${typeText(source)}`);
+    const sources = [...this.#inputs, ...this.#outputs];
+    const bound = sources.map(([io, source]) => `${io} ${typeText(source)}`);
     this.#context.native.check(status, `${name} (${bound.join(', ')})`);
   }
 }

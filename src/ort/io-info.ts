@@ -46,7 +46,7 @@ function describeTensor(
 }
 
 /** Reads the inputs or the outputs of a compiled graph, in the graph's order. */
-export function describeEnds(
+export function describeIo(
   native: Native,
   session: bigint,
   allocator: bigint,
@@ -74,26 +74,26 @@ export function describeEnds(
 }
 
 /**
- * The end of a graph that a name stands for.
+ * The input or output of a graph that has a name.
  *
  * @throws GRAPH_INVALID for an unknown name, with those that there are
  */
-export function endNamed<End>(
-  ends: ReadonlyMap<string, End>,
+export function ioNamed<Io>(
+  ios: ReadonlyMap<string, Io>,
   name: string,
   side: 'input' | 'output',
   graph: string,
-): End {
-  const end = ends.get(name);
-  if (end !== undefined) return end;
-  const known = [...ends.keys()].join(', ');
+): Io {
+  const io = ios.get(name);
+  if (io !== undefined) return io;
+  const known = [...ios.keys()].join(', ');
   throw new CxmindError('GRAPH_INVALID', `${graph}: no ${side} ${name}; it has ${known}`);
 }
 
 /**
  * Checks a tensor against the input or output that it is bound to.
  *
- * @throws DTYPE_MISMATCH or SHAPE_MISMATCH naming the graph, the end, the expected and the actual type
+ * @throws DTYPE_MISMATCH or SHAPE_MISMATCH naming the graph, the input or output, the expected and the actual type
  */
 export function checkFits(
   info: IoInfo,

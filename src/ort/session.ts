@@ -1,8 +1,8 @@
-import { Binding, type Compiled, type End } from './binding.ts';
+import { Binding, type CompiledGraph, type GraphIo } from './binding.ts';
 import type { Context } from './context.ts';
 import { DeviceMemory, memoryInfo, type MemoryName } from './device-memory.ts';
 import { Handle } from './handle.ts';
-import { describeEnds, type IoInfo } from './io-info.ts';
+import { describeIo, type IoInfo } from './io-info.ts';
 import { NativeText, type Native } from './native.ts';
 import type { Provider } from './provider.ts';
 
@@ -12,7 +12,7 @@ export class Session implements Disposable {
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly #context: Context;
-  readonly #graph: Compiled;
+  readonly #graph: CompiledGraph;
 
   /**
    * Takes ownership of a native session, and releases it at once when this throws.
@@ -46,16 +46,16 @@ export class Session implements Disposable {
     if (waitForDevice !== undefined) made.defer(waitForDevice);
     this.name = name;
     this.#context = context;
-    this.inputs = describeEnds(native, pointer, allocator, 'Input', name);
-    this.outputs = describeEnds(native, pointer, allocator, 'Output', name);
-    const ends = (infos: readonly IoInfo[]): Map<string, End> =>
+    this.inputs = describeIo(native, pointer, allocator, 'Input', name);
+    this.outputs = describeIo(native, pointer, allocator, 'Output', name);
+    const named = (infos: readonly IoInfo[]): Map<string, GraphIo> =>
       new Map(
         infos.map((info) => [
           info.name,
           { info, name: made.use(new NativeText(info.name)).address },
         ]),
       );
-    const [inputs, outputs] = [ends(this.inputs), ends(this.outputs)];
+    const [inputs, outputs] = [named(this.inputs), named(this.outputs)];
     const runOptions = provider === 'cuda' ? queuedRun(native, name, made) : null;
     if (isProfiled) {
       made.defer(() => {

@@ -4,7 +4,7 @@ import { planMemory } from '../../graph/memory-plan.ts';
 import type { KernelGraph, KernelNode } from '../../graph/schedule.ts';
 import { areEqualShapes, shapesOf } from '../../graph/shape.ts';
 import { CxmindError } from '../../errors.ts';
-import { checkFits, endNamed, type IoInfo } from '../../ort/io-info.ts';
+import { checkFits, ioNamed, type IoInfo } from '../../ort/io-info.ts';
 import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
 import { runOnce } from '../run-once.ts';
@@ -86,12 +86,12 @@ export class KernelProgram implements Program {
     const [inputs, outputs] = [new Map<string, View>(), new Map<string, View>()];
     const bound: BoundProgram = {
       input: (name, view) => {
-        checkFits(endNamed(this.#inputs, name, 'input', this.graph.name), view, this.graph.name);
+        checkFits(ioNamed(this.#inputs, name, 'input', this.graph.name), view, this.graph.name);
         inputs.set(name, view);
         return bound;
       },
       output: (name, view) => {
-        checkFits(endNamed(this.#outputs, name, 'output', this.graph.name), view, this.graph.name);
+        checkFits(ioNamed(this.#outputs, name, 'output', this.graph.name), view, this.graph.name);
         outputs.set(name, view);
         return bound;
       },
