@@ -12,7 +12,7 @@ import { CustomOps, type CustomOp } from './custom-op.ts';
 import { Handle } from './handle.ts';
 import { Native } from './native.ts';
 import { appendProvider, type Provider, type ProviderSettings } from './provider.ts';
-import { DEFAULT_MEMORY } from './device-memory.ts';
+import { DEFAULT_MEMORY } from './device-allocator.ts';
 import { Session } from './session.ts';
 
 /** `OrtLoggingLevel` by name: the least severe messages that ONNX Runtime writes. */

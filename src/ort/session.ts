@@ -1,6 +1,6 @@
 import { Binding, type CompiledGraph, type GraphIo } from './binding.ts';
 import type { Context } from './context.ts';
-import { DeviceMemory, memoryInfo, type MemoryName } from './device-memory.ts';
+import { DeviceAllocator, memoryInfo, type MemoryName } from './device-allocator.ts';
 import { Handle } from './handle.ts';
 import { describeIo, type IoInfo } from './io-info.ts';
 import { NativeText, type Native } from './native.ts';
@@ -68,9 +68,9 @@ export class Session implements Disposable {
     this.#graph = { name, handle, runOptions, inputs, outputs, copiesInputs };
   }
 
-  /** The memory of the session's provider. */
-  memory(name: MemoryName, ordinal = 0): DeviceMemory {
-    return new DeviceMemory(this.#context, this.#graph.handle, name, ordinal);
+  /** An allocator of the memory of the session's provider. */
+  allocator(name: MemoryName, ordinal = 0): DeviceAllocator {
+    return new DeviceAllocator(this.#context, this.#graph.handle, name, ordinal);
   }
 
   /** A new binding with nothing bound. */

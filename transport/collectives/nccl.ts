@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { addressOf } from '../../src/device/cuda/view.ts';
+import { deviceAddressOf } from '../../src/device/cuda/view.ts';
 import type { View } from '../../src/device/device.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
@@ -172,6 +172,6 @@ export class NcclGroup implements AsyncDisposable {
 
   #transfer({ count, dtype }: Call, input: View, output: View): Transfer {
     const { stream } = this.#card;
-    return { input: addressOf(input), output: addressOf(output), count, dtype, stream };
+    return { input: deviceAddressOf(input), output: deviceAddressOf(output), count, dtype, stream };
   }
 }

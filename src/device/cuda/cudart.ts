@@ -4,8 +4,8 @@ import type { NativeFunction } from '../../native.ts';
 import { openDriver } from './driver.ts';
 import { define, openLibrary, type Library, type Out } from './library.ts';
 
-/** An address on a card, or memory of this process. */
-type Place = bigint | ArrayBufferView;
+/** An address on a card, or memory of this process: what a `void *` of CUDA may be. */
+type Pointer = bigint | ArrayBufferView;
 type ErrorText = NativeFunction<(code: number) => string>;
 
 /** `cudaMemcpyKind` */
@@ -38,7 +38,7 @@ function functionsOf(library: Library) {
     attribute: of<[Out, number, number]>('cudaDeviceGetAttribute', 'void *', 'int', 'int'),
     malloc: of<[Out, number]>('cudaMalloc', 'void *', 'size_t'),
     free: of<[bigint]>('cudaFree', 'void *'),
-    memcpy: of<[Place, Place, number, number, bigint]>('cudaMemcpyAsync', 'void *', 'void *', 'size_t', 'int', 'void *'),
+    memcpy: of<[Pointer, Pointer, number, number, bigint]>('cudaMemcpyAsync', 'void *', 'void *', 'size_t', 'int', 'void *'),
     hostRegister: of<[ArrayBufferView, number, number]>('cudaHostRegister', 'void *', 'size_t', 'uint'),
     hostUnregister: of<[ArrayBufferView]>('cudaHostUnregister', 'void *'),
     memset: of<[bigint, number, number, bigint]>('cudaMemsetAsync', 'void *', 'int', 'size_t', 'void *'),
@@ -129,7 +129,7 @@ export class Cudart {
   }
 
   /** Queues a copy. To and from the host, the copy is done when the call returns. */
-  copy(from: Place, to: Place, byteLength: number, way: Direction): void {
+  copy(from: Pointer, to: Pointer, byteLength: number, way: Direction): void {
     this.#check(this.#cuda.memcpy(to, from, byteLength, direction[way], this.stream), 'cudaMemcpy');
     if (way !== 'deviceToDevice') this.synchronize();
   }

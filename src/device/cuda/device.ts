@@ -3,7 +3,7 @@ import { encodeScheduled, kernelDomain } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { kernelGraphOf, scheduled, type Schedule } from '../../graph/schedule.ts';
 import { cuda } from '../../graph/target.ts';
-import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceAllocator } from '../../ort/device-allocator.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
@@ -26,7 +26,7 @@ import { KernelSteps } from './kernel-steps.ts';
 import { CudaOperations } from './operations.ts';
 import { profileCard } from './profile.ts';
 import { Scratch } from './scratch.ts';
-import { addressOf, cudaView, deviceTensor, type CudaView } from './view.ts';
+import { deviceAddressOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
 
 /** Runs after which ONNX Runtime and a workspace take no more memory. */
@@ -44,7 +44,7 @@ export class CudaDevice implements Device, KernelStage {
   readonly handles: Handles = {
     of: (view) => {
       this.#cudart.synchronize();
-      return addressOf(view);
+      return deviceAddressOf(view);
     },
     view: (address, dtype, shape) => cudaView(this, dtype, shape, address),
   };
@@ -55,7 +55,7 @@ export class CudaDevice implements Device, KernelStage {
   readonly #workspaces = new Set<CudaWorkspace>();
   /** Scratch memory of the programs that run now: a recording has its own. */
   #scratch: Scratch;
-  readonly #memory: DeviceMemory;
+  readonly #allocator: DeviceAllocator;
   readonly #owned: DisposableStack;
 
   /** @throws DEVICE_MISSING when there is no such card, or no provider for it */
@@ -71,7 +71,7 @@ export class CudaDevice implements Device, KernelStage {
     this.#scratch = made.use(new Scratch(this.#cudart));
     this.#runtime = made.use(new Runtime(options));
     const smallest = made.use(this.#session(scheduled(smallestGraph(), cuda)).session);
-    this.#memory = made.use(smallest.memory('Cuda', ordinal));
+    this.#allocator = made.use(smallest.allocator('Cuda', ordinal));
     this.operations = made.use(new CudaOperations(this, this.#cudart));
     this.#owned = made.move();
   }
@@ -104,20 +104,20 @@ export class CudaDevice implements Device, KernelStage {
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): CudaView<D> {
     checkPart(view, start, shape);
     const offset = BigInt(start * bytesPerElement(view.dtype));
-    return cudaView(this, view.dtype, shape, addressOf(view) + offset);
+    return cudaView(this, view.dtype, shape, deviceAddressOf(view) + offset);
   }
 
   upload(from: Tensor, to: View): void {
     const { data } = from;
     if (data.length === 0) return;
-    this.#cudart.copy(data, addressOf(to), data.byteLength, 'hostToDevice');
+    this.#cudart.copy(data, deviceAddressOf(to), data.byteLength, 'hostToDevice');
   }
 
   download<D extends DType>(view: View<D>): Promise<Tensor<D>> {
     const target = zeros(view.dtype, view.shape);
     const { data } = target;
     if (data.length > 0) {
-      this.#cudart.copy(addressOf(view), data, data.byteLength, 'deviceToHost');
+      this.#cudart.copy(deviceAddressOf(view), data, data.byteLength, 'deviceToHost');
     }
     return Promise.resolve(target);
   }
@@ -127,7 +127,7 @@ export class CudaDevice implements Device, KernelStage {
     const kernels = kernelGraphOf(schedule, cuda);
     if (kernels !== undefined) return new KernelProgram(graph, kernels, this);
     const { session, begin } = this.#session(schedule);
-    return ortProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
+    return ortProgram(graph, session, (view) => deviceTensor(this.#allocator, view), begin);
   }
 
   /** True if all queued work is done. Unlike `idle`, it never blocks the thread. */

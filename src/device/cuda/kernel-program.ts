@@ -9,7 +9,7 @@ import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
 import { runOnce } from '../run-once.ts';
 import { planOf, type KernelSteps, type NodePlan } from './kernel-steps.ts';
-import { addressOf, type CudaView } from './view.ts';
+import { deviceAddressOf, type CudaView } from './view.ts';
 
 /** The parts of a card that its programs of kernels share. */
 export interface KernelStage {
@@ -125,9 +125,9 @@ export class KernelProgram implements Program {
     const { nodes, copies, scratchBytes } = this.#plan;
     const blocks = [
       this.#stage.scratch(scratchBytes),
-      ...given.map(addressOf),
-      ...asked.map(({ name }) => addressOf(outputs.get(name)!)),
-      ...[...this.#constants.values()].map(addressOf),
+      ...given.map(deviceAddressOf),
+      ...asked.map(({ name }) => deviceAddressOf(outputs.get(name)!)),
+      ...[...this.#constants.values()].map(deviceAddressOf),
     ];
     const at = ({ block, offset }: Place): bigint => blocks[block]! + offset;
     for (const { node, plan, places } of nodes) this.#stage.steps.run(node, plan, places.map(at));

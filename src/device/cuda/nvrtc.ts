@@ -23,7 +23,7 @@ export function openNvrtc(): Library {
 }
 
 /** Machine code, and the names of the kernels in it. */
-export interface Compiled {
+export interface CompiledKernels {
   readonly cubin: Uint8Array;
   readonly entries: readonly string[];
 }
@@ -61,7 +61,7 @@ export class Nvrtc {
    * @param architecture the card's, such as `sm_90a`
    * @throws INTERNAL with the compiler's log; DEVICE_MISSING where the compiler is older than the card
    */
-  compile(kernels: readonly Kernel[], architecture: string): Compiled {
+  compile(kernels: readonly Kernel[], architecture: string): CompiledKernels {
     const entries = kernels.map(({ entry }) => entry);
     const source = [kernelPrelude, ...kernels.map(({ source }) => source)].join('\n');
     const [name] = entries;

@@ -2,7 +2,7 @@ import { byteLengthOf } from '../../tensor/tensor.ts';
 import type { Device, View } from '../device.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import type { Cudart } from './cudart.ts';
-import { addressOf } from './view.ts';
+import { deviceAddressOf } from './view.ts';
 
 /** Operations on a card: CUDA's own fills and copies, and programs for the rest. */
 export class CudaOperations extends ProgramOperations {
@@ -14,7 +14,7 @@ export class CudaOperations extends ProgramOperations {
   }
 
   override zero(target: View): void {
-    this.#cudart.zero(addressOf(target), byteLengthOf(target));
+    this.#cudart.zero(deviceAddressOf(target), byteLengthOf(target));
   }
 
   override copy(from: View, to: View): void {
@@ -23,6 +23,7 @@ export class CudaOperations extends ProgramOperations {
       return;
     }
     const bytes = byteLengthOf(from);
-    if (bytes > 0) this.#cudart.copy(addressOf(from), addressOf(to), bytes, 'deviceToDevice');
+    if (bytes > 0)
+      this.#cudart.copy(deviceAddressOf(from), deviceAddressOf(to), bytes, 'deviceToDevice');
   }
 }

@@ -1,5 +1,5 @@
 import { CxmindError } from '../../errors.ts';
-import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceAllocator } from '../../ort/device-allocator.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { byteLengthOf } from '../../tensor/tensor.ts';
@@ -25,13 +25,13 @@ export function cudaView<D extends DType>(
  *
  * @throws INTERNAL for a view of another device
  */
-export function addressOf(view: View): bigint {
+export function deviceAddressOf(view: View): bigint {
   if ('address' in view && typeof view.address === 'bigint') return view.address;
   throw new CxmindError('INTERNAL', `a tensor on ${view.device.name} is not on a CUDA card`);
 }
 
 /** The tensor that a binding takes for a view. */
-export function deviceTensor(memory: DeviceMemory, view: View): DeviceTensor {
+export function deviceTensor(memory: DeviceAllocator, view: View): DeviceTensor {
   const { dtype, shape } = view;
-  return { dtype, shape, address: addressOf(view), byteLength: byteLengthOf(view), memory };
+  return { dtype, shape, address: deviceAddressOf(view), byteLength: byteLengthOf(view), memory };
 }

@@ -1,6 +1,6 @@
 import { CxmindError } from '../../errors.ts';
 import type { Graph } from '../../graph/ir.ts';
-import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceAllocator } from '../../ort/device-allocator.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { DType, FloatDType } from '../../tensor/dtype.ts';
 import { byteLengthOf, zeros, type Tensor } from '../../tensor/tensor.ts';
@@ -22,7 +22,7 @@ export class WebGpuDevice extends BlockingDevice implements Device {
   readonly operations: ProgramOperations;
   readonly handles = null;
   readonly #transfer: Transfer;
-  readonly #memory: DeviceMemory;
+  readonly #allocator: DeviceAllocator;
   readonly #spare: BufferWorkspace;
   readonly #owned: DisposableStack;
 
@@ -32,22 +32,22 @@ export class WebGpuDevice extends BlockingDevice implements Device {
     using made = new DisposableStack();
     made.use(this.runtime);
     this.#transfer = made.use(new Transfer(this.runtime));
-    this.#memory = made.use(this.#transfer.memory());
-    this.#spare = made.use(new BufferWorkspace(this, this.#memory));
+    this.#allocator = made.use(this.#transfer.allocator());
+    this.#spare = made.use(new BufferWorkspace(this, this.#allocator));
     this.operations = made.use(new ProgramOperations(this));
     this.computeDTypes = this.#hasF16() ? ['f16', 'f32'] : ['f32'];
     this.#owned = made.move();
   }
 
   allocate<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> & Disposable {
-    const storage = new Storage(this.#memory, byteLengthOf({ dtype, shape }));
+    const storage = new Storage(this.#allocator, byteLengthOf({ dtype, shape }));
     const view = { device: this, dtype, shape, storage };
     this.upload(zeros(dtype, shape), view);
     return { ...view, [Symbol.dispose]: () => storage[Symbol.dispose]() };
   }
 
   workspace(): Workspace {
-    return new BufferWorkspace(this, this.#memory);
+    return new BufferWorkspace(this, this.#allocator);
   }
 
   part(): never {

@@ -1,5 +1,5 @@
 import { encode } from '../../graph/encode.ts';
-import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceAllocator } from '../../ort/device-allocator.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
 import type { Runtime } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
@@ -21,9 +21,9 @@ export class Transfer implements Disposable {
     this.#runtime = runtime;
   }
 
-  /** The card's memory. */
-  memory(): DeviceMemory {
-    return this.#session('f32').memory('WebGPU_Buffer');
+  /** The allocator of the card's memory. */
+  allocator(): DeviceAllocator {
+    return this.#session('f32').allocator('WebGPU_Buffer');
   }
 
   copy(from: Tensor | DeviceTensor, to: Tensor | DeviceTensor): void {

@@ -1,5 +1,5 @@
 import { CxmindError } from '../../errors.ts';
-import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceAllocator } from '../../ort/device-allocator.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { byteLengthOf } from '../../tensor/tensor.ts';
@@ -11,13 +11,13 @@ const BUFFER_STEP = 256;
 /** A buffer on the card, which can be exchanged for another. Views of one storage see the same buffer. */
 export class Storage implements Disposable {
   readonly byteLength: number;
-  readonly #memory: DeviceMemory;
+  readonly #allocator: DeviceAllocator;
   #buffer: bigint;
 
-  constructor(memory: DeviceMemory, byteLength: number) {
+  constructor(allocator: DeviceAllocator, byteLength: number) {
     this.byteLength = Math.max(1, Math.ceil(byteLength / BUFFER_STEP)) * BUFFER_STEP;
-    this.#memory = memory;
-    this.#buffer = memory.allocate(this.byteLength);
+    this.#allocator = allocator;
+    this.#buffer = allocator.allocate(this.byteLength);
   }
 
   /** Exchanges buffers with another storage of this size. */
@@ -28,11 +28,11 @@ export class Storage implements Disposable {
   /** A tensor at the start of the buffer, as a binding takes it. */
   tensor(dtype: DType, shape: readonly number[]): DeviceTensor {
     const byteLength = byteLengthOf({ dtype, shape });
-    return { dtype, shape, address: this.#buffer, byteLength, memory: this.#memory };
+    return { dtype, shape, address: this.#buffer, byteLength, memory: this.#allocator };
   }
 
   [Symbol.dispose](): void {
-    this.#memory.free(this.#buffer);
+    this.#allocator.free(this.#buffer);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceAllocator } from '../../ort/device-allocator.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, Workspace } from '../device.ts';
@@ -7,14 +7,14 @@ import { Storage, type BufferView } from './view.ts';
 /** A workspace with a buffer for every tensor, since buffers cannot be cut. Buffers of one size are used again. */
 export class BufferWorkspace implements Workspace {
   readonly #device: Device;
-  readonly #memory: DeviceMemory;
+  readonly #allocator: DeviceAllocator;
   readonly #taken: Storage[] = [];
   readonly #free = new Map<number, Storage[]>();
   #sizeBytes = 0;
 
-  constructor(device: Device, memory: DeviceMemory) {
+  constructor(device: Device, allocator: DeviceAllocator) {
     this.#device = device;
-    this.#memory = memory;
+    this.#allocator = allocator;
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> {
@@ -68,7 +68,7 @@ export class BufferWorkspace implements Workspace {
 
   #make(byteLength: number): Storage {
     this.#sizeBytes += byteLength;
-    return new Storage(this.#memory, byteLength);
+    return new Storage(this.#allocator, byteLength);
   }
 }
 

@@ -1,9 +1,9 @@
-/** Memory of devices, which ONNX Runtime's providers allocate. */
+/** The memory of devices in ONNX Runtime's terms: its description, and its allocator. */
 import type { Context } from './context.ts';
 import { Handle } from './handle.ts';
 import type { Native } from './native.ts';
 
-/** ONNX Runtime's names of the memory of devices. */
+/** Names that ONNX Runtime gives to the memory of devices. */
 export type MemoryName = 'WebGPU_Buffer' | 'Cuda';
 
 /** `OrtDeviceAllocator` */
@@ -11,7 +11,7 @@ const DEVICE_ALLOCATOR = 0;
 /** `OrtMemTypeDefault` */
 export const DEFAULT_MEMORY = 0;
 
-/** ONNX Runtime's description of a memory, which `owner` releases. */
+/** A description of a device's memory (OrtMemoryInfo), which `owner` releases. */
 export function memoryInfo(
   native: Native,
   name: MemoryName | 'CudaPinned',
@@ -25,8 +25,8 @@ export function memoryInfo(
   return owner.adopt(info, ort.ReleaseMemoryInfo);
 }
 
-/** Memory of a device, managed by a provider. `Session.memory` makes it. */
-export class DeviceMemory implements Disposable {
+/** An allocator of a device's memory (OrtAllocator), which belongs to a provider. `Session.allocator` makes it. */
+export class DeviceAllocator implements Disposable {
   /** ONNX Runtime's description of the memory. */
   readonly info: bigint;
   readonly #context: Context;
