@@ -78,7 +78,7 @@ export function permuteRowsKernel(dtype: DType, indexDType: DType, isZeroFilled:
   const body = `
     const i64 named = index[row];
     store<V>(y + row * width + at, ${filled}load<V>(x + (named < 0 ? named + rows : named) * width + at));`;
-  return rowsKernel(entry, dtype, indexDType, body);
+  return blockPerRowKernel(entry, dtype, indexDType, body);
 }
 
 /**
@@ -86,7 +86,12 @@ export function permuteRowsKernel(dtype: DType, indexDType: DType, isZeroFilled:
  *
  * @param body C: makes elements `at` to `at + V` of `row` of y, of so many as `width`; x has `rows`
  */
-export function rowsKernel(entry: string, dtype: DType, indexDType: DType, body: string): Kernel {
+export function blockPerRowKernel(
+  entry: string,
+  dtype: DType,
+  indexDType: DType,
+  body: string,
+): Kernel {
   const [element, index] = [cTypes[dtype], cTypes[indexDType]];
   const parameters = `const ${element}* x, const ${index}* index, const ${index}* inverse, ${element}* y, i64 rows, i64 width`;
   return {

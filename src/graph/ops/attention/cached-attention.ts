@@ -34,7 +34,7 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   cachedAttention: {
     isCostly: true,
     infer(inputs) {
-      const { projected, cos, sin, keys, values, pages, lengths, bias } = named(inputs);
+      const { projected, cos, sin, keys, values, pages, lengths, bias } = inputsByName(inputs);
       const batch = projected.shape[0]!;
       const [, , kvHeads, width] = keys.shape;
       const heads = headsOf(projected, keys);
@@ -73,7 +73,7 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       ];
     },
     expand({ inputs, attributes: { scale }, outputs }, g) {
-      const { cos, sin, keys, values, pages, lengths, ...given } = named(inputs);
+      const { cos, sin, keys, values, pages, lengths, ...given } = inputsByName(inputs);
       const projected =
         given.bias === undefined ? given.projected : g.add(given.projected, given.bias);
       const [batch, pageCount] = pages.shape as [Dim, Dim];
@@ -111,7 +111,7 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       return [g.reshape(mixed, [batch, heads * width]), nextKeys, nextValues, ...scratch];
     },
     steps({ inputs, attributes: { scale } }) {
-      const { projected, keys, bias } = named(inputs);
+      const { projected, keys, bias } = inputsByName(inputs);
       const [, pageRows, kvHeads, headDim] = keys.shape as [Dim, number, number, number];
       const sizes = { heads: headsOf(projected, keys), kvHeads, headDim, pageRows, scale };
       return [
@@ -179,8 +179,8 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   },
 };
 
-/** Inputs by name. */
-function named<V extends ValueType>(inputs: readonly V[]) {
+/** The inputs of the op by their names. */
+function inputsByName<V extends ValueType>(inputs: readonly V[]) {
   const [projected, cos, sin, keys, values, pages, lengths, bias] = inputs as [
     ...[V, V, V, V, V, V, V],
     V | undefined,

@@ -2,7 +2,7 @@
 import type { DType } from '../../../tensor/dtype.ts';
 import { cTypes } from '../../kernel-prelude.ts';
 import { launchOf, scalarsOf, type Kernel } from '../../kernel.ts';
-import { rowsKernel } from '../indexing-kernels.ts';
+import { blockPerRowKernel } from '../indexing-kernels.ts';
 
 /** Threads of a block that orders rows: those of a whole multiprocessor. */
 const ORDER_THREADS = 1024;
@@ -63,7 +63,7 @@ extern "C" __global__ void __launch_bounds__(${ORDER_THREADS}) ${entry}(
 /** The kernel of `spreadRows`: copies to each place the row of its token. */
 export function spreadRowsKernel(dtype: DType, perToken: number): Kernel {
   const body = `store<V>(y + row * width + at, load<V>(x + index[row] / ${perToken} * width + at));`;
-  return rowsKernel(`rows_spread_${dtype}_${perToken}`, dtype, 'i64', body);
+  return blockPerRowKernel(`rows_spread_${dtype}_${perToken}`, dtype, 'i64', body);
 }
 
 /** The kernel of `joinRows`: adds up the rows of a token in f32. */
@@ -78,5 +78,5 @@ export function joinRowsKernel(dtype: DType, perToken: number): Kernel {
     Pack<${element}, V> total;
     for (int j = 0; j < V; j++) total.at[j] = fromFloat<${element}>(sums[j]);
     store<V>(y + row * width + at, total);`;
-  return rowsKernel(`rows_join_${dtype}_${perToken}`, dtype, 'i64', body);
+  return blockPerRowKernel(`rows_join_${dtype}_${perToken}`, dtype, 'i64', body);
 }
