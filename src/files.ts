@@ -87,9 +87,7 @@ export function localPath(name: string): string {
 }
 
 /** The user's cache folder: `XDG_CACHE_HOME`, or `.cache` in the home directory. */
-export function userCacheFolder(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): string {
+export function userCacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
   const given = environment['XDG_CACHE_HOME']?.trim() ?? '';
   return given === '' ? path.join(homedir(), '.cache') : localPath(given);
 }

@@ -48,7 +48,7 @@ export function withoutLongWords(text: string): string {
  * @returns `https://***@host/` and `${NAME}` in their place; also in JSON
  */
 export function secretHider(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: NodeJS.ProcessEnv = process.env,
 ): (text: string) => string {
   const secrets = Object.entries(environment).flatMap(([name, value = '']) =>
     value.length < MIN_SECRET || !secretName.test(name)

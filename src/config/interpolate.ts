@@ -11,9 +11,6 @@ const reference = /\$\{(?:(?:oc\.)?env:(\w+)(?:,([^}]*))?|([\w.]+))\}/g;
 /** The parts of a reference: its text, the variable, its default, and the key. */
 type Match = readonly (string | undefined)[];
 
-/** Variables by name. */
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 /** A tree without references, and the issues of those that lead nowhere. */
 export interface Interpolated {
   readonly value: Readonly<Record<string, unknown>>;
@@ -38,7 +35,7 @@ const MAX_TEXT = 1_000_000;
 export function interpolate(
   tree: Readonly<Record<string, unknown>>,
   sourceOf: SourceOf,
-  environment: Environment = process.env,
+  environment: NodeJS.ProcessEnv = process.env,
 ): Interpolated {
   const fromEnvironment = new Map<string, string>();
   const issues: Issue[] = [];

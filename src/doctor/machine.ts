@@ -34,7 +34,7 @@ export interface Machine {
   /** Processors that this process may keep busy; computing takes so many threads by default. */
   readonly cores: number;
   readonly memoryBytes: number;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: NodeJS.ProcessEnv;
   /** Reads a file; null where there is none to read. */
   readonly text: (path: string) => string | null;
   /** Lists a folder; empty where there is none. */

@@ -6,7 +6,6 @@
  * Azure OpenAI.
  */
 import * as t from 'io-ts';
-import type { Environment } from '../config/interpolate.ts';
 import type { JudgeSettings } from '../config/judge-schema.ts';
 import { CxmindError, messageOf } from '../errors.ts';
 import { AnswerCache } from '../reward/judge/answer-cache.ts';
@@ -52,7 +51,7 @@ export interface JudgeOptions {
 }
 
 export interface OpenJudgeOptions {
-  readonly environment: Environment;
+  readonly environment: NodeJS.ProcessEnv;
   /** File that keeps replies, where the config names none. */
   readonly cachePath: string;
   /** Hears of the first reply that cannot be written. */
@@ -89,7 +88,7 @@ export async function openJudge(
  * @throws CONFIG_INVALID naming the variables that are not set
  */
 function azureAddress(
-  environment: Environment,
+  environment: NodeJS.ProcessEnv,
 ): Required<Pick<ChatClientOptions, 'baseUrl' | 'apiKey' | 'azure'>> {
   const names = [
     'AZURE_OPENAI_ENDPOINT',

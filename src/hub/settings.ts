@@ -12,13 +12,11 @@ export interface HubSettings {
   readonly isOffline: boolean;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
  * Reads the settings from the environment variables of `huggingface_hub`: HF_ENDPOINT, HF_HUB_CACHE, HF_HOME,
  * HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE. Without HF_TOKEN it takes the token of `hf auth login`.
  */
-export function hubSettings(environment: Environment = process.env): HubSettings {
+export function hubSettings(environment: NodeJS.ProcessEnv = process.env): HubSettings {
   const of = (...names: readonly string[]): string | undefined =>
     names
       .map((name) => environment[name]?.trim())

@@ -14,7 +14,7 @@ import { WandbLogger } from './wandb.ts';
 /** Parts of the process that loggers use. */
 export interface LoggerSurroundings {
   /** Variables such as `TENSORBOARD_DIR`. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: NodeJS.ProcessEnv;
   /** Writes text of the console logger, which has no last line feed. */
   readonly write: (text: string) => void;
   readonly consoleForm: ConsoleForm;

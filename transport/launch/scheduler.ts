@@ -16,8 +16,6 @@ export interface Task {
   readonly job: string;
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 export interface TaskOptions {
   /** Number of processes, for schedulers that do not tell. */
   readonly size: number | undefined;
@@ -36,7 +34,7 @@ const firstSpecialStep = 0xfffffff0;
  * @throws CONFIG_INVALID when the environment is incomplete or contradicts itself
  * @see srun(1), "OUTPUT ENVIRONMENT VARIABLES"; mpirun(1) of Open MPI 4.1 and 5.0; the Job API of Kubernetes 1.24
  */
-export function taskOf(environment: Environment, options: TaskOptions): Task | undefined {
+export function taskOf(environment: NodeJS.ProcessEnv, options: TaskOptions): Task | undefined {
   const task = ompiTask(environment, options) ?? slurmTask(environment, options);
   return checked(
     task ?? pmixTask(environment, options) ?? indexedJob(environment, options),
@@ -44,7 +42,7 @@ export function taskOf(environment: Environment, options: TaskOptions): Task | u
   );
 }
 
-function ompiTask(environment: Environment, { hostname }: TaskOptions): Task | undefined {
+function ompiTask(environment: NodeJS.ProcessEnv, { hostname }: TaskOptions): Task | undefined {
   const rank = number(environment, 'OMPI_COMM_WORLD_RANK');
   if (rank === undefined) return undefined;
   const job = environment['PMIX_NAMESPACE'] ?? environment['OMPI_MCA_ess_base_jobid'] ?? 'mpirun';
@@ -59,7 +57,7 @@ function ompiTask(environment: Environment, { hostname }: TaskOptions): Task | u
   };
 }
 
-function slurmTask(environment: Environment, { hostname }: TaskOptions): Task | undefined {
+function slurmTask(environment: NodeJS.ProcessEnv, { hostname }: TaskOptions): Task | undefined {
   const step = number(environment, 'SLURM_STEP_ID') ?? number(environment, 'SLURM_STEPID');
   if (step === undefined || step >= firstSpecialStep) return undefined;
   const nodes = environment['SLURM_STEP_NODELIST'] ?? environment['SLURM_JOB_NODELIST'];
@@ -76,7 +74,10 @@ function slurmTask(environment: Environment, { hostname }: TaskOptions): Task | 
 }
 
 /** Task of a launcher that speaks PMIx and is not Open MPI's. Its environment tells the rank, and not the size. */
-function pmixTask(environment: Environment, { size, hostname }: TaskOptions): Task | undefined {
+function pmixTask(
+  environment: NodeJS.ProcessEnv,
+  { size, hostname }: TaskOptions,
+): Task | undefined {
   const rank = number(environment, 'PMIX_RANK');
   if (rank === undefined) return undefined;
   return {
@@ -91,7 +92,10 @@ function pmixTask(environment: Environment, { size, hostname }: TaskOptions): Ta
 }
 
 /** Task of an indexed job of Kubernetes, whose pods are named by the job and their number: `train-2`. */
-function indexedJob(environment: Environment, { size, hostname }: TaskOptions): Task | undefined {
+function indexedJob(
+  environment: NodeJS.ProcessEnv,
+  { size, hostname }: TaskOptions,
+): Task | undefined {
   const rank = number(environment, 'JOB_COMPLETION_INDEX');
   if (rank === undefined) return undefined;
   const name = hostname.replace(new RegExp(`-${rank}$`), '');
@@ -159,14 +163,14 @@ function noHosts(list: string): CxmindError {
   return new CxmindError('CONFIG_INVALID', `slurm: no list of hosts: ${list}`);
 }
 
-function number(environment: Environment, variable: string): number | undefined {
+function number(environment: NodeJS.ProcessEnv, variable: string): number | undefined {
   const text = environment[variable];
   if (text === undefined || text === '') return undefined;
   if (/^\d{1,10}$/.test(text)) return Number(text);
   throw new CxmindError('CONFIG_INVALID', `${variable}=${text}: expected a whole number`);
 }
 
-function required(environment: Environment, variable: string): number {
+function required(environment: NodeJS.ProcessEnv, variable: string): number {
   const value = number(environment, variable);
   if (value !== undefined) return value;
   throw new CxmindError('CONFIG_INVALID', `the environment of a scheduler lacks ${variable}`);

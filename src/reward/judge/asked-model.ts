@@ -1,6 +1,5 @@
 /** A model behind an endpoint that is asked the same things again and again, and is heard once about each. */
 import { hash } from 'node:crypto';
-import type { Environment } from '../../config/interpolate.ts';
 import type { JudgeSettings } from '../../config/judge-schema.ts';
 import { attempt, CxmindError } from '../../errors.ts';
 import { AnswerCache } from './answer-cache.ts';
@@ -25,7 +24,7 @@ export type AskingCounts = Record<
 export interface OpenModelOptions {
   /** Name of the reward, for errors. */
   readonly name: string;
-  readonly environment: Environment;
+  readonly environment: NodeJS.ProcessEnv;
   /** Hears of the first answer that cannot be written. */
   readonly warn: (message: string) => void;
   /** Delay before the first retry; that of OpenAI's clients if absent. */
@@ -53,7 +52,11 @@ export async function openAskedModel(
   return { client, cache, inputCostPerToken, outputCostPerToken };
 }
 
-function keyIn(environment: Environment, variable: string | null, name: string): string | null {
+function keyIn(
+  environment: NodeJS.ProcessEnv,
+  variable: string | null,
+  name: string,
+): string | null {
   if (variable === null) return null;
   const key = environment[variable];
   if (key !== undefined && key !== '') return key;

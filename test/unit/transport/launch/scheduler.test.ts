@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import {
-  expandHostlist,
-  taskOf,
-  type Environment,
-  type Task,
-} from '../../../../transport/launch/scheduler.ts';
+import { expandHostlist, taskOf, type Task } from '../../../../transport/launch/scheduler.ts';
 import { isRefused } from '../../../support/refusal.ts';
 
-function task(environment: Environment, size?: number, hostname = 'here'): Task | undefined {
+function task(environment: NodeJS.ProcessEnv, size?: number, hostname = 'here'): Task | undefined {
   return taskOf(environment, { size, hostname });
 }
 
