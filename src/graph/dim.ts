@@ -21,14 +21,9 @@ function notAnExpression(dim: string): CxmindError {
 }
 
 function tokensOf(text: string): string[] {
-  const tokens: string[] = [];
-  tokenPattern.lastIndex = 0;
-  while (tokenPattern.lastIndex < text.length) {
-    const match = tokenPattern.exec(text);
-    if (match === null) throw notAnExpression(text);
-    tokens.push(match[1]!);
-  }
-  return tokens;
+  const matches = [...text.matchAll(tokenPattern)];
+  if (matches.map(([whole]) => whole).join('') !== text) throw notAnExpression(text);
+  return matches.map(([, token]) => token!);
 }
 
 /**
