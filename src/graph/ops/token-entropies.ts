@@ -1,10 +1,9 @@
 import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
-import { logSumExpOf } from './numeric.ts';
 import type { OpFamily } from './op.ts';
 import { tokenEntropiesGradientKernel, tokenEntropiesKernel } from './token-entropies-kernels.ts';
-import { allowedLogits, allowedNumbers, columnOf, logProbsBy } from './vocabulary.ts';
+import { allowedLogits, allowedNumbers, columnOf, evaluateRows, logProbsBy } from './vocabulary.ts';
 import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** Attributes of the entropy ops. */
@@ -49,21 +48,13 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       // A product of halves narrows it again, so that no wide gradient is ever in memory.
       return [g.cast(gradient, logits!.dtype)];
     },
-    evaluate([logits], attributes) {
-      const [rows, size] = logits!.shape as [number, number];
-      const allowed = allowedNumbers(logits!, attributes);
-      const [entropies, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
-      for (let row = 0; row < rows; row++) {
-        const own = allowed.subarray(row * size, (row + 1) * size);
-        const total = logSumExpOf(own);
-        entropies.data[row] = own.reduce(
-          (sum, x) => sum + (x > -Infinity ? Math.exp(x - total) * (total - x) : 0),
+    evaluate: ([logits], attributes) =>
+      evaluateRows(logits!, attributes, (row, logSumExp) =>
+        row.reduce(
+          (sum, x) => sum + (x > -Infinity ? Math.exp(x - logSumExp) * (logSumExp - x) : 0),
           0,
-        );
-        logSumExp.data[row] = total;
-      }
-      return [entropies, logSumExp];
-    },
+        ),
+      ),
   },
   /**
    * The gradient of logits `[R, V]`: `-dy p (log p + entropy)` at each. Inputs: the logits, both outputs of

@@ -1,10 +1,9 @@
 import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
-import { logSumExpOf } from './numeric.ts';
 import type { OpFamily } from './op.ts';
 import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
-import { allowedLogits, allowedNumbers, columnOf, logProbsBy } from './vocabulary.ts';
+import { allowedLogits, allowedNumbers, columnOf, evaluateRows, logProbsBy } from './vocabulary.ts';
 import type { VocabularyAttributes } from './vocabulary.ts';
 
 /** Attributes of the log-probability ops. */
@@ -54,18 +53,12 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       // A product of halves narrows it again, so that no wide gradient is ever in memory.
       return [g.cast(gradient, logits!.dtype)];
     },
-    evaluate([logits, targets], attributes) {
-      const [rows, size] = logits!.shape as [number, number];
-      const allowed = allowedNumbers(logits!, attributes);
-      const [logProbs, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
-      for (let row = 0; row < rows; row++) {
-        const own = allowed.subarray(row * size, (row + 1) * size);
-        const total = logSumExpOf(own);
-        logProbs.data[row] = own.at(targets!.data[row]!)! - total;
-        logSumExp.data[row] = total;
-      }
-      return [logProbs, logSumExp];
-    },
+    evaluate: ([logits, targets], attributes) =>
+      evaluateRows(
+        logits!,
+        attributes,
+        (row, logSumExp, index) => row.at(targets!.data[index]!)! - logSumExp,
+      ),
   },
   /**
    * The gradient of logits `[R, V]`. Inputs: those of `tokenLogProbs`, its log-sum-exps, and its result's gradient `[R]`.

@@ -1,7 +1,8 @@
 /** Common parts of the ops over rows of logits `[R, V]`: their attributes, and tokens without a probability. */
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Value } from '../ir.ts';
-import type { NdArray } from './array.ts';
+import { blank, type NdArray } from './array.ts';
+import { logSumExpOf } from './numeric.ts';
 import type { Emitter } from './op.ts';
 
 /** Attributes of an op over rows of logits. */
@@ -57,4 +58,22 @@ export function allowedNumbers(
     for (const token of banned) allowed[row * size + token] = -Infinity;
   }
   return allowed;
+}
+
+/** Computes a number for each row of logits, and the row's log-sum-exp: f32 `[R]` each. Banned tokens are -inf. */
+export function evaluateRows(
+  logits: NdArray,
+  attributes: VocabularyAttributes,
+  numberOf: (row: Float64Array, logSumExp: number, index: number) => number,
+): NdArray[] {
+  const [rows, size] = logits.shape as [number, number];
+  const allowed = allowedNumbers(logits, attributes);
+  const [numbers, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
+  for (let index = 0; index < rows; index++) {
+    const row = allowed.subarray(index * size, (index + 1) * size);
+    const total = logSumExpOf(row);
+    numbers.data[index] = numberOf(row, total, index);
+    logSumExp.data[index] = total;
+  }
+  return [numbers, logSumExp];
 }
