@@ -81,12 +81,12 @@ export function attempt<T>(read: () => T): T | null {
   }
 }
 
-/** Tells whether an error is the operating system's refusal of a call, as of a full disk. */
+/** Tells whether an error is the operating system's refusal of a call, such as a write to a full disk. */
 export function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
   return thrown instanceof Error && 'syscall' in thrown && 'errno' in thrown;
 }
 
-/** The message of a thrown value in one line; of one that is no error, its text or its code. */
+/** The message of a thrown value. A value that is no error is printed in one line. */
 export function messageOf(thrown: unknown): string {
   if (typeof thrown === 'string') return thrown;
   if (!(thrown instanceof Error)) {

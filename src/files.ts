@@ -187,7 +187,11 @@ export async function exists(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null)) !== null;
 }
 
-/** @throws CONFIG_INVALID where a directory to write to is there already, with something in it, or is none */
+/**
+ * Checks that a directory to write to is empty, or does not exist yet.
+ *
+ * @throws CONFIG_INVALID
+ */
 export async function refuseOccupied(directory: string): Promise<void> {
   const isFree = await readdir(directory).then(
     (names) => names.length === 0,
@@ -203,7 +207,7 @@ export async function refuseOccupied(directory: string): Promise<void> {
   );
 }
 
-/** Tells whether a path is that of a regular file, itself or by a link. */
+/** Tells whether a path leads to a regular file; links are followed. */
 export async function isFile(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null))?.isFile() === true;
 }
@@ -240,7 +244,7 @@ export function writeDirectoryAtomically(
   return writing(target, () => replaceDirectory(target, write));
 }
 
-/** Repairs a directory in which crashes of `writeDirectoryAtomically` left something. */
+/** Repairs the directories in a folder whose writing by `writeDirectoryAtomically` a crash cut off. */
 export async function putDirectoriesRight(parent: string): Promise<void> {
   for (const entry of await readdir(parent)) {
     const [, name] = /^\.(.+)\.(?:partial|replaced)$/.exec(entry) ?? [];

@@ -10,7 +10,7 @@ export type Metrics = Readonly<Record<string, number>>;
 export interface MetricsBatch extends TokenRows {
   /** Token-level scores, before any KL penalty. */
   readonly tokenScores: Float32Array;
-  /** Token-level rewards, after it. */
+  /** Token-level rewards, after any KL penalty. */
   readonly tokenRewards: Float32Array;
   readonly advantages: Float32Array;
   readonly returns: Float32Array;
@@ -22,7 +22,7 @@ export interface MetricsBatch extends TokenRows {
   readonly maxResponseLength: number;
 }
 
-/** Mean, largest and smallest under `prefix/mean`, `prefix/max` and `prefix/min`; all NaN for nothing. */
+/** Mean, largest and smallest under `prefix/mean`, `prefix/max` and `prefix/min`; all NaN where there are no values. */
 export function summary(prefix: string, values: ArrayLike<number>): Metrics {
   if (values.length === 0) {
     return { [`${prefix}/mean`]: NaN, [`${prefix}/max`]: NaN, [`${prefix}/min`]: NaN };
@@ -107,13 +107,13 @@ export function mismatchMetrics(sampled: Float32Array, computed: Float32Array): 
   };
 }
 
-/** Metrics under `<prefix>/…`. */
+/** The metrics with `<prefix>/` before their names. */
 export function prefixed(prefix: string, metrics: object): Metrics {
   const entries = Object.entries<number>({ ...metrics });
   return Object.fromEntries(entries.map(([name, value]) => [`${prefix}/${name}`, value]));
 }
 
-/** The sum of every metric over those that have it. */
+/** Sums of metrics by name. A source without a metric adds nothing to it. */
 export function sumMetrics(all: readonly Metrics[]): Metrics {
   const sums: Record<string, number> = {};
   for (const [name, value] of all.flatMap((each) => Object.entries(each))) {
@@ -126,7 +126,7 @@ export function sumMetrics(all: readonly Metrics[]): Metrics {
  * `timing_s/<phase>` in seconds, and `timing_per_token_ms/<phase>` in milliseconds for the phases whose
  * work grows with the tokens.
  *
- * @param tokens of the batch: of its responses, and of prompts and responses together
+ * @param tokens numbers of tokens in the batch: in its responses, and in prompts and responses together
  */
 export function timingMetrics(
   seconds: PhaseSeconds,

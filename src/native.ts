@@ -34,5 +34,5 @@ export function addressOf(block: ArrayBufferLike): bigint {
   return koffi.address(new Uint8Array(block));
 }
 
-/** A function of a native library, of a type that its declaration in C promises. */
+/** A function of a native library, whose type must agree with its declaration in C. */
 export type { KoffiFunc as NativeFunction } from 'koffi';

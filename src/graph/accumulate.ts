@@ -11,7 +11,7 @@ import type { ReduceAttributes } from './ops/reduce.ts';
 import { prune, usesOf, type Uses } from './passes.ts';
 import { sameShape } from './shape.ts';
 
-/** A gradient, and the input that it is of. */
+/** A gradient, and the input that it belongs to. */
 interface TargetGradient {
   readonly target: Value;
   readonly gradient: Value;

@@ -66,8 +66,9 @@ export class GraphBuilder extends ElementwiseBuilder {
     return this.one('groupedProduct', [x, counts, ...weights], { transB });
   }
   /**
-   * The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each. With addends, f32 and
-   * as many, it is f32 sums with these.
+   * The rows of each group of `a [N, m]`, transposed, times those of `b [N, n]`: `[m, n]` for each group.
+   *
+   * Where there are addends, one f32 matrix for each group, they are added and the results are f32.
    */
   groupedOuterProduct(
     a: Value,
@@ -89,7 +90,7 @@ export class GraphBuilder extends ElementwiseBuilder {
     }
     return this.one('transpose', [x], { perm: axes });
   }
-  /** The same elements under other dimensions. One of them may be -1, which stands for what is left. */
+  /** The same elements under other dimensions. One of these may be -1, which stands for what the others leave. */
   reshape(x: Value, dims: readonly Dim[]): Value {
     const shape = this.#resolve(x, dims);
     if (sameShape(x.shape, shape)) return x;
@@ -112,7 +113,7 @@ export class GraphBuilder extends ElementwiseBuilder {
     const kept = x.shape.filter((_, i) => !places.includes(i));
     return this.reshape(x, kept);
   }
-  /** x repeated along axes where it has one element, or none. */
+  /** x repeated along the axes in which it has one element, and along leading axes that it lacks. */
   expand(x: Value, shape: readonly Dim[]): Value {
     const target = shape.map(normalDim);
     return sameShape(x.shape, target) ? x : this.one('expand', [x], { shape: target });
@@ -170,7 +171,7 @@ export class GraphBuilder extends ElementwiseBuilder {
   ): Value {
     return this.one('permuteRows', [x, index, inverse], { isZeroFilled, isGradientZeroFilled });
   }
-  /** Rows of x in the order of `index`, of which `inverse` is the inverse: every row has one place. */
+  /** Rows of x in the order of `index`, a permutation of all rows, whose inverse is `inverse`. */
   reorderRows(x: Value, index: Value, inverse: Value): Value {
     const unfilled = { isZeroFilled: false, isGradientZeroFilled: false };
     return this.permuteRows(x, index, inverse, unfilled);
@@ -209,18 +210,20 @@ export class GraphBuilder extends ElementwiseBuilder {
     return [values!, places!];
   }
   /**
-   * The order of rows by their groups `i64 [N]`, of which there are `count`: the number of rows of each, i64 `[count]`;
-   * for each place the row that comes there, i64 `[N]`; and the place of each row. Rows of one group stay in order.
+   * The order in which the rows of `count` groups stand together, from the group of each row, `i64 [N]`. Rows of one
+   * group keep their order.
+   *
+   * @returns the number of rows of each group, i64 `[count]`; the row at each place and the place of each row, i64 `[N]`
    */
   rowOrder(groups: Value, count: number): readonly [counts: Value, order: Value, inverse: Value] {
     const [counts, order, inverse] = this.apply('rowOrder', [groups], { count });
     return [counts!, order!, inverse!];
   }
-  /** The rows of tokens `x [T, …]`, `perToken` times each, in an order of theirs `[N]` that is given with its inverse. */
+  /** Rows `[N, …]` in an order: those of tokens `x [T, …]`, each repeated `perToken` times. */
   spreadRows(x: Value, order: Value, inverse: Value, perToken: number): Value {
     return this.one('spreadRows', [x, order, inverse], { perToken });
   }
-  /** The sums of the rows of each token, which `spreadRows` has put in an order: `x [N, …]` to `[T, …]`. */
+  /** The sum of the rows of each token, `[T, …]`, from rows `x [N, …]` in the order of `spreadRows`. */
   joinRows(x: Value, order: Value, inverse: Value, perToken: number): Value {
     return this.one('joinRows', [x, order, inverse], { perToken });
   }
@@ -331,7 +334,7 @@ export class GraphBuilder extends ElementwiseBuilder {
   /**
    * Log-probabilities f32 `[R]` of tokens i64 `[R, 1]` under logits `[R, V]`.
    *
-   * @param attributes the dtype of the gradient of the logits is that of the product which makes them
+   * @param attributes its `gradient` is the dtype of the product that makes the logits
    */
   tokenLogProbs(logits: Value, targets: Value, attributes: VocabularyAttributes): Value {
     return this.one('tokenLogProbs', [logits, targets], attributes);
@@ -340,7 +343,7 @@ export class GraphBuilder extends ElementwiseBuilder {
   /**
    * Entropies f32 `[R]`, in nats, of the distributions that logits `[R, V]` give.
    *
-   * @param attributes as of `tokenLogProbs`
+   * @param attributes those of `tokenLogProbs`
    */
   tokenEntropies(logits: Value, attributes: VocabularyAttributes): Value {
     return this.one('tokenEntropies', [logits], attributes);

@@ -22,7 +22,7 @@ interface EncodedModel {
 /**
  * Encodes a graph for a target that runs every node by its provider.
  *
- * @returns bytes of an ONNX ModelProto, as of `encodeScheduled`
+ * @returns bytes of an ONNX ModelProto, as `encodeScheduled` makes them
  */
 export function encode(graph: Graph, target: Target = cpu): Uint8Array {
   return encodeScheduled(scheduled(graph, target), target).model;

@@ -24,7 +24,7 @@ export interface KernelNode {
 export interface KernelGraph {
   readonly graph: Graph;
   readonly nodes: readonly KernelNode[];
-  /** The value whose memory a value is: another for a reshaped one, else itself. */
+  /** The value in whose memory a value lies: the source of a reshaped one, any other value itself. */
   readonly sourceOf: (value: Value) => Value;
 }
 

@@ -164,7 +164,7 @@ function inDTypesOf(target: Target, graph: Graph): Graph {
   });
 }
 
-/** The same product with a result in its operands' dtype, for one whose result is wider; undefined for other nodes. */
+/** A product with its result in the operands' dtype, for one whose result is wider; undefined for other nodes. */
 function notWidening({ op, inputs, attributes, outputs }: Node): Node | undefined {
   if ((op !== 'matMul' && op !== 'gemm') || !('to' in attributes)) return undefined;
   const { transA, transB, alpha } = attributes as ProductAttributes;

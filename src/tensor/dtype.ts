@@ -58,7 +58,7 @@ export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Ui
   return viewOf('u8', buffer, byteOffset, byteLength);
 }
 
-/** One value as an f32 and as its bits. */
+/** One value as an f32 and as its bits. Every call writes it before it reads it. */
 const f32Scratch = new Float32Array(1);
 const u32Scratch = new Uint32Array(f32Scratch.buffer);
 

@@ -55,7 +55,7 @@ export function nearestBf16(word: number): number {
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
-/** Rounds values in place to the nearest of a format; all of them are f32's. */
+/** Rounds values in place to the nearest of a format. `f32` leaves them as they are. */
 export function roundTo(dtype: HalfDType | 'f32', values: Float32Array): void {
   if (dtype === 'f32') return;
   for (const { start, end } of slices(values.length, CHUNK)) {

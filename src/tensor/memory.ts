@@ -9,7 +9,7 @@ import { PageAdvice } from './page-advice.ts';
  */
 export type SharedMemory = SharedArrayBuffer;
 
-/** Makes shared memory of so many zero bytes, as `sharedBuffer` and `fileBuffer` do. */
+/** A maker of zeros in shared memory: `sharedBuffer` or `fileBuffer`. */
 export type MakeShared = (byteLength: number) => SharedMemory;
 
 /** True if a value, such as the buffer of a typed array, is shared memory. */

@@ -7,7 +7,8 @@ export const LEVELS = 256;
 /**
  * Patch rows of 8-bit pixels before normalisation: the level of each pixel, and the value of each level of a channel.
  *
- * Levels take a quarter of the bytes of values. A picture that stands still takes an eighth, a grey one less again.
+ * Levels take a quarter of the bytes of values, an eighth for a picture that stands still, and a third of that for a
+ * grey one.
  */
 export interface PatchLevels {
   /** Levels, u8 `[N, C, F, P·P]`. C is 1 where all channels are alike, and F is 1 where all frames are. */

@@ -10,8 +10,8 @@ export interface CardMemory {
 /**
  * Opens a gauge of the memory of cards, for a thread that does not work on them.
  *
- * It may be read while other threads work. The card that the thread itself works on stays. A card that cannot be asked,
- * as after an error of its work, reads as null: whoever works on it tells why.
+ * It may be read while other threads work, and leaves the current card of this thread as it is. It gives null for a card
+ * that cannot be asked, for example after an error of its work. The thread that works on the card reports that error.
  *
  * @throws DEVICE_MISSING without CUDA's runtime library
  */

@@ -54,7 +54,7 @@ export class ElementSource {
     ];
   }
 
-  /** The same parameters' names, to pass them on. */
+  /** Names of the parameters for inputs and outputs, to pass them on. */
   arguments(): string[] {
     const { inputs, sizes, outputs } = this.region;
     return [
@@ -69,7 +69,7 @@ export class ElementSource {
     return this.#sizeNodes().map((node) => this.#sizeName(node));
   }
 
-  /** Values of those parameters in a run. */
+  /** The values of the `sizes` parameters in a run. */
   sizeScalars(shapes: Shapes): Scalar[] {
     const { inputs, sizes } = this.region;
     const products = this.#sizeNodes().map((node) => ({ shape: dimsOf(node) }));

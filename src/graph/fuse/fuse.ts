@@ -165,7 +165,7 @@ class Fusion {
     return this.#withMakers(group, isFree);
   }
 
-  /** Nodes and those that make what they read, as far as these are wanted, in order. */
+  /** Nodes, and the wanted ones among the nodes that make what they read, in order. */
   #withMakers(nodes: Iterable<Node>, isWanted: (maker: Node, value: Value) => boolean): Node[] {
     const all = new Set(nodes);
     // The set grows during the walk, which visits what is added.
@@ -268,7 +268,7 @@ class Fusion {
     return group === undefined ? !isFree(producer) : this.#isReadOutside(value, group);
   }
 
-  /** Has a group write a value that a sum over rows reads, if it can. */
+  /** Makes a group write a value that a sum over rows reads, if the group stays one kernel. */
   #want(value: Value): void {
     const producer = this.#producers.get(value.id);
     const group = producer === undefined ? undefined : this.#groups.get(producer);
@@ -289,7 +289,7 @@ class Fusion {
     };
   }
 
-  /** The units, and a further one for each value that they read and no unit writes. */
+  /** The units, and one more for each value that they read and that no unit writes. */
   #complete(units: readonly (Node | Fused)[]): (Node | Fused)[] {
     const all = [...units];
     const written = new Set(all.flatMap(({ outputs }) => outputs.map(({ id }) => id)));

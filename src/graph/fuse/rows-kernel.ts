@@ -261,7 +261,7 @@ function axisNames(name: string, axis: number): [outer: string, size: string, st
   return [`${name}_outer${axis}`, `${name}_size${axis}`, `${name}_stride${axis}`];
 }
 
-/** The arguments for those parameters, axis by axis. */
+/** The arguments for the parameters of `axisNames`, axis by axis. */
 function strides(space: readonly number[], shape: readonly number[]): number[] {
   const lead = space.length - shape.length;
   const [outer, own] = [stridesOf(space), stridesOf(shape)];

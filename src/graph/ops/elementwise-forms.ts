@@ -60,7 +60,7 @@ export function unary(
   };
 }
 
-/** An op of two operands of one dtype; parameters as of `unary`. */
+/** An op of two operands of one dtype; its parameters are those of `unary`. */
 export function binary(
   name: string,
   type: string,
@@ -81,7 +81,7 @@ export function binary(
   };
 }
 
-/** A comparison or a logical op, whose result is bool; parameters as of `unary`. It has no gradient. */
+/** A comparison or a logical op, whose result is bool, with the parameters of `unary`. It has no gradient. */
 export function predicate(
   name: string,
   type: string,

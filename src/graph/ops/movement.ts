@@ -26,7 +26,7 @@ function withAxis<D>(shape: readonly D[], axis: number, dim: D): D[] {
   return shape.map((old, i) => (i === axis ? dim : old));
 }
 
-/** The place at which a slice begins or ends. A symbolic axis is assumed to reach as far as that. */
+/** The place at which a slice begins or ends. A symbolic axis is assumed to be long enough. */
 function placeIn(dim: Dim, bound: number): Dim {
   const place = bound < 0 ? sumDim([dim, bound]) : bound;
   return typeof dim === 'number' ? Math.min(dim, Math.max(0, Number(place))) : place;

@@ -12,7 +12,7 @@ export function packOf(vocabulary: number): number {
   return [4, 2, 1].find((count) => vocabulary % count === 0)!;
 }
 
-/** A part of a kernel's name by the tokens that it gives no probability. */
+/** The part of a kernel's name that tells the banned tokens. */
 export function bansIn({ banned }: VocabularyAttributes): string {
   return banned.map((token) => `_no${token}`).join('');
 }

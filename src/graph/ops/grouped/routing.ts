@@ -25,7 +25,7 @@ function checkOrder(op: string, inputs: readonly ValueType[], rows: Dim): void {
   if (!isFloat(inputs[0]!.dtype)) throw dtypeError(op, 'wants floats', inputs);
 }
 
-/** Places of whole numbers `[N]` in rising order, i64 `[N]`; equals stay in theirs. */
+/** The places of whole numbers `[N]` when they are sorted, i64 `[N]`. Equal numbers keep their order. */
 function places(g: GraphBuilder, numbers: Value): Value {
   return g.topK(g.neg(g.cast(numbers, 'f32')), numbers.shape[0]!)[1];
 }

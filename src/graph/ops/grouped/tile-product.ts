@@ -126,8 +126,8 @@ template <int BM, int M, int N> __device__ void addProducts(
 }
 
 /**
- * C: the same by four warps together on Hopper, which read both operands from shared memory. Their sums
- * are in the same lanes; each warp has sixteen of their 64 rows, and all columns.
+ * C: the products of the tiles by four warps together on Hopper, which read both operands from shared memory. Sums are in
+ * the same lanes as in `tensorCoreStep`; each warp has sixteen of the 64 rows, and all columns.
  */
 function hopperStep(dtype: FloatDType, { isATurned, isBTurned }: Turned): string {
   const step = (columns: number): string => {
@@ -164,7 +164,7 @@ template <int N> __device__ void addProductsTogether(
 `;
 }
 
-/** C: the same in f32, one product after the other, with sums in the same lanes. */
+/** C: the products of the tiles in f32, one after the other, with sums in the lanes of `tensorCoreStep`. */
 const FLOAT_STEP = `
 template <int BM, int M, int N> __device__ void addProducts(
     float (&sums)[M / 16][N / 8][4], const Element* a, const Element* b, int row, int column) {
