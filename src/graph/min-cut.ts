@@ -11,6 +11,7 @@
  * @see the min-cut rematerialisation of functorch (He and Yu, "Transcending runtime-memory tradeoffs", MLSys 2023)
  */
 import { bytesPerElement } from '../tensor/dtype.ts';
+import { sizeOf } from '../tensor/tensor.ts';
 import type { Node, Value } from './ir.ts';
 import { opOf } from './ops/table.ts';
 import { evaluateDim } from './dim.ts';
@@ -69,7 +70,7 @@ function bytesOf({ dtype, shape }: Value): number {
         })[operator],
     }),
   );
-  return elements.reduce((product, size) => product * size, bytesPerElement(dtype));
+  return sizeOf(elements) * bytesPerElement(dtype);
 }
 
 /** A network for maximum flow (Edmonds-Karp). Edges lie in pairs: the reverse of `edge` is `edge ^ 1`. */
