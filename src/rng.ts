@@ -2,8 +2,8 @@
  * Counter-based randomness.
  *
  * The value at (key, counter) needs no state but those two numbers, so a stream can be split, saved and resumed, and a
- * retry anywhere draws the same numbers. Each draw is two rounds of a 32-bit avalanche hash over key and counter. It is
- * good enough for sampling and shuffling, not for cryptography.
+ * retry anywhere draws the same numbers. A draw mixes the counter and the two halves of the key, one after the other, by
+ * the hash of SplitMix32. It is good enough for sampling and shuffling, not for cryptography.
  */
 
 /** State of a stream, which a checkpoint keeps. */
@@ -12,6 +12,7 @@ export interface RngState {
   readonly counter: number;
 }
 
+/** The hash of SplitMix32. */
 function mix(h: number): number {
   h ^= h >>> 16;
   h = Math.imul(h, 0x21f0aaad);

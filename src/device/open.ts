@@ -1,3 +1,4 @@
+/** The names of devices, and the device that a name stands for. */
 import type { RuntimeOptions } from '../ort/runtime.ts';
 import { CpuDevice } from './cpu/device.ts';
 import { CudaDevice } from './cuda/device.ts';

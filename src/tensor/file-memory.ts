@@ -120,7 +120,7 @@ function reserve(folder: string, byteLength: number): number {
   throw refused(getSystemErrorMessage(-error));
 }
 
-/** The C library of this thread, loaded at the first use. */
+/** The C library, declared once for a thread at the first use, since most threads map no files. */
 class LateLibC {
   #functions: LibC | undefined;
 

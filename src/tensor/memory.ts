@@ -57,8 +57,9 @@ class CollectionPace {
   }
 }
 
-// One of each for a thread, which has one garbage collector too.
+/** One for a thread, since a thread has one garbage collector. */
 const pace = new CollectionPace();
+/** One for a thread, since native functions are declared for a thread. */
 const pages = new PageAdvice();
 
 /** Reports that this thread refers to further shared memory. */

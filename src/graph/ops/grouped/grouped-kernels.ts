@@ -1,3 +1,4 @@
+/** CUDA C of products of groups of rows (grouped GEMM), where the card alone knows the sizes of the groups. */
 import type { FloatDType } from '../../../tensor/dtype.ts';
 import { launchOf, scalarsOf, type Kernel } from '../../kernel.ts';
 import { TILE_COLUMNS, TILE_ROWS, TILE_THREADS, tileBytes, tileProduct } from './tile-product.ts';

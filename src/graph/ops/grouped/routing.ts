@@ -25,7 +25,7 @@ function checkOrder(op: string, inputs: readonly ValueType[], rows: Dim): void {
   if (!isFloat(inputs[0]!.dtype)) throw dtypeError(op, 'wants floats', inputs);
 }
 
-/** The places of whole numbers `[N]` when they are sorted, i64 `[N]`. Equal numbers keep their order. */
+/** The indices i64 `[N]` that sort whole numbers `[N]` (argsort). Equal numbers keep their order. */
 function places(g: GraphBuilder, numbers: Value): Value {
   return g.topK(g.neg(g.cast(numbers, 'f32')), numbers.shape[0]!)[1];
 }
