@@ -7,7 +7,7 @@
  */
 import type { GraphBuilder } from './builder.ts';
 import { inKernelForm } from './fuse/form.ts';
-import { mannerOf } from './fuse/region.ts';
+import { patternOf } from './fuse/region.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import type { Step } from './kernel.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
@@ -87,7 +87,7 @@ function powOfOneShape(
 export const cuda: Target = {
   name: 'cuda',
   hasKernel: (node) =>
-    mannerOf(node) !== undefined ||
+    patternOf(node) !== undefined ||
     stepsOnCuda(node) !== undefined ||
     (notWidening(node) === undefined && !(isBf16(node) && withoutBf16.has(node.op))),
   stepsOf: stepsOnCuda,

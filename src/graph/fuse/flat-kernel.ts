@@ -2,7 +2,7 @@ import { cTypes } from '../kernel-prelude.ts';
 import { launchOf, scalarsOf, type Kernel } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
-import { mannerOf, type Region } from './region.ts';
+import { patternOf, type Region } from './region.ts';
 import { sizesIn } from './space.ts';
 
 const BLOCK_THREADS = 256;
@@ -15,7 +15,7 @@ export function isFlat(region: Region): boolean {
   const isOneRow = space.slice(0, -1).every((dim) => dim === 1);
   const values = [...inputs, ...nodes.flatMap(({ outputs }) => outputs)];
   return (
-    nodes.every((node) => mannerOf(node) === 'map') &&
+    nodes.every((node) => patternOf(node) === 'map') &&
     values.every((value) => {
       const extent = source.extent(value);
       return extent === 'full' || extent === 'scalar' || (extent === 'row' && isOneRow);

@@ -14,7 +14,7 @@ import { symbolsOf } from '../dim.ts';
 import { areSized, broadcastShapes, sameShape } from '../shape.ts';
 import { columnSums } from './columns-kernel.ts';
 import { flatKernel, isFlat } from './flat-kernel.ts';
-import { dimsOf, isFree, mannerOf, numbersIn, type Region } from './region.ts';
+import { dimsOf, isFree, patternOf, numbersIn, type Region } from './region.ts';
 import { rowsKernel } from './rows-kernel.ts';
 import { extentIn } from './space.ts';
 
@@ -79,7 +79,7 @@ class Fusion {
     this.#joinReadersOfSame();
     const sums = new Map<Node, Region>();
     for (const node of this.#graph.nodes) {
-      const region = mannerOf(node) === 'column' ? this.#columnRegion(node) : undefined;
+      const region = patternOf(node) === 'column' ? this.#columnRegion(node) : undefined;
       if (region !== undefined) sums.set(node, region);
       (region?.inputs ?? []).forEach((input) => this.#want(input));
     }
@@ -99,15 +99,15 @@ class Fusion {
 
   /** True if a node belongs to a group, rather than to every kernel that reads it. */
   #isCore(node: Node): boolean {
-    const manner = mannerOf(node);
-    return (manner === 'map' || manner === 'row') && (!isFree(node) || this.#isDemanded(node));
+    const pattern = patternOf(node);
+    return (pattern === 'map' || pattern === 'row') && (!isFree(node) || this.#isDemanded(node));
   }
 
   /** True if a node's value is a result, or is read by a node that no kernel computes. */
   #isDemanded({ outputs: [value] }: Node): boolean {
     if (this.#results.has(value!.id)) return true;
     const readers = this.#readers.get(value!.id) ?? [];
-    return readers.some((reader) => mannerOf(reader) === undefined);
+    return readers.some((reader) => patternOf(reader) === undefined);
   }
 
   #addReader(value: Value, reader: Node): void {
@@ -116,7 +116,7 @@ class Fusion {
     if (known === undefined) this.#readers.set(value.id, [reader]);
     else known.push(reader);
     const producer = this.#producers.get(value.id);
-    if (producer === undefined || !isFree(producer) || mannerOf(reader) === undefined) return;
+    if (producer === undefined || !isFree(producer) || patternOf(reader) === undefined) return;
     for (const input of producer.inputs) this.#addReader(input, reader);
   }
 
@@ -128,7 +128,7 @@ class Fusion {
     if (space === undefined || !spaces.some((shape) => sameShape(shape, space))) return undefined;
     const isComputable = (node: Node): boolean =>
       extentIn(space, node.outputs[0]!.shape) !== 'other' &&
-      (mannerOf(node) !== 'row' || sameShape(node.inputs[0]!.shape, space));
+      (patternOf(node) !== 'row' || sameShape(node.inputs[0]!.shape, space));
     if (!nodes.every(isComputable)) return undefined;
     const outputs = [...group]
       .map((node) => node.outputs[0]!)
@@ -180,7 +180,7 @@ class Fusion {
 
   #isReadOutside({ id }: Value, group: Group): boolean {
     const isOutside = (reader: Node): boolean =>
-      !group.has(reader) && mannerOf(reader) !== 'column';
+      !group.has(reader) && patternOf(reader) !== 'column';
     return (
       this.#results.has(id) || this.#wanted.has(id) || (this.#readers.get(id) ?? []).some(isOutside)
     );
@@ -243,7 +243,7 @@ class Fusion {
     const operand = sum.inputs[0]!;
     // Makers that go element by element, from values that are written anyway.
     const isMade = (maker: Node, value: Value): boolean =>
-      mannerOf(maker) === 'map' && !this.#isWritten(value);
+      patternOf(maker) === 'map' && !this.#isWritten(value);
     const region = this.#columnsOver(sum, this.#withMakers([sum], isMade));
     const walked = region?.inputs.filter(({ shape }) => sameShape(shape, operand.shape)) ?? [];
     if (region !== undefined && walked.length <= MOST_READ_AGAIN) return region;
@@ -309,7 +309,7 @@ class Fusion {
 
 /** The shape that a node's kernel walks. */
 function spaceOf(node: Node): Region['space'] {
-  return (mannerOf(node) === 'map' ? node.outputs[0]! : node.inputs[0]!).shape;
+  return (patternOf(node) === 'map' ? node.outputs[0]! : node.inputs[0]!).shape;
 }
 
 function rowAxesOf({ attributes }: Node): number {

@@ -18,11 +18,11 @@ export interface Region {
   readonly numbers: ReadonlyMap<number, number>;
 }
 
-/** The way a node treats the elements of a space: one by one, or reducing those of a row or of a column. */
-type Manner = 'map' | 'row' | 'column';
+/** The pattern in which a node computes over a space: by element, or a reduction of each row or of each column. */
+type OpPattern = 'map' | 'row' | 'column';
 
-/** The manner of a node that kernels can compute, undefined for others. */
-export function mannerOf(node: Node): Manner | undefined {
+/** The pattern of a node that kernels can compute, undefined for others. */
+export function patternOf(node: Node): OpPattern | undefined {
   const { op, inputs, attributes } = node;
   if (op === 'expand' || op === 'size' || opOf(node).expression !== undefined) return 'map';
   if ((op !== 'reduceSum' && op !== 'reduceMax') || !isFloat(inputs[0]!.dtype)) return undefined;

@@ -4,7 +4,7 @@ import { cTypes } from '../kernel-prelude.ts';
 import { scalarsOf, type Kernel, type Launch, type Shapes } from '../kernel.ts';
 import { ElementSource } from './element-source.ts';
 import { named } from './naming.ts';
-import { mannerOf, type Region } from './region.ts';
+import { patternOf, type Region } from './region.ts';
 import { rowThreads, sizesIn } from './space.ts';
 
 /** Threads of a block, unless a row takes more. */
@@ -269,5 +269,5 @@ function strides(space: readonly number[], shape: readonly number[]): number[] {
 }
 
 function isReduction(node: Node): boolean {
-  return mannerOf(node) === 'row';
+  return patternOf(node) === 'row';
 }
