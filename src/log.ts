@@ -19,7 +19,7 @@ export interface Logger {
   child(fields: Readonly<Record<string, unknown>>): Logger;
 }
 
-/** A logger with the file behind it. Close it, or hold it with `await using`, and nothing is lost. */
+/** A logger and its file. Close it, or hold it with `await using`, and nothing is lost. */
 export interface Log extends AsyncDisposable {
   readonly logger: Logger;
   /** Writes the rest and closes the file; later events are dropped. */

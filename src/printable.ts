@@ -1,6 +1,6 @@
 /** Text of data, models and servers, made fit for a terminal or a log. */
 
-/** Control characters but line feed and tab, and those that turn the direction of what follows. */
+/** Control characters but line feed and tab, and those that change the direction of the text after them. */
 const controls = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
 /** A word longer than any path; a list of numbers is no word. */

@@ -56,7 +56,7 @@ export function chooseDevices(
   return { devices, note: `device: ${devices.join(', ')}${rest}` };
 }
 
-/** Names of the first so many cards. */
+/** The names of the first `count` cards. */
 export function cards(count: number): DeviceName[] {
   return Array.from({ length: count }, (_, ordinal) => `cuda:${ordinal}` as const);
 }

@@ -92,7 +92,7 @@ function zeroGraph(dtype: DType): Graph {
   return g.build();
 }
 
-/** The graph that gives its input `x [n]` as `y`, in a dtype of its own. */
+/** The graph that gives its input `x [n]` as `y` in another dtype. */
 export function copyGraph(from: DType, to: DType): Graph {
   const g = new GraphBuilder('copy');
   g.output('y', g.cast(g.input('x', from, ['n']), to));

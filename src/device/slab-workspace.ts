@@ -92,7 +92,7 @@ export abstract class SlabWorkspace<
     this.#freeFrom(0);
   }
 
-  /** The slab to go on with, which has room for so many bytes. */
+  /** The slab to continue in, which has room for `bytes` more bytes. */
   #slabWith(bytes: number): Slab {
     const { slab: number, used, cutBytes } = this.#at;
     const slab = this.#slabs[number];
@@ -101,7 +101,7 @@ export abstract class SlabWorkspace<
     this.#at = { slab: following, used: 0, cutBytes };
     const next = this.#slabs[following];
     if (next !== undefined && bytes <= next.byteLength) return next;
-    // The slabs behind are in use by nobody, and another one as small would be of little use.
+    // The slabs after it are in use by nobody, and another one as small would be of little use.
     this.#freeFrom(following);
     const least = following === 0 ? this.#firstBytes : Math.ceil(this.sizeBytes / 4);
     const grown = this.allocateSlab(Math.max(bytes, least, SLAB_BYTES));

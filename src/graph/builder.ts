@@ -136,7 +136,7 @@ export class GraphBuilder extends ElementwiseBuilder {
     const at = axisOf('split', axis, x.shape.length);
     return this.apply('split', [x], { axis: at, sizes: sizes.map(normalDim) });
   }
-  /** x after `before` zeros along an axis, with as many zeros behind as make that axis `size`. */
+  /** x with zeros around it along an axis: `before` of them in front, and enough after it to make the axis `size`. */
   pad(x: Value, axis: number, before: Dim, size: Dim): Value {
     const at = axisOf('pad', axis, x.shape.length);
     const [head, whole] = [normalDim(before), normalDim(size)];

@@ -37,7 +37,7 @@ export interface GraphOutput {
   readonly value: Value;
 }
 
-/** An immutable dataflow graph. Each of its `nodes` stands behind those whose results it reads. */
+/** An immutable dataflow graph. Each of its `nodes` comes after those whose results it reads. */
 export interface Graph {
   readonly name: string;
   readonly inputs: readonly Value[];

@@ -35,7 +35,7 @@ export function scalarsOf(type: Scalar['type'], values: readonly number[]): Scal
   return values.map((value) => ({ type, value }));
 }
 
-/** A launch of blocks of so many threads, which stand in a row. */
+/** A launch of a grid of blocks, whose threads all lie along x. */
 export function launchOf(
   grid: Launch['grid'],
   threads: number,
@@ -45,7 +45,7 @@ export function launchOf(
   return { grid, block: [threads, 1, 1], sharedBytes, scalars };
 }
 
-/** A launch of as many threads as there are items, in blocks of so many threads. */
+/** A launch of one thread for each item, in blocks of `threads` threads. */
 export function launchByItem(items: number, threads: number, scalars: Launch['scalars']): Launch {
   return launchOf([Math.ceil(items / threads), 1, 1], threads, scalars);
 }

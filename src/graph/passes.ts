@@ -25,13 +25,13 @@ export function prune(graph: Graph): Graph {
 /** Anything that reads and makes values: a node, or several that run as one. */
 export type Unit = Pick<Node, 'inputs' | 'outputs'>;
 
-/** The nodes in an order in which each stands behind those it reads, and otherwise as they stood. */
+/** The nodes in an order in which each comes after those it reads. Nodes in such an order stay in it. */
 export function topologicalOrder<N extends Unit>(nodes: readonly N[]): N[] {
   return nodesLeadingTo(nodes, producersOf(nodes), () => false);
 }
 
 /**
- * Collects nodes with all that they depend on, each behind those it reads.
+ * Collects nodes with all that they depend on, each after those it reads.
  *
  * @param isGiven tells the values that need no node to make them
  */

@@ -9,7 +9,7 @@ export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
 }
 
-/** True if several tensors have the same shapes. */
+/** True if two lists have the same shapes. */
 export function areEqualShapes(a: Shapes, b: Shapes): boolean {
   return a.length === b.length && a.every((shape, i) => sameShape(shape, b[i]!));
 }

@@ -57,7 +57,7 @@ export const webgpu: Target = {
   },
 };
 
-/** Computes the reciprocal root mean square apart, since WebGPU's norm leaves it unwritten. Backward graphs read it. */
+/** Computes the reciprocal root mean square by nodes of its own, since WebGPU's norm leaves it unwritten. Backward graphs read it. */
 function rmsNormWithInverse(
   g: GraphBuilder,
   { attributes: { epsilon } }: Node<'rmsNorm'>,

@@ -91,7 +91,7 @@ function pagesOf({
   return { at, byteLength: Number(to - at) };
 }
 
-/** Opens a file without a name, with room of its own for so many bytes. */
+/** Opens a file without a name, for which `byteLength` bytes of the disk are set aside. */
 function reserve(folder: string, byteLength: number): number {
   const path = join(folder, `cxmind-${randomUUID()}`);
   const refused = (reason: string): CxmindError =>

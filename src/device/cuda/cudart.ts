@@ -171,7 +171,7 @@ export class Cudart {
     return code === 0;
   }
 
-  /** Records an event behind the work that is queued now. */
+  /** Records an event after the work that is queued now. */
   event(): bigint {
     this.#check(this.#cuda.createEvent(this.#out), 'cudaEventCreate');
     const event = this.#out[0]!;

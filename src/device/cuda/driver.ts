@@ -5,7 +5,7 @@ import { define, openLibrary, type Code, type Library, type Out } from './librar
 
 /** Most bytes of a kernel's arguments, by CUDA 12.1 and later. */
 const MOST_ARGUMENT_BYTES = 32_764;
-/** `CU_LAUNCH_PARAM_BUFFER_POINTER` and `…_BUFFER_SIZE`, each with an address behind it, and `CU_LAUNCH_PARAM_END`. */
+/** `CU_LAUNCH_PARAM_BUFFER_POINTER` and `…_BUFFER_SIZE`, each followed by an address, and `CU_LAUNCH_PARAM_END`. */
 const [BUFFER, BUFFER_SIZE, END] = [1n, 2n, 0n];
 /** Bytes of shared memory that a block may have by default. */
 const PLAIN_SHARED_BYTES = 48 << 10;

@@ -34,7 +34,7 @@ export class Scratch implements Disposable {
     return this.#address;
   }
 
-  /** Frees the block, behind all queued work. */
+  /** Waits for all queued work, and frees the block. */
   trim(): void {
     if (this.#byteLength === 0) return;
     this.#byteLength = 0;

@@ -12,7 +12,7 @@ const BLOCK_THREADS = 256;
 const ROW_THREADS = 32;
 /** Blocks that fill a card a few times over. */
 const ENOUGH_BLOCKS = 1024;
-/** Fewest rows that a thread adds up, where there are as many. */
+/** Fewest rows that a thread adds up, unless there are fewer in all. */
 const LEAST_TURNS = 4;
 /** Tiles of columns that are assumed where the width is symbolic. */
 const USUAL_TILES = 8;
@@ -20,7 +20,7 @@ const USUAL_TILES = 8;
 /** The kernels of a sum over rows: the first adds up runs of rows, the second adds those sums. */
 export interface ColumnSums {
   readonly kernels: readonly [Kernel, Kernel];
-  /** Most sums of each column. They are f32 `[parts, columns]`, in an output behind the region's own. */
+  /** Most sums of each column. They are f32 `[parts, columns]`, in an output after the region's own. */
   readonly parts: number;
 }
 

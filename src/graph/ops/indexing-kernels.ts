@@ -10,7 +10,7 @@ import type { InPlace, Kernel, Launch } from '../kernel.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
 const THREADS = 256;
-/** Elements that a thread takes at once, if the rows are aligned to as many. */
+/** Elements that a thread takes at once, where rows are aligned to that many. */
 const PACK = 8;
 
 /** The steps of `addRows`: input 2 is added to the rows of input 0 at the index, input 1. */
@@ -84,7 +84,7 @@ export function permuteRowsKernel(dtype: DType, indexDType: DType, isZeroFilled:
 /**
  * A kernel whose blocks make a row of the output each, a pack of it in each thread.
  *
- * @param body C: makes elements `at` to `at + V` of `row` of y, of so many as `width`; x has `rows`
+ * @param body C that makes elements `at` to `at + V` of a `row` of y, whose width is `width`; x has `rows` rows
  */
 export function blockPerRowKernel(
   entry: string,

@@ -16,7 +16,7 @@ export interface MovementAttributes {
   /** Negative bounds count from the end of the axis; `end` is null for the end itself. */
   readonly slice: { readonly axis: number; readonly start: number; readonly end: number | null };
   readonly split: { readonly axis: number; readonly sizes: readonly Dim[] };
-  /** Zeros around one axis: `before` of them in front, and behind as many as make the axis `size`. */
+  /** Zeros along one axis: `before` of them in front, and enough at the end to make the axis `size`. */
   readonly pad: { readonly axis: number; readonly before: Dim; readonly size: Dim };
   /** The product of dimensions as a scalar. It has no inputs. */
   readonly size: { readonly dims: readonly Dim[]; readonly dtype: DType };

@@ -25,7 +25,7 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
 }
 
-/** The logarithm of the sum of some numbers' exponentials; -Infinity without numbers. */
+/** The logarithm of the sum of the exponentials of numbers; -Infinity where there are none. */
 export function logSumExpOf(numbers: Iterable<number>): number {
   let top = -Infinity;
   for (const x of numbers) top = Math.max(top, x);

@@ -3,7 +3,7 @@ import { launchByItem, scalarsOf, type Kernel } from '../kernel.ts';
 
 /** Threads of a block, a warp for each row. */
 const THREADS = 256;
-/** Most elements of a row, of which each lane of a warp has as many as `WIDEST / 32`. */
+/** Most elements of a row. Each lane of a warp has `WIDEST / 32` of them. */
 export const WIDEST = 1024;
 
 /** The kernel of `topK` for rows of at most `WIDEST` elements: a warp takes the largest that is left, `count` times. */

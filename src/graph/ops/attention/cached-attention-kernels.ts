@@ -14,7 +14,7 @@ interface CachedAttentionSizes {
   readonly scale: number;
 }
 
-/** Number of warps that fill a large card. Keys are split among as many where there are fewer sequences and heads. */
+/** Number of warps that fill a large card. Keys are split among this many where sequences and heads make fewer. */
 export const PARTS = 1056;
 /** Warps of a block on tensor cores. They share the keys of a part. */
 const WARPS = 8;
@@ -95,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
   ];
 }
 
-/** Parts that the keys of each sequence are split into, where so many warps work without a split. */
+/** Number of parts into which the keys of each sequence are split, from the number of warps without a split. */
 function splitsFor(workers: number): number {
   return Math.min(MOST_SPLITS, Math.max(1, Math.round(PARTS / Math.max(1, workers))));
 }

@@ -20,7 +20,7 @@ export interface AttentionForm {
 /**
  * Number of parts into which the query heads of a group are cut for the gradients of keys and values.
  *
- * Each part is summed apart. Without parts there are too few blocks, of unequal work, to fill a card.
+ * Each part has sums of its own. Without parts there are too few blocks, of unequal work, to fill a card.
  */
 export function gradientParts({
   heads,

@@ -44,7 +44,7 @@ function groupsOf(rows: NdArray, counts: NdArray): NdArray[] {
   });
 }
 
-/** Products of rows by the weight of their group, and the gradient of such weights. */
+/** Products of rows by the weight of their group, and the gradients of these weights. */
 export const grouped: OpFamily<GroupedAttributes> = {
   groupedProduct: {
     isCostly: true,

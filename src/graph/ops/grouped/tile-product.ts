@@ -26,7 +26,7 @@ interface Turned {
   readonly isBTurned: boolean;
 }
 
-/** Bytes of shared memory for a tile of so many rows. */
+/** Bytes of shared memory for a tile of `tileRows` rows. */
 export function tileBytes(tileRows: number): number {
   return STAGES * (tileRows + TILE_COLUMNS) * LINE_BYTES;
 }
