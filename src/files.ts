@@ -213,7 +213,7 @@ export async function isFile(file: string): Promise<boolean> {
 }
 
 /** Waits until a file or a directory's entries are on the disk. */
-export async function sync(file: string): Promise<void> {
+async function sync(file: string): Promise<void> {
   await using handle = await open(file, 'r');
   await handle.sync();
 }
