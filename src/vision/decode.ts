@@ -1,3 +1,4 @@
+/** Image files of every format that is read, decoded to the modes in which Pillow opens them. */
 import { asCxmindError, CxmindError, messageOf } from '../errors.ts';
 import { readWhole } from '../files.ts';
 import { openBmp } from './bmp.ts';

@@ -1,3 +1,4 @@
+/** Images as decoders give them: their modes, their sizes, and the depth of the files' samples. */
 import type { BitDepth, WideSamples } from './sample-depth.ts';
 
 /** Samples of a pixel in each mode, by Pillow's names. */

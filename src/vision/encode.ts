@@ -1,4 +1,4 @@
-// sharp is imported late, as most threads that may write a picture never do.
+/** PNG and JPEG files written by sharp, which is loaded with the first picture: most threads never write one. */
 import { CxmindError } from '../errors.ts';
 import { decodeImage, type ImageSource } from './decode.ts';
 import { channelsOf, type ImageSize } from './decoded-image.ts';

@@ -1,3 +1,8 @@
+/**
+ * Frames of video files, by the programs ffmpeg and ffprobe, which users install themselves.
+ *
+ * `node:child_process` runs them: a package such as execa would replace no more than a timer and the wait for the end.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempDisposable, stat, writeFile } from 'node:fs/promises';

@@ -1,3 +1,8 @@
+/**
+ * Conversions between the modes of images, in Pillow's integer arithmetic, so that levels are equal byte for byte.
+ *
+ * @see Pillow, src/libImaging/Convert.c
+ */
 import { SAMPLES, type DecodedImage, type PlainImage } from './decoded-image.ts';
 
 /**
@@ -51,7 +56,6 @@ function cmykToRgb(data: Uint8Array): Uint8Array {
  * Multiplies the colours of LA or RGBA pixels by alpha. A resampler then mixes in no colours of transparent pixels.
  *
  * @param samples samples of a pixel, alpha last
- * @see Pillow, src/libImaging/Convert.c
  */
 export function multiplyByAlpha(data: Uint8Array, samples: 2 | 4): Uint8Array {
   const result = new Uint8Array(data.length);

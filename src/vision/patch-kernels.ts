@@ -1,3 +1,4 @@
+/** WebAssembly kernels of `Patchifier`, which copy squares of pixels channel by channel. */
 import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
 
 /** Bytes of a vector. */

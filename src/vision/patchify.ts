@@ -1,3 +1,4 @@
+/** Frames cut into patch rows, in the order of transformers' image processor of Qwen2-VL. */
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { channelsOf, type PlainImage } from './decoded-image.ts';

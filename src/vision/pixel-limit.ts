@@ -1,3 +1,4 @@
+/** Limits on the number of an image's pixels, checked before anything of that size is allocated. */
 import { CxmindError } from '../errors.ts';
 import type { ImageSize } from './decoded-image.ts';
 

@@ -1,3 +1,4 @@
+/** Image and video processors of Qwen2-VL's family, by the `preprocessor_config.json` of a checkpoint. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';

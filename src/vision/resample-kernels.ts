@@ -1,3 +1,4 @@
+/** WebAssembly kernels of `Resampler`: the horizontal and the vertical pass of a separable filter. */
 import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
 
 /** Fraction bits of a filter weight. Sums of 8-bit pixels times weights stay within 32 bits. */

@@ -1,3 +1,4 @@
+/** Sizes of images before they become patches: within a data set's bounds, then within the vision processor's. */
 import { CxmindError } from '../errors.ts';
 import { roundHalfEven } from '../round.ts';
 import type { DecodedImage, ImageSize, PlainImage } from './decoded-image.ts';

@@ -1,3 +1,4 @@
+/** Samples of more than 8 bits, and the levels of 8 bits that they become. */
 import type * as t from 'io-ts';
 import { oneOf } from '../check/scalars.ts';
 

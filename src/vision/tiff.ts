@@ -1,3 +1,4 @@
+/** Tags of TIFF files, by which a picture's size is known before sharp decodes it, and its mode as Pillow sees it. */
 import type { ImageSize } from './decoded-image.ts';
 
 /** Field sizes of the two kinds of TIFF: classic with 32-bit offsets, BigTIFF with 64-bit ones. */

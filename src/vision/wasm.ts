@@ -1,6 +1,6 @@
-/*
+/**
  * Assembler of the part of WebAssembly that loops over bytes need. JavaScript has no vectors, and a resampler keeps up
- * with a decoder only if it takes four or sixteen samples at a time. `Resampler`, `PngDecoder` and `PatchKernels` say
+ * with a decoder only if it takes four or sixteen samples at a time. `Resampler`, `PngDecoder` and `patchFunctions` say
  * how long libraries and plain JavaScript take. An expression is an array of its bytes.
  */
 
