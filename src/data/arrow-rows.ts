@@ -1,4 +1,4 @@
-/* Rows of Arrow files. `ColumnarThread` runs this reader on a thread that can be ended. */
+/** Rows of Arrow files. `ColumnarThread` runs this reader on a thread that can be ended. */
 import type { FileHandle } from 'node:fs/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import {

@@ -1,3 +1,4 @@
+/** Records of conversations, as training sets of chat models have them, with one turn as prompt and one as answer. */
 import * as t from 'io-ts';
 import { shown } from '../check/issues.ts';
 import type { CxmindError } from '../errors.ts';

@@ -1,4 +1,4 @@
-/* Entry of the thread that `ColumnarThread` starts: reads a file's rows and posts them in batches. */
+/** Entry of the thread that `ColumnarThread` starts: reads a file's rows and posts them in batches. */
 import { parentPort } from 'node:worker_threads';
 import { toWireError, type WireError } from '../errors.ts';
 import { withOwnBytes } from './plain-value.ts';

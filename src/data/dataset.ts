@@ -1,3 +1,4 @@
+/** Data sets whose rows are all checked before a run: held in memory, or left in their files and read again. */
 import type { DataSources } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { ColumnarThread } from './columnar-thread.ts';

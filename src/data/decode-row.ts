@@ -1,3 +1,4 @@
+/** Rows and fields as files hold them, decoded to checked rows. */
 import * as t from 'io-ts';
 import { decodeOrThrow, shown } from '../check/issues.ts';
 import { parsedJson } from '../check/json.ts';

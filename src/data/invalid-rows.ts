@@ -1,3 +1,4 @@
+/** Invalid rows: how one is recognised, skipped or thrown, and how many of a data set may be skipped. */
 import { CxmindError } from '../errors.ts';
 import type { DatasetRow } from './row.ts';
 import type { RowStore } from './row-store.ts';

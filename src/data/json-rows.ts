@@ -1,3 +1,4 @@
+/** Rows of JSON and JSON Lines files. A line of the latter can be read again alone, by its place in the file. */
 import type { FileHandle } from 'node:fs/promises';
 import { asMapping } from '../check/codec.ts';
 import { asCxmindError, attempt, CxmindError } from '../errors.ts';

@@ -13,6 +13,7 @@ export interface FilteredRows {
   readonly skipped: readonly CxmindError[];
 }
 
+/** Longest prompt, and the treatment of rows that cannot be measured. */
 export interface OverlongOptions extends EachRowOptions {
   /** Longest prompt in tokens, placeholders of images and videos expanded. */
   readonly maxPromptLength: number;

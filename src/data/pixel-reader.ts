@@ -1,3 +1,4 @@
+/** Readers of image and video files into the patches that a model's vision tower takes. */
 import { CxmindError } from '../errors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { decodeImage, imageHeader, type ImageSource, type ReadFile } from '../vision/decode.ts';

@@ -1,3 +1,5 @@
+/** Values of Parquet and Arrow files as plain data, of which the bytes may be copied out of the file's buffers. */
+
 /**
  * Value of a typed file as JSON would hold it, bytes aside. A 64-bit integer becomes a number if that is exact, and
  * text otherwise. A time becomes ISO text. A list of any kind becomes an array.

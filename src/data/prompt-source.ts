@@ -1,3 +1,4 @@
+/** Order in which prompts are drawn for training, with a position that checkpoints keep. */
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { EpochOrder } from './shuffle.ts';
@@ -6,6 +7,7 @@ import { EpochOrder } from './shuffle.ts';
 export const PromptCursor = t.readonly(t.type({ epoch: t.number, position: t.number }));
 export interface PromptCursor extends t.TypeOf<typeof PromptCursor> {}
 
+/** Size of a data set and of its batches, and their order. */
 export interface PromptSourceOptions {
   /** Number of rows of the data set. */
   readonly rowCount: number;

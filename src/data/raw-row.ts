@@ -1,3 +1,4 @@
+/** Rows before they are checked, and what the readers of all formats share: opening files, chunks of bytes, errors. */
 import type { FileHandle } from 'node:fs/promises';
 import { CxmindError, messageOf } from '../errors.ts';
 import { openToRead } from '../files.ts';

@@ -1,3 +1,4 @@
+/** Checked rows of a data set: their prompt, answer, images and videos, and the columns that hold these. */
 import { dirname, resolve } from 'node:path';
 import { guarded } from '../check/scalars.ts';
 import { CxmindError } from '../errors.ts';

@@ -1,3 +1,4 @@
+/** Images and videos of rows, read as patches or, from headers alone, as patch grids. */
 import type { ImageSource } from '../vision/decode.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';

@@ -1,3 +1,4 @@
+/** Tokenizer, chat template and pixel readers of a checkpoint, by which rows and messages become samples. */
 import { existsSync } from 'node:fs';
 import { snakeCase } from '../check/codec.ts';
 import { CxmindError } from '../errors.ts';

@@ -1,3 +1,4 @@
+/** Samples: prompts of rows as a policy takes them, with token ids, positions and patches. */
 import { LRUCache } from 'lru-cache';
 import type { PromptInput } from '../model/pack.ts';
 import { patchBytes, type PatchLevels } from '../tensor/patch-levels.ts';
@@ -31,9 +32,9 @@ export interface PromptSample {
   readonly isCut: boolean;
   /** i32 `[3, T]` */
   readonly positions: Tensor<'i32'>;
-  /** `[N, C·Pt·P·P]` of all images or videos in order, or null without any. */
+  /** `[N, C·Pt·P·P]`, the patches of all images or videos in order; null without any. */
   readonly pixelValues: PatchLevels | null;
-  /** One for each image or video. */
+  /** Patch grid of each image or video. */
   readonly grids: readonly Grid[];
   readonly groundTruth: Answer;
 }

@@ -1,3 +1,4 @@
+/** Shuffled orders of rows, number for number those of PyTorch's RandomSampler. */
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 
@@ -16,7 +17,7 @@ export function permutation(generator: RandomGenerator, n: number): Uint32Array 
 }
 
 /**
- * Order of each epoch of `n` rows, as PyTorch's RandomSampler draws it with MT19937.
+ * Order of each epoch of `n` rows, drawn with MT19937.
  *
  * Epoch e is permutation number 2e of one generator: the sampler draws one more permutation after each epoch and
  * throws it away.

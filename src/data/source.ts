@@ -1,3 +1,4 @@
+/** Data files that a config's data sources name, on this machine or on the Hugging Face Hub. */
 import { glob, readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { readSource, type DataSources } from '../config/names.ts';
@@ -6,8 +7,10 @@ import { readWhole } from '../files.ts';
 import { hubSettings } from '../hub/settings.ts';
 import { savedShards } from './saved-dataset.ts';
 
+/** Format of a data file, which decides its reader. JSON and JSON Lines are told apart by content. */
 export type DataFormat = 'json' | 'csv' | 'parquet' | 'arrow';
 
+/** File with rows of a data set. */
 export interface DataFile {
   readonly path: string;
   /** Name of the file, unique in its data set. The name does not depend on where the data set lies. */

@@ -1,4 +1,4 @@
-/* Rows of Parquet files. `ColumnarThread` runs this reader on a thread that can be ended. */
+/** Rows of Parquet files. `ColumnarThread` runs this reader on a thread that can be ended. */
 import { ParquetFile } from './file.ts';
 import type { RawRow } from '../raw-row.ts';
 import type { DataFile } from '../source.ts';
