@@ -1,3 +1,4 @@
+/** Environments in users' files: they are loaded, their episodes are played, and what they return is checked. */
 import * as t from 'io-ts';
 import { decodeOrThrow, formatIssue, type Issue } from '../check/issues.ts';
 import type { RewardFile } from '../config/names.ts';

@@ -1,3 +1,8 @@
+/**
+ * Rewards of chains, in which each thought is followed by a judgement: what closed and open questions have in common.
+ *
+ * @see CX-Mind, arXiv:2508.03733, and its released rewards
+ */
 import { CROSS, TICK } from './grammar.ts';
 import { amount, scorerOptions, share, type Form } from './options.ts';
 import type { BuiltIn, AnsweredText, RewardParts } from './reward.ts';
@@ -49,8 +54,6 @@ export interface Question {
  * - `NAME` adds the part `process` besides: `process_weight` if every step judges rightly, else 0.
  *
  * The `overall` of the last two is `base_reward` to 6 decimals. Their gate adds the bonuses.
- *
- * @see CX-Mind, arXiv:2508.03733, and its released rewards
  */
 export function chainRewards({
   name,

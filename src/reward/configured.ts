@@ -1,3 +1,4 @@
+/** Rewards of a run as `worker.reward` names them: functions, arguments, weights, and the gate of a batch. */
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
 import type { GateChoice, GateSpec } from './gate.ts';

@@ -1,3 +1,4 @@
+/** Reward of DAPO (arXiv:2503.14476) as EasyR1 released it: accuracy of a final answer, and a penalty for length. */
 import { amount, scorerOptions } from './options.ts';
 import type { BuiltIn } from './reward.ts';
 import { SPACE, trimSpace } from '../text/whitespace.ts';

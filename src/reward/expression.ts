@@ -1,3 +1,9 @@
+/**
+ * Parser of mathematical expressions as people write them.
+ *
+ * It is recursive descent over the grammar of sympy's `parse_expr` with implicit multiplication, which the released
+ * grader uses. No parser of a computer algebra package splits names and applies functions as that one does.
+ */
 import { attempt } from '../errors.ts';
 import type { Form } from './options.ts';
 
@@ -94,10 +100,7 @@ function factorsOf(name: string, form: Form): Token[] | null {
 }
 
 /**
- * Parses an expression as people write it: `2x(x+1)` and `3sqrt(2)/2` multiply, `xy` is two unknowns, `x_1` is one.
- *
- * Recursive descent over the grammar of sympy's `parse_expr` with implicit multiplication, which the released grader
- * uses. No parser of a computer algebra package splits names and applies functions as that one does.
+ * Parses an expression: `2x(x+1)` and `3sqrt(2)/2` multiply, `xy` is two unknowns, `x_1` is one.
  *
  * @param form faithful, numbers are those of Python, and some short names are refused as keywords
  * @returns null if the text is no expression

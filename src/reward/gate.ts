@@ -1,3 +1,9 @@
+/**
+ * Batch gate of CX-Mind (arXiv:2508.03733): bonuses count while the batch mean of a part does not fall.
+ *
+ * The idea is that of interleaved reasoning (arXiv:2505.19640). The mean is compared with a running one, whose state
+ * checkpoints keep.
+ */
 import { CxmindError } from '../errors.ts';
 
 /** Rule by which a batch gets its bonuses. */
@@ -65,7 +71,6 @@ function part(parts: Readonly<Record<string, number>>, key: string, index: numbe
  *
  * @param batch scores of all responses of the rollout batch, `[B]`
  * @throws REWARD_INVALID if a score lacks the gate's key, `base_reward` or a bonus
- * @see CX-Mind, arXiv:2508.03733; the idea is interleaved reasoning's, arXiv:2505.19640
  */
 export function gateStep(
   state: GateState,

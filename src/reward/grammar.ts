@@ -1,4 +1,4 @@
-/* Grammar of responses: think and answer tags, format checks, option letters, lists of diseases. */
+/** Grammar of responses: think and answer tags, format checks, option letters, lists of diseases. */
 import { isSpace, SPACE, trimSpace } from '../text/whitespace.ts';
 
 /** Step of a chain: `<think>…</think><answer>…</answer>`. */

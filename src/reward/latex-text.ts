@@ -1,3 +1,9 @@
+/**
+ * LaTeX as plain text, by the rules of pylatexenc's `LatexNodes2Text`, which the released grader uses.
+ *
+ * Parsers of LaTeX for JavaScript, such as unified-latex, end at a syntax tree. The text of its nodes, which has to be
+ * pylatexenc's to the character, would still be made here.
+ */
 import type { Form } from './options.ts';
 import { isSpace, trimSpace } from '../text/whitespace.ts';
 
@@ -95,8 +101,6 @@ const SWALLOWED: ReadonlySet<string> = new Set(['mbox', 'hspace', 'vspace', 'lab
 
 /**
  * Converts LaTeX to the plain text that expressions are parsed from: `2\sqrt{3}\pi` becomes `2sqrt(3)pi`.
- *
- * It follows pylatexenc's `LatexNodes2Text`, which the released grader uses.
  *
  * @param form faithful, a fraction is its two sides with a slash between them; repaired, a side that is more than one
  *   letter or number gets parentheses, and so does the fraction, and bold letters are plain ones

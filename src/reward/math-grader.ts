@@ -1,3 +1,8 @@
+/**
+ * Grader of answers to questions of mathematics, after that of PRM800K (Lightman et al. 2023, arXiv:2305.20050).
+ *
+ * That one asks sympy whether a difference is zero; `expression.ts` and `zero-test.ts` say what stands in its place.
+ */
 import { FUNCTIONS, parseExpression } from './expression.ts';
 import {
   datasetNormalForm,
@@ -65,8 +70,6 @@ function isSameElement(truth: string, given: string, form: Form): boolean {
  * Faithful: the sides of a fraction get no parentheses, so `\frac{x+1}{2}` equals `x+\frac{1}{2}`; the index of a root
  * is lost; the letters of a function's name count as letters, so only `ln` and `sqrt` are ever evaluated. Repaired:
  * none of these holds.
- *
- * @see the grader of PRM800K, Lightman et al. 2023, arXiv:2305.20050
  */
 export function gradeAnswer(given: string, truth: string, form: Form): boolean {
   if (datasetNormalForm(truth) === datasetNormalForm(given)) return true;

@@ -1,3 +1,8 @@
+/**
+ * Normal forms of mathematical answers: that of the MATH data set, and one that can be parsed as an expression.
+ *
+ * Both follow the grader of PRM800K step by step, since the order of replacements decides which answers are equal.
+ */
 import { latexToText } from './latex-text.ts';
 import type { Form } from './options.ts';
 import { integerText, isNearInteger, readFloat } from './python-text.ts';

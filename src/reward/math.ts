@@ -1,3 +1,4 @@
+/** Rewards `math` and `r1v` of EasyR1, for questions of mathematics: layout of a response, accuracy of its answer. */
 import { collapseTags, isThinkAndAnswer } from './grammar.ts';
 import { boxedContent, gradeAnswer } from './math-grader.ts';
 import { scorerOptions, share } from './options.ts';

@@ -1,3 +1,4 @@
+/** Weighted sum of several rewards' scores, as in TRL's GRPOTrainer (`reward_funcs` and `reward_weights`). */
 import type { RewardParts } from './reward.ts';
 
 /** A reward among those of a run. */
@@ -15,7 +16,6 @@ export interface Weighted {
  * The parts of a reward without a name stay as they are.
  *
  * @param scores parts of one response's score by each reward, in their order
- * @see TRL, GRPOTrainer's `reward_funcs` and `reward_weights`: a response's reward is the sum of weight times score
  */
 export function mixture(
   rewards: readonly Weighted[],

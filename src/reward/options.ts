@@ -1,3 +1,4 @@
+/** Options that built-in rewards declare, and the check of those that a config gives. */
 import { nearestOf } from '../check/nearest.ts';
 import { CxmindError } from '../errors.ts';
 

@@ -1,3 +1,4 @@
+/** Values that users' reward functions return, checked: each response has a score, or the reason why it has none. */
 import { asMapping } from '../check/codec.ts';
 import { CxmindError } from '../errors.ts';
 import type { RewardParts } from './reward.ts';

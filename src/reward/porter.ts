@@ -1,4 +1,4 @@
-/*
+/**
  * Porter's stemmer with NLTK's extensions. The rouge-score package stems with it. The extensions lie inside the steps,
  * so the package `stemmer` cannot be wrapped: it differs from NLTK on 56 of the 800 words of the golden test.
  *

@@ -1,4 +1,4 @@
-/* Numbers in text as Python, the language of the released rewards, reads and writes them. */
+/** Numbers in text as Python, the language of the released rewards, reads and writes them. */
 import { trimSpace } from '../text/whitespace.ts';
 
 const FLOAT = /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i;

@@ -1,3 +1,4 @@
+/** Table of the built-in rewards, and the reward behind a name of the config, built-in or a user's. */
 import { nearestOf } from '../check/nearest.ts';
 import { rewardFileOf } from '../config/names.ts';
 import { answerText, type Answer } from '../data/row.ts';

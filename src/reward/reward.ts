@@ -1,3 +1,4 @@
+/** Interface of rewards: what they read of a response, the parts of a score, and the functions between the two. */
 import type { Answer } from '../data/row.ts';
 import type { FinishReason } from '../finish-reason.ts';
 import type { ChatMessage } from '../text/chat-template.ts';

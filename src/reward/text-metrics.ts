@@ -1,3 +1,4 @@
+/** Similarity of two texts by BLEU-1 and ROUGE-L, as CX-Mind's released rewards compute them. */
 import { porterStem } from './porter.ts';
 import { roundDecimals } from '../round.ts';
 import { splitSpace } from '../text/whitespace.ts';

@@ -1,3 +1,4 @@
+/** Reward functions in users' JavaScript and TypeScript files, called on the thread that loads them. */
 import type { RewardFile } from '../config/names.ts';
 import type { Answer } from '../data/row.ts';
 import { asCxmindError, CxmindError, type ErrorDetail } from '../errors.ts';
