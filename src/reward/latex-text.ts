@@ -56,7 +56,7 @@ const LIGATURES: Readonly<Record<string, string>> = {
   '!`': '¡',
   '?`': '¿',
 };
-const LIGATURE = /---|--|''|``|[!?]`/y;
+const LIGATURE = /^(?:---|--|''|``|[!?]`)/;
 
 /** Combining marks of accent commands. */
 const ACCENTS: Readonly<Record<string, string>> = {
@@ -148,8 +148,9 @@ class Reader {
     this.#at += character.length;
     if (character === '\\') return this.#command();
     if (character === '{') return this.#group();
-    LIGATURE.lastIndex = this.#at - character.length;
-    const ligature = this.#form === 'faithful' ? LIGATURE.exec(this.#text)?.[0] : undefined;
+    const start = this.#at - character.length;
+    const ahead = this.#form === 'faithful' ? this.#text.slice(start, start + 3) : '';
+    const ligature = LIGATURE.exec(ahead)?.[0];
     if (ligature !== undefined) {
       this.#at += ligature.length - 1;
       return LIGATURES[ligature]!;
