@@ -1,4 +1,5 @@
 /** Rules about the sampling of responses, in training and in validations. */
+import { isLeft } from 'fp-ts/lib/Either.js';
 import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { validationSampling } from './derive.ts';
 import type { Rule } from './rule.ts';
@@ -26,7 +27,7 @@ export function validationSamplingIssues(config: Config, sourceOf: SourceOf): Is
   const prefix = 'worker.rollout.val_override_config.';
   const { rollout } = config.worker;
   const decoded = ValidationSampling.decode(rollout.valOverrideConfig);
-  if (decoded._tag === 'Left') {
+  if (isLeft(decoded)) {
     const issues = issuesOf(ValidationSampling, decoded.left, (path) => sourceOf(prefix + path));
     return issues.map((issue) => ({
       ...issue,
