@@ -1,3 +1,4 @@
+/** Issues: everything that is wrong with an input, told at once, one line a value. */
 import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';

@@ -1,3 +1,4 @@
+/** JSON files and JSON texts, read by codecs. */
 import { isRight } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { CxmindError, messageOf } from '../errors.ts';

@@ -1,3 +1,4 @@
+/** Suggestions for a misspelt word or key, by edit distance. */
 import { distance } from 'fastest-levenshtein';
 
 /** The candidate that `word` was probably meant to be: the nearest, where at most half of the letters differ. */

@@ -1,3 +1,4 @@
+/** Keys of `curriculum`: the stages of a run, and the rules that end them. */
 import type * as t from 'io-ts';
 import { about, closed, freeForm, orNull, recordOf, withDefault } from '../check/codec.ts';
 import { finite, intFrom, matching, number, positiveInt, text } from '../check/scalars.ts';

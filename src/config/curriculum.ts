@@ -1,3 +1,4 @@
+/** Stages of a curriculum: the config that each of them is, and the rules that hold between them. */
 import { join } from 'node:path';
 import { asMapping } from '../check/codec.ts';
 import type { Stage } from './curriculum-schema.ts';

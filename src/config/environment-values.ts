@@ -1,3 +1,4 @@
+/** Values of a config that were read from variables of the environment. They may be secrets, so no file shows them. */
 import { secretHider } from '../printable.ts';
 import { replaced } from '../check/codec.ts';
 import { pathOf } from '../check/issues.ts';

@@ -1,3 +1,4 @@
+/** Files that a config names: which a run needs for its purpose, and whether they are there. */
 import { existsSync, globSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { localPath } from '../files.ts';

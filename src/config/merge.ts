@@ -1,3 +1,4 @@
+/** Layers of a config, merged with the source of each value; a file is one, the items of a command line another. */
 import { asMapping } from '../check/codec.ts';
 import { configInvalid, pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml.ts';

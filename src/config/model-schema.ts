@@ -1,3 +1,4 @@
+/** Keys that the models of `worker` have in common: checkpoint, optimizer, sharding and offloading. */
 import { about, freeForm, orNull, pairOf, section, withDefault } from '../check/codec.ts';
 import {
   atLeast,

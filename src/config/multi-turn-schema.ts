@@ -1,3 +1,4 @@
+/** Keys of responses of several turns: the environment between the turns, and servers of tools. */
 import type * as t from 'io-ts';
 import {
   about,

@@ -1,3 +1,4 @@
+/** Documentation of every key of the config, made from the schema: for the command line and for the README. */
 import { isLeft } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { stringify } from 'yaml';

@@ -1,3 +1,4 @@
+/** Keys of `worker.reward`: reward functions, reward models, and the gate of a batch. */
 import type * as t from 'io-ts';
 import { about, closed, freeForm, listOf, orNull, section, withDefault } from '../check/codec.ts';
 import { JudgeSettings } from './judge-schema.ts';

@@ -1,3 +1,4 @@
+/** Keys of `worker.rollout`, and those of them that a validation may change. */
 import type * as t from 'io-ts';
 import {
   about,

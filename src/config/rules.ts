@@ -1,3 +1,4 @@
+/** Rules between the keys of a training run, and the check of rules against a config. */
 import { advantageEstimators } from '../algorithms/advantage.ts';
 import { policyLosses } from '../algorithms/policy-losses.ts';
 import { rejectionsOf } from '../algorithms/rejection.ts';

@@ -1,3 +1,4 @@
+/** Root of the config, and its sections but for `worker`, each key with its type, default and purpose. */
 import { isRight } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { advantageEstimators, rewardScales } from '../algorithms/advantage.ts';

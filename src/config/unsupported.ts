@@ -1,3 +1,4 @@
+/** Keys and values of the reference's configs that are refused here, or taken without effect. */
 import { asMapping, keyPaths, valueAt } from '../check/codec.ts';
 import { floatDTypeOf } from './compute.ts';
 import { rewardFileOf } from './names.ts';

@@ -1,3 +1,4 @@
+/** Keys of `worker`: policy, critic and reference model. Rollouts and rewards have files of their own. */
 import { about, orNull, section, withDefault } from '../check/codec.ts';
 import {
   above,

@@ -1,3 +1,4 @@
+/** Questions of an evaluation, made from the rows of a data set, and written as such rows. */
 import { basename } from 'node:path';
 import {
   answerText,

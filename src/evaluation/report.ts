@@ -25,6 +25,7 @@ export interface ReportQuestion {
   readonly answers: readonly ReportAnswer[];
 }
 
+/** Contents of a report: numbers, questions, and the names of the model and the data set. */
 export interface Report {
   readonly summary: EvaluationSummary;
   readonly model: string;

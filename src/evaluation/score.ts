@@ -1,3 +1,6 @@
+/**
+ * Scores of answers: by the rules of CX-Mind's released scripts, and by the option or findings that a text comes to.
+ */
 import { formatChecks, setF1 } from '../reward/grammar.ts';
 import { trimSpace } from '../text/whitespace.ts';
 import { findingsOf, optionOf, stepsOf, type Task } from './task.ts';
@@ -12,6 +15,7 @@ export interface Verdict {
   readonly jaccard: number;
 }
 
+/** Score of one answer by every measure. */
 export interface AnswerScore {
   /** The released scripts' rule: a closed answer equals the reference as a whole; an open one has the verdict. */
   readonly correct: 0 | 1;

@@ -1,7 +1,9 @@
+/** An evaluation in numbers: means over answers, pass@k, and shares by option. */
 import type { AnswerScore } from './score.ts';
 import type { Task } from './task.ts';
 import type { TextOverlap } from './text.ts';
 
+/** Score of an answer, and the question that it belongs to. */
 export interface ScoredAnswer {
   /** Place of the question, from 0. */
   readonly question: number;

@@ -1,3 +1,4 @@
+/** The two kinds of questions, closed and open, and how a text of each is read: its conclusion and its steps. */
 import {
   CROSS,
   diseaseList,

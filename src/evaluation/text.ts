@@ -1,3 +1,4 @@
+/** Overlap of two texts: BLEU (Papineni et al. 2002), ROUGE (Lin 2004) and the Jaccard index of their words. */
 import { bleuTokens, rougeL, rougeTokens, sharedCount } from '../reward/text-metrics.ts';
 import { stripMarks } from '../reward/grammar.ts';
 

@@ -1,3 +1,4 @@
+/** The slices of a run's plan (`planRun` of the trainer) that its memory and its time depend on. */
 import type { Algorithm } from '../config/schema.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { Sampling } from '../generation/sampler.ts';
@@ -5,8 +6,6 @@ import type { ExplorationOptions } from '../training/exploration.ts';
 import type { OptimizationOptions } from '../training/optimization.ts';
 import type { MicroBatchOptions } from '../training/micro-batches.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
-
-/** The slices of a run's plan (`planRun` of the trainer) that its memory and its time depend on. */
 
 /** Places where a model computes, and where its weights lie. */
 interface PlannedCompute {

@@ -1,3 +1,4 @@
+/** Tensors without numbers, which devices that compute nothing take and give. */
 import type { Device, View } from '../../device/device.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
