@@ -1,4 +1,4 @@
-/** Prompts of tokens among which images or videos stand: their placeholders, and what a model takes of both. */
+/** Prompts with images or videos among their tokens: their placeholders, and the input of a model. */
 import type { PromptInput } from '../model/pack.ts';
 import { frameGrids } from '../model/position-ids.ts';
 import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
@@ -11,11 +11,11 @@ import type { Media, MediaGrid, ReadMedia, SampleVision } from './sample-media.t
 export interface MediaPlaces {
   /** Tokens of each placeholder, in order: an image and a video has one, and so has a frame that stands apart. */
   readonly tokenCounts: readonly number[];
-  /** Seconds of the frames of each video, where they stand apart; null where nothing does. */
+  /** Times of each video's frames in seconds, where frames stand apart in the text; null otherwise. */
   readonly frameTimes: readonly (readonly number[])[] | null;
 }
 
-/** Places in a text of images or videos, of which there is one kind. A model without vision has none. */
+/** Places of images or videos in a text, which has one of the two kinds. A model without vision has none. */
 export function placesOf(
   vision: SampleVision | null,
   kind: Media['kind'],
@@ -67,7 +67,7 @@ export type PositionRule = (
   secondsPerGrid: readonly number[] | null,
 ) => Tensor<'i32'>;
 
-/** The input of a model that has these tokens, placeholders expanded, and these images or videos. */
+/** Input of a model: token ids with placeholders expanded, and the images or videos. */
 export function promptWith(
   tokenIds: Int32Array,
   kind: Media['kind'],

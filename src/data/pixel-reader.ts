@@ -49,7 +49,7 @@ export interface PixelSettings {
 /** Video file, or the pictures that are its frames. */
 export type VideoOrFrames = VideoSource | readonly ImageSource[];
 
-/** Patch grid of a video, and when its rows along time are. */
+/** Patch grid of a video, and the times of its rows along time. */
 export interface TimedGrid {
   readonly grid: Grid;
   /** Seconds from the beginning of the video, one for each grid row along time. */
@@ -130,7 +130,7 @@ export class LocalPixels implements PixelReader {
     return this.#image.gridOf(boundedSizes(size, this.settings.bounds).at(-1) ?? size);
   }
 
-  /** Patch grid of a video, and when its rows are. No frame is decoded. */
+  /** Patch grid of a video, and the times of its rows. No frame is decoded. */
   async videoGrid(source: VideoOrFrames, signal?: AbortSignal): Promise<TimedGrid> {
     if (isFrames(source)) {
       const sizes = this.#rules.pictureSizes(await imageHeader(firstOf(source)), source.length);
@@ -165,7 +165,7 @@ export class LocalPixels implements PixelReader {
     return pairTimes([...sources.keys()], this.settings.videoFps);
   }
 
-  /** A frame resized to one size after the other, in memory of its own. */
+  /** Frame resized to the given sizes one after the other, in memory of its own. */
   #resized(frame: PlainImage, sizes: readonly ImageSize[]): PlainImage {
     return sizes.reduce<PlainImage>(
       (current, { width, height }) => this.#resampler.copy(current, width, height),
@@ -199,7 +199,7 @@ export class LocalPixels implements PixelReader {
   }
 }
 
-/** Frames of a video file that are taken, and what becomes of them. */
+/** Sampled frames of a video file, and the sizes that they are resized to. */
 interface SampledFile extends SampledFrames {
   readonly info: VideoInfo;
   readonly sizes: readonly ImageSize[];

@@ -2,7 +2,7 @@
  * Rows of a data set that stay in their files: a row is read when it is asked for, so a set may be larger than memory.
  *
  * That holds for JSON Lines, whose rows are found by their offset, and for Parquet, whose pages are read again
- * (`parquet/parts.ts`). What is kept of a row are 20 bytes: where it stands, and how many pictures it has. Rows of other
+ * (`parquet/parts.ts`). Such a row takes 20 bytes of memory: its place, and the number of its pictures. Rows of other
  * files are held in memory, and so are rows of Parquet until they take too much of it.
  */
 import { stat } from 'node:fs/promises';
@@ -87,7 +87,7 @@ export class FileRows implements RowStore {
   readonly #blocks: PlaceBlock[] = [];
   readonly #held = new Map<number, DatasetRow>();
   readonly #parts = new ParquetParts();
-  /** Rows that somebody holds. Whoever asks for one again gets the same, by which samples of it are found. */
+  /** Rows that are in use. Asking for one again gives the same object, by which its sample is found. */
   readonly #living = new Map<number, WeakRef<DatasetRow>>();
   readonly #dead = new FinalizationRegistry<number>((index) => {
     if (this.#living.get(index)?.deref() === undefined) this.#living.delete(index);
@@ -106,7 +106,7 @@ export class FileRows implements RowStore {
     return this.#length;
   }
 
-  /** Says that the rows to be added next are those of a file. */
+  /** Opens a file, whose rows are added next. */
   async open(file: DataFile): Promise<void> {
     this.#files.push({ file, first: this.#length, version: await versionOf(file.path) });
   }

@@ -57,12 +57,12 @@ export interface Media {
   readonly entries: readonly VideoReference[];
 }
 
-/** Patches of an image or a video; of a video also when its grid rows are. */
+/** Patches of an image or a video, and for a video the times of its grid rows. */
 export type ReadMedia = ProcessedPixels &
   FromFiles &
   Partial<Pick<ProcessedVideo, 'secondsPerGrid' | 'times'>>;
 
-/** Patch grid of an image or a video; of a video also when its grid rows are. */
+/** Patch grid of an image or a video, and for a video the times of its rows. */
 export type MediaGrid = Pick<ReadMedia, 'grid' | 'times'>;
 
 /** Images or videos of a row; null if it has neither column. */
@@ -102,7 +102,7 @@ export class MediaReader {
     );
   }
 
-  /** The files of images, as paths that do not depend on the row's folder or as bytes; none of videos. */
+  /** Files of images, as bytes or as paths that do not depend on the row's folder. Videos have none. */
   async imageSources(row: DatasetRow, media: Media | null): Promise<ImageSource[]> {
     if (media?.kind !== 'image') return [];
     return Promise.all((row.images ?? []).map((image) => this.#fileOf(row, image)));

@@ -99,7 +99,7 @@ export class SampleBuilder {
     return sample;
   }
 
-  /** The files of a row's images, paths or bytes, for who looks at them beside the policy. */
+  /** Files of a row's images, as paths or bytes, for readers other than the policy. */
   imageSources(row: DatasetRow): Promise<ImageSource[]> {
     return this.#media.imageSources(row, mediaOf(row, this.#options.keys));
   }

@@ -52,7 +52,7 @@ export interface ProcessorSettings extends PatchLayout {
   /** Bounds of the resized area, pixels. */
   readonly minPixels: number;
   readonly maxPixels: number;
-  /** Bounds of the number of frames of a video, where the model's rules take them from here. */
+  /** Bounds of a video's number of frames, for models whose rules read them here. */
   readonly minFrames: number;
   readonly maxFrames: number;
 }

@@ -13,7 +13,7 @@ import type { ImageSize } from './decoded-image.ts';
 import { boundedSizes, smartResize, type PixelBounds } from './resize.ts';
 import { FRAME_FACTOR, type SampledFrames, type VideoRules } from './video-rules.ts';
 
-/** The rules with a checkpoint's processor and a data set's bounds. */
+/** Makes the rules from a checkpoint's processor and a data set's bounds. */
 export function timedFrames(processor: ProcessorSettings, bounds: PixelBounds): VideoRules {
   const sizes = (size: ImageSize, frames: number): readonly ImageSize[] => [
     timedFrameSize(size, frames, processor, bounds),
@@ -48,8 +48,7 @@ export function sampleTimedFrames(
 }
 
 /**
- * Size of each of `frames` frames, in whole merged patches: first that within the data set's bounds, then of that the one
- * that the processor resizes to.
+ * Size of each of `frames` frames, in whole merged patches. The data set's bounds are applied before the processor's.
  */
 export function timedFrameSize(
   size: ImageSize,

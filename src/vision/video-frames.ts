@@ -1,6 +1,6 @@
 /**
- * Rules of videos whose frames are one behind the other in the text: those of qwen-vl-utils, behind which the
- * checkpoint's processor resizes again.
+ * Rules of videos whose frames follow each other in the text without a break. They are those of qwen-vl-utils, after
+ * which the checkpoint's processor resizes once more.
  */
 import { CxmindError } from '../errors.ts';
 import { roundHalfEven } from '../round.ts';
@@ -23,7 +23,7 @@ const VIDEO_MAX_PIXELS = Math.trunc(128_000 * FACTOR * FACTOR * 0.9);
 const PICTURE_MIN_PIXELS = 4 * FACTOR * FACTOR;
 const PICTURE_MAX_PIXELS = 16_384 * FACTOR * FACTOR;
 
-/** The rules with a checkpoint's processor and a data set's bounds. */
+/** Makes the rules from a checkpoint's processor and a data set's bounds. */
 export function joinedFrames(processor: ProcessorSettings, bounds: PixelBounds): VideoRules {
   const sizes = (first: ImageSize): readonly ImageSize[] => [
     first,

@@ -39,7 +39,7 @@ export function secondsPerPair(fps: number): number {
 }
 
 /**
- * Seconds at which the pairs of frames are, each in the middle of its two.
+ * Times of pairs of frames in seconds: the middle between the two frames of each.
  *
  * @param indices numbers of the frames
  * @param fps     frames per second that they are numbered by

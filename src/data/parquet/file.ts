@@ -14,7 +14,7 @@ import type { DataFile } from '../source.ts';
 /** Most rows in a byte of a file. A row of text takes more than a bit, so a higher count is wrong. */
 const MAX_ROWS_PER_BYTE = 64;
 
-/** Rows of a row group, from the first to before the end, counted in the group. */
+/** Rows `start` to `end` of a row group, `end` not included. */
 export interface PartPlace {
   readonly group: number;
   readonly start: number;
@@ -54,8 +54,7 @@ export class ParquetFile {
   }
 
   /**
-   * The parts of all row groups in order, of about so many bytes each where the pages of a group are known. Other groups
-   * are one part.
+   * Parts of all row groups in order, each of about `bytes` bytes. A group whose pages are not known is one part.
    *
    * @throws DATA_INVALID as `open` does
    */
@@ -63,7 +62,7 @@ export class ParquetFile {
     for (const group of this.#groups.keys()) yield* await this.#partsOf(group, bytes);
   }
 
-  /** The part that a row of a group is in. @throws DATA_INVALID as `open` does, and where there is no such row */
+  /** Part that contains a row of a group. @throws DATA_INVALID as `open` does, and where there is no such row */
   async partWith(group: number, row: number, bytes: number): Promise<PartPlace> {
     const parts = group < this.#groups.length ? await this.#partsOf(group, bytes) : [];
     const part = parts.find(({ end }) => row < end);

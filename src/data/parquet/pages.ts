@@ -44,7 +44,7 @@ export async function columnPages(
   return columns;
 }
 
-/** First rows of parts of a group, at whole pages of its largest column, each part of `bytes` or a little more. */
+/** First row of each part of a group. A part is whole pages of the largest column, of `bytes` bytes or a little more. */
 export function partStarts(group: RowGroup, columns: ColumnPages, bytes: number): number[] {
   const sizes = Object.values(columns).map((pages) => ({
     pages,

@@ -12,7 +12,7 @@ import type { GroupPlace, RawRow } from '../raw-row.ts';
 import { valueBytes } from '../row.ts';
 import type { DataFile } from '../source.ts';
 
-/** Bytes of rows that are kept. The heap grows to several times that before what is left of others is collected. */
+/** Bytes of rows that are kept. The heap grows to several times that, since rows that were let go are collected late. */
 const KEPT_BYTES = 2 ** 26;
 /** Least bytes of a part: those of a page as most writers make it. */
 const PART_BYTES = 2 ** 20;
@@ -75,7 +75,7 @@ export class ParquetParts {
     this.#isReading = false;
   }
 
-  /** Takes those out of the wanted rows. */
+  /** Removes some of the wanted rows, and returns them. */
   #taken(isMeant: (one: Wanted) => boolean): readonly Wanted[] {
     const taken = this.#wanted.filter(isMeant);
     this.#wanted = this.#wanted.filter((one) => !isMeant(one));

@@ -18,7 +18,7 @@ export interface Samples {
   readonly data: Uint8Array | Uint16Array;
   /** Used bits of a sample. */
   readonly bits: number;
-  /** Colours that the frame itself says it has; absent if those of the file count. */
+  /** Colours that the frame itself declares; absent if it declares none and the file's apply. */
   readonly colours?: 'RGB' | 'YBR_FULL';
 }
 
@@ -100,7 +100,7 @@ async function decodeBaseline(frame: Uint8Array, stream: JpegStream): Promise<Sa
   return { data, bits: 8, ...(isConverted ? { colours: 'RGB' as const } : coloursOf(stream)) };
 }
 
-/** Stream that says that its components are not transformed: by an Adobe segment, which a JFIF segment would overrule. */
+/** Stream with an Adobe segment by which its colours stay as they are, and with no JFIF segment that would overrule it. */
 function withoutTransform(frame: Uint8Array, { jfifOffset }: JpegStream): Uint8Array {
   const adobe = Buffer.from('\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0', 'latin1');
   const plain = Buffer.concat([frame.subarray(0, 2), adobe, frame.subarray(2)]);

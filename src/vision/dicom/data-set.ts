@@ -195,7 +195,7 @@ function itemOf(set: DataSet, tag: string): DataSet | null {
   return set.elements[tag]?.items?.[0]?.dataSet ?? null;
 }
 
-/** Item of an enhanced multi-frame file's functional groups: that of all frames, else of the first. */
+/** Item of an enhanced multi-frame file's functional groups: the one of all frames, else that of the first frame. */
 function sharedItem(set: DataSet, tag: string): DataSet | null {
   for (const groups of ['x52009229', 'x52009230']) {
     const item = itemOf(set, groups);

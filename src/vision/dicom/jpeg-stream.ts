@@ -60,7 +60,7 @@ export type HuffmanTable = Uint16Array;
 const [DHT, SOI, EOI, SOS, DQT, DRI, APP0, APP14] = [
   0xc4, 0xd8, 0xd9, 0xda, 0xdb, 0xdd, 0xe0, 0xee,
 ];
-/** Frame headers: SOF0 to SOF15 less the markers between them that are none, and that of JPEG-LS. */
+/** Markers that begin a frame header: SOF0 to SOF15, less the three among them that do not, and JPEG-LS's. */
 const FRAME_HEADERS: ReadonlySet<number> = new Set([
   ...[0xc0, 0xc1, 0xc2, 0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf, 0xf7],
 ]);
@@ -228,7 +228,7 @@ export class JpegBits {
     this.#at += 2;
   }
 
-  /** Has at least `count` bits ready, at most 16. A marker ends the bits; zeros stand for those after it. */
+  /** Makes at least `count` bits ready, 16 at most. A marker ends the bits; zeros stand for those after it. */
   #fill(count: number): void {
     while (this.#count < count) {
       const byte = this.#bytes[this.#at];
