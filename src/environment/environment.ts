@@ -23,7 +23,7 @@ export const EpisodeStart = t.type({
   groundTruth: Answer,
   /** The row's other columns. */
   columns: t.record(t.string, t.unknown),
-  /** Seed of this episode's chance, a whole number below 2³²: the same seed has to give the same episode. */
+  /** Seed of the episode's random choices, a whole number below 2³². The same seed has to give the same episode. */
   seed: t.number,
 });
 export interface EpisodeStart extends t.TypeOf<typeof EpisodeStart> {}
@@ -70,22 +70,22 @@ export interface Environment {
    */
   readonly tools?: readonly Tool[];
   reset(episode: EpisodeStart): void | Promise<void>;
-  /** @param messages those since the last step: the policy's turn last, before it such as other tools answered */
+  /** @param messages messages since the last step: answers of other tools, if any, then the policy's turn */
   step(messages: readonly EpisodeMessage[]): EnvironmentReply | Promise<EnvironmentReply>;
 }
 
 /** A user's function, called once for each episode. @param kwargs `worker.rollout.multi_turn.environment_kwargs` */
 export type EnvironmentFunction = (kwargs: Readonly<Record<string, unknown>>) => Environment;
 
-/** One request to whoever runs a user's environment. */
+/** Request to the thread or process that runs a user's environment. */
 export interface TurnRequest {
   readonly id: string;
-  /** Begin of the episode, where it is played from there; null for the turn that follows those before. */
+  /** Beginning of the episode if it is played from there; null if it goes on from the turns before. */
   readonly start: EpisodeStart | null;
-  /** The messages of every step to take; the answer is that of the last. */
+  /** Messages of every step to take. The reply is that of the last step. */
   readonly steps: readonly (readonly EpisodeMessage[])[];
   readonly over: readonly string[];
 }
 
-/** The reply to a turn; `unknown` where the episode is not there, since another life of the thread had it. */
+/** Reply to a turn; `unknown` if the thread was restarted and does not have the episode. */
 export type TurnReply = { readonly unknown: true } | { readonly reply: unknown };

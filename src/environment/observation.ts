@@ -76,7 +76,7 @@ export async function observe(
   return { tokenIds, pictures: pixelValues && { pixelValues, grids } };
 }
 
-/** The text from the end of the assistant's turn on, up to where it speaks again. */
+/** Text from the end of the assistant's turn to the beginning of its next one. */
 function textBehindTurn(template: ChatTemplate, messages: readonly ChatMessage[]): string {
   const before: ChatMessage[] = [
     { role: 'user', content: 'user' },

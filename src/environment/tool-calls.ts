@@ -2,7 +2,7 @@
  * Calls of tools in a turn's text, by the formats that models are trained on.
  *
  * `hermes` is that of Nous Hermes and of Qwen2.5: each call stands between `<tool_call>` and `</tool_call>` as JSON with
- * `name` and `arguments`. A call that is broken is told to the policy, where verl drops it.
+ * `name` and `arguments`. A broken call is reported to the policy; verl drops it.
  */
 import * as t from 'io-ts';
 import { parsedJson } from '../check/json.ts';

@@ -23,6 +23,7 @@ export type Expression =
       readonly right: Expression;
     };
 
+/** Names of functions that an expression may apply. */
 export const FUNCTIONS: ReadonlySet<string> = new Set([
   ...['sqrt', 'root', 'ln', 'log', 'exp', 'sin', 'cos', 'tan', 'cot', 'sec', 'csc'],
 ]);

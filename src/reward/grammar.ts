@@ -7,7 +7,9 @@ export interface Pair {
   readonly answer: string;
 }
 
+/** Mark of a judgement that affirms: ✅. */
 export const TICK = '\u2705';
+/** Mark of a judgement that rejects: ❌. */
 export const CROSS = '\u274c';
 
 /** A step as a chain has it. */

@@ -19,7 +19,7 @@ export interface AnsweredText<T extends Answer = string> {
 }
 
 /**
- * Response as a function of yours sees it. Pictures and videos of the prompt are not passed.
+ * Response as a user's reward function sees it. Pictures and videos of the prompt are not passed.
  *
  * @typeParam T type of the data set's answers
  */

@@ -13,7 +13,7 @@ export interface CodeKind {
   readonly code: ErrorCode;
 }
 
-/** A function that a file exports, and everything else that it does. */
+/** Function that a file exports, and the file's other exports. */
 interface ExportedFunction {
   readonly exported: Readonly<Record<string, unknown>>;
   readonly candidate: unknown;

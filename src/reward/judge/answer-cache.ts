@@ -31,7 +31,7 @@ export class AnswerCache {
    * Opens a cache.
    *
    * @param size most answers that are kept, 1 or more
-   * @param warn hears of the first answer that cannot be written, for instance to a full disk
+   * @param warn receives one line about the first answer that cannot be written, for instance to a full disk
    * @throws CONFIG_INVALID for a file that cannot be read or written
    */
   static async open(

@@ -1,11 +1,11 @@
-/** A model behind an endpoint that is asked the same things again and again, and is heard once about each. */
+/** Requests to a model behind an endpoint. Equal ones are sent once: the others get the same answer, or a kept one. */
 import { hash } from 'node:crypto';
 import type { JudgeSettings } from '../../config/judge-schema.ts';
 import { attempt, CxmindError } from '../../errors.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { ChatClient, type ChatAnswer, type ChatRequest } from './chat-client.ts';
 
-/** A client of an endpoint, and the answers that are kept of it. */
+/** Client of an endpoint, the cache of its answers, and their prices. */
 export interface AskedModel {
   readonly client: Pick<ChatClient, 'ask' | 'baseUrl'>;
   /** Null asks every time. */
@@ -21,11 +21,12 @@ export type AskingCounts = Record<
   number
 >;
 
+/** Options of opening a model, beside its settings in the config. */
 export interface OpenModelOptions {
   /** Name of the reward, for errors. */
   readonly name: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** Hears of the first answer that cannot be written. */
+  /** Receives one line about the first answer that cannot be written. */
   readonly warn: (message: string) => void;
   /** Delay before the first retry; that of OpenAI's clients if absent. */
   readonly firstDelayMs?: number | undefined;
@@ -83,7 +84,7 @@ export class Asking<T> {
   }
 
   /**
-   * Gives the reading of a request's answer: that of the cache, of an equal request, or a new one.
+   * Answers a request, from the cache, along with an equal request, or anew.
    *
    * @param read reads an answer; one that it throws at is not kept, since another may be better
    * @throws as `ChatClient.ask`, and what `read` throws
@@ -103,7 +104,7 @@ export class Asking<T> {
     return await answer;
   }
 
-  /** The reading of a kept answer. One that another reader kept may say nothing to this one, and is no hit. */
+  /** Kept answer as `read` reads it; null without one. An answer that `read` throws at, as another kept it, is none. */
   #kept(key: string, read: (content: string) => T): { readonly value: T } | null {
     const content = this.#model.cache?.get(key);
     return content === undefined ? null : attempt(() => ({ value: read(content) }));

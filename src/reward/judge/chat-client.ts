@@ -15,6 +15,7 @@ import { parsedJson } from '../../check/json.ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { Slots } from './slots.ts';
 
+/** Address, key and limits of a client. */
 export interface ChatClientOptions {
   /** Address that `/chat/completions` follows; of Azure OpenAI the resource's endpoint. */
   readonly baseUrl: string;
@@ -63,7 +64,7 @@ const Completion = t.type({
   ]),
 });
 
-/** Statuses that no other request would fare better with: the key or the address is wrong. */
+/** Statuses that every request would get, since the key or the address is wrong. */
 const hopeless: ReadonlySet<number> = new Set([401, 403, 404]);
 const passing: ReadonlySet<number> = new Set([408, 409, 429]);
 const LONGEST_DELAY_MS = 8_000;
@@ -86,6 +87,7 @@ class Failure extends Error {
   }
 }
 
+/** Client of a chat endpoint. */
 export class ChatClient {
   /** Address of the endpoint, without a slash at its end. */
   readonly baseUrl: string;
@@ -106,7 +108,7 @@ export class ChatClient {
    * Asks for the answer to a conversation. A request that waits for its retry holds its place among those under way, so
    * a server that is overloaded gets fewer of them.
    *
-   * @param onRetry hears of every attempt after the first
+   * @param onRetry is called before every attempt after the first
    * @throws CONFIG_INVALID for an address or a key that the server refuses; Error with the last failure once all attempts
    *   have failed; the signal's reason
    */

@@ -32,6 +32,7 @@ Score: <number>`;
 /** Pattern of the grade in an answer of a judge whose config has none. */
 export const usualPattern = String.raw`score"?\s*[:=]\s*\**\s*(-?\d+(?:\.\d+)?)`;
 
+/** Prompt of a judge, and the reading of its answers. */
 export interface JudgeOptions {
   readonly model: string;
   /** System turn of every request; null is none. */

@@ -1,6 +1,6 @@
 import { addAbortListener } from 'node:events';
 
-/** A number of places for work; who finds none waits in order. */
+/** Semaphore: a fixed number of slots for work. Work that finds none free waits in order. */
 export class Slots {
   #free: number;
   readonly #waiting: Set<() => void> = new Set();
@@ -9,7 +9,7 @@ export class Slots {
     this.#free = count;
   }
 
-  /** Works in a place once one is free. @throws the signal's reason while it waits */
+  /** Works in a slot once one is free. @throws the signal's reason while it waits */
   async with<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.#enter(signal);
     try {
@@ -35,7 +35,7 @@ export class Slots {
     await promise;
   }
 
-  /** Gives the place to the next that waits. */
+  /** Gives the slot to the next work that waits. */
   #leave(): void {
     const [next] = this.#waiting;
     if (next === undefined) {
