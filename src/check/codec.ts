@@ -258,6 +258,7 @@ function plainJson(value: unknown): unknown {
   return Object.fromEntries(Object.entries(mapping).map(([key, entry]) => [key, plainJson(entry)]));
 }
 
+/** Key of a schema, or a section of keys. */
 export interface SchemaKey {
   /** Dotted path in YAML spelling. */
   readonly path: string;

@@ -48,6 +48,7 @@ function scalar<A>(name: string, is: t.Is<A>, read: (input: unknown) => A | unde
   );
 }
 
+/** An integer, given as a number. */
 export const whole = guarded('an integer', (value): value is number => Number.isInteger(value));
 
 /** A whole number of at least `low`, and of at most `high` where that is given. */
@@ -59,6 +60,7 @@ export function wholeFrom(low: number, high = Infinity): t.Type<number> {
   );
 }
 
+/** A finite number above 0. */
 export const positive = guarded(
   'a number > 0',
   (value): value is number => Number.isFinite(value) && Number(value) > 0,

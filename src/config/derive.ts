@@ -18,7 +18,7 @@ type At<T, P extends string> = P extends `${infer Field}.${infer Rest}`
     ? T[P]
     : never;
 
-/** A derived key, and its value in a config whose keys of earlier rows are derived. */
+/** A derived key, and its value in a config in which the rows before it are derived. */
 interface Derivation {
   readonly fields: readonly string[];
   readonly from: (config: Config, cwd: string) => unknown;

@@ -39,7 +39,7 @@ export function environmentValues(
 }
 
 /**
- * An encoded config without what others may not see.
+ * An encoded config without its secrets.
  *
  * A value that came from the environment, or was derived from one that did, is `${NAME}` again. Passwords and secrets
  * that were written out are gone.

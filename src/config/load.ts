@@ -22,7 +22,7 @@ import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRules, unsupported } from './unsupported.ts';
 import { readYaml } from './yaml.ts';
 
-/** Options of reading a config: its purpose, where it is looked for, and the rewards it may name. */
+/** Options of reading a config: its purpose, the folders to look in, and the rewards that it may name. */
 export interface LoadOptions {
   /** Purpose of the config; null only reads it, and tells what a run would object to as `issues`. */
   readonly purpose: Purpose | null;
@@ -34,7 +34,7 @@ export interface LoadOptions {
   readonly rewards?: readonly string[];
 }
 
-/** A config that holds, and what its reader should hear about it. */
+/** A valid config, with its warnings, its issues, and the configs of its stages. */
 export interface LoadedConfig {
   readonly config: Config;
   /** Lines for the user that stop nothing. */
@@ -110,7 +110,7 @@ function checkedConfig(merged: Layer, options: LoadOptions): LoadedConfig {
   };
 }
 
-/** A config as far as it decodes, and everything there is to say about it. */
+/** A config as far as it decodes, and all issues with it. */
 interface DecodedLayer {
   readonly config: Config;
   /** Values that did not decode. */

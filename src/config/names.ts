@@ -6,7 +6,7 @@ import { localPath } from '../files.ts';
 /** Sources of rows: one, or a list of them in their order; an empty text is none. */
 export type DataSources = string | readonly string[];
 
-/** A source as far as this machine tells what it names. */
+/** A source by its kind, as this machine can tell it. */
 export type DataSource =
   | {
       /** A path that exists, a pattern that may match some, or an id that the hub may have. */

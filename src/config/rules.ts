@@ -12,7 +12,7 @@ import type { Config } from './schema.ts';
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
 
-/** Rules that the prompts and samples of a step divide among the batches of a trained model. */
+/** Rules that the batch sizes of a trained model divide a step's prompts and samples evenly. */
 function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
   const key = (name: string): string => `worker.${role}.${name}`;
   const own = key('global_batch_size');
@@ -54,7 +54,7 @@ function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
   ];
 }
 
-/** The rule that a factor is given to the one average that has it. */
+/** The rule that `loss_scale_factor` is given only with the average that uses it. */
 function scaleFactorRule(role: 'actor' | 'critic'): Rule {
   return {
     keys: [`worker.${role}.loss_scale_factor`, `worker.${role}.loss_avg_mode`],
@@ -68,7 +68,7 @@ function scaleFactorRule(role: 'actor' | 'critic'): Rule {
   };
 }
 
-/** The rule where there is a critic, which `gae` alone has. */
+/** The rule, held only where there is a critic: with `gae`. */
 export function ofCritic({ keys, broken }: Rule): Rule {
   return {
     keys: [...keys, 'algorithm.adv_estimator'],

@@ -26,7 +26,7 @@ import { wordVerdict, type Verdict } from './score.ts';
 
 /** The script's model and sampling. */
 const usual = { model: 'gpt-4o', temperature: 1, max_tokens: 512 };
-/** The settings of its endpoint that the script has no word about, as rewards have them. */
+/** Settings of the endpoint that the script lacks, as rewards have them. */
 const patience = { timeoutMs: 60_000, maxRetries: 5, maxConcurrency: 16 };
 /** Replies that are kept. */
 const KEPT = 10_000;
@@ -50,11 +50,12 @@ export interface JudgeOptions {
   readonly form: Pick<ChatRequest, 'model' | 'temperature' | 'max_tokens'>;
 }
 
+/** Options of opening a judge: variables of the environment, and the cache. */
 export interface OpenJudgeOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** File that keeps replies, where the config names none. */
   readonly cachePath: string;
-  /** Hears of the first reply that cannot be written. */
+  /** Receives one line about the first reply that cannot be written. */
   readonly warn: (message: string) => void;
 }
 

@@ -39,7 +39,7 @@ export interface AnswerScore {
 /** The conclusions of an answer and of its reference, and how far they agree. */
 export type Comparison = Pick<AnswerScore, 'right' | 'answer' | 'gold' | 'f1'>;
 
-/** Compares what an answer comes to with what the reference does; without an answer it is wrong. */
+/** Compares the conclusions of an answer and of its reference. Without an answer it is wrong. */
 export function compareAnswer(task: Task, predict: string | null, gold: string): Comparison {
   const read = (from: string): string[] =>
     task === 'open' ? findingsOf(from) : [optionOf(from)].filter((option) => option !== '');

@@ -11,6 +11,7 @@ import {
 
 /** Kind of questions: they ask for one of lettered options, or for a list of findings in words. */
 export type Task = 'closed' | 'open';
+/** All kinds of questions. */
 export const tasks: readonly Task[] = ['closed', 'open'];
 
 /** A judgement on the way to the answer. */

@@ -39,7 +39,7 @@ export interface RunModels {
 
 /** Prompts and responses that a run trains on in a step. */
 export interface StepData {
-  /** P prompts. */
+  /** Prompts of a step, `[P]`. */
   readonly prompts: readonly PromptInput[];
   /** Tokens of a response, as a mean; the memory has room for the longest. */
   readonly responseTokens: number;

@@ -30,7 +30,7 @@ import type { SizedModel } from './sizes.ts';
 /** A rollout's share of a step. */
 export interface GenerationPlan {
   readonly prompts: readonly PromptInput[];
-  /** n */
+  /** Responses to a prompt. */
   readonly responses: number;
   readonly responseTokens: number;
   /** Tokens of the longest prompt and response together, for which the cache has room. */
@@ -106,7 +106,7 @@ type Decoded = Omit<CountedGeneration, 'prefill' | 'decodeAt'>;
 
 const GREEDY: Sampling = { temperature: 0, topK: -1, topP: 1 };
 
-/** Prefill passes that are alike, and their number: as many prompts as fill the slots, within the tokens of a pass. */
+/** Prefill passes by their number of prompts: as many as fill the slots, within the tokens of a pass. */
 function passesOf(
   { prompts, responses }: GenerationPlan,
   passTokens: number,

@@ -59,13 +59,13 @@ export function placedWeights(
   };
 }
 
-/** Micro-batches that are alike but for their numbers, and how many of them there are. */
+/** A micro-batch, and the number of those that have the same sizes. */
 interface LikeBatches {
   readonly batch: PackedBatch;
   readonly count: number;
 }
 
-/** The micro-batches of samples; only one is made of those in which as many responses stand to as many prompts. */
+/** The micro-batches of samples. Of those with the same sizes only one is packed. */
 function likeBatches(samples: readonly SequenceInput[], options: MicroBatchOptions): LikeBatches[] {
   const groups = Map.groupBy(microBatches(samples, options), (indices) => {
     const chosen = indices.map((i) => samples[i]!);

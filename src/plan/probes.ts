@@ -28,11 +28,11 @@ import { sizedBy, type SizedModel } from './sizes.ts';
 const WARMUPS = 3;
 /** Fewest runs that count, and seconds over which there are more. */
 const [RUNS, RUN_SECONDS] = [3, 1];
-/** Seconds after which no further run of a probe begins, and that a probe may be expected to take a run. */
+/** Seconds after which a probe begins no further run. A probe is left out if one run of it is expected to take longer. */
 const MOST_SECONDS = 4;
 /** Most parameters of a model that is run whole. */
 const WHOLE = 2 ** 26;
-/** Layers of any other. */
+/** Layers of a larger model that are run. */
 const LAYERS = 2;
 /** Tokens of the passes that are measured, about, besides those of the run. */
 const PASS_TOKENS = [256, 1024, 4096];

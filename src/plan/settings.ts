@@ -61,7 +61,7 @@ export interface PlannedRun {
     readonly engine: { readonly maxPrefillTokens: number; readonly memoryShare: number };
   };
   readonly step: {
-    /** P */
+    /** Prompts of a step. */
     readonly prompts: number;
     readonly sampling: Sampling & { readonly n: number };
     readonly algorithm: Pick<Algorithm, 'advEstimator'>;

@@ -1,35 +1,35 @@
 import { noWork, sumOf, type Work } from './work.ts';
 
-/** A book of the work that a device is asked for. */
+/** Sum of the work that a device is asked for. */
 export class Ledger {
-  #open: Work = noWork;
+  #sum: Work = noWork;
 
-  /** Adds work to what is open. */
+  /** Adds work to the sum. */
   add(work: Work): void {
-    this.#open = sumOf([this.#open, work]);
+    this.#sum = sumOf([this.#sum, work]);
   }
 
-  /** The work that a function asks for; none of it is entered. */
+  /** The work that a function asks for, which stays out of the sum. */
   async of(ask: () => unknown): Promise<Work> {
-    const before = this.#open;
-    this.#open = noWork;
+    const before = this.#sum;
+    this.#sum = noWork;
     try {
       await ask();
-      return this.#open;
+      return this.#sum;
     } finally {
-      this.#open = before;
+      this.#sum = before;
     }
   }
 
-  /** The work that a function asks for at once; none of it is entered. */
+  /** The work that a synchronous function asks for, which stays out of the sum. */
   ofNow(ask: () => void): Work {
-    const before = this.#open;
-    this.#open = noWork;
+    const before = this.#sum;
+    this.#sum = noWork;
     try {
       ask();
-      return this.#open;
+      return this.#sum;
     } finally {
-      this.#open = before;
+      this.#sum = before;
     }
   }
 }

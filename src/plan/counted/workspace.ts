@@ -4,17 +4,17 @@ import type { DType } from '../../tensor/dtype.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { countedView, type CountedView } from './view.ts';
 
-/** Memory that is not there. */
+/** Slab without memory, of which only the size counts. */
 interface CountedSlab {
   readonly byteLength: number;
 }
 
-/** Device of a workspace, and what it is told. */
+/** Device of a workspace, and the functions that report to it. */
 interface Owner {
   readonly device: Device;
   /** True while a recording is made, whose memory stays. */
   readonly isRecording: () => boolean;
-  /** Hears of bytes that the workspace takes, or with a minus gives back. */
+  /** Receives the number of bytes that the workspace takes, or, negative, that it gives back. */
   readonly hold: (bytes: number) => void;
   readonly onPut: (tensor: Tensor) => void;
 }
@@ -22,7 +22,7 @@ interface Owner {
 /**
  * A workspace that is planned as those of devices are, slab by slab, and has no memory.
  *
- * A slab on a card is memory from its beginning. Of one on the host, pages are that once something is written to them.
+ * A card's slab takes memory when it is made, the host's page by page, as it is written to.
  */
 export class CountedWorkspace extends SlabWorkspace<CountedSlab> {
   readonly #owner: Owner;
