@@ -4,13 +4,11 @@
  * A file says itself how many bits it uses and how they are shown, so `data.bit_depth` has no say in it; `data.window`
  * does. Of several frames the first is taken.
  */
-import type { DecodedImage, DicomWindow, OpenedImage } from '../decoded-image.ts';
+import type { DicomWindow, OpenedImage, PlainImage } from '../decoded-image.ts';
 import { rgbOf } from './colours.ts';
 import { dicomPicture, unread, type DicomPicture } from './data-set.ts';
 import { colourLevels, greyLevels, paletteLevels } from './levels.ts';
 import { samplesOf } from './samples.ts';
-
-type Image = DecodedImage<'L' | 'RGB'>;
 
 /**
  * Opens a DICOM file.
@@ -55,7 +53,7 @@ function checkKind(picture: DicomPicture): void {
   }
 }
 
-async function decode(picture: DicomPicture, window: DicomWindow | null): Promise<Image> {
+async function decode(picture: DicomPicture, window: DicomWindow | null): Promise<PlainImage> {
   const { width, height, colours, palette, isSigned } = picture;
   const samples = await samplesOf(picture);
   const { bits } = samples;
