@@ -55,7 +55,7 @@ export interface OpenJudgeOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** File that keeps replies, where the config names none. */
   readonly cachePath: string;
-  /** Receives one line about the first reply that cannot be written. */
+  /** Hears of the first reply that cannot be written. */
   readonly warn: (message: string) => void;
 }
 

@@ -26,7 +26,7 @@ export interface OpenModelOptions {
   /** Name of the reward, for errors. */
   readonly name: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** Receives one line about the first answer that cannot be written. */
+  /** Hears of the first answer that cannot be written. */
   readonly warn: (message: string) => void;
   /** Delay before the first retry; that of OpenAI's clients if absent. */
   readonly firstDelayMs?: number | undefined;
