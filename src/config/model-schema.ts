@@ -1,4 +1,5 @@
 /** Keys that the models of `worker` have in common: checkpoint, optimizer, sharding and offloading. */
+import type * as t from 'io-ts';
 import { about, freeForm, orNull, pairOf, section, withDefault } from '../check/codec.ts';
 import {
   atLeast,
@@ -57,6 +58,10 @@ export const Model = section({
   lora: about('Low-rank adapters.', Lora),
 });
 
+const optimizerName = oneOf('adamw', 'adamw_bf16');
+/** Name of an optimizer; the table of optimizers has an entry for each. */
+export type OptimizerName = t.TypeOf<typeof optimizerName>;
+
 /** `worker.{actor,critic}.optim`: AdamW and its learning-rate schedule. */
 export const Optim = section({
   lr: about('Peak learning rate.', withDefault(atLeast(0), 1e-6)),
@@ -67,7 +72,7 @@ export const Optim = section({
   weightDecay: about('Decoupled weight decay.', withDefault(atLeast(0), 1e-2)),
   strategy: about(
     '`adamw`, or `adamw_bf16` with bf16 moments and Kahan compensation.',
-    withDefault(oneOf('adamw', 'adamw_bf16'), 'adamw'),
+    withDefault(optimizerName, 'adamw'),
   ),
   lrWarmupRatio: about(
     'Share of `training_steps` spent warming up, truncated to whole steps.',

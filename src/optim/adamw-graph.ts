@@ -8,6 +8,7 @@
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { nearestIn, type FloatDType } from '../tensor/dtype.ts';
+import type { OptimizerName } from '../config/model-schema.ts';
 
 interface UpdateConstants {
   readonly betas: readonly [number, number];
@@ -41,8 +42,7 @@ export interface Strategy {
 export const strategies = {
   adamw: { states: ['m', 'v'], stateDType: 'f32', graph: adamWGraph },
   adamw_bf16: { states: ['m', 'v', 'c'], stateDType: 'bf16', graph: adamWBf16Graph },
-} as const satisfies Record<string, Strategy>;
-export type StrategyName = keyof typeof strategies;
+} as const satisfies Record<OptimizerName, Strategy>;
 
 /** Name of the output with a state's new values. */
 export const nextOf = (state: StateName): string => `next${state.toUpperCase()}`;

@@ -1,4 +1,5 @@
 import type { BoundProgram, Device, View } from '../device/device.ts';
+import type { OptimizerName } from '../config/model-schema.ts';
 import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { fileBuffer, letGo } from '../tensor/file-memory.ts';
@@ -12,7 +13,6 @@ import {
   type FactorName,
   type StateName,
   type Strategy,
-  type StrategyName,
 } from './adamw-graph.ts';
 import { slicedArray, type Placed, type SlicedArray } from './sliced-array.ts';
 
@@ -43,7 +43,7 @@ export interface AdamWOptions {
   /** Added to the root of the second moment before dividing by it; 1e-8 in the reference. */
   readonly eps: number;
   /** `adamw` when left out. */
-  readonly strategy?: StrategyName;
+  readonly strategy?: OptimizerName;
   /** Dtype that parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
   readonly storage?: FloatDType;
   /** Copy of the parameters in another dtype, `[N]`, which every step writes too; none when left out. */

@@ -1,8 +1,8 @@
 import type { Device, View } from '../device/device.ts';
+import type { OptimizerName } from '../config/model-schema.ts';
 import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/weights/arena.ts';
 import { DeviceArena, type AnyArena } from '../model/weights/device-arena.ts';
-import type { StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
@@ -22,7 +22,7 @@ export interface OptimizationOptions {
   readonly weightDecay: number;
   readonly maxGradNorm: number;
   /** `adamw` when left out. */
-  readonly strategy?: StrategyName;
+  readonly strategy?: OptimizerName;
   /** Dtype that weights are rounded to after a step, and gradients before it; f32 when left out. */
   readonly storage?: FloatDType;
   /** Dtype that gradients are rounded to before the learners sum them, and their sum; f32 when left out. */

@@ -5,7 +5,7 @@ import { GenerationEngine } from '../../src/generation/engine.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import type { StrategyName } from '../../src/optim/adamw-graph.ts';
+import type { OptimizerName } from '../../src/config/model-schema.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { alone } from '../../src/training/learner-group.ts';
@@ -107,7 +107,7 @@ describe('the model in half precision', () => {
       }
     });
 
-    for (const strategy of ['adamw', 'adamw_bf16'] satisfies StrategyName[]) {
+    for (const strategy of ['adamw', 'adamw_bf16'] satisfies OptimizerName[]) {
       it(`learns its responses by ${strategy}, on a copy that every step refreshes`, async () => {
         const model = await loadGoldenModel('micro-text');
         const working = workingCopy(model, 'bf16');

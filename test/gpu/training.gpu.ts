@@ -8,7 +8,8 @@ import { Arena } from '../../src/model/weights/arena.ts';
 import { DeviceArena } from '../../src/model/weights/device-arena.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { strategies, type StrategyName } from '../../src/optim/adamw-graph.ts';
+import type { OptimizerName } from '../../src/config/model-schema.ts';
+import { strategies } from '../../src/optim/adamw-graph.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
@@ -79,7 +80,7 @@ describe('training on a card', () => {
     });
   }
 
-  for (const strategy of Object.keys(strategies) as StrategyName[]) {
+  for (const strategy of Object.keys(strategies) as OptimizerName[]) {
     for (const storage of ['f32', 'bf16'] as const) {
       for (const dtype of ['f32', 'bf16'] as const) {
         it(`learns its responses by ${strategy}, kept in ${storage}, computed in ${dtype}`, async () => {
