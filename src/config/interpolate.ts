@@ -39,21 +39,36 @@ export function interpolate(
 ): Interpolated {
   const fromEnvironment = new Map<string, string>();
   const issues: Issue[] = [];
-  /** Variables read so far, and keys followed. */
-  let [read, followed] = [0, 0];
-
   const complain = (keys: readonly string[], expected: string): void => {
     const path = pathOf(keys);
     const source = sourceOf(path);
     issues.push({ path, expected, ...(source === undefined ? {} : { source }) });
   };
+  const resolve = resolver({ tree, environment, fromEnvironment, complain });
+  const value = asMapping(resolve(tree, [], [])) ?? {};
+  return { value, fromEnvironment, issues };
+}
 
-  /**
-   * The value at `keys` without references; undefined where one leads nowhere.
-   *
-   * @param seen keys whose references led here
-   */
-  const resolve = (value: unknown, keys: readonly string[], seen: readonly string[]): unknown =>
+/** Tree and variables that references lead to, and what is noted of them on the way. */
+interface References {
+  readonly tree: Readonly<Record<string, unknown>>;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly fromEnvironment: Map<string, string>;
+  readonly complain: (keys: readonly string[], expected: string) => void;
+}
+
+/**
+ * Replaces the references in the value at `keys`; undefined where one leads nowhere.
+ *
+ * @param seen keys whose references led here
+ */
+type Resolve = (value: unknown, keys: readonly string[], seen: readonly string[]) => unknown;
+
+function resolver({ tree, environment, fromEnvironment, complain }: References): Resolve {
+  /** Variables read so far, and keys followed. */
+  let [read, followed] = [0, 0];
+
+  const resolve: Resolve = (value, keys, seen) =>
     replaced(value, keys, (inner, at) => {
       if (typeof inner !== 'string') return inner;
       const before = read;
@@ -74,25 +89,18 @@ export function interpolate(
       const given = variable(first, keys);
       return given === undefined ? undefined : scalarOf(given);
     }
-    let length = 0;
-    return text.replaceAll(reference, (...match: string[]) => {
-      const part = isVariable(match)
-        ? (variable(match, keys) ?? '')
-        : textOf(follow(match[3]!, keys, seen));
-      const isTooLong = length <= MAX_TEXT && length + part.length > MAX_TEXT;
-      length += part.length;
-      if (isTooLong) complain(keys, `references make more than ${MAX_TEXT} characters`);
-      return length > MAX_TEXT ? '' : part;
-    });
+    const partOf = (match: Match): string =>
+      isVariable(match) ? (variable(match, keys) ?? '') : textOf(follow(match[3]!, keys, seen));
+    return composed(text, partOf, () =>
+      complain(keys, `references make more than ${MAX_TEXT} characters`),
+    );
   };
 
   const isVariable = ([, name, , key]: Match): boolean =>
     name !== undefined || valueAt(tree, key!) === undefined;
 
-  const variable = (
-    [whole, given, otherwise, key]: Match,
-    keys: readonly string[],
-  ): string | undefined => {
+  const variable = (match: Match, keys: readonly string[]): string | undefined => {
+    const [whole, given, otherwise, key] = match;
     const name = given ?? key!;
     const own = Object.hasOwn(environment, name) ? environment[name] : undefined;
     const value = own ?? otherwise;
@@ -110,8 +118,19 @@ export function interpolate(
     return undefined;
   };
 
-  const value = asMapping(resolve(tree, [], [])) ?? {};
-  return { value, fromEnvironment, issues };
+  return resolve;
+}
+
+/** A text with its references replaced, up to `MAX_TEXT` characters; `onTooLong` is called once where there are more. */
+function composed(text: string, partOf: (match: Match) => string, onTooLong: () => void): string {
+  let length = 0;
+  return text.replaceAll(reference, (...match: string[]) => {
+    const part = partOf(match);
+    const isTooLong = length <= MAX_TEXT && length + part.length > MAX_TEXT;
+    length += part.length;
+    if (isTooLong) onTooLong();
+    return length > MAX_TEXT ? '' : part;
+  });
 }
 
 /** The value of a variable's text as YAML; a text that is no YAML, as a password may be, is itself. */
