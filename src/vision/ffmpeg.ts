@@ -9,6 +9,7 @@ import { mkdtempDisposable, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
+import { parsedJson } from '../check/json.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { openToRead } from '../files.ts';
 import type { ImageSize, PlainImage } from './decoded-image.ts';
@@ -79,7 +80,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
   await run('ffprobe', parameters, { path, signal }, (chunk) => {
     chunks.push(chunk);
   });
-  const json: unknown = JSON.parse(Buffer.concat(chunks).toString() || '{}');
+  const json = parsedJson(Buffer.concat(chunks).toString());
   const [stream] = Probed.is(json) ? json.streams : [];
   if (stream === undefined) throw invalidVideo(path, 'it has no video stream');
   const [over = NaN, under = NaN] = stream.avg_frame_rate.split('/').map(Number);
