@@ -1,3 +1,4 @@
+/** Report of an evaluation for people: an HTML page without scripts, which loads nothing. */
 import { htmlEscape } from 'escape-goat';
 import { stripMarks } from '../reward/grammar.ts';
 import type { AnswerScore } from './score.ts';
@@ -57,11 +58,7 @@ function markupOf(content: Content): string {
   return content.map(markupOf).join('');
 }
 
-/**
- * The report as an HTML page: the numbers, then each question with its pictures, its answers and their steps.
- *
- * It has no scripts and loads nothing.
- */
+/** The report as an HTML page: the numbers, then each question with its pictures, its answers and their steps. */
 export function reportPage({ summary, model, data, questions }: Report): string {
   const shown =
     questions.length < summary.questions

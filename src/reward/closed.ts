@@ -1,3 +1,4 @@
+/** Grades of closed questions, whose options have letters, and the rewards that pay for them. */
 import {
   chainRewards,
   judgesRightly,
@@ -81,7 +82,7 @@ function gradeChain(input: AnsweredText, { form, alpha }: ChainOptions): ChainGr
   return { format: check(input.response), accuracy, reason, isRight };
 }
 
-/** Rewards of closed questions, whose options have letters. `closed` is that of CX-Mind's first stage. */
+/** Rewards of closed questions. `closed` is that of CX-Mind's first stage. */
 export const closedRewards = chainRewards({
   name: 'closed',
   accuracy: 'acc',

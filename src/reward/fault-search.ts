@@ -1,3 +1,4 @@
+/** Scores of a batch by a function that may fail over some of its responses, which are found by bisection. */
 import { asCxmindError } from '../errors.ts';
 import type { Outcome } from './outcome.ts';
 

@@ -1,3 +1,4 @@
+/** Grades of open questions, whose answers list diseases, and the rewards that pay for them. */
 import {
   chainRewards,
   judgesRightly,
@@ -93,7 +94,7 @@ function gradeChain(input: AnsweredText, options: ChainOptions): ChainGrade {
   };
 }
 
-/** Rewards of open questions, whose answers list diseases. `open` is that of CX-Mind's second stage. */
+/** Rewards of open questions. `open` is that of CX-Mind's second stage. */
 export const openRewards = chainRewards({
   name: 'open',
   accuracy: 'f1',

@@ -1,3 +1,16 @@
+/**
+ * Test whether an expression is zero everywhere: polynomial identity testing, extended to functions.
+ *
+ * The expression is evaluated at pseudo-random complex points, with a bound on the rounding error of every operation.
+ * An expression of bounded size that is not zero everywhere is zero at none of the points, but for a set of measure
+ * zero.
+ *
+ * The released grader asks sympy's `simplify` instead. A simplifier takes unbounded time, and misses equalities for
+ * which it has no rewriting rule: `simplify` of mathjs, in place of this and of the parser, errs on 528 of the 3,202
+ * pairs of the golden test and takes 30 times as long.
+ *
+ * @see Schwartz 1980, Fast probabilistic algorithms for verification of polynomial identities
+ */
 import type { Expression } from './expression.ts';
 import type { Form } from './options.ts';
 
@@ -278,15 +291,8 @@ const ODD_POWER = 1 + 2 ** -10;
 /**
  * Tells whether an expression is zero for all values of its unknowns.
  *
- * Polynomial identity testing, extended to functions: the expression is evaluated at pseudo-random complex points,
- * with a bound on the rounding error of every operation. An expression of bounded size that is not zero everywhere is
- * zero at none of the points, but for a set of measure zero. The released grader asks sympy's `simplify` instead. A
- * simplifier takes unbounded time, and misses equalities for which it has no rewriting rule: `simplify` of mathjs, in
- * place of this and of the parser, errs on 528 of the 3,202 pairs of the golden test and takes 30 times as long.
- *
  * @param form faithful, decimals are doubles and their sums are not rounded, so `0.1+0.2` is not `0.3`, and a positive
  *   decimal power of an unknown is not its root
- * @see Schwartz 1980, Fast probabilistic algorithms for verification of polynomial identities
  */
 export function isIdenticallyZero(tree: Expression, form: Form): boolean {
   if (form === 'faithful' && hasDecimals(tree) && doubleValue(tree) !== 0) return false;

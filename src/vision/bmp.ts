@@ -1,3 +1,8 @@
+/**
+ * BMP files, which sharp does not read, decoded as Pillow decodes them.
+ *
+ * @see Pillow, BmpImagePlugin.py
+ */
 import { CxmindError } from '../errors.ts';
 import type { DecodedImage, ImageSize, OpenedImage } from './decoded-image.ts';
 
@@ -47,10 +52,9 @@ const EIGHT_BITS_WITH_ALPHA = [0xff0000, 0xff00, 0xff, 0xff000000] as const;
 /**
  * Opens a BMP file: palettes of 1, 4 or 8 bits, plain or run-length encoded, and colours of 16, 24 or 32 bits.
  *
- * Padding is what Pillow takes for padding: a pixel of 32 bits has alpha only if a mask says so. sharp reads no BMP.
+ * Padding is what Pillow takes for padding: a pixel of 32 bits has alpha only if a mask says so.
  *
  * @throws DATA_INVALID for an unsupported kind; this function and `decode` throw RangeError if the file is cut short
- * @see Pillow, BmpImagePlugin.py
  */
 export function openBmp(file: Uint8Array): OpenedImage {
   const header = bmpHeader(file);

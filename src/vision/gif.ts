@@ -1,3 +1,11 @@
+/**
+ * First frames of GIF files, as Pillow opens them.
+ *
+ * The frame is decoded by sharp from a GIF file that holds nothing else: sharp drops the colours of transparent pixels,
+ * and decoders differ in the screen around a frame.
+ *
+ * @see GIF89a specification; Pillow, GifImagePlugin.py
+ */
 import { CxmindError } from '../errors.ts';
 import { SAMPLES, type ImageSize, type OpenedImage } from './decoded-image.ts';
 import { firstSamples } from './modes.ts';
@@ -37,11 +45,7 @@ const END = 0x3b;
 /**
  * Opens the first frame of a GIF file. A transparent pixel gets the colour of its index, as in Pillow.
  *
- * The frame is decoded by sharp from a GIF file that holds nothing else: sharp drops the colours of transparent
- * pixels, and decoders differ in the screen around a frame.
- *
  * @throws DATA_INVALID if there is no frame, RangeError if the file is cut short
- * @see GIF89a specification; Pillow, GifImagePlugin.py
  */
 export function openGif(file: Uint8Array): OpenedImage {
   const frame = firstFrame(file);

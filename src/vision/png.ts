@@ -1,3 +1,11 @@
+/**
+ * Plain PNG files: 8 bits a sample, no palette, not interlaced. sharp reads all others.
+ *
+ * For 512 x 512 RGB this decoder takes 2.5 ms, sharp 4.3 ms and fast-png 29 ms; for grey 1.3, 2.9 and 15 ms. sharp
+ * spends as long on moving rows between its stages as on inflating them.
+ *
+ * @see PNG specification, third edition
+ */
 import { crc32, inflateSync } from 'node:zlib';
 import { attempt } from '../errors.ts';
 import { SAMPLES, type DecodedImage, type ImageMode } from './decoded-image.ts';
@@ -17,12 +25,7 @@ const MOST_PIXELS = 2 ** 26;
 /** Most bytes of compressed data that memory is kept for. */
 const KEPT_BYTES = 2 ** 23;
 
-/**
- * Decoder of plain PNG files: 8 bits a sample, no palette, not interlaced.
- *
- * For 512 x 512 RGB it takes 2.5 ms, sharp 4.3 ms and fast-png 29 ms; for grey 1.3, 2.9 and 15 ms. sharp spends as
- * long on moving rows between its stages as on inflating them.
- */
+/** Decoder of plain PNG files. Its memory is kept for the next file. */
 export class PngDecoder {
   readonly #filters = new PngFilters();
   #kept = Buffer.alloc(0);
@@ -31,7 +34,6 @@ export class PngDecoder {
    * Decodes a plain PNG file.
    *
    * @returns null for any other file and for a broken one; sharp reads it or says what is wrong with it
-   * @see PNG specification, third edition
    */
   decode(bytes: Uint8Array): DecodedImage | null {
     const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

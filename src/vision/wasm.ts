@@ -1,7 +1,7 @@
 /**
  * Assembler of the part of WebAssembly that loops over bytes need. JavaScript has no vectors, and a resampler keeps up
- * with a decoder only if it takes four or sixteen samples at a time. `Resampler`, `PngDecoder` and `patchFunctions` say
- * how long libraries and plain JavaScript take. An expression is an array of its bytes.
+ * with a decoder only if it takes four or sixteen samples at a time. `resample.ts`, `png.ts` and `patch-kernels.ts`
+ * say how long libraries and plain JavaScript take. An expression is an array of its bytes.
  */
 
 /** Memory of WebAssembly code. It has a new `buffer` after it grew. */

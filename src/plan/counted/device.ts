@@ -1,3 +1,9 @@
+/**
+ * A device that computes nothing and has no memory, but counts both.
+ *
+ * Whatever runs on a device runs here: models, decoders, optimizers. So their work and their memory are counted from
+ * the very calls that a run makes.
+ */
 import type {
   Device,
   HostMemory,
@@ -40,11 +46,8 @@ export interface DeviceMemory {
 }
 
 /**
- * A device that computes nothing and has no memory. It counts both.
- *
- * Whatever runs on a device runs here: models, decoders, optimizers. So their work and their memory are counted from the
- * very calls that a run makes. Graphs are lowered and fused as for the device it stands for. Numbers that are downloaded
- * are zeros.
+ * A device that counts work and memory. It lowers and fuses graphs as the device that it stands for. Numbers that are
+ * downloaded from it are zeros.
  */
 export class CountedDevice implements Device {
   readonly name: string;
