@@ -21,7 +21,7 @@ const MODES: ReadonlyMap<number, ImageMode> = new Map([
   [6, 'RGBA'],
 ]);
 /** Most pixels that are decoded here. A larger image is left to sharp and to its limit. */
-const MOST_PIXELS = 2 ** 26;
+const MOST_DECODED_PIXELS = 2 ** 26;
 /** Most bytes of compressed data that memory is kept for. */
 const KEPT_BYTES = 2 ** 23;
 
@@ -46,7 +46,7 @@ export class PngDecoder {
     const mode = MODES.get(colourType!);
     const isPlain = bits === 8 && methods.every((method) => method === 0);
     const pixels = width * height;
-    if (mode === undefined || !isPlain || pixels === 0 || pixels > MOST_PIXELS) return null;
+    if (mode === undefined || !isPlain || pixels === 0 || pixels > MOST_DECODED_PIXELS) return null;
     if (rest.some(({ type }) => type !== 'IDAT' && type !== 'PLTE')) return null;
     const samples = SAMPLES[mode];
     const parts = rest.filter(({ type }) => type === 'IDAT').map(({ data }) => data);

@@ -36,7 +36,8 @@ export function greyLevels(
       ? [0, 2 ** modality.bits - 1]
       : [modalityOf(lowest), modalityOf(lowest + 2 ** bitsStored - 1)];
   const view = window === null ? picture.view : linear(window);
-  const brightness = view === null ? rangeOf(Math.min(...ends), Math.max(...ends)) : viewOf(view);
+  const brightness =
+    view === null ? rangeOf(Math.min(...ends), Math.max(...ends)) : brightnessIn(view);
   const isInverted = colours === 'MONOCHROME1';
   return Uint8Array.from({ length: 2 ** bits }, (_, pattern) => {
     const stored = isSigned && pattern >= 2 ** (bits - 1) ? pattern - 2 ** bits : pattern;
@@ -80,7 +81,7 @@ function rangeOf(low: number, high: number): (value: number) => number {
 }
 
 /** Brightness that a table or a window gives to a value of the modality. */
-function viewOf(view: LookupTable | Window): (value: number) => number {
+function brightnessIn(view: LookupTable | Window): (value: number) => number {
   if ('entries' in view) {
     const most = 2 ** view.bits - 1;
     return (value) => entryOf(view, value) / most;
