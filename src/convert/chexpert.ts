@@ -28,6 +28,7 @@ async function* pictures({ folder }: SetFolders): AsyncGenerator<LabelledPicture
   }
 }
 
+/** CheXpert as its tables and folders are laid out. */
 export const chexpert: SetLayout = {
   title: 'CheXpert',
   licence:

@@ -52,6 +52,7 @@ async function endingOf(stem: string): Promise<string | null> {
   return null;
 }
 
+/** MIMIC-CXR-JPG as its tables and folders are laid out. */
 export const mimicCxr: SetLayout = {
   title: 'MIMIC-CXR-JPG',
   licence:

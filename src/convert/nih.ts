@@ -61,6 +61,7 @@ async function picturePaths(folder: string): Promise<ReadonlyMap<string, string>
   return paths;
 }
 
+/** ChestX-ray14 as its tables and folders are laid out. */
 export const nih: SetLayout = {
   title: 'NIH ChestX-ray14',
   licence:

@@ -1,3 +1,10 @@
+/**
+ * Byte-level BPE (Sennrich et al., arXiv:1508.07909), trained with the ids of the Hugging Face trainer.
+ *
+ * The demo trains its tokenizer, because its vocabulary follows from its questions, which depend on the seed. A
+ * `tokenizer.json` in the repository would have 1,624 lines and would fit one seed.
+ */
+
 /** Pattern by which Qwen2 cuts text before merging: contractions, words, single digits, punctuation, white space. */
 export const pretokenPattern =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
@@ -104,11 +111,7 @@ function merged(ids: readonly number[], left: number, right: number, into: numbe
 /**
  * Trains a byte-level BPE: repeatedly merges the most frequent pair of neighbours into a token.
  *
- * The demo trains its tokenizer, because its vocabulary follows from its questions, which depend on the seed. A
- * `tokenizer.json` in the repository would have 1,624 lines and would fit one seed.
- *
  * @param size number of tokens wanted, the 256 bytes included; there are fewer if no pair occurs twice any more
- * @see Sennrich et al., arXiv:1508.07909; ids ordered as by the Hugging Face trainer
  */
 export function trainBpe(texts: Iterable<string>, size: number): Bpe {
   const tokens = [...byteAlphabet()].sort();

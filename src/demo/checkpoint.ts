@@ -29,6 +29,7 @@ export const demoModelSize: DemoModelSize = {
   tieWordEmbeddings: false,
 };
 
+/** Family and sizes of a demo's model, and the texts of its tokenizer. */
 export interface DemoCheckpointOptions {
   readonly seed: number;
   /** Family of the model; Qwen2.5-VL if absent. */

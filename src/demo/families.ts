@@ -270,6 +270,7 @@ const qwen3Processor: Json = {
   processor_class: 'Qwen3VLProcessor',
 };
 
+/** Files of each family, and its traits that a demo follows. */
 export const familyFiles: Readonly<Record<DemoFamily, FamilyFiles>> = {
   'qwen2.5-vl': {
     config: qwen25Vl,

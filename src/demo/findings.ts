@@ -1,3 +1,5 @@
+/** Findings that a demo's pictures can show, and the words about them. */
+
 /** Finding that a demo picture can show. Left and right are the patient's, as in radiology. */
 export type FindingKind =
   | 'normal'

@@ -1,3 +1,6 @@
+/**
+ * Tokenizer of a demo's checkpoint as Qwen2.5's files have it: its BPE, then Qwen2.5's added tokens and chat template.
+ */
 import { pretokenPattern, type Bpe } from './bpe.ts';
 
 /** Qwen2.5's control tokens, in its order. */

@@ -1,3 +1,4 @@
+/** Writer of the whole demo: the checkpoint, the pictures, and the rows of questions about them. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { refuseOccupied, writeDirectoryAtomically } from '../files.ts';

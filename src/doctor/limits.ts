@@ -3,9 +3,9 @@ import { threadLimit } from './cgroup.ts';
 import { enough, type Bounds, type Finding } from './finding.ts';
 import type { Machine } from './machine.ts';
 
-/** A shard of a checkpoint, a picture and a socket are a file each; Node itself has some forty open. */
+/** Limits of open files: a shard of a checkpoint, a picture and a socket are one each, and Node has some forty open. */
 const fileBounds: Bounds = { broken: 256, scarce: 4096 };
-/** Each thread counts. A run has a dozen for itself, besides those of computing. */
+/** Limits of threads, of which a run has a dozen for itself, besides those of computing. */
 const threadBounds: Bounds = { broken: 64, scarce: 1024 };
 
 /** Open files, and threads of the user or the control group. */

@@ -8,9 +8,9 @@ const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 /** Limits of memory: below the first, Node and ONNX Runtime hardly start; a 2B model in bf16 alone takes 4 GiB. */
 const memoryBounds: Bounds = { broken: 512 * MIB, scarce: 4 * GIB };
-/** Gradients of a group of ranks pass through here; Docker's default is 64 MiB. */
+/** Limits of shared memory, through which the gradients of a group of ranks pass; Docker's default is 64 MiB. */
 const sharedBounds: Bounds = { broken: 16 * MIB, scarce: GIB };
-/** A checkpoint of a 2B model with its optimizer takes over 20 GiB. */
+/** Limits of room on the disk: a checkpoint of a 2B model with its optimizer takes over 20 GiB. */
 const diskBounds: Bounds = { broken: 512 * MIB, scarce: 20 * GIB };
 
 /** Processors that a run may use, and whether others use them. */

@@ -1,3 +1,6 @@
+/**
+ * Directories of models that a config or a command names: a path, a folder of a run, or an id on the Hugging Face Hub.
+ */
 import { join } from 'node:path';
 import { isHubId } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';

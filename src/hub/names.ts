@@ -1,3 +1,5 @@
+/** Names that the hub gives, checked before they become names of files and folders of the cache. */
+
 /** A commit's id, or the hash of a content. */
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** Bounds of a path in bytes: of one part, which file systems set, and of the whole. */

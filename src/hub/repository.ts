@@ -1,3 +1,4 @@
+/** Repositories of the Hugging Face Hub at one commit, downloaded to the cache, or found there when the hub is away. */
 import { join } from 'node:path';
 import {
   datasetInfo,
