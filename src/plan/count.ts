@@ -7,7 +7,7 @@ import { sizeOf } from '../tensor/tensor.ts';
 import { patchBytes } from '../tensor/patch-levels.ts';
 import { needsEntropies } from '../training/exploration.ts';
 import { learnerShares } from '../training/mini-batches.ts';
-import { CountedDevice, type DeviceKind, type DeviceMemory } from './counted/device.ts';
+import { CountedDevice, type DeviceKind, type PeakMemory } from './counted/device.ts';
 import { noWork, timesWork, type Work } from './counted/work.ts';
 import { countedGeneration, type CountedGeneration } from './generation.ts';
 import { keptRun, type KeptRun } from './kept.ts';
@@ -51,7 +51,7 @@ export interface CountedStep {
   /** The work of one device in each phase; others have as much at the same time. */
   readonly work: Readonly<Record<Phase, Work>>;
   /** The memory that all actors of a role take on one device. */
-  readonly actors: Readonly<Partial<Record<ActorName, DeviceMemory>>>;
+  readonly actors: Readonly<Partial<Record<ActorName, PeakMemory>>>;
   /** Actors of a role on one device. */
   readonly places: PlannedPlaces;
   /** The cache of one rollout. */
@@ -176,7 +176,7 @@ async function countReference(
 }
 
 /** The memory of as many actors on one device as there are of a role. */
-function memoryOf({ memory }: CountedDevice, actors: number): DeviceMemory {
+function memoryOf({ memory }: CountedDevice, actors: number): PeakMemory {
   return {
     allocated: actors * memory.allocated,
     workspaces: actors * memory.workspaces,

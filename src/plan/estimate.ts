@@ -2,14 +2,14 @@
 import { sum } from '../algorithms/primitives.ts';
 import { bytesPerElement } from '../tensor/dtype.ts';
 import { phases, type ActorName, type CountedStep, type Phase } from './count.ts';
-import type { DeviceMemory } from './counted/device.ts';
+import type { PeakMemory } from './counted/device.ts';
 import { sumOf, timesWork, weighed, type Work } from './counted/work.ts';
 import { keptOnCard, keptOnHost, type Kept } from './kept.ts';
 import { ratesOf, type Machine } from './machines.ts';
 import type { PlannedRun } from './settings.ts';
 
-/** The memory of a place, by part. */
-export interface Placed {
+/** Memory on a card or on the host, by part. */
+export interface PlaceMemory {
   /** `card`, one of those there are, or `host`. */
   readonly place: 'card' | 'host';
   readonly parts: readonly Kept[];
@@ -22,7 +22,7 @@ export interface Placed {
 /** A run on a machine. */
 export interface Estimate {
   readonly machine: string;
-  readonly memory: readonly Placed[];
+  readonly memory: readonly PlaceMemory[];
   readonly fits: boolean;
   readonly seconds: Readonly<Record<Phase, number>>;
   readonly stepSeconds: number;
@@ -114,9 +114,9 @@ function memoryOn(
   machine: Machine,
   baseBytes: number,
   cacheBytes: number,
-): Placed[] {
+): PlaceMemory[] {
   const isOnCard = counted.kind === 'cuda';
-  const memories = Object.values<DeviceMemory>(counted.actors);
+  const memories = Object.values<PeakMemory>(counted.actors);
   const { rolloutsADevice, learnersADevice, functions } = counted.places;
   const shared = rolloutsADevice - 1 + (counted.kept.critic ? 2 : 1) * (learnersADevice - 1);
   const threads = memories.length + shared - MODEL_ACTORS;
@@ -144,7 +144,7 @@ function memoryOn(
  */
 function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: number): Kept[] {
   const { policy, reference } = kept;
-  const memories = Object.entries(actors) as [ActorName, DeviceMemory][];
+  const memories = Object.entries(actors) as [ActorName, PeakMemory][];
   const inside = memories.map(([, memory]) => memory.inside);
   const isCard = kind === 'cuda';
   const stagedBy = (name: ActorName): number => {
@@ -174,7 +174,11 @@ function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: 
 /** The model that an actor trains. */
 const ownerOf = { learner: 'policy', critic: 'critic' } as const;
 
-function placed(place: Placed['place'], parts: readonly Kept[], capacityBytes: number): Placed {
+function placed(
+  place: PlaceMemory['place'],
+  parts: readonly Kept[],
+  capacityBytes: number,
+): PlaceMemory {
   const peakBytes = sum(parts.map(({ bytes }) => bytes));
   return { place, parts, peakBytes, capacityBytes, fits: peakBytes <= capacityBytes };
 }

@@ -1,7 +1,7 @@
 /** A plan as text for people and as lines of JSON for programs. */
 import type { Advice } from './advice.ts';
 import { phases } from './count.ts';
-import type { Estimate, Placed } from './estimate.ts';
+import type { Estimate, PlaceMemory } from './estimate.ts';
 
 /** The plan of a run on one machine. */
 export interface MachinePlan {
@@ -67,7 +67,7 @@ export function tableOf(
     const { estimate } = plan;
     const { memory, stepSeconds, tokensPerSecond, fits } = estimate;
     const hours = hoursOf(plan);
-    const placeOf = (place: Placed['place']): string => {
+    const placeOf = (place: PlaceMemory['place']): string => {
       const found = memory.find((one) => one.place === place);
       return found === undefined ? '' : `${gib(found.peakBytes)} of ${gib(found.capacityBytes)}`;
     };

@@ -34,7 +34,7 @@ const dtypes: Readonly<Record<DeviceKind, readonly FloatDType[]>> = {
 };
 
 /** Memory that a device holds at most at a time, in bytes. */
-export interface DeviceMemory {
+export interface PeakMemory {
   /** Tensors outside of workspaces: a cache, gradients, weights on their way. */
   readonly allocated: number;
   /** Activations, as the workspaces plan them. */
@@ -79,7 +79,7 @@ export class CountedDevice implements Device {
   }
 
   /** The memory that was held at most since the device was made. */
-  get memory(): DeviceMemory {
+  get memory(): PeakMemory {
     const inside = [...this.#inside.values()];
     return {
       ...this.#most,
