@@ -76,8 +76,8 @@ function halved(key: string, size: number): string[] {
 type TryWith = (items: readonly string[]) => Promise<Tried>;
 
 /**
- * Finds changes by which a run fits: all that save memory until it does, less those that it fits without. A change that
- * the config's rules refuse is left out.
+ * Finds changes by which a run fits. Changes that save memory are added until it does, and then those that are not
+ * needed are dropped. A change that the config's rules refuse is left out.
  *
  * @param first the run as it is, which does not fit
  * @returns the changes in order, each with what they come to; the last one fits, unless nothing is enough

@@ -32,7 +32,7 @@ const MachineEntry = closed({ cards: withDefault(t.union([Cards, t.null]), null)
 /** A machine: its cards, if it has any, and its host. Bandwidths are in GB/s, each way for a link between cards. */
 export interface Machine extends t.TypeOf<typeof MachineEntry> {
   readonly name: string;
-  /** Numbers that were measured of it; null or absent where nobody did. */
+  /** Numbers that were measured on it; null or absent without a measurement. */
   readonly measured?: Partial<Measured> | null;
 }
 

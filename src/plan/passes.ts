@@ -28,7 +28,7 @@ export interface CountedModel {
   readonly model: SizedModel;
 }
 
-/** Opens a model. Its weights take no memory here: whoever keeps them is asked for it (`kept.ts`). */
+/** Opens a model. Its weights take no memory here, since `kept.ts` counts them. */
 export function openCounted(
   device: CountedDevice,
   model: SizedModel,

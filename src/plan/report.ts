@@ -6,7 +6,7 @@ import type { Estimate, PlaceMemory } from './estimate.ts';
 /** The plan of a run on one machine. */
 export interface MachinePlan {
   readonly estimate: Estimate;
-  /** Steps of the whole run; null where nobody says how many prompts there are. */
+  /** Steps of the whole run; null where the number of prompts is not known. */
   readonly steps: number | null;
   /** Changes by which it fits; none where it does already. */
   readonly advice: readonly Advice[];

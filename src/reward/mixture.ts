@@ -30,7 +30,7 @@ export function mixture(
   return { overall, ...Object.fromEntries(named) };
 }
 
-/** The first of some parts that a score has, by whichever reward; undefined if it has none. */
+/** The first of some parts that a score has, whichever reward gave it; undefined if it has none. */
 export function partOf(
   parts: Readonly<Record<string, number>>,
   names: readonly string[],

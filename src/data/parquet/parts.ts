@@ -25,7 +25,7 @@ interface Part extends PartPlace {
   readonly bytes: number;
 }
 
-/** A row that somebody waits for. */
+/** A row that is waited for. */
 interface Wanted extends PromiseWithResolvers<RawRow> {
   readonly file: DataFile;
   readonly place: GroupPlace;

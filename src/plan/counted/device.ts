@@ -102,7 +102,7 @@ export class CountedDevice implements Device {
     };
   }
 
-  /** A tensor whose memory somebody else counts. */
+  /** A tensor whose memory is counted elsewhere. */
   place<D extends DType>(dtype: D, shape: readonly number[]): CountedView<D> {
     return countedView(this, dtype, shape);
   }

@@ -25,7 +25,7 @@ const ALIGNMENT = 256;
 /**
  * Most bytes that intermediate tensors take at a time.
  *
- * @param isInPlace true where elementwise operators write over operands that nobody reads later
+ * @param isInPlace true where elementwise operators write over operands that are not read later
  */
 export function insideBytes(graph: Graph, units: readonly SizedUnit[], isInPlace: boolean): number {
   const sources = reshapedSources(units);

@@ -54,7 +54,7 @@ const ofOp: Partial<Readonly<Record<OpName, (node: SizedNode) => Partial<Work>>>
   drawTokens: vocabularyWork,
   packedAttention: (node) => packedAttentionWork(node, ATTENTION_PRODUCTS.forward),
   packedAttentionGradient: (node) => packedAttentionWork(node, ATTENTION_PRODUCTS.backward),
-  // Pages are read in place: what the tokens in them take is counted by whoever knows how many there are.
+  // Pages are read in place. Their tokens are counted by the caller, who knows how many there are.
   cachedAttention: ({ inputs, outputs }) => ({ moved: trafficOf([inputs[0]!], [outputs[0]!]) }),
 };
 

@@ -3,7 +3,7 @@ import type { Device, View } from '../../device/device.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
-/** A tensor that nobody computes: a dtype and a shape, and the host's tensor where it came from one. */
+/** A tensor that is not computed: a dtype and a shape, and the host's tensor where it came from one. */
 export interface CountedView<D extends DType = DType> extends View<D> {
   readonly tensor: Tensor<D> | null;
 }
