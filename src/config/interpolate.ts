@@ -121,7 +121,7 @@ function resolver({ tree, environment, fromEnvironment, complain }: References):
   return resolve;
 }
 
-/** A text with its references replaced, up to `MAX_TEXT` characters; `onTooLong` is called once where there are more. */
+/** A text with its references replaced, up to `MAX_TEXT` characters; `onTooLong` is called once if there are more. */
 function composed(text: string, partOf: (match: Match) => string, onTooLong: () => void): string {
   let length = 0;
   return text.replaceAll(reference, (...match: string[]) => {

@@ -28,7 +28,7 @@ import { sizedBy, type SizedModel } from './sizes.ts';
 const WARMUPS = 3;
 /** Fewest runs that count, and seconds over which there are more. */
 const [RUNS, RUN_SECONDS] = [3, 1];
-/** Seconds after which a probe begins no further run. A probe is left out if one run of it is expected to take longer. */
+/** Seconds after which a probe begins no further run. A probe with a longer run, as far as known, is left out. */
 const MOST_SECONDS = 4;
 /** Most parameters of a model that is run whole. */
 const WHOLE = 2 ** 26;

@@ -44,7 +44,7 @@ export async function columnPages(
   return columns;
 }
 
-/** First row of each part of a group. A part is whole pages of the largest column, of `bytes` bytes or a little more. */
+/** First row of each part of a group. A part is whole pages of the largest column: `bytes` bytes or a little more. */
 export function partStarts(group: RowGroup, columns: ColumnPages, bytes: number): number[] {
   const sizes = Object.values(columns).map((pages) => ({
     pages,

@@ -12,7 +12,7 @@ import type { GroupPlace, RawRow } from '../raw-row.ts';
 import { valueBytes } from '../row.ts';
 import type { DataFile } from '../source.ts';
 
-/** Bytes of rows that are kept. The heap grows to several times that, since rows that were let go are collected late. */
+/** Bytes of rows that are kept. The heap grows to several times that, since rows let go are collected late. */
 const KEPT_BYTES = 2 ** 26;
 /** Least bytes of a part: those of a page as most writers make it. */
 const PART_BYTES = 2 ** 20;

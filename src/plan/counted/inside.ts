@@ -1,9 +1,10 @@
 /**
  * The memory that a program's intermediate tensors take, from the lives of its values.
  *
- * A value takes memory from the unit that writes it to the last one that reads it. A reshaped value has the memory of its
- * source. Where the provider computes in place, an elementwise result takes the memory of an operand of its size that is
- * not read later, as ONNX Runtime plans it. Inputs, outputs and constants have memory of their own, outside the program.
+ * A value takes memory from the unit that writes it to the last one that reads it. A reshaped value has the memory of
+ * its source. Where the provider computes in place, an elementwise result takes the memory of an operand of its size
+ * that is not read later, as ONNX Runtime plans it. Inputs, outputs and constants have memory of their own, outside the
+ * program.
  */
 import type { Graph, Value } from '../../graph/ir.ts';
 import { opOf, type OpName } from '../../graph/ops/table.ts';

@@ -100,7 +100,7 @@ async function decodeBaseline(frame: Uint8Array, stream: JpegStream): Promise<Sa
   return { data, bits: 8, ...(isConverted ? { colours: 'RGB' as const } : coloursOf(stream)) };
 }
 
-/** Stream with an Adobe segment by which its colours stay as they are, and with no JFIF segment that would overrule it. */
+/** Stream with an Adobe segment by which its colours stay as they are, and no JFIF segment to overrule it. */
 function withoutTransform(frame: Uint8Array, { jfifOffset }: JpegStream): Uint8Array {
   const adobe = Buffer.from('\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0', 'latin1');
   const plain = Buffer.concat([frame.subarray(0, 2), adobe, frame.subarray(2)]);
