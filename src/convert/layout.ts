@@ -5,7 +5,7 @@ import { csvRows } from '../data/csv-rows.ts';
 import { CxmindError } from '../errors.ts';
 import { exists } from '../files.ts';
 
-/** Word of a set on a finding in a picture. */
+/** Label that a set gives to a finding in a picture. */
 export type Verdict = 'present' | 'absent' | 'uncertain' | 'unmentioned';
 
 /** Picture of a set with its labels. */
