@@ -1,5 +1,6 @@
 /** Findings of checks: words, one of three verdicts, and the command that mends. */
 
+/** Verdict on a checked thing. */
 export type Verdict = 'ok' | 'worth knowing' | 'broken';
 
 /** One line of the report. */

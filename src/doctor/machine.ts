@@ -22,6 +22,7 @@ export interface Room {
   readonly isWritable: boolean;
 }
 
+/** A machine, as far as checks ask it. */
 export interface Machine {
   readonly platform: NodeJS.Platform;
   readonly arch: string;
