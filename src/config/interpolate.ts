@@ -1,3 +1,4 @@
+/** References in a config, replaced by the values and variables that they name. */
 import { asMapping, replaced, valueAt } from '../check/codec.ts';
 import { pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml.ts';

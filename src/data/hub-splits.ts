@@ -1,3 +1,4 @@
+/** Splits of data sets on the Hugging Face Hub, by the rules of the package `datasets`. */
 import { posix } from 'node:path';
 import * as t from 'io-ts';
 import { parseYaml } from '../config/yaml.ts';

@@ -1,3 +1,4 @@
+/** Pictures like frontal chest X-rays, drawn from signed distances to smooth shapes. */
 import type { Rng } from '../rng.ts';
 import type { Picture } from '../vision/encode.ts';
 import type { FindingKind } from './findings.ts';

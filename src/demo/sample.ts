@@ -1,3 +1,4 @@
+/** Samples of the demo: a drawn picture, and a question that it answers. */
 import { keyOf, Rng } from '../rng.ts';
 import type { Picture } from '../vision/encode.ts';
 import { drawChest } from './draw.ts';

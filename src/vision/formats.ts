@@ -1,3 +1,4 @@
+/** Formats of picture files, told by the first bytes of a file, whatever its name. */
 import { CxmindError } from '../errors.ts';
 
 /** Picture formats that are read. */

@@ -1,3 +1,4 @@
+/** Pictures in the formats that sharp decodes, in the modes in which Pillow opens them. */
 import type { Metadata, Sharp } from 'sharp';
 import { CxmindError } from '../errors.ts';
 import { SAMPLES, type OpenedImage } from './decoded-image.ts';
