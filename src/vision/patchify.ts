@@ -1,4 +1,3 @@
-/** Frames cut into patch rows, in the order of transformers' image processor of Qwen2-VL. */
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { channelsOf, type PlainImage } from './decoded-image.ts';
@@ -30,7 +29,7 @@ interface Band {
 
 const RGB = ['red', 'green', 'blue'] as const;
 
-/** Cuts frames into patch rows `[N, 3 · Pt · P · P]`, kept as levels of 8 bits. */
+/** Cuts frames into patch rows `[N, 3 · Pt · P · P]`, kept as levels of 8 bits, as Qwen2-VL's processor orders them. */
 export class Patchifier {
   readonly #layout: PatchLayout;
   readonly #values: Tensor<'f32'>;
