@@ -1,7 +1,8 @@
 /**
  * Normal forms of mathematical answers: that of the MATH data set, and one that can be parsed as an expression.
  *
- * Both follow the grader of PRM800K step by step, since the order of replacements decides which answers are equal.
+ * Both follow released code step by step, since the order of replacements decides which answers are equal: the
+ * equivalence check of the data set, and the grader of PRM800K.
  */
 import { latexToText } from './latex-text.ts';
 import type { Form } from './options.ts';
