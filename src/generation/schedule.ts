@@ -24,7 +24,7 @@ export interface ScheduleTools {
 export interface Intake {
   /** Jobs that nothing was done for yet. Those that the schedule takes are removed from the front. */
   readonly waiting: Job[];
-  /** Waits for a job while nothing runs; false once there will be none. An abort of the run does not end this wait. */
+  /** Waits for a job while nothing runs; false once there will be none. The signal of a run does not end this wait. */
   arrival(): Promise<boolean>;
   /**
    * Largest number of decoding steps between two turns of the event loop. Turns come sooner where steps take long. A turn
@@ -38,9 +38,11 @@ interface PrefilledResponse extends Entering {
   readonly sequence: Sequence;
 }
 
-/** Responses of a prefill pass that wait for a slot, and what their next tokens are drawn from. */
-interface Prefilled {
+/** Result of a prefill pass. */
+interface Pass {
+  /** Distributions that the next token of each response is drawn from. */
   readonly headOutputs: HeadOutputs;
+  /** Responses that wait for a slot. */
   readonly responses: readonly PrefilledResponse[];
 }
 
@@ -48,42 +50,43 @@ interface Prefilled {
  * The schedule of jobs by continuous batching (Orca, Yu et al., OSDI 2022).
  *
  * A job is a prompt and the number of responses to it. Its prompt is prefilled once for all of them, and each is a
- * `Sequence` from then on. Every iteration admits responses to free slots of the decoder, decodes one token of each
+ * `Sequence` until it is complete. Every iteration admits responses to free slots of the decoder, decodes one token of each
  * running response, and finishes those that are complete.
  *
  *     state         kept in         event                                               next state
  *     waiting       the intake      its prompt is prefilled                             prefilled
- *     prefilled     #prefilled      a slot is free, and its next token is drawn         running, or complete
+ *     prefilled     #pass           a slot is free, and its next token is drawn         running, or complete
  *     running       #running        its last token is drawn                             complete
- *     prefilled     #prefilled      switchWeights                                       interrupted
+ *     prefilled     #pass           switchWeights                                       interrupted
  *     running       #running        switchWeights with `recompute`                      interrupted
  *     interrupted   #interrupted    its prompt and its tokens so far are prefilled      prefilled
  *
  * Rules:
  * - A prefill pass overwrites the memory of the one before. So a pass runs only while no response is prefilled, and all
  *   prefilled responses are of the same pass.
- * - Where a job is aborted, its prefilled, running and interrupted responses leave at the next iteration, and waiting ones
- *   when it is their turn. Nobody hears of them any more.
- * - Between iterations and passes, the event loop has a turn from time to time. A run is cancelled only there, where each
- *   response is in exactly one state. The weights may be switched then, and the schedule runs on.
- * - After any other failure a schedule is of no use. Whoever drives it answers the jobs that it had taken.
+ * - Where a job is aborted, its prefilled, running and interrupted responses are dropped at the next iteration, and
+ *   waiting ones when they are taken for a pass. The job's callbacks are not called again.
+ * - Between iterations and passes, the event loop has a turn from time to time (`#takeTurn`). A cancelled run throws only
+ *   there, where each response is in exactly one state. So its caller may switch the weights then, and call `run` again.
+ * - After any other error the schedule is not used again. Its caller answers the jobs that were taken.
  */
 export class Schedule {
   readonly #intake: Intake;
   readonly #control: GenerateControl;
   #tools: ScheduleTools;
-  /** Version of the weights that decode, by which tokens are marked; null where they are not. */
+  /** Version of the weights, which marks each token; null without `switchWeights`, when tokens are not marked. */
   #version: number | null = null;
   /** Running responses by slot. Slots are filled from the first, without gaps, as in the decoder. */
   readonly #running: Sequence[] = [];
-  /** Null where no response is prefilled. */
-  #prefilled: Prefilled | null = null;
+  /** The last pass while it has prefilled responses; else null. */
+  #pass: Pass | null = null;
   /** Responses whose keys and values are computed again, from their prompts and the tokens so far. */
   #interrupted: Sequence[] = [];
   #responseCount = 0;
   #tokenCount = 0;
-  /** Time of the last turn of the event loop, in ms, and decoding steps since. */
+  /** Time of the last turn of the event loop, in ms. */
   #lastTurnAt = 0;
+  /** Decoding steps since the last turn of the event loop. */
   #stepsSinceTurn = 0;
 
   constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
@@ -95,7 +98,8 @@ export class Schedule {
   /**
    * Runs until the intake has no more jobs and every job has its responses.
    *
-   * @throws RUNTIME_CANCELLED at the next turn of the event loop after the signal has aborted
+   * @throws RUNTIME_CANCELLED at the next turn of the event loop after the signal has aborted; not while it waits for the
+   *   intake
    */
   async run(signal = this.#control.signal): Promise<void> {
     this.#lastTurnAt = performance.now();
@@ -131,8 +135,8 @@ export class Schedule {
   /**
    * Lets the next run go on with other weights, or with another decoder.
    *
-   * To be called between two calls of `run`. Prefilled responses are prefilled again: between two runs others may have used
-   * the memory of the pass.
+   * It is called between two runs, and before the first one, so that every token is marked by its version. Prefilled
+   * responses are prefilled again, since others may have used the memory of the pass between two runs.
    *
    * @param version version of the weights
    * @param cache `keep` if the decoder still has the keys and values of what runs, perhaps of older weights; `recompute`
@@ -142,45 +146,45 @@ export class Schedule {
     this.#tools = tools;
     this.#version = version;
     const running = cache === 'keep' ? [] : this.#running.splice(0);
-    const prefilled = this.#prefilled?.responses.map(({ sequence }) => sequence) ?? [];
-    this.#prefilled = null;
+    const prefilled = this.#pass?.responses.map(({ sequence }) => sequence) ?? [];
+    this.#pass = null;
     this.#interrupted = [...running, ...prefilled, ...this.#interrupted];
   }
 
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     this.#interrupted = this.#interrupted.filter(({ job }) => !isAborted(job));
-    const prefilled = this.#prefilled?.responses ?? [];
+    const prefilled = this.#pass?.responses ?? [];
     if (prefilled.some(({ sequence }) => isAborted(sequence.job))) {
-      this.#keepPrefilled(prefilled.filter(({ sequence }) => !isAborted(sequence.job)));
+      this.#setRemaining(prefilled.filter(({ sequence }) => !isAborted(sequence.job)));
     }
-    // From the last slot, as in `#step`.
+    // From the last slot, as `#leave` asks for.
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!.job)) this.#leave(slot);
     }
   }
 
-  /** Keeps some of the prefilled responses, and drops the others. */
-  #keepPrefilled(responses: readonly PrefilledResponse[]): void {
-    this.#prefilled = responses.length === 0 ? null : { ...this.#prefilled!, responses };
+  /** Sets the responses of the pass that still wait for a slot. */
+  #setRemaining(responses: readonly PrefilledResponse[]): void {
+    this.#pass = responses.length === 0 ? null : { ...this.#pass!, responses };
   }
 
   /** Fills the free slots with prefilled responses, and draws their next tokens. */
   async #admit(signal: AbortSignal | undefined): Promise<void> {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
-      const prefilled = await this.#nextPrefilled(signal);
-      if (prefilled === null) return;
-      const { headOutputs, responses } = prefilled;
+      const pass = await this.#nextPass(signal);
+      if (pass === null) return;
+      const { headOutputs, responses } = pass;
       const room = decoder.roomFor(responses, this.#running.length);
-      // There is room for one where none runs. So some run here, and make room as they end.
+      // `roomFor` promises room for one where none runs. So some run here, and make room as they end.
       if (room === 0) return;
-      // These have no state until they have entered: there is no turn in between, at which a run is cancelled.
+      // These are in no state until they have entered. No `#takeTurn` comes before that, so no run is cancelled here.
       const entering = responses.slice(0, room);
-      this.#keepPrefilled(responses.slice(room));
+      this.#setRemaining(responses.slice(room));
       const requests = entering.map(({ prompt, sequence }) => ({
         row: prompt.index,
-        ...sequence.nextDraw(),
+        ...sequence.takeDraw(),
       }));
       const draws = await sampler.draw(headOutputs, requests);
       for (const [i, response] of entering.entries()) {
@@ -192,23 +196,23 @@ export class Schedule {
     }
   }
 
-  /** The prefilled responses, after a prefill pass where there were none; null if none is left for a pass. */
-  async #nextPrefilled(signal: AbortSignal | undefined): Promise<Prefilled | null> {
-    while (this.#prefilled === null) {
+  /** The last pass, or a new one if none of its responses wait; null if none is left to prefill. */
+  async #nextPass(signal: AbortSignal | undefined): Promise<Pass | null> {
+    while (this.#pass === null) {
       const freeSlots = this.#tools.decoder.slots - this.#running.length;
       if (this.#interrupted.length > 0) {
-        this.#prefilled = await this.#prefill(this.#takeInterrupted(freeSlots));
+        this.#pass = await this.#runPass(this.#takeInterrupted(freeSlots));
       } else if (this.#intake.waiting.length > 0) {
-        this.#prefilled = await this.#prefill(this.#takeWaiting(freeSlots));
+        this.#pass = await this.#runPass(this.#takeWaiting(freeSlots));
       } else {
         return null;
       }
       if (this.#isTurnDue()) await this.#takeTurn(signal);
     }
-    return this.#prefilled;
+    return this.#pass;
   }
 
-  /** Takes interrupted responses for a pass, each as a group of its own. */
+  /** Takes interrupted responses for a pass. Each is a group of its own, since no other has its tokens. */
   #takeInterrupted(freeSlots: number): Sequence[][] {
     const count = this.#countInPass(this.#interrupted, freeSlots, ({ length }) => ({
       tokens: length,
@@ -217,7 +221,7 @@ export class Schedule {
     return this.#interrupted.splice(0, count).map((sequence) => [sequence]);
   }
 
-  /** Takes waiting jobs for a pass: a group of responses for each. Aborted jobs, and those for no response, are dropped. */
+  /** Takes waiting jobs for a pass: a group of responses for each. Drops jobs that are aborted or ask for no response. */
   #takeWaiting(freeSlots: number): Sequence[][] {
     const count = this.#countInPass(this.#intake.waiting, freeSlots, ({ request }) => ({
       tokens: request.prompt.tokenIds.data.length,
@@ -240,12 +244,15 @@ export class Schedule {
     freeSlots: number,
     sizeOf: (item: T) => { readonly tokens: number; readonly responses: number },
   ): number {
-    let [count, tokens, responses] = [0, 0, 0];
-    for (; count < items.length && responses < freeSlots; count++) {
+    let count = 0;
+    let tokens = 0;
+    let responses = 0;
+    while (count < items.length && responses < freeSlots) {
       const size = sizeOf(items[count]!);
       tokens += size.tokens;
       if (count > 0 && tokens > this.#tools.passTokens) break;
       responses += size.responses;
+      count++;
     }
     return count;
   }
@@ -253,9 +260,9 @@ export class Schedule {
   /**
    * Prefills groups of responses in one pass. The responses of a group have the same context.
    *
-   * @returns null without any
+   * @returns null if there are no groups
    */
-  async #prefill(groups: readonly (readonly Sequence[])[]): Promise<Prefilled | null> {
+  async #runPass(groups: readonly (readonly Sequence[])[]): Promise<Pass | null> {
     if (groups.length === 0) return null;
     const firsts = groups.map(([first]) => first!);
     const { headOutputs, prompts } = await this.#tools.prefill.run(
@@ -275,9 +282,9 @@ export class Schedule {
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
     this.#stepsSinceTurn++;
-    const rows = this.#running.map((sequence) => sequence.nextStep());
+    const rows = this.#running.map((sequence) => sequence.takeStep());
     const draws = await this.#tools.decoder.step(rows);
-    // From the last slot, since `#leave` fills a gap with the last response, which has had its draw by then.
+    // From the last slot, as `#leave` asks for.
     for (let slot = rows.length - 1; slot >= 0; slot--) {
       const isComplete = this.#extend(this.#running[slot]!, draws[slot]!);
       if (isComplete) this.#leave(slot);
@@ -294,11 +301,16 @@ export class Schedule {
     return true;
   }
 
-  /** Frees a slot, and moves the last response there. */
+  /**
+   * Frees a slot, and moves the response of the last slot there.
+   *
+   * A loop that frees slots runs from the last to the first, so that it is done with the response that moves.
+   */
   #leave(slot: number): void {
     const last = this.#running.pop()!;
-    this.#tools.decoder.leave(slot, this.#running.length);
-    if (slot < this.#running.length) this.#running[slot] = last;
+    const lastSlot = this.#running.length;
+    this.#tools.decoder.leave(slot, lastSlot);
+    if (slot < lastSlot) this.#running[slot] = last;
   }
 
   #report(): void {

@@ -39,24 +39,28 @@ export class Sequence {
     return this.job.request.maxTokens - this.#tokens.length;
   }
 
-  /** Makes the prompt with the tokens so far behind it. */
+  /** The prompt, followed by the tokens so far. */
   context(): PromptInput {
     const { prompt } = this.job.request;
     return this.#tokens.length === 0 ? prompt : withTokens(prompt, this.#tokens);
   }
 
-  /** Makes the request of the next draw. Each call moves the random stream on, unless the draw is greedy. */
-  nextDraw(): Omit<DrawRequest, 'row'> {
+  /** Makes the request of the next draw. It takes a number of the random stream, unless the draw is greedy. */
+  takeDraw(): Omit<DrawRequest, 'row'> {
     const { sampling } = this.job.request;
     const uniform = sampling.temperature === 0 ? 0 : this.#rng.nextUniform();
     return { sampling, uniform, edit: this.#history?.next() ?? null };
   }
 
-  /** Makes the request of the next decoding step, with the draw behind it. The cache has all tokens but the last. */
-  nextStep(): StepRow {
+  /**
+   * Makes the request of the next decoding step and of the draw after it, as `takeDraw` does.
+   *
+   * The sequence has at least one token, and the cache has all of its tokens but the last.
+   */
+  takeStep(): StepRow {
     const cached = this.length - 1;
     const position = nextPosition(this.job.request.prompt) + this.#tokens.length - 1;
-    return { token: this.#tokens.at(-1)!, position, cached, ...this.nextDraw() };
+    return { token: this.#tokens.at(-1)!, position, cached, ...this.takeDraw() };
   }
 
   /**
@@ -79,7 +83,7 @@ export class Sequence {
     return this.remainingTokens > 0 ? null : 'length';
   }
 
-  /** The response that it has become. */
+  /** Makes the complete response. */
   response(finishReason: FinishReason): Response {
     const shape = [this.#tokens.length];
     return {
@@ -91,12 +95,12 @@ export class Sequence {
   }
 }
 
-/** Rotary position of the first token behind a prompt. All axes have the same one there, so the first axis tells it. */
+/** Rotary position of the first token after a prompt. It is the same on all axes, and is read from the first. */
 function nextPosition({ tokenIds, positions }: PromptInput): number {
   return positions.data[tokenIds.data.length - 1]! + 1;
 }
 
-/** A prompt with tokens of a response behind it, at the positions that follow. */
+/** A prompt followed by tokens of a response, at the positions after its own. */
 function withTokens(prompt: PromptInput, tokens: readonly number[]): PromptInput {
   const { tokenIds, positions } = prompt;
   const length = tokenIds.data.length;
