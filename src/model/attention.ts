@@ -90,10 +90,10 @@ function fusedAttention(
   { heads, kvHeads, headDim }: AttentionHeads,
 ): Attended {
   const joined = g.reshape(qkv, [qkv.shape[0]!, heads + 2 * kvHeads, headDim]);
-  const turned = g.rotary(joined, cos, sin, { heads: heads + kvHeads });
-  const part = (start: number): Value => g.slice(turned, { axis: 1, start, end: start + kvHeads });
+  const rotated = g.rotary(joined, cos, sin, { heads: heads + kvHeads });
+  const part = (start: number): Value => g.slice(rotated, { axis: 1, start, end: start + kvHeads });
   return {
-    attended: g.packedAttention(turned, segments, { heads, kvHeads }),
+    attended: g.packedAttention(rotated, segments, { heads, kvHeads }),
     key: part(heads),
     value: part(heads + kvHeads),
   };
@@ -107,10 +107,10 @@ export function splitHeads(
   { heads, kvHeads, headDim }: AttentionHeads,
 ): { query: Value; key: Value; value: Value } {
   const tokens = qkv.shape[0]!;
-  const rotated = (heads + kvHeads) * headDim;
-  const [qk, v] = g.split(qkv, [rotated, kvHeads * headDim], 1) as [Value, Value];
-  const turned = g.rotary(g.reshape(qk, [tokens, heads + kvHeads, headDim]), cos, sin);
-  const [query, key] = g.split(turned, [heads, kvHeads], 1) as [Value, Value];
+  const rotatedWidth = (heads + kvHeads) * headDim;
+  const [qk, v] = g.split(qkv, [rotatedWidth, kvHeads * headDim], 1) as [Value, Value];
+  const rotated = g.rotary(g.reshape(qk, [tokens, heads + kvHeads, headDim]), cos, sin);
+  const [query, key] = g.split(rotated, [heads, kvHeads], 1) as [Value, Value];
   return { query, key, value: g.reshape(v, [tokens, kvHeads, headDim]) };
 }
 

@@ -15,7 +15,7 @@ export type DecodeForm = 'rows' | 'columns';
 /** Number of sequences from which columns are faster. */
 export const FEWEST_COLUMNS = 3;
 
-/** Products of a graph whose activations have a form, and conversions from and to rows. */
+/** Products of a graph whose activations have a form, and the change between that form and rows. */
 export class DecodeLayout {
   readonly #g: GraphBuilder;
   readonly #form: DecodeForm;
@@ -60,8 +60,8 @@ export class DecodeLayout {
     return this.#g.gemm(weight, inner, { c: addend });
   }
 
-  /** Converts activations to rows `[B, features]`, or rows to activations in this form. */
-  turned(x: Value): Value {
+  /** Transposes activations in this form to rows `[B, features]`, or rows to this form; rows stay as they are. */
+  transposed(x: Value): Value {
     return this.#form === 'rows' ? x : this.#g.transpose(x, [1, 0]);
   }
 }

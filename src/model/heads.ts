@@ -114,9 +114,9 @@ export function distributionGraph(
   const hidden = g.input('hidden', dtype, layout.shape(config.hiddenSize));
   const bias = g.input('logitBias', 'f32', layout.perFeature(config.vocabSize));
   const inverseTemperature = g.input('inverseTemperature', 'f32', ['B', 1]);
-  const rows = temperedRows(g, config, layout.turned(hidden), inverseTemperature);
+  const rows = temperedRows(g, config, layout.transposed(hidden), inverseTemperature);
   const products = layout.ofRows(headWeight(g, config, dtype), rows, bias, 'f32');
-  const logits = layout.turned(products);
+  const logits = layout.transposed(products);
   g.output('probabilities', g.softmax(logits, -1));
   g.output('logits', logits);
   return g.build();

@@ -58,7 +58,7 @@ export class StepHeads {
     for (let i = 0; i < headDim; i++) target[at + i] = data[from + i]!;
   }
 
-  /** Writes a head of a sequence, with features `i` and `i + d/2` turned by its token's angle `i`. */
+  /** Writes a head of a sequence, with features `i` and `i + d/2` rotated by its token's angle `i`. */
   #rotate(slot: number, head: number, target: Float32Array, at: number): void {
     const half = this.#config.headDim / 2;
     const { data } = this.projected;

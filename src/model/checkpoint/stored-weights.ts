@@ -20,7 +20,7 @@ import {
   type StoredTensor,
   type TensorToStore,
 } from './safetensors.ts';
-import { isTurned, turnStacks } from './turned-stacks.ts';
+import { isTransposed, transposeStacks } from './transposed-stacks.ts';
 
 const ShardIndex = t.type({ weight_map: t.record(t.string, t.string) });
 
@@ -135,7 +135,7 @@ function copiesOf(config: ModelConfig, files: readonly SafetensorsReader[]): str
 function misfit(stored: StoredTensor, entry: ArenaEntry): string | null {
   const { dtype, shape } = stored;
   if (!['f32', 'f16', 'bf16'].includes(dtype)) return `has dtype ${dtype}, not f32, f16 or bf16`;
-  if (shape.join() === entry.shape.join() || isTurned(stored, entry)) return null;
+  if (shape.join() === entry.shape.join() || isTransposed(stored, entry)) return null;
   return `is [${shape.join(', ')}], not [${entry.shape.join(', ')}]`;
 }
 
@@ -181,7 +181,7 @@ export async function readWeights(
       if (place !== undefined) await reader.readF32(stored, arena.tensor(place.name));
     }
   }
-  turnStacks(places, (name) => arena.tensor(name));
+  transposeStacks(places, (name) => arena.tensor(name));
   return { places, notes, arena };
 }
 

@@ -31,10 +31,10 @@ export function decodeProjectGraph(
   const qkvBias = config.qkvBias
     ? g.input('qkvBias', 'f32', layout.perFeature(qkvWeight.shape[0] as number))
     : undefined;
-  const normed = g.rmsNorm(layout.turned(hidden), inputNorm, config.rmsNormEps);
+  const normed = g.rmsNorm(layout.transposed(hidden), inputNorm, config.rmsNormEps);
   const added = adapterProduct(g, product, adapters, layout.adapters(normed, 'rows'));
   const biased = layout.ofRows(qkvWeight, normed, qkvBias);
-  const qkv = layout.turned(added === undefined ? biased : g.add(biased, added));
+  const qkv = layout.transposed(added === undefined ? biased : g.add(biased, added));
   g.output('projected', normedHeads(g, qkv, config));
   return g.build();
 }
@@ -73,10 +73,10 @@ export function decodeAttendGraph(
   };
   const residual = ofRows(output, attended, hidden);
   const postNorm = g.input('postNorm', 'f32', [hiddenSize]);
-  const normed = g.rmsNorm(layout.turned(residual), postNorm, rmsNormEps);
+  const normed = g.rmsNorm(layout.transposed(residual), postNorm, rmsNormEps);
   if (config.experts !== null) {
     const outputs = mixture(g, normed, config, config.experts, adapters);
-    g.output('output', g.add(residual, layout.turned(outputs)));
+    g.output('output', g.add(residual, layout.transposed(outputs)));
     return g.build();
   }
   const { gate, up, down } = mlpProducts(config);
