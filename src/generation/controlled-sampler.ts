@@ -24,7 +24,7 @@ const NO_EDIT: LogitEdit = { changes: new Map(), allowed: null, minP: 0, topLogP
 /**
  * A sampler that changes logits where requests ask for it, before another sampler draws from them.
  *
- * All of it is one graph before the draw and one behind it, on the device of the logits. Draws without changes go
+ * All of it is one graph before the draw and one after it, on the device of the logits. Draws without changes go
  * straight to the other sampler.
  */
 export class ControlledSampler implements Disposable {

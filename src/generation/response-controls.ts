@@ -74,7 +74,7 @@ export class ControlCompiler {
   }
 }
 
-/** The tokens of each word, at the beginning of a text and, as vLLM does, behind a space. */
+/** The tokens of each word, at the beginning of a text and, as vLLM does, after a space. */
 export function badTokens(
   words: readonly string[],
   tokenizer: Pick<ControlTokenizer, 'encode'>,

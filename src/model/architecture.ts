@@ -10,7 +10,7 @@ export interface Architecture {
   readonly weights: WeightNames;
   /** Null for a family without vision. */
   readonly tower: TowerTraits | null;
-  /** Places of a video's frames in the text: one behind the other, or apart, each behind the time it was at. */
+  /** Places of a video's frames in the text: one after the other, or apart, each after the time it was at. */
   readonly frames: 'joined' | 'apart';
 }
 

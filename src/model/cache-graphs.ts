@@ -23,7 +23,7 @@ export function cacheWriteGraph(
   ) as [Value, Value, Value];
   const places = placesOf(g, capacity);
   const isPrompt = g.less(places, tokens);
-  // A place behind the prompt reads its first row, which the mask then drops.
+  // A place after the prompt reads its first row, which the mask then drops.
   const from = g.add(start, g.where(isPrompt, places, g.scalar(0)));
   const prompt = g.transpose(g.gather(rows, g.cast(from, 'i32')), [1, 0, 2]); // [K, C, d]
   const isSlot = g.reshape(isPlace(g, slots, slot), [slots, 1, 1, 1]);

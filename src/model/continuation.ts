@@ -3,7 +3,7 @@
  *
  * Between two turns of the policy an environment may show pictures, so a response has rotary positions of its own. A
  * picture's positions depend on where it begins and on nothing before that (Qwen2-VL, arXiv:2409.12191, section 2.1), so
- * they are computed over the response alone and moved behind the prompt. The test in `test/golden/several-turns` holds
+ * they are computed over the response alone and moved after the prompt. The test in `test/golden/several-turns` holds
  * them against transformers' positions of the whole sequence.
  */
 import { stackPixels, type PixelValues } from '../tensor/patch-levels.ts';

@@ -213,7 +213,7 @@ export class Network implements Disposable {
     return { embedded, layers, hidden };
   }
 
-  /** Takes the weights of a layer, and announces those of the next one, or of the head behind the last. */
+  /** Takes the weights of a layer, and announces those of the next one, or of the head after the last. */
   #takeLayer(layer: number, next: number): Promise<Lease> {
     const { source } = this.#weights;
     const following = next < this.config.text.layers ? moduleNames.layer(next) : moduleNames.head;

@@ -19,7 +19,7 @@ export interface SegmentLayout {
 }
 
 /**
- * Number of strips of causal attention. Queries of strip `i` see no key behind it, so these products are never
+ * Number of strips of causal attention. Queries of strip `i` see no key after it, so these products are never
  * computed: the share `(n + 1) / 2n` of all scores is left.
  */
 export const CAUSAL_STRIPS = 4;

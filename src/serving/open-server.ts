@@ -30,7 +30,7 @@ export interface ServerSettings extends Pick<
 > {
   /** Most responses decoded together; undefined takes as many as suit the device. */
   readonly maxNumSeqs: number | undefined;
-  /** Requests that may wait behind them. */
+  /** Most requests that wait while others are answered. */
   readonly maxQueue: number;
   readonly maxRequestBytes: number;
   /** Hears of errors that are the server's own. */

@@ -34,7 +34,7 @@ export class TextStream {
     return this.#take(this.#decoder.decode(bytes.subarray(0, end)));
   }
 
-  /** Ends the response. @returns the rest of the text, none behind a stop string */
+  /** Ends the response. @returns the rest of the text, none after a stop string */
   end(): string {
     const { text, isStopped } = this.#take(this.#decoder.decode(Uint8Array.from(this.#pending)));
     return isStopped ? text : text + this.#held;

@@ -1,10 +1,10 @@
 import { roundDecimals } from '../round.ts';
 
-/** A video as chat templates write it, with its marks where they write those. */
+/** Matches a video as chat templates write it, with its marks if they write some. */
 const written = /<\|vision_start\|><\|video_pad\|><\|vision_end\|>|<\|video_pad\|>/g;
 
 /**
- * Writes videos of a rendered conversation as frames that stand apart: each has marks of its own, behind its time.
+ * Writes videos of a rendered conversation as frames that stand apart: each has marks of its own, after its time.
  *
  * A time is in the text before it is tokenised, since it may share a token with what stands before it. Places of more
  * videos than there are times are left as they are.

@@ -30,7 +30,7 @@ export class CpuDecoder implements StepDecoder {
   readonly #cache: KvCache;
   readonly #heads: StepHeads;
   readonly #blocks: Readonly<Record<DecodeForm, DecodeBlocks>>;
-  /** Hidden states before and behind a layer, in turns. */
+  /** Hidden states before and after a layer, in turns. */
   readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>]; // [slots, D]
   readonly #inverseTemperature: Tensor<'f32'>; // [slots, 1]
   readonly #probabilities: Tensor<'f32'>; // [slots, V]

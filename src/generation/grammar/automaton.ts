@@ -43,7 +43,7 @@ export class Automaton {
     this.start = this.#closure([begin]);
   }
 
-  /** The state behind a byte; null where no text of the pattern goes on so. */
+  /** The state after a byte; null where no text of the pattern goes on so. */
   step(state: State, byte: number): State | null {
     const known = state.next.get(byte);
     if (known !== undefined) return known;
@@ -64,7 +64,7 @@ export class Automaton {
     return this.#edges.push([]) - 1;
   }
 
-  /** Adds a pattern behind a state. @returns the state behind the pattern */
+  /** Adds a pattern after a state. @returns the state after the pattern */
   #add(pattern: Pattern, from: number): number {
     if (++this.#parts > MOST_PARTS) throw tooLarge();
     switch (pattern.kind) {
@@ -147,7 +147,7 @@ const LAST_OF_LENGTH = [0x7f, 0x7ff, 0xffff, 0x10ffff];
 function byteRanges([low, high]: Range): Range[][] {
   const end = LAST_OF_LENGTH.find((last) => low <= last)!;
   if (high > end) return [...byteRanges([low, end]), ...byteRanges([end + 1, high])];
-  // Bytes behind the first have six bits each. Cut where these do not run from all zeros to all ones.
+  // Bytes after the first have six bits each. Cut where these do not run from all zeros to all ones.
   for (let bits = 6; bits <= 18 && end > 0x7f; bits += 6) {
     const mask = 2 ** bits - 1;
     if (low >>> bits === high >>> bits) break;

@@ -3,7 +3,7 @@
  *
  * The subset is that of OpenAI's structured outputs, less recursion, which no finite automaton tells, and bounds of
  * numbers. Properties come in the schema's order, without any that it does not name. A space may follow a comma or a
- * colon. Numbers have at most 15 digits before and behind the point. A keyword that is not known is refused.
+ * colon. Numbers have at most 15 digits before and after the point. A keyword that is not known is refused.
  *
  * @see https://json-schema.org/draft/2020-12; Willard and Louf, arXiv:2307.09702, section 4
  */
@@ -192,13 +192,13 @@ export function jsonSchemaPattern(schema: unknown): Pattern {
 function members(
   entries: readonly { readonly isRequired: boolean; readonly pattern: Pattern }[],
 ): Pattern {
-  // From the last on: what may follow behind a property, and what where none came yet.
-  let [behind, first]: [Pattern, Pattern] = [sequence(), sequence()];
+  // From the last on: what may follow a property, and what may stand where no property came yet.
+  let [after, first]: [Pattern, Pattern] = [sequence(), sequence()];
   for (const { isRequired, pattern } of entries.toReversed()) {
-    const begun = sequence(pattern, behind);
+    const begun = sequence(pattern, after);
     first = isRequired ? begun : choice(begun, first);
     const next = sequence(literal(','), space, pattern);
-    behind = sequence(isRequired ? next : optional(next), behind);
+    after = sequence(isRequired ? next : optional(next), after);
   }
   return first;
 }

@@ -44,7 +44,7 @@ const names = {
 /**
  * One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`.
  *
- * For a prefill it also outputs the rotated `key` and the `value`, `[T, K, d]`. The head behind a prefill's last layer
+ * For a prefill it also outputs the rotated `key` and the `value`, `[T, K, d]`. The head after a prefill's last layer
  * needs one row a prompt: the input `lastRows i64 [P]` names them, and `output` is `[P, D]`.
  *
  * @param dtype dtype of hidden rows, weights, adapters, key and value; rotary tables and segment biases are f32

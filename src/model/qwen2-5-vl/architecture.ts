@@ -12,7 +12,7 @@ const tower: TowerTraits = {
   mergerFc2: 'mlp.2',
 };
 
-/** Qwen2.5-VL: Qwen2's decoder behind a tower with windows. */
+/** Qwen2.5-VL: Qwen2's decoder, and a vision tower with windows. */
 export const qwen25Vl: Architecture = {
   name: 'Qwen2_5_VLForConditionalGeneration',
   config: format,

@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { positive } from '../../check/scalars.ts';
 import { index, layers, size, type Checks } from '../config-fields.ts';
 import type { VisionConfig } from '../model-config.ts';
-import { qwen2BehindTower, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
+import { qwen2Decoder, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
 
 const Vision = t.intersection([
   t.type({
@@ -40,7 +40,7 @@ function visionConfig(vision: Vision, checks: Checks): VisionConfig {
 
 /** The `config.json` of Qwen2.5-VL, in the hub's flat form or transformers 5's nested one. */
 export const format = visionLanguageFormat({
-  traits: qwen2BehindTower,
+  traits: qwen2Decoder,
   section: Vision,
   decode: visionConfig,
 });

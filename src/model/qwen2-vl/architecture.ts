@@ -13,7 +13,7 @@ const tower: TowerTraits = {
 };
 
 /**
- * Qwen2-VL: Qwen2's decoder behind a tower with LayerNorm, whose blocks all attend to whole frames.
+ * Qwen2-VL: Qwen2's decoder, and a vision tower with LayerNorm, whose blocks all attend to whole frames.
  *
  * @see Qwen2-VL, arXiv:2409.12191
  */

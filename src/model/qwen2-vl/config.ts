@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { positive } from '../../check/scalars.ts';
 import { layers, size, type Checks } from '../config-fields.ts';
 import type { VisionConfig } from '../model-config.ts';
-import { qwen2BehindTower, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
+import { qwen2Decoder, Tower, towerConfig, visionLanguageFormat } from '../vision/config.ts';
 
 const Vision = t.intersection([
   t.type({ hidden_size: size }),
@@ -35,7 +35,7 @@ function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionCo
 
 /** The `config.json` of Qwen2-VL, in the hub's flat form or transformers 5's nested one. */
 export const format = visionLanguageFormat({
-  traits: qwen2BehindTower,
+  traits: qwen2Decoder,
   section: Vision,
   decode: visionConfig,
 });

@@ -19,7 +19,7 @@ const weights = weightNamesOf({
   visionModules: (vision) => towerModules(tower, vision, 'model.visual'),
 });
 
-/** A family of Qwen3's decoders behind a tower. */
+/** A family with one of Qwen3's decoders. */
 function family(name: string, experts: ExpertTraits | null): Architecture {
   return {
     name,
@@ -31,14 +31,15 @@ function family(name: string, experts: ExpertTraits | null): Architecture {
 }
 
 /**
- * Qwen3-VL, the dense models: Qwen3's decoder behind a tower with learned positions, some of whose blocks also reach the
- * decoder's first layers (DeepStack). The frames of a video stand apart in the text, each behind its time.
+ * Qwen3-VL, the dense models: Qwen3's decoder, and a vision tower with learned positions. Rows of some of the tower's
+ * blocks are also added in the decoder's first layers (DeepStack). The frames of a video stand apart in the text, each
+ * after its time.
  *
  * @see Qwen3-VL Technical Report, arXiv:2511.21631, and DeepStack, arXiv:2406.04334
  */
 export const qwen3Vl = family('Qwen3VLForConditionalGeneration', null);
 
-/** The same with a mixture of experts, whose weights are stacked. */
+/** Qwen3-VL with a mixture of experts, whose weights are stacked. */
 export const qwen3VlMoe = family('Qwen3VLMoeForConditionalGeneration', {
   isStacked: true,
   count: 60,

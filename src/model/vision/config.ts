@@ -17,8 +17,8 @@ export const Tower = t.partial({
 });
 type Tower = t.TypeOf<typeof Tower>;
 
-/** The decoder of Qwen2 behind a tower, as Qwen2-VL and Qwen2.5-VL have it. */
-export const qwen2BehindTower: Partial<DecoderTraits> = {
+/** Traits of the decoder of Qwen2-VL and Qwen2.5-VL, which is Qwen2's. */
+export const qwen2Decoder: Partial<DecoderTraits> = {
   qkvBias: true,
   isHeadDimFixed: true,
   rmsNormEps: 1e-5,

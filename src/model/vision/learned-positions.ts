@@ -33,10 +33,10 @@ export function learnedPositions(
   return g.reduceSum(g.reshape(parts, [CORNERS, 'T', width]), [0]);
 }
 
-/** A place on one side of the learned grid: the positions before and behind it, and the share of the latter. */
+/** A place on one side of the learned grid: the positions before and after it, and the share of the latter. */
 interface Place {
   readonly before: number;
-  readonly behind: number;
+  readonly after: number;
   readonly share: number;
 }
 
@@ -45,7 +45,7 @@ function places(count: number, side: number): Place[] {
   return Array.from({ length: count }, (_, i) => {
     const at = Math.fround(count === 1 ? 0 : (i * (side - 1)) / (count - 1));
     const before = Math.floor(at);
-    return { before, behind: Math.min(before + 1, side - 1), share: at - before };
+    return { before, after: Math.min(before + 1, side - 1), share: at - before };
   });
 }
 
@@ -69,9 +69,9 @@ export function cornersOf(grids: readonly Grid[], side: number, mergeSize: numbe
         shares.data[corner * count + patch] = share;
       };
       put(0, y.before, x.before, (1 - y.share) * (1 - x.share));
-      put(1, y.before, x.behind, (1 - y.share) * x.share);
-      put(2, y.behind, x.before, y.share * (1 - x.share));
-      put(3, y.behind, x.behind, y.share * x.share);
+      put(1, y.before, x.after, (1 - y.share) * x.share);
+      put(2, y.after, x.before, y.share * (1 - x.share));
+      put(3, y.after, x.after, y.share * x.share);
       patch++;
     });
   }

@@ -18,7 +18,7 @@ export interface TowerTraits {
   readonly norm: 'layerNorm' | 'rmsNorm';
   /** The linear modules of a block's MLP before its activation: one, or the gate and what it multiplies. */
   readonly fc1: readonly [string] | readonly [gate: string, up: string];
-  /** The linear module behind the activation. */
+  /** The linear module after the activation. */
   readonly fc2: string;
   /** The norm and the linear modules of a merger. */
   readonly mergerNorm: string;
@@ -29,7 +29,7 @@ export interface TowerTraits {
 type Inputs = Module['inputs'];
 
 /**
- * The modules of a tower in arena order: patch embedding, blocks, merger, and the mergers behind `deepstackBlocks`.
+ * The modules of a tower in arena order: patch embedding, blocks, merger, and the mergers after `deepstackBlocks`.
  *
  * @param root name of the tower on the hub
  */
@@ -55,7 +55,7 @@ export function towerModules(
     [moduleNames.merger, merger('merger', 'before')],
     ...vision.deepstackBlocks.map((_, i): NamedModule => [
       moduleNames.deepstack(i),
-      merger(`deepstack_merger_list.${i}`, 'behind'),
+      merger(`deepstack_merger_list.${i}`, 'after'),
     ]),
   ];
 }
@@ -96,8 +96,8 @@ export function blockProducts({ fc1, fc2 }: TowerTraits, vision: VisionConfig) {
   };
 }
 
-/** Place of a merger's norm: before the rows of a square are joined to one, or behind that. */
-export type MergerNorm = 'before' | 'behind';
+/** Place of a merger's norm: before the rows of a square are joined to one, or after. */
+export type MergerNorm = 'before' | 'after';
 
 /** Width of a merger's norm. */
 export function mergerNormWidth({ hiddenSize, mergeSize }: VisionConfig, norm: MergerNorm): number {

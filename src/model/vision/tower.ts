@@ -94,7 +94,7 @@ export function blockGraph(
 /**
  * A merger: each `mergeSize²` neighbouring rows of `hidden [T, D]` become one row of the decoder's width.
  *
- * The rows of the last merger, whose norm stands before they are joined, are `output`. Those of a merger behind one
+ * The rows of the last merger, whose norm stands before they are joined, are `output`. Those of a merger after one
  * of `deepstackBlocks` are `features`, for a layer of the decoder, and `output` is `hidden` then.
  */
 export function mergerGraph(

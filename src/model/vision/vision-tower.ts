@@ -43,7 +43,7 @@ export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
   readonly #form: GraphForm;
   readonly #source: WeightSource;
-  /** Patch embedding, blocks with the mergers behind some of them, and the last merger. */
+  /** Patch embedding, blocks with the mergers after some of them, and the last merger. */
   readonly #steps: readonly Step[];
   readonly #trainsPatches: boolean;
   readonly #owned = new DisposableStack();
@@ -74,7 +74,7 @@ export class VisionTower implements Disposable {
       const layer = config.deepstackBlocks.indexOf(block);
       if (layer < 0) return [];
       const module = deepstack(layer);
-      const graph = mergerGraph(traits, config, adapters?.get(module), dtype, 'behind');
+      const graph = mergerGraph(traits, config, adapters?.get(module), dtype, 'after');
       return [{ module, block: make(module, graph), layer }];
     };
     this.#steps = [

@@ -53,7 +53,7 @@ export class Arena<D extends FloatDType = 'f32'> {
     return { dtype: this.dtype, shape: [this.layout.length], data: this.data };
   }
 
-  /** All parameters as one tensor, without the padding behind them; a view. */
+  /** All parameters as one tensor, without the padding after them; a view. */
   get content(): Tensor<D> {
     const length = contentLength(this.layout);
     return this.#part([length], 0, length);
