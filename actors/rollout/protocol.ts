@@ -1,3 +1,7 @@
+/**
+ * The protocol of rollout actors: prompts in, groups of responses out. A request may be paused, and go on with newer
+ * weights.
+ */
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { EpisodeStart } from '../../src/environment/environment.ts';
@@ -9,10 +13,10 @@ import { profileCalls } from '../model-actor.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 const { seed: _, ...taskParts } = EpisodeStart.props;
-/** A prompt as the environment of an episode is told of it; its seed is that of the response. */
+/** A prompt as an environment gets it at the start of an episode. The seed is left out: each response has its own. */
 export const EpisodeTask = t.type(taskParts);
 
-/** Parameters by which next tokens are drawn. */
+/** Settings of sampling. */
 export const SamplingMessage = t.type({ temperature: t.number, topP: t.number, topK: t.number });
 
 /** Controls of what responses may say. */
@@ -28,7 +32,7 @@ export const ControlsMessage = t.type({
   }),
 });
 
-/** Prompts, each with the random streams of the responses wanted to it. */
+/** Prompts, and the seeds of the responses that are wanted to each. */
 export const GenerateRequest = t.type({
   prompts: t.array(
     t.type({
@@ -41,7 +45,7 @@ export const GenerateRequest = t.type({
     }),
   ),
   sampling: SamplingMessage,
-  /** Null where there are none. */
+  /** Null without any. */
   controls: t.union([ControlsMessage, t.null]),
   maxTokens: whole,
   ignoreEos: t.boolean,
@@ -52,7 +56,7 @@ export const GenerateRequest = t.type({
 });
 export interface GenerateRequest extends t.TypeOf<typeof GenerateRequest> {}
 
-/** The turns of a response that an environment answered; null where there is no environment. */
+/** The turns of a response to which an environment answered. */
 export const Episode = t.type({
   /** The tokens that the policy sampled, 1, and those that the environment showed it, 0. */
   mask: tensor('u8', ['T']),
@@ -75,6 +79,7 @@ export const Group = t.type({
         tokenIds: tensor('i32', ['T']),
         logProbs: tensor('f32', ['T']),
         finishReason: FinishReason,
+        /** Null without an environment. */
         episode: t.union([Episode, t.null]),
       }),
       /** Version of the weights by each token; left out where one version sampled all of them. */
@@ -88,15 +93,15 @@ export interface Group extends t.TypeOf<typeof Group> {}
 export const BeginRequest = t.intersection([
   GenerateRequest,
   t.type({
-    /** Names the request to the actor. */
+    /** Identifies the request in later calls. */
     id: t.string,
-    /** The fate of keys and values that older weights left. */
+    /** Tells whether keys and values of older weights are kept or computed again. */
     cache: t.keyof({ keep: null, recompute: null }),
   }),
 ]);
 export type BeginRequest = t.TypeOf<typeof BeginRequest>;
 
-/** A request that has begun, and the version of the weights to go on by. */
+/** A request that has begun, and the version of the weights that it goes on with. */
 export const GoOnRequest = t.type({ id: t.string, policyVersion: whole });
 export interface GoOnRequest extends t.TypeOf<typeof GoOnRequest> {}
 
@@ -112,6 +117,6 @@ export const rolloutProtocol = protocol('rollout', {
   hasBegun: call(t.string, t.boolean),
   /** Goes on with a paused request. One that is finished, whose reply was lost, gives it again. */
   goOn: call(GoOnRequest, Groups),
-  /** Puts a request away, with what it holds. */
+  /** Forgets a request that has begun, and frees what it holds. */
   forget: call(t.string, t.void),
 });

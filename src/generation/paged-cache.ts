@@ -1,3 +1,7 @@
+/**
+ * The decoder's cache in pages (PagedAttention of vLLM, arXiv:2309.06180), without swapping: a sequence begins only
+ * when there are pages for its longest continuation.
+ */
 import type { Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import type { TextConfig } from '../model/model-config.ts';
@@ -31,8 +35,7 @@ interface Sequence {
  * A cache of keys and values in pages, which sequences take as they grow.
  *
  * The full pages of a prompt exist once for all its responses. Page 0 belongs to no sequence: rows without one write
- * there. The method is vLLM's PagedAttention, arXiv:2309.06180, without swapping: a sequence begins only when there are
- * pages for its longest continuation.
+ * there.
  */
 export class PagedCache implements Disposable {
   readonly layers: readonly LayerPages[];

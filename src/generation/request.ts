@@ -1,3 +1,4 @@
+/** Requests to an engine and their responses, the jobs between them, and the engine's options. */
 import type { FinishReason } from '../finish-reason.ts';
 import type { PromptInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';

@@ -1,3 +1,4 @@
+/** The interface of samplers, and the settings, requests and results of draws. */
 import type { View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';

@@ -1,3 +1,4 @@
+/** The interface of decoders, which draw the next token of many sequences in one step. */
 import type { Device, View } from '../device/device.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';

@@ -1,3 +1,4 @@
+/** The interface of model families, which each family's folder implements. */
 import type { Module, Modules } from './weights/modules.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { TowerTraits } from './vision/tower-weights.ts';

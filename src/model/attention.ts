@@ -1,3 +1,7 @@
+/**
+ * Attention of grouped queries (GQA, arXiv:2305.13245) with rotary embeddings over packed segments. It is composed of
+ * matrix products over strips of queries, or is one fused op.
+ */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/ir.ts';
 import { differenceDim, productDim } from '../graph/dim.ts';
@@ -22,10 +26,10 @@ export function rotaryInputs(g: GraphBuilder, rows: 'T' | 'B', headDim: number):
   return { cos: g.input('rotary.cos', 'f32', shape), sin: g.input('rotary.sin', 'f32', shape) };
 }
 
-/** Graph inputs that describe segments, in a form. */
+/** Graph inputs that describe segments, for composed or fused attention. */
 export type SegmentInputs = GridInputs | PlaceInputs;
 
-/** Segments for attention strip by strip; see `SegmentLayout`. */
+/** Segments for composed attention; see `SegmentLayout`. */
 interface GridInputs {
   readonly form: 'composed';
   readonly gridIndex: Value; // i64 [n, B, C]
@@ -33,7 +37,7 @@ interface GridInputs {
   readonly biases: readonly Value[]; // n times f32 [B, 1, C, (i + 1) · C]
 }
 
-/** Segments for attention as one op; see `PlaceLayout`. */
+/** Segments for fused attention; see `PlaceLayout`. */
 interface PlaceInputs {
   readonly form: 'fused';
   readonly order: Value; // i32 [T]
@@ -177,7 +181,7 @@ function withoutLast(g: GraphBuilder, x: Value): Value {
   return g.split(x, [differenceDim(x.shape[2]!, ['C']), 'C'], 2)[0]!;
 }
 
-/** Factor on the scores of queries and keys. */
+/** Factor on the products of queries and keys, `1 / √d`. */
 export function scoreScaleOf({ headDim }: { readonly headDim: number }): number {
   return 1 / Math.sqrt(headDim);
 }

@@ -1,3 +1,4 @@
+/** The input of a network: sequences packed one after the other without padding, with their images. */
 import type { PixelValues } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -5,21 +6,21 @@ import type { Tensor } from '../tensor/tensor.ts';
 export type Grid = readonly [t: number, h: number, w: number];
 
 /**
- * Token counts of a prompt and of the responses that branch off it. Their rows follow each other; a response sees the
- * prompt and itself.
+ * Token counts of a prompt and of the responses that branch off it. Their rows follow each other. A token of a response
+ * attends to the prompt and to that response.
  */
 export interface TokenTree {
   readonly prompt: number;
   readonly responses: readonly number[];
 }
 
-/** Sequences packed one after the other without padding, with their images: the input of a network. */
+/** A packed batch of T tokens, with R scored ones among them. */
 export interface PackedBatch {
   /** Tokens of all trees, `[T]`. */
   readonly tokenIds: Int32Array;
   /** Temporal, height and width position of each token, i32 `[3, T]`. */
   readonly positions: Tensor<'i32'>;
-  /** One per prompt; their tokens sum to T. */
+  /** The tree of each prompt; their tokens sum to T. */
   readonly trees: readonly TokenTree[];
   /** Row that predicts each scored token, `[R]`; a prompt's last row predicts the first token of each response. */
   readonly scoredRows: Int32Array;
@@ -27,6 +28,6 @@ export interface PackedBatch {
   readonly targets: Int32Array;
   /** Patches of all images, `[N, C·Pt·P·P]` together, in parts and in the order of their placeholders. */
   readonly pixelValues: readonly PixelValues[];
-  /** One per image. */
+  /** The grid of each image. */
   readonly grids: readonly Grid[];
 }

@@ -1,3 +1,6 @@
+/**
+ * Graphs that write a prompt into a decoder's cache and move sequences between its slots, on devices without kernels.
+ */
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import type { FloatDType } from '../tensor/dtype.ts';

@@ -3,13 +3,16 @@ import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { wholeFrom } from '../check/scalars.ts';
 
-/**
- * Bounds far above any existing model. A config with more is damaged, and is refused by the field's name before
- * anything is allocated by its sizes.
- */
+// The bounds are far above any existing model. A config with more is damaged, and is refused by the field's name before
+// anything is allocated by its sizes.
+
+/** Codec of a number of layers. */
 export const layers = wholeFrom(1, 2 ** 10);
+/** Codec of a width, a number of heads, and the like. */
 export const size = wholeFrom(1, 2 ** 20);
+/** Codec of the size of a vocabulary. */
 export const vocabulary = wholeFrom(1, 2 ** 24);
+/** Codec of an index, such as the id of a token. */
 export const index = wholeFrom(0);
 
 /** A field that may be null. */

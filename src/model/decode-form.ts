@@ -1,3 +1,7 @@
+/**
+ * Layouts of activations in a decoding step on the CPU: rows or columns, whichever is faster for the number of
+ * sequences.
+ */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Dim, Value } from '../graph/ir.ts';
 import { onRows, type AdapterForm } from './adapters/adapted-product.ts';

@@ -1,3 +1,4 @@
+/** Graphs of a model's heads: from hidden rows to log-probabilities, values, distributions or logits. */
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { BANNED_BIAS } from '../graph/ops/vocabulary.ts';

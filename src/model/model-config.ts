@@ -1,3 +1,4 @@
+/** A model's sizes as plain data, free of Hugging Face names. */
 import type { RopeScaling } from './rope-scaling.ts';
 
 /** The text decoder's sizes. */
@@ -87,7 +88,7 @@ interface VisionTokens {
   readonly visionEnd: number;
 }
 
-/** A model's sizes: plain data, free of Hugging Face names. */
+/** A model: its family, its sizes, and the tokens that stand for pictures. */
 export interface ModelConfig {
   /** Name of the family in `architectures` of `config.json`. */
   readonly architecture: string;
@@ -103,7 +104,7 @@ export function pictureTokens({ tokens }: ModelConfig): readonly number[] {
   return tokens === null ? [] : [tokens.imagePad, tokens.videoPad];
 }
 
-/** The same model with its head tied to the embedding, or with one of its own. */
+/** The config of a model whose head is tied to the embedding, or of one whose head has weights of its own. */
 export function withTies(config: ModelConfig, tieWordEmbeddings: boolean): ModelConfig {
   return { ...config, text: { ...config.text, tieWordEmbeddings } };
 }

@@ -1,3 +1,4 @@
+/** Weights and adapters as a network takes them: where they lie, and which of them are trained. */
 import type { Device } from '../device/device.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { isInFile } from '../tensor/file-memory.ts';

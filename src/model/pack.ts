@@ -1,3 +1,4 @@
+/** Packing of prompts and responses into a network's input, without padding. */
 import { areSamePixels, type PixelValues } from '../tensor/patch-levels.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch, TokenTree } from './batch.ts';

@@ -1,3 +1,4 @@
+/** Modules and parameters of a model, by its config. */
 import type { HeadKind } from './architecture.ts';
 import { architectureOf } from './families.ts';
 import type { ModelConfig } from './model-config.ts';

@@ -1,3 +1,7 @@
+/**
+ * Multimodal rotary positions (M-RoPE of Qwen2-VL, arXiv:2409.12191), as `get_rope_index` of Qwen2.5-VL in transformers
+ * and EasyR1 counts them.
+ */
 import { CxmindError } from '../errors.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid } from './batch.ts';
@@ -20,7 +24,6 @@ export interface PromptMedia {
  *
  * @param ids expanded token ids, one placeholder for each merged patch
  * @throws DATA_INVALID when the placeholders and the grids do not fit each other
- * @see `get_rope_index` of Qwen2.5-VL in transformers and EasyR1
  */
 export function promptPositions(
   config: ModelConfig,

@@ -1,3 +1,7 @@
+/**
+ * Cosines and sines of rotary position embeddings (RoPE, arXiv:2104.09864), for text and for positions in three
+ * dimensions (M-RoPE, arXiv:2409.12191).
+ */
 import { tensorOf, zeros, type Allocate, type Tensor } from '../tensor/tensor.ts';
 import type { TextConfig } from './model-config.ts';
 import { scaled } from './rope-scaling.ts';

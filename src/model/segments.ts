@@ -1,11 +1,9 @@
+/** Segments of a packed run of tokens, such as a sequence, an image or a window. Tokens attend within their segment. */
 import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { TokenTree } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
 
-/**
- * Segments of a packed run of tokens as a padded `[B, S]` grid, for the matrix products of attention. Tokens attend
- * within their segment: a sequence, an image, a window.
- */
+/** Segments as a padded `[B, S]` grid, for the matrix products of composed attention. */
 export interface SegmentLayout {
   /** Packed row at each place of the grid, -1 for padding, i64 `[n, B, C]`. */
   readonly gridIndex: Tensor<'i64'>;
@@ -30,7 +28,7 @@ const FORBIDDEN = -1e9;
 /** Consecutive places, `[start, end)`. */
 type Run = readonly [start: number, end: number];
 
-/** The pairs of places within a segment that see each other, from both sides. */
+/** The places of a segment that attend to each other, from both sides: a query sees the keys that it attends to. */
 export interface Visibility {
   /** The one or two runs of places that a place of a segment sees. */
   readonly sees: (segment: number, place: number) => readonly Run[];
@@ -125,7 +123,7 @@ export function layoutSegments(
   return { gridIndex, packedIndex, biases };
 }
 
-/** Segments as runs of places, for attention as one op; see the graph's `packedAttention`. */
+/** Segments as runs of places, for fused attention; see the graph's `packedAttention`. */
 export interface PlaceLayout {
   readonly order: Tensor<'i32'>; // [T]
   readonly sees: Tensor<'i32'>; // [T, 4]

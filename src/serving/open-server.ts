@@ -1,3 +1,4 @@
+/** Opening a chat server: an engine in this thread, and the HTTP API in another. */
 import type { ChatSettings } from '../data/sample-options.ts';
 import type { Device } from '../device/device.ts';
 import { GenerationEngine } from '../generation/engine.ts';

@@ -1,3 +1,4 @@
+/** Chat templates: a conversation as the text that a model was trained on. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
@@ -42,7 +43,7 @@ export interface ChatOptions {
 const NamedTemplates = t.array(t.type({ name: t.string, template: t.string }));
 const TemplateFile = t.type({ chat_template: t.union([t.string, NamedTemplates]) });
 
-/** Chat template of a checkpoint: renders messages to the text that the model was trained on. */
+/** Renders conversations by the chat template of a checkpoint. */
 export class ChatTemplate {
   readonly #template: JinjaTemplate;
   readonly #variables: Readonly<Record<string, unknown>>;

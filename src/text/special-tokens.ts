@@ -1,3 +1,4 @@
+/** Special tokens of a tokenizer's config, which chat templates see as variables. */
 import * as t from 'io-ts';
 import { decodeJson } from '../check/json.ts';
 import { readTokenizerConfig } from './tokenizer-config.ts';

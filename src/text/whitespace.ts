@@ -1,7 +1,6 @@
-/**
- * White space of Python, for a character class of a regular expression: that of JavaScript with U+001C to U+001F and
- * U+0085, without U+FEFF.
- */
+/** White space as Python has it. That of JavaScript lacks U+001C to U+001F and U+0085, and has U+FEFF besides. */
+
+/** White space, for a character class of a regular expression. */
 export const SPACE =
   '\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 

@@ -1,3 +1,4 @@
+/** Products of a graph with the low-rank terms of adapters: `x Wᵀ + scale · (x Aᵀ) Bᵀ`. */
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Value } from '../../graph/ir.ts';
 import type { DType } from '../../tensor/dtype.ts';

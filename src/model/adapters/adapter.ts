@@ -1,3 +1,7 @@
+/**
+ * Low-rank adapters (LoRA, Hu et al., arXiv:2106.09685): a module with weight `W [out, in]` computes `x Wᵀ + alpha /
+ * rank · (x Aᵀ) Bᵀ` with `A [rank, in]` and `B [out, rank]`, and only A and B are trained.
+ */
 import { keyOf, Rng } from '../../rng.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Arena } from '../weights/arena.ts';
@@ -13,12 +17,7 @@ export interface AdapterSpec {
   readonly modules: readonly string[];
 }
 
-/**
- * Low-rank adapters of a model: a module with weight `W [out, in]` computes
- * `x Wᵀ + alpha / rank · (x Aᵀ) Bᵀ` with `A [rank, in]` and `B [out, rank]`, and only A and B are trained.
- *
- * @see Hu et al., LoRA, arXiv:2106.09685
- */
+/** A model's adapters: A and B of every linear module that has one. */
 export interface Adapter<D extends FloatDType = 'f32'> {
   readonly spec: AdapterSpec;
   /** `<module>.lora_A.weight` and `<module>.lora_B.weight`, laid out by `adapterLayout`. */
@@ -94,7 +93,9 @@ export function adaptedModules(product: Product, { modules }: GraphAdapters): Pr
   return product.modules.filter(({ name }) => modules.includes(name));
 }
 
+/** Name of A of a linear module, as PEFT has it. */
 export const loraA = (module: string): string => `${module}.lora_A.weight`;
+/** Name of B of a linear module, as PEFT has it. */
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
 
 /**

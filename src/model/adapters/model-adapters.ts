@@ -1,3 +1,4 @@
+/** The adapters of a whole model, module by module, and their layout in an arena. */
 import type { ModelConfig } from '../model-config.ts';
 import { modelModules } from '../parameters.ts';
 import { layOut, type ArenaLayout } from '../weights/arena-layout.ts';

@@ -1,3 +1,4 @@
+/** Selection of the linear modules that get adapters, by PEFT's `target_modules` and `exclude_modules`. */
 import { CxmindError } from '../../errors.ts';
 import type { AdapterSpec } from './adapter.ts';
 import type { ModelConfig } from '../model-config.ts';

@@ -1,3 +1,4 @@
+/** Directories of LoRA adapters in PEFT's format, read and written. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';

@@ -1,3 +1,4 @@
+/** Checkpoints of policies: Hugging Face directories, read into an arena and written with the same files and names. */
 import type { Adapter } from '../adapters/adapter.ts';
 import { mergedTensor } from '../adapters/merge.ts';
 import { inBothLayouts } from '../decoder/config-layouts.ts';

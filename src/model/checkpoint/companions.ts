@@ -1,3 +1,4 @@
+/** Files beside the weights of a checkpoint, such as config, tokenizer and licence, and how they are copied with it. */
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';

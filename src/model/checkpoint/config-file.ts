@@ -1,3 +1,4 @@
+/** The `config.json` of a checkpoint: overrides are laid over it, its family is found, and the family decodes it. */
 import * as path from 'node:path';
 import * as t from 'io-ts';
 import { nearestOf } from '../../check/nearest.ts';

@@ -1,3 +1,7 @@
+/**
+ * Files in the safetensors format (https://huggingface.co/docs/safetensors): a JSON header that gives each tensor's
+ * type and place, and the tensors' bytes. Every header is checked before a tensor is read.
+ */
 import { open, type FileHandle } from 'node:fs/promises';
 import * as t from 'io-ts';
 import { CxmindError, messageOf } from '../../errors.ts';
@@ -167,7 +171,7 @@ async function readHeader(handle: FileHandle, file: string): Promise<Safetensors
   return { file, metadata, tensors };
 }
 
-async function openWeights(file: string): Promise<FileHandle> {
+async function openFile(file: string): Promise<FileHandle> {
   try {
     return await openToRead(file);
   } catch (cause) {
@@ -195,7 +199,7 @@ export class SafetensorsReader implements AsyncDisposable {
    *   offsets that overlap, leave gaps, or disagree with dtype and shape
    */
   static async open(file: string): Promise<SafetensorsReader> {
-    const handle = await openWeights(file);
+    const handle = await openFile(file);
     try {
       return new SafetensorsReader(await readHeader(handle, file), handle);
     } catch (error) {

@@ -1,3 +1,4 @@
+/** Weight files of a checkpoint: tensors matched with a model's parameters, read into an arena, and written again. */
 import * as path from 'node:path';
 import * as t from 'io-ts';
 import { CxmindError } from '../../errors.ts';

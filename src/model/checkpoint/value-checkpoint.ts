@@ -1,3 +1,4 @@
+/** Checkpoints of value and reward models: transformers' token and sequence classifiers with one label. */
 import * as path from 'node:path';
 import * as t from 'io-ts';
 import { keyOf, Rng } from '../../rng.ts';

@@ -1,3 +1,4 @@
+/** The text model in a `config.json`: transformers' keys and defaults, with the traits of its family. */
 import * as t from 'io-ts';
 import { decodeJson } from '../../check/json.ts';
 import { positive } from '../../check/scalars.ts';

@@ -1,3 +1,4 @@
+/** The mixture of experts in a `config.json`. */
 import * as t from 'io-ts';
 import { index, nullable, size, type Checks } from '../config-fields.ts';
 import type { ExpertsConfig } from '../model-config.ts';

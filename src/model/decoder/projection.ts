@@ -1,3 +1,4 @@
+/** Queries, keys and values of a decoder layer, before rotation. */
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Value } from '../../graph/ir.ts';
 import type { DType } from '../../tensor/dtype.ts';
@@ -6,7 +7,7 @@ import type { GraphAdapters } from '../adapters/adapter.ts';
 import type { TextConfig } from '../model-config.ts';
 import { attentionProducts } from './weight-names.ts';
 
-/** A layer's queries, keys and values before rotation: `hidden [T, D]` to `[T, (H + 2K)·d]`. */
+/** Projects `hidden [T, D]`, after the layer's first norm, to joined queries, keys and values `[T, (H + 2K)·d]`. */
 export function projection(
   g: GraphBuilder,
   hidden: Value,
@@ -17,7 +18,7 @@ export function projection(
   return ofNormed(g, g.rmsNorm(hidden, norm, config.rmsNormEps), config, adapters);
 }
 
-/** The same of rows that are normed already. */
+/** Projects rows that are normed already. */
 function ofNormed(
   g: GraphBuilder,
   normed: Value,
@@ -32,7 +33,10 @@ function ofNormed(
   return normedHeads(g, withAdapters(g, qkv, adapters, normed, biased), config);
 }
 
-/** The same, without the bias where there is one that can be added later: heads that are normed have theirs. */
+/**
+ * Projects normed rows, and leaves the bias to the caller, who adds it later. If heads are normed, it is added here,
+ * before that norm, and there is none left.
+ */
 export function unbiasedProjection(
   g: GraphBuilder,
   normed: Value,

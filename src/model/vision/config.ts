@@ -1,3 +1,4 @@
+/** The vision tower in a `config.json`, and the format of a vision-language model's file. */
 import * as t from 'io-ts';
 import { decodeJson } from '../../check/json.ts';
 import { positive } from '../../check/scalars.ts';

@@ -1,3 +1,4 @@
+/** Layouts of a model's parameters in one flat block, and the places of parameters in them. */
 import { CxmindError } from '../../errors.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
 

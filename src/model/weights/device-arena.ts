@@ -1,3 +1,4 @@
+/** Parameters of a model on a device, as one flat tensor. */
 import type { Device, View } from '../../device/device.ts';
 import { uploadFloats } from '../../device/float-transfer.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';

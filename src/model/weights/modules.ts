@@ -1,6 +1,9 @@
+/**
+ * Modules, the parts of a model whose weights are taken, used and given back as one. They are described as plain data.
+ */
 import type { ParameterShape } from './arena-layout.ts';
 
-/** Names of a model's modules, the parts whose weights are taken, used and given back as one. */
+/** Names of a model's modules. */
 export const moduleNames = {
   embedding: 'embedding',
   layer: (index: number): string => `layers.${index}`,

@@ -1,3 +1,7 @@
+/**
+ * Weights and gradients, taken module by module: they stay on a device, or are brought there from a file or from this
+ * process's memory.
+ */
 import type { Device, View, Views } from '../../device/device.ts';
 import { bringInView, bringInViewAhead, letGoView } from '../../device/host-tensors.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
