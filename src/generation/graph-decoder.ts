@@ -106,7 +106,7 @@ export class GraphDecoder implements StepDecoder {
     this.#workspace.reset();
     const rows = Array.from({ length: this.slots }, (_, slot) => sequences[slot] ?? EMPTY_ROW);
     let hidden = this.#embed(rows);
-    const shared = putAll(this.#workspace, this.#placesOf(rows));
+    const shared = putAll(this.#workspace, this.#layerInputs(rows));
     for (const [i, { keys, values }] of this.#cache.entries()) {
       const inputs = { hidden, keys, values, ...shared, ...layers[i] };
       const into = { nextKeys: keys, nextValues: values };
@@ -129,8 +129,8 @@ export class GraphDecoder implements StepDecoder {
     return hidden;
   }
 
-  /** Rotary angles of the tokens, and the number of tokens before each in its cache. */
-  #placesOf(rows: readonly StepRow[]): Tensors {
+  /** Inputs that all layers share: rotary angles of the tokens, and the number of tokens before each in its cache. */
+  #layerInputs(rows: readonly StepRow[]): Tensors {
     const positions = rows.map(({ position }) => position);
     const { cos, sin } = generatedRotary(this.#options.config.text, positions);
     const counts = rows.map(({ cached }) => cached);

@@ -25,7 +25,7 @@ interface SharedPages {
 }
 
 /** The pages of a sequence, its shared pages first. */
-interface Sequence {
+interface SequencePages {
   readonly prompt: PrefilledPrompt;
   readonly pages: number[];
   readonly mostPages: number;
@@ -42,8 +42,8 @@ export class PagedCache implements Disposable {
   readonly #device: Device;
   readonly #rowSize: number;
   readonly #prompts = new Map<PrefilledPrompt, SharedPages>();
-  /** Sequences by slot. */
-  readonly #sequences: Sequence[] = [];
+  /** Pages of each sequence, by slot. */
+  readonly #sequences: SequencePages[] = [];
   readonly #pageCount: number;
   #free: number[] = [];
   /** Free pages that running sequences may still take. */

@@ -98,8 +98,8 @@ export class Prefill implements Disposable {
       this.#workspace,
       sequenceInputs(batch, text, formFor(this.#device), allocate),
     );
-    const places = placesOf(batch);
-    const ends = places.map(({ start, tokens }) => BigInt(start + tokens - 1));
+    const promptRows = rowsOfPrompts(batch);
+    const ends = promptRows.map(({ start, tokens }) => BigInt(start + tokens - 1));
     const lastRows = this.#workspace.put(tensorOf('i64', [ends.length], ends));
     const embedded = await this.#embedder.forward(batch, this.#workspace, false);
     let { hidden } = embedded;
@@ -119,7 +119,7 @@ export class Prefill implements Disposable {
       this.#embedder.addDeepstack(embedded, i, hidden, this.#workspace);
     }
     const headOutputs = await this.#distributions(last, samplings);
-    return { headOutputs, prompts: places.map((place) => ({ ...place, layers })) };
+    return { headOutputs, prompts: promptRows.map((rows) => ({ ...rows, layers })) };
   }
 
   async #distributions(hidden: View, samplings: readonly Sampling[]): Promise<HeadOutputs> {
@@ -136,7 +136,7 @@ export class Prefill implements Disposable {
 }
 
 /** The rows of each prompt. */
-function placesOf({ trees }: PackedBatch): Omit<PrefilledPrompt, 'layers'>[] {
+function rowsOfPrompts({ trees }: PackedBatch): Omit<PrefilledPrompt, 'layers'>[] {
   let end = 0;
   return trees.map(({ prompt: tokens }, index) => ({
     index,

@@ -24,7 +24,7 @@ export function cacheWriteGraph(
   const [slot, start, tokens] = ['slot', 'start', 'tokens'].map((name) =>
     g.input(name, 'f32', []),
   ) as [Value, Value, Value];
-  const places = placesOf(g, capacity);
+  const places = arange(g, capacity);
   const isPrompt = g.less(places, tokens);
   // A place after the prompt reads its first row, which the mask then drops.
   const from = g.add(start, g.where(isPrompt, places, g.scalar(0)));
@@ -51,8 +51,8 @@ export function cacheMoveGraph(
   return g.build();
 }
 
-/** 0, 1, … as f32 `[count]`. */
-export function placesOf(g: GraphBuilder, count: number): Value {
+/** The numbers 0, 1, … as f32 `[count]`. */
+export function arange(g: GraphBuilder, count: number): Value {
   return g.constant(
     tensorOf(
       'f32',
@@ -62,8 +62,8 @@ export function placesOf(g: GraphBuilder, count: number): Value {
   );
 }
 
-/** Mask of the given place among those from 0 to `count`. */
+/** Mask `[count]` that is true at one place. */
 function isPlace(g: GraphBuilder, count: number, place: Value): Value {
-  const places = placesOf(g, count);
+  const places = arange(g, count);
   return g.not(g.or(g.less(places, place), g.greater(places, place)));
 }

@@ -4,7 +4,7 @@ import { productDim } from '../../graph/dim.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { rotaryInputs, scoreScaleOf, splitHeads } from '../attention.ts';
-import { placesOf } from '../cache-graphs.ts';
+import { arange } from '../cache-graphs.ts';
 import type { TextConfig } from '../model-config.ts';
 import { finishLayer } from './layer.ts';
 import { projection } from './projection.ts';
@@ -40,7 +40,7 @@ export function decodeStepGraph(
   const { query, key, value } = splitHeads(g, qkv, rotary, config);
 
   const count = g.reshape(cached, ['B', 1, 1]);
-  const places = g.reshape(placesOf(g, capacity), [1, 1, capacity]);
+  const places = g.reshape(arange(g, capacity), [1, 1, capacity]);
   const isSeen = g.not(g.greater(places, count)); // [B, 1, C]
   const isOwn = g.unsqueeze(g.and(isSeen, g.not(g.less(places, count))), [3]); // [B, 1, C, 1]
   const nextKeys = g.where(isOwn, g.unsqueeze(key, [2]), keys);
