@@ -68,7 +68,7 @@ export { adapterBase, loadAdapter, saveAdapter } from './model/checkpoint/adapte
 export { mergeCheckpoint } from './model/checkpoint/merge-checkpoint.ts';
 export { Policy } from './model/policy.ts';
 export type { NetworkOptions } from './model/network.ts';
-export type { Grid, PackedBatch } from './model/batch.ts';
+export type { PackedBatch } from './model/batch.ts';
 export { packPrompts, packSequences } from './model/pack.ts';
 export type { PromptInput, SequenceInput } from './model/pack.ts';
 export type { ModelConfig } from './model/model-config.ts';
@@ -114,7 +114,7 @@ export { bf16ToNumber, bytesPerElement, numberToBf16 } from './tensor/dtype.ts';
 export type { DType, FloatDType, TypedArrays } from './tensor/dtype.ts';
 export { numbersOf } from './tensor/numbers.ts';
 export { reshaped, rows, sizeOf, tensorOf, zeros } from './tensor/tensor.ts';
-export type { PatchLevels, PixelValues } from './tensor/patch-levels.ts';
+export type { Grid, PatchLevels, PixelValues } from './tensor/patch-levels.ts';
 export { patchValues } from './tensor/patch-levels.ts';
 export type { Tensor } from './tensor/tensor.ts';
 export { keyOf, Rng } from './rng.ts';

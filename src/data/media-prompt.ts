@@ -1,10 +1,9 @@
 /** Prompts with images or videos among their tokens: their placeholders, and the input of a model. */
 import type { PromptInput } from '../model/pack.ts';
 import { frameGrids } from '../model/position-ids.ts';
-import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
+import { stackLevels, type Grid, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
-import type { Grid } from '../vision/patchify.ts';
 import type { Media, MediaGrid, ReadMedia, SampleVision } from './sample-media.ts';
 
 /** Places of images or videos in a prompt's text. */

@@ -10,7 +10,7 @@ import {
   type VideoInfo,
   type VideoSource,
 } from '../vision/ffmpeg.ts';
-import type { Grid } from '../vision/patchify.ts';
+import type { Grid } from '../tensor/patch-levels.ts';
 import {
   VisionProcessor,
   type ProcessedPixels,

@@ -1,11 +1,10 @@
 /** Samples: prompts of rows as a policy takes them, with token ids, positions and patches. */
 import { LRUCache } from 'lru-cache';
 import type { PromptInput } from '../model/pack.ts';
-import { patchBytes, type PatchLevels } from '../tensor/patch-levels.ts';
+import { patchBytes, type Grid, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage } from '../text/chat-template.ts';
 import type { ImageSource } from '../vision/decode.ts';
-import type { Grid } from '../vision/patchify.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import { placesOf, promptWith, type PositionRule } from './media-prompt.ts';
 import { promptText, type PromptText, type PromptTextOptions } from './prompt-text.ts';

@@ -9,10 +9,9 @@ import { resolve } from 'node:path';
 import { expandedIds, placesOf } from '../data/media-prompt.ts';
 import type { SampleVision } from '../data/sample-media.ts';
 import { CxmindError } from '../errors.ts';
-import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
+import { stackLevels, type Grid, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Grid } from '../vision/patchify.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import type { ShownMessage } from './environment.ts';
 

@@ -1,9 +1,6 @@
 /** The input of a network: sequences packed one after the other without padding, with their images. */
-import type { PixelValues } from '../tensor/patch-levels.ts';
+import type { Grid, PixelValues } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-
-/** Frames, rows and columns of patches of one image. */
-export type Grid = readonly [t: number, h: number, w: number];
 
 /**
  * Token counts of a prompt and of the responses that branch off it. Their rows follow each other. A token of a response

@@ -6,9 +6,8 @@
  * they are computed over the response alone and moved after the prompt. The test in `test/golden/several-turns` holds
  * them against transformers' positions of the whole sequence.
  */
-import { stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
+import { stackPixels, type Grid, type PixelValues } from '../tensor/patch-levels.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import type { Grid } from './batch.ts';
 import type { ModelConfig } from './model-config.ts';
 import { packSequences, type PromptInput, type ResponseMedia, type SequenceInput } from './pack.ts';
 import { promptPositions } from './position-ids.ts';

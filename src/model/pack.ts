@@ -1,7 +1,7 @@
 /** Packing of prompts and responses into a network's input, without padding. */
-import { areSamePixels, type PixelValues } from '../tensor/patch-levels.ts';
+import { areSamePixels, type Grid, type PixelValues } from '../tensor/patch-levels.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
-import type { Grid, PackedBatch, TokenTree } from './batch.ts';
+import type { PackedBatch, TokenTree } from './batch.ts';
 import { treeSize } from './segments.ts';
 
 /** A prompt as the input of a model. */

@@ -4,7 +4,7 @@
  */
 import { CxmindError } from '../errors.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
-import type { Grid } from './batch.ts';
+import type { Grid } from '../tensor/patch-levels.ts';
 import { architectureOf } from './families.ts';
 import type { ModelConfig } from './model-config.ts';
 

@@ -1,10 +1,9 @@
 /** The prompts and responses that a plan counts with: real ones of the data set, or made of lengths alone. */
 import type { ModelConfig } from '../model/model-config.ts';
-import type { Grid } from '../model/batch.ts';
 import { promptPositions } from '../model/position-ids.ts';
 import type { PromptInput, SequenceInput } from '../model/pack.ts';
 import { CxmindError } from '../errors.ts';
-import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
+import { LEVELS, type Grid, type PatchLevels } from '../tensor/patch-levels.ts';
 import { zeros } from '../tensor/tensor.ts';
 
 /** Lengths of what a run trains on. */

@@ -1,6 +1,9 @@
 /** Patch rows of pixels, either as values or as 8-bit levels that are still to be normalised. */
 import { rows, sizeOf, zeros, type Allocate, type Tensor } from './tensor.ts';
 
+/** Patches of an image or a video along time, height and width. */
+export type Grid = readonly [t: number, h: number, w: number];
+
 /** Number of levels of 8 bits. */
 export const LEVELS = 256;
 

@@ -1,11 +1,8 @@
-import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
+import { LEVELS, type Grid, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { channelsOf, type PlainImage } from './decoded-image.ts';
 import { patchFunctions, type PatchKernels } from './patch-kernels.ts';
 import { WasmKernels } from './wasm-kernels.ts';
-
-/** Patches along time, height and width. */
-export type Grid = readonly [t: number, h: number, w: number];
 
 /** Sizes by which pixels become patch rows, and their normalisation. */
 export interface PatchLayout {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import * as t from 'io-ts';
 import { decodeJson, readJsonSync } from '../check/json.ts';
 import { CxmindError } from '../errors.ts';
-import type { PatchLevels } from '../tensor/patch-levels.ts';
+import type { Grid, PatchLevels } from '../tensor/patch-levels.ts';
 import type { ImageSize, PlainImage } from './decoded-image.ts';
-import { Patchifier, type Grid, type LevelMemory, type PatchLayout } from './patchify.ts';
+import { Patchifier, type LevelMemory, type PatchLayout } from './patchify.ts';
 import { Resampler } from './resample.ts';
 import { smartResize } from './resize.ts';
 

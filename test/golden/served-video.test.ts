@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { chatTools } from '../../src/data/sample-options.ts';
-import type { Grid } from '../../src/model/batch.ts';
 import { promptOf } from '../../src/serving/conversation.ts';
-import type { PatchLevels } from '../../src/tensor/patch-levels.ts';
+import type { Grid, PatchLevels } from '../../src/tensor/patch-levels.ts';
 import { loadGoldenModel } from '../support/golden-model.ts';
 import {
   assertGoldenVideos,

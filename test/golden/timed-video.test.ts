@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Grid } from '../../src/model/batch.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { patchValues } from '../../src/tensor/patch-levels.ts';
+import { patchValues, type Grid } from '../../src/tensor/patch-levels.ts';
 import { writeFrameTimes } from '../../src/text/frame-times.ts';
 import { loadProcessor } from '../../src/vision/processor.ts';
 import { sampleTimedFrames, timedFrameSize } from '../../src/vision/timed-frames.ts';

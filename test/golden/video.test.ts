@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Grid } from '../../src/model/batch.ts';
+import type { Grid } from '../../src/tensor/patch-levels.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { sampleFrames } from '../../src/vision/video-frames.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Grid } from '../../src/model/batch.ts';
+import type { Grid } from '../../src/tensor/patch-levels.ts';
 import { architectureOf } from '../../src/model/families.ts';
 import type { PromptInput, SequenceInput } from '../../src/model/pack.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';

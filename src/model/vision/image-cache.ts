@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { isLevels, type PixelValues } from '../../tensor/patch-levels.ts';
+import { isLevels, type Grid, type PixelValues } from '../../tensor/patch-levels.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Grid } from '../batch.ts';
 
 /** Bytes of embeddings that are kept. */
 const BUDGET_BYTES = 256 * 2 ** 20;

@@ -8,7 +8,7 @@ import { productDim } from '../../graph/dim.ts';
 import type { Value } from '../../graph/ir.ts';
 import { zeros, type Tensors } from '../../tensor/tensor.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import type { Grid } from '../batch.ts';
+import type { Grid } from '../../tensor/patch-levels.ts';
 import { visitMergedPatches } from './rotary.ts';
 
 /** Learned positions around a patch's place, of which its own is interpolated. */

@@ -1,5 +1,5 @@
 import type { Tensors } from '../../tensor/tensor.ts';
-import type { Grid } from '../batch.ts';
+import type { Grid } from '../../tensor/patch-levels.ts';
 import type { VisionConfig } from '../model-config.ts';
 import type { RotaryTable } from '../rotary.ts';
 import { consecutive } from '../segments.ts';

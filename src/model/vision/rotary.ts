@@ -1,4 +1,4 @@
-import type { Grid } from '../batch.ts';
+import type { Grid } from '../../tensor/patch-levels.ts';
 import { inverseFrequencies, tableOf, type RotaryTable } from '../rotary.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { Device, View, Views, Workspace } from '../../device/device.ts';
 import { putAll, staging } from '../../device/host-tensors.ts';
 import { sharedByLayers } from '../adapters/adapter.ts';
 import type { Graph } from '../../graph/ir.ts';
-import type { Grid } from '../batch.ts';
+import type { Grid } from '../../tensor/patch-levels.ts';
 import { Block, type BlockOptions, type Saved } from '../block.ts';
 import { formFor, type GraphForm } from '../graph-form.ts';
 import type { VisionConfig } from '../model-config.ts';

@@ -1,4 +1,4 @@
-import type { Grid } from '../batch.ts';
+import type { Grid } from '../../tensor/patch-levels.ts';
 
 /**
  * The windows of the vision tower's local attention: each frame's merged grid is cut into squares of `windowSize`

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Grid } from '../../../src/model/batch.ts';
+import type { Grid } from '../../../src/tensor/patch-levels.ts';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { promptPositions } from '../../../src/model/position-ids.ts';
 import { goldenJson } from '../../support/golden.ts';
