@@ -144,11 +144,6 @@ function pick(probabilities: Float32Array, sampling: Sampling, uniform: number):
   // In the order of tokens, not of the digits by which they were found: every device draws alike.
   const kept = nucleus(probabilities, sampling).sort();
   const weights = Float32Array.from(kept, (token) => probabilities[token]!);
-  return kept[drawFrom(weights, uniform * sumOf(weights))]!;
-}
-
-function sumOf(values: Float32Array): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += values[i]!;
-  return total;
+  const mass = weights.reduce((sum, weight) => sum + weight, 0);
+  return kept[drawFrom(weights, uniform * mass)]!;
 }
