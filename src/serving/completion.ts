@@ -1,4 +1,5 @@
 /** One chat completion: a request of the API as a job of the engine's session, and its responses as text. */
+import { addAbortListener } from 'node:events';
 import { randomInt } from 'node:crypto';
 import type { Response } from '../generation/request.ts';
 import type { Draw } from '../generation/sampler.ts';
@@ -76,35 +77,35 @@ export async function complete(
   });
   const controls = controlsOf(request, tokenizer, grammars);
   let tokens = 0;
-  await new Promise<void>((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    let left = choices.length;
-    session.submit({
-      request: {
-        prompt,
-        sampling: samplingOf(request),
-        ...(controls && { controls }),
-        maxTokens,
-        stopTokens,
-        seeds: seedsOf(request, choices.length),
-      },
-      signal,
-      onDraw: (index, draw, reason) => {
-        const { stream, draws } = choices[index]!;
-        tokens++;
-        draws.push(draw);
-        const { text, isStopped } = stopTokens.includes(draw.token)
-          ? nothing
-          : stream.add(draw.token);
-        const end = isStopped ? 'stop' : reason;
-        const told = end === null ? text : text + stream.end();
-        if (told !== '' || end !== null) onText(index, told, draws.splice(0), end);
-        if (end !== null && --left === 0) resolve();
-        return end !== null;
-      },
-      onError: reject,
-    });
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  using _ = addAbortListener(signal, () => reject(signal.reason as Error));
+  let left = choices.length;
+  session.submit({
+    request: {
+      prompt,
+      sampling: samplingOf(request),
+      ...(controls && { controls }),
+      maxTokens,
+      stopTokens,
+      seeds: seedsOf(request, choices.length),
+    },
+    signal,
+    onDraw: (index, draw, reason) => {
+      const { stream, draws } = choices[index]!;
+      tokens++;
+      draws.push(draw);
+      const { text, isStopped } = stopTokens.includes(draw.token)
+        ? nothing
+        : stream.add(draw.token);
+      const end = isStopped ? 'stop' : reason;
+      const told = end === null ? text : text + stream.end();
+      if (told !== '' || end !== null) onText(index, told, draws.splice(0), end);
+      if (end !== null && --left === 0) resolve(undefined);
+      return end !== null;
+    },
+    onError: reject,
   });
+  await promise;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: tokens,
