@@ -30,7 +30,7 @@ export interface RolloutProps {
   readonly engine: EngineOptions;
   /** Tokens that end a response. */
   readonly stopTokens: readonly number[];
-  /** Directory of the tokenizer, by which words and forms of responses become tokens. */
+  /** Directory of the tokenizer, which turns bad words and grammars of responses into tokens. */
   readonly tokenizerPath: string;
   /** Environments that answer between turns; responses have one turn where it is null or left out. */
   readonly episodes?: EpisodeProps | null;
@@ -40,7 +40,7 @@ export interface RolloutProps {
 export interface EpisodeProps {
   readonly environment: EnvironmentSettings;
   readonly limits: TurnLimits;
-  /** Settings by which the environment's messages become tokens. */
+  /** Settings that turn the environment's messages into tokens. */
   readonly chat: Omit<ChatSettings, 'model'>;
 }
 
@@ -57,7 +57,7 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
     { readonly request: GenerateRequest; readonly call: PausableCall }
   >();
 
-  /** @param logger hears what environments print */
+  /** @param logger receives what environments print */
   constructor(
     { model, engine, stopTokens, tokenizerPath, episodes = null }: RolloutProps,
     logger: Logger,

@@ -63,7 +63,7 @@ export const Episode = t.type({
   media: t.union([ResponseMedia, t.null]),
   /** Turns of the policy. */
   turns: whole,
-  /** Texts for people: of the policy's turns, and between each two that of what the environment showed. */
+  /** Texts for people to read: turns of the policy, and between them what the environment showed. */
   texts: t.readonlyArray(t.string),
   /** Reason why the environment broke off, in which case the response is not to be trained on. */
   problem: t.union([t.string, t.null]),

@@ -11,7 +11,7 @@ export interface DecoderWeights extends Disposable {
   readonly head: Views;
 }
 
-/** Takes a model's weights one module after the other, so that never two are on their way. */
+/** Takes a model's weights one module after the other, so that two are never brought in at once. */
 export async function takeDecoderWeights(
   { text }: ModelConfig,
   { source }: ModelWeights,

@@ -28,7 +28,7 @@ import { Schedule, type Intake, type ScheduleTools } from './schedule.ts';
 import { GenerationSession } from './session.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
-/** Decoding steps between two turns of the event loop, in a call whose results nobody reads before its end. */
+/** Decoding steps between two turns of the event loop, in a call whose results are read at its end. */
 const STEPS_PER_TURN = 16;
 /** Default share of a device's free memory for the cache. */
 const MEMORY_SHARE = 0.6;
@@ -95,7 +95,7 @@ export class GenerationEngine implements Disposable {
   }
 
   /**
-   * Begins a call that may be paused, and go on with other weights.
+   * Prepares a call that may be paused, and go on with other weights.
    *
    * @param cache whether keys and values of older weights are kept then, or computed again
    */
@@ -141,8 +141,8 @@ export class GenerationEngine implements Disposable {
   /**
    * Runs a schedule's work on a decoder of some size, after all work before.
    *
-   * @param work  hears whether the decoder is as the last work of this owner left it
-   * @param owner of work that comes in several calls
+   * @param work  gets the tools, and whether the decoder is as the last work of this owner left it
+   * @param owner identifies work that comes in several calls
    */
   #withDecoder(
     size: DecoderSize,

@@ -71,8 +71,8 @@ export interface LogitChange {
 }
 
 /**
- * Logit, or its offset, of a token that is never drawn: its probability is 0 in f32 at any temperature. It stands for the
- * logarithm of 0 too.
+ * Logit of a token that is never drawn, or what is added to it: the probability is 0 in f32 at any temperature. It also
+ * serves as the logarithm of 0.
  */
 export const NEVER = -1e30;
 

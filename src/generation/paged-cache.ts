@@ -167,7 +167,7 @@ export class PagedCache implements Disposable {
   }
 }
 
-/** Number of pages that hold so many tokens. */
+/** Number of pages that hold a number of tokens. */
 export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_ROWS);
 }

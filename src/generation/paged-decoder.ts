@@ -262,7 +262,7 @@ function mib(bytes: number): number {
  *
  * Inputs: `token`, `position` and `length`, f32 `[B, 1]`, and `table`, f32 `[B, M]`, all of them whole numbers below
  * 2^24; `embedding [V, D]`; `cos` and `sin`, f32 `[P, d/2]`, the angles of all positions; `inputNorm [D]` of the first
- * layer. Outputs: `hidden [B, D]`, and `normed [B, D]`, the same rows after that norm; `rotary.cos` and `rotary.sin
+ * layer. Outputs: `hidden [B, D]`, and `normed [B, D]`, these rows after that norm; `rotary.cos` and `rotary.sin
  * [B, d/2]`, `lengths i32 [B]`, `pages i32 [B, M]`.
  */
 function enterGraph(text: TextConfig, dtype: FloatDType): Graph {

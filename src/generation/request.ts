@@ -5,12 +5,13 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { LogitControls } from './logit-control.ts';
 import type { Draw, Sampling } from './sampler.ts';
 
-/** One prompt and its wanted responses. */
+/** One prompt, and the responses that are wanted to it. */
 export interface GenerationRequest {
   readonly prompt: PromptInput;
   readonly sampling: Sampling;
   /** Controls of what the responses may say; none where they are left out. */
   readonly controls?: LogitControls;
+  /** Most tokens of a response. */
   readonly maxTokens: number;
   /** Tokens that end a response; it includes the first of them. */
   readonly stopTokens: readonly number[];
@@ -29,12 +30,12 @@ export interface Response {
   readonly finishReason: FinishReason;
 }
 
-/** A request on its way to its responses, and who hears of them. */
+/** A request, and the callbacks that receive its tokens and responses. */
 export interface Job {
   readonly request: GenerationRequest;
-  /** Ends the job when it aborts: its responses leave, and nothing more is heard of them. */
+  /** Ends the job when it aborts: its responses are dropped, and no callback is called again. It is of this job alone. */
   readonly signal?: AbortSignal;
-  /** Hears of every token as it is drawn; true ends the response with it. */
+  /** Receives every token as it is drawn; the response ends with it if true is returned. */
   readonly onToken?: (sample: number, draw: Draw) => boolean;
   /** Receives a complete response. */
   readonly onResponse: (sample: number, response: Response) => void;
@@ -62,7 +63,7 @@ export interface GenerateControl {
 }
 
 /**
- * A call of an engine that may be paused between two tokens, and go on while its weights are others.
+ * A call of an engine that may be paused between two tokens, and go on with other weights.
  *
  * Responses go on where they were, token for token, and each token has the version of the weights that drew it. Their
  * keys and values are computed again by the new weights, or kept as the old ones left them (PipelineRL,
@@ -71,10 +72,11 @@ export interface GenerateControl {
  */
 export interface PausableCall {
   /**
-   * Goes on with the weights of now, of some version.
+   * Runs with the engine's current weights, until it is done or paused.
    *
-   * @returns the responses as `GenerationEngine.generate` does; the same again once they are all there
-   * @throws RUNTIME_CANCELLED when the signal aborts; the call may go on after that
+   * @param version version of these weights
+   * @returns the responses, as `GenerationEngine.generate` does; a further call returns them again
+   * @throws RUNTIME_CANCELLED when the signal aborts, which pauses the call
    */
   run(version: number, signal: AbortSignal): Promise<Response[][]>;
 }

@@ -6,7 +6,7 @@
 import { Grammars, type GrammarSource, type GrammarTokenizer } from './grammar/grammars.ts';
 import { NO_CONTROLS, type LogitControls } from './logit-control.ts';
 
-/** Controls whose form is the same in words. */
+/** Controls that configs and requests write as the engine takes them. */
 const plain = ['minP', 'repetitionPenalty', 'presencePenalty', 'frequencyPenalty'] as const;
 
 /** Form that responses must have; one of the two, or none where both are null. */

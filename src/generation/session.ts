@@ -2,7 +2,7 @@ import { CxmindError } from '../errors.ts';
 import { lengthOf, type Job } from './request.ts';
 import { Schedule, type Intake, type ScheduleTools } from './schedule.ts';
 
-/** A job of a session, which also hears of its own failure. */
+/** A job of a session, with a callback for its failure. */
 export interface SessionJob extends Job {
   /** Receives the error that ended the job, at most once, and nothing after it. */
   readonly onError: (error: unknown) => void;
@@ -20,7 +20,7 @@ export class GenerationSession implements AsyncDisposable {
   /** Most tokens of a sequence, its prompt among them. */
   readonly capacity: number;
   readonly #waiting: Job[] = [];
-  /** Jobs whose responses are not complete, with what stands for them in the schedule. */
+  /** Jobs whose responses are not complete, with the guarded job that the schedule has in its place. */
   readonly #open = new Map<SessionJob, Job>();
   /** Resolves once the session has its decoder. @throws DEVICE_OUT_OF_MEMORY where it has no room for a sequence */
   readonly ready: Promise<void>;
@@ -60,12 +60,13 @@ export class GenerationSession implements AsyncDisposable {
     if (job.signal?.aborted === true) return;
     const guarded = this.#guarded(job);
     this.#open.set(job, guarded);
+    // The signal is of this job alone, so its listener goes with it.
     job.signal?.addEventListener('abort', () => this.#open.delete(job), { once: true });
     this.#waiting.push(guarded);
     this.#arrival.resolve(undefined);
   }
 
-  /** Takes no more jobs. @returns once those it has are done */
+  /** Takes no more jobs, and waits for those that it has. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#arrival.resolve(undefined);
@@ -80,7 +81,7 @@ export class GenerationSession implements AsyncDisposable {
     const intake: Intake = {
       waiting: this.#waiting,
       arrival: () => this.#nextArrival(),
-      // Tokens are sent on, and requests and goodbyes come in, in the turns of the event loop.
+      // Tokens are sent on, and requests and aborts come in, in the turns of the event loop.
       stepsPerTurn: 1,
     };
     for (;;) {
@@ -103,7 +104,7 @@ export class GenerationSession implements AsyncDisposable {
     return this.#waiting.length > 0;
   }
 
-  /** A job whose own callbacks, where they throw, end it alone. */
+  /** The job for the schedule: an error of a callback ends this job alone. */
   #guarded(job: SessionJob): Job {
     const { request, signal } = job;
     let left = request.seeds.length;

@@ -16,7 +16,7 @@ export interface StepRow extends Omit<DrawRequest, 'row'> {
   readonly cached: number;
 }
 
-/** A sequence that is about to begin. */
+/** A prefilled sequence that is about to enter the decoder. */
 export interface Entering {
   readonly prompt: PrefilledPrompt;
   /** Most tokens that follow the prompt. */
@@ -28,7 +28,7 @@ export interface DecoderOptions {
   readonly device: Device;
   readonly config: ModelConfig;
   readonly weights: ModelWeights;
-  /** The same weights, which the decoder holds until it is disposed. */
+  /** The weights as views, which the decoder holds until it is disposed. */
   readonly taken: DecoderWeights;
   /** Most sequences decoded together. */
   readonly slots: number;
@@ -64,7 +64,7 @@ export interface StepDecoder extends Disposable {
   step(sequences: readonly StepRow[]): Promise<Draw[]>;
 }
 
-/** The draws of a step whose distributions stand in the order of its sequences. */
+/** Requests for the draws of a step, whose distributions are in the order of its sequences. */
 export function drawsOf(sequences: readonly StepRow[]): DrawRequest[] {
   return sequences.map(({ sampling, uniform, edit = null }, row) => {
     return { row, sampling, uniform, edit };

@@ -9,7 +9,7 @@ import { SessionHost } from './session-host.ts';
 interface ApiTools {
   readonly session: GenerationSession;
   readonly grammars: Grammars;
-  /** Hears of errors that are the server's own. */
+  /** Receives errors of the server itself, not of requests. */
   readonly onError: (error: unknown) => void;
 }
 

@@ -44,7 +44,7 @@ export interface Usage {
   readonly total_tokens: number;
 }
 
-/** A response on its way. */
+/** A response that is being generated. */
 interface Choice {
   readonly stream: TextStream;
   /** Draws whose text was not told yet. */

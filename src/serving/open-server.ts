@@ -34,7 +34,7 @@ export interface ServerSettings extends Pick<
   /** Most requests that wait while others are answered. */
   readonly maxQueue: number;
   readonly maxRequestBytes: number;
-  /** Hears of errors that are the server's own. */
+  /** Receives errors of the server itself, not of requests. */
   readonly onError: (error: unknown) => void;
 }
 

@@ -40,7 +40,7 @@ export function refusal(
   });
 }
 
-/** An error as the client is told of it. The server's own errors say no more than that there was one. */
+/** The reply that tells a client of an error. It gives no details of the server's own errors. */
 export function errorReply(thrown: unknown): ErrorReply {
   const { message, detail } = asCxmindError(thrown);
   if (!('status' in detail)) {

@@ -8,14 +8,14 @@ import {
   type PlainRequest,
 } from './api-messages.ts';
 
-/** A request on its way to its responses, and who hears of them. */
+/** A request, and the callbacks that receive its tokens. */
 export interface RemoteJob {
   readonly request: PlainRequest;
-  /** Ends the job when it aborts: nothing more is heard of it. */
+  /** Ends the job when it aborts: no callback is called again. It is of this job alone, so listeners are not removed. */
   readonly signal: AbortSignal;
   /**
-   * Hears of every token, and of the reason where it is the last of its response; true ends the response with it.
-   * Nothing more is heard of a response that has ended.
+   * Receives every token, with a reason if it is the last of its response. The response ends with it if true is returned.
+   * It is not called again for a response that has ended.
    */
   readonly onDraw: (sample: number, draw: Draw, reason: DrawEvent['reason']) => boolean;
   /** Receives the error that ended the job, at most once, and nothing after it. */
@@ -48,7 +48,7 @@ export class RemoteSession {
     job.signal.addEventListener('abort', () => this.#leave(id), { once: true });
   }
 
-  /** Passes on what the session tells. */
+  /** Passes news of the session to its jobs. */
   take(news: JobNews): void {
     if (news.kind === 'failed') {
       const job = this.#jobs.get(news.job);

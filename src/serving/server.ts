@@ -30,7 +30,7 @@ import { StreamedReply } from './streamed-reply.ts';
 /** Everything that a server needs. */
 interface ServerOptions
   extends CompletionTools, ConversationOptions, Omit<ApiSettings, 'chat' | 'maxModelLen'> {
-  /** Hears of errors that are the server's own. */
+  /** Receives errors of the server itself, not of requests. */
   readonly onError: (error: unknown) => void;
 }
 

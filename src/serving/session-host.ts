@@ -5,7 +5,7 @@ import type { GenerationSession } from '../generation/session.ts';
 import { packDraws, type DrawEvent, type JobNews, type JobOrder } from './api-messages.ts';
 import type { PlainControls, PlainRequest } from './api-messages.ts';
 
-/** A job of the other thread while its responses are on their way. */
+/** A job of the other thread whose responses are being generated. */
 interface HostedJob {
   readonly leaving: AbortController;
   /** Responses that end with their next token. */

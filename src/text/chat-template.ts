@@ -102,7 +102,7 @@ export class ChatTemplate {
     );
   }
 
-  /** The same template with further variables, such as `enable_thinking` of Qwen3's. */
+  /** This template with further variables, such as `enable_thinking` of Qwen3's. */
   with(variables: Readonly<Record<string, unknown>>): ChatTemplate {
     return new ChatTemplate(this.#template, { ...this.#variables, ...variables });
   }

@@ -196,7 +196,7 @@ export class KvCache {
   }
 }
 
-/** Positions of every sequence that a cache has where the longest one has so many tokens. */
+/** Length that a cache gives every sequence if the longest one has this number of tokens. */
 export function lengthFor(tokens: number, capacity: number): number {
   return Math.min(capacity, Math.ceil(tokens / LENGTH_STEP) * LENGTH_STEP);
 }
