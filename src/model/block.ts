@@ -66,7 +66,7 @@ export class Block implements Disposable {
   }
 
   /**
-   * Adds the parameters' gradients to `accumulators` in place and returns those of the activations.
+   * Adds the parameters' gradients to `accumulators` in place and returns the gradients of the activations.
    *
    * @param outputGradients by output name
    * @param accumulators by parameter name, each of the parameter's shape

@@ -41,7 +41,7 @@ export class Checks {
   }
 }
 
-/** Keys below a section of a config. */
+/** Paths of keys in a section of a config. */
 export const under = (section: string, keys: readonly string[]): string[] =>
   keys.map((key) => `${section}.${key}`);
 

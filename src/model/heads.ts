@@ -28,7 +28,7 @@ function headWeight(g: GraphBuilder, config: TextConfig, dtype: FloatDType): Val
   return g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
 }
 
-/** f32 `[V]`, added to logits, so that some tokens have no probability. */
+/** Makes a bias f32 `[V]` of the logits that takes all probability from banned tokens. */
 export function biasAgainst(banned: readonly number[], { vocabSize }: TextConfig): Tensor<'f32'> {
   const bias = zeros('f32', [vocabSize]);
   for (const token of banned) bias.data[token] = BANNED_BIAS;
@@ -46,8 +46,8 @@ export interface HeadOptions {
  * The head of a policy: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
  *
  * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`. With entropies
- * there is a second output `entropies f32 [R]`: those of the distributions that the tokens are of, at that temperature,
- * in nats. The distributions are over the tokens that are not banned.
+ * there is a second output `entropies f32 [R]`, in nats, of the distributions at that temperature. The distributions are
+ * over the tokens that are not banned.
  *
  * @param dtype dtype of hidden rows and weights; logits and log-probabilities are f32
  */
@@ -101,7 +101,7 @@ export function valueHeadGraph(config: TextConfig, dtype: FloatDType = 'f32'): G
  * `softmax(norm(hidden) · headᵀ / temperature + logitBias)`.
  *
  * Inputs: `hidden` in the given form, `logitBias f32 [V]` or, in columns, `[V, 1]`, `inverseTemperature f32 [B, 1]`,
- * the head's parameters. Outputs: `probabilities f32 [B, V]`, and the `logits f32 [B, V]` that they are of.
+ * the head's parameters. Outputs: `logits f32 [B, V]`, and their softmax, `probabilities f32 [B, V]`.
  *
  * @param dtype dtype of hidden rows and weights; logits are f32
  */

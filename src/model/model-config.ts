@@ -20,8 +20,8 @@ export interface TextConfig {
   /** Numbers of rotary frequencies that turn by time, height and width. Null without vision. */
   readonly mropeSection: readonly [number, number, number] | null;
   /**
-   * Order of these frequencies: `sections` has those of time first, then height, then width, and they sum to headDim /
-   * 2. `interleaved` has them in turns as long as there are any of height and width; the rest are of time.
+   * Order of these frequencies. With `sections`, time comes first, then height, then width, and they sum to headDim / 2.
+   * With `interleaved`, the three take turns until height and width are used up, and the rest are of time.
    */
   readonly mropeLayout: 'sections' | 'interleaved';
   /** Tells whether the projections of queries, keys and values have a bias. */
@@ -46,7 +46,7 @@ export interface ExpertsConfig {
   readonly intermediateSize: number;
   /** Tells whether the weights of a token's experts are divided by their sum. */
   readonly isRenormed: boolean;
-  /** Layers that have an MLP all the same. */
+  /** Layers that have an MLP in place of experts. */
   readonly denseLayers: readonly number[];
 }
 
@@ -64,8 +64,8 @@ export interface VisionConfig {
   /** Side of the square of patches merged into one token, patches. */
   readonly mergeSize: number;
   /**
-   * Windows that blocks attend within: their side in pixels, and the blocks that attend to whole frames all the same.
-   * Null where all of them do.
+   * Windows that blocks attend within: their side in pixels, and the blocks that attend to whole frames instead.
+   * Null if all blocks attend to whole frames.
    */
   readonly windows: { readonly size: number; readonly fullBlocks: readonly number[] } | null;
   /** Activation of the blocks' MLPs; SiLU is of gated ones. */

@@ -159,7 +159,7 @@ export class Network implements Disposable {
     });
   }
 
-  /** The scores and the entropies of a policy's rows, f32 `[R]` each; arguments as of `scores`. */
+  /** The scores and the entropies of a policy's rows, f32 `[R]` each; arguments as in `scores`. */
   protected scoresAndEntropies(
     batch: PackedBatch,
     temperature: number,

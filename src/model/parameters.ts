@@ -5,7 +5,7 @@ import type { ModelConfig } from './model-config.ts';
 import { layOut, type ParameterShape } from './weights/arena-layout.ts';
 import { isVisionModule, parameterGroupsOf, type Module, type Modules } from './weights/modules.ts';
 
-/** The modules of a model with a head. */
+/** The modules of a model with one of two heads. */
 export function modelModules(config: ModelConfig, head: HeadKind): Modules<Module> {
   return architectureOf(config).weights.modules(config, head);
 }

@@ -15,7 +15,7 @@ export class Policy extends Network {
     return this.scores(batch, temperature);
   }
 
-  /** Log-probabilities, and entropies of the distributions that the tokens are of, f32 `[R]` each, in nats. */
+  /** Log-probabilities of the scored tokens, and entropies of their distributions, f32 `[R]` each, in nats. */
   logProbsAndEntropies(
     batch: PackedBatch,
     temperature: number,

@@ -84,7 +84,7 @@ function yarnShare(
   count: number,
   base: number,
 ): Share {
-  /** The number of the frequency that turns so many times within the first context. */
+  /** The index of the frequency that makes a number of turns within the first context. */
   const indexOf = (turns: number): number =>
     (count * Math.log(originalContext / (turns * 2 * Math.PI))) / Math.log(base);
   const [first, last] = [indexOf(betaFast), indexOf(betaSlow)];

@@ -20,10 +20,10 @@ import type { GradientSink } from './weights/weight-source.ts';
  */
 const CHUNK_BYTES: Readonly<Record<GraphForm, number>> = { composed: 64 * 2 ** 20, fused: 2 ** 30 };
 
-/** Numbers of the scored rows, f32 `[R]` each: their scores, and where these are asked for, their entropies. */
+/** Numbers of the scored rows, f32 `[R]` each: their scores, and their entropies if those are asked for. */
 export type RowNumbers = readonly [scores: Float32Array, entropies?: Float32Array];
 
-/** Input of a head: the scored rows of a batch, in the decoder's last hidden states. */
+/** Input of a head: a batch, and the decoder's last hidden states, of which it takes the scored rows. */
 export interface HeadPass {
   readonly batch: PackedBatch;
   readonly hidden: View; // [T, D]
@@ -39,7 +39,7 @@ export class ScoringHead implements Disposable {
   readonly #device: Device;
   readonly #weights: ModelWeights;
   readonly #isPolicy: boolean;
-  /** A policy has a second one, whose graph has entropies too, and is compiled for those who ask for them alone. */
+  /** The head's block. A policy has a second one, with entropies, which is compiled only if they are asked for. */
   readonly #blocks: readonly [Block, Block?];
   readonly #chunkRows: number;
   readonly #lastLayer: string;
@@ -88,7 +88,7 @@ export class ScoringHead implements Disposable {
   }
 
   /**
-   * Adds the head's gradients to the sink and returns those of the hidden states, `[T, D]`.
+   * Adds the head's gradients to the sink and returns the gradient of the hidden states, `[T, D]`.
    *
    * A single chunk runs forward once. Several run forward twice: first for all scores, then with their backward pass,
    * so that one chunk's activations are in memory at a time.

@@ -130,7 +130,7 @@ export interface PlaceLayout {
   readonly seenBy: Tensor<'i32'>; // [T, 2]
 }
 
-/** Lays segments out one after the other; arguments as of `layoutSegments`. */
+/** Lays segments out one after the other; arguments as in `layoutSegments`. */
 export function layoutPlaces(
   segments: readonly (readonly number[])[],
   visible: Visibility,
@@ -160,7 +160,7 @@ export function layoutPlaces(
   return { order, sees, seenBy };
 }
 
-/** Segments as the tensors of a block's segment inputs, in a form; arguments as of `layoutSegments`. */
+/** Makes the tensors of a block's segment inputs, in a form; arguments as in `layoutSegments`. */
 export function segmentTensors(
   form: GraphForm,
   segments: readonly (readonly number[])[],
@@ -180,7 +180,7 @@ export function segmentTensors(
   };
 }
 
-/** Consecutive segments of the given lengths, as lists of packed rows. */
+/** Makes consecutive segments of the given lengths, as lists of packed rows. */
 export function consecutive(lengths: readonly number[]): number[][] {
   let next = 0;
   return lengths.map((length) => Array.from({ length }, () => next++));

@@ -5,7 +5,7 @@ import type { DType } from '../../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from './adapter.ts';
 import { weightInput, type Product } from '../weights/modules.ts';
 
-/** Products with an adapter's two factors, which may stand on either side of the activations. */
+/** Products of activations with an adapter's two factors, for activations in rows or in columns. */
 export interface AdapterForm {
   /** Dtype of the activations and of the factors. */
   readonly dtype: DType;
@@ -17,7 +17,7 @@ export interface AdapterForm {
   readonly grow: (b: Value, low: Value) => Value;
 }
 
-/** Products of rows `x [T, in]`: `x Aᵀ`, then `… Bᵀ`. */
+/** The products with rows `x [T, in]`: `x Aᵀ`, and `(x Aᵀ) Bᵀ`. */
 export function onRows(g: GraphBuilder, x: Value): AdapterForm {
   return {
     dtype: x.dtype,

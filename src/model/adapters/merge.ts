@@ -37,7 +37,7 @@ function merged(
   const result = weight.data.slice();
   for (let first = 0; first < rank; first += RANKS_AT_ONCE) {
     const rowOf = (k: number): Tensor<'f32'>['data'] => {
-      // Behind the last row any other stands in, times zero.
+      // After the last row, the last one is taken again, times zero.
       const row = Math.min(first + k, rank - 1);
       return rows(a, row, row + 1).data;
     };

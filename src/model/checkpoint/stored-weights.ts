@@ -194,7 +194,7 @@ export interface WeightFile {
 }
 
 /**
- * Weight files like those of a checkpoint, with its names, order and dtypes.
+ * Makes weight files with the names, order and dtypes of a checkpoint's.
  *
  * @param tensorOf gives a parameter's new values by its name
  * @param dtype of all tensors; their own when left out
@@ -217,7 +217,7 @@ export function likeStored(
 }
 
 /**
- * Writes a Hugging Face directory: weights, and the files that stand beside them in another directory. Atomic, as
+ * Writes a Hugging Face directory: weights, and copies of the files beside another directory's weights. Atomic, as
  * `writeDirectoryAtomically`.
  */
 export async function writeModel(

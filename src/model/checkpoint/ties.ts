@@ -17,8 +17,8 @@ interface Stored {
 /**
  * The config with the ties that the weights have, and a note where these differ from what `config.json` says.
  *
- * `tie_word_embeddings` makes the head a copy of the token embedding. Merged shards of FSDP may store a head of its own
- * all the same; both are kept then, untied, as in transformers 5.
+ * `tie_word_embeddings` makes the head a copy of the token embedding. Merged shards of FSDP may store another head
+ * nevertheless. Both are kept then, untied, as in transformers 5.
  */
 export async function withStoredTies(
   directory: string,

@@ -19,7 +19,7 @@ type Experts = t.TypeOf<typeof Experts>;
 /** Keys of transformers' mixtures of experts that say how many there are. */
 const countKeys = ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'];
 
-/** The key by which a config says that it has experts; undefined where it has none. */
+/** Finds the key that tells the number of experts; undefined in a config without experts. */
 export function expertKey(section: Readonly<Record<string, unknown>>): string | undefined {
   return countKeys.find((key) => typeof section[key] === 'number' && section[key] > 1);
 }

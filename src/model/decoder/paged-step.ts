@@ -10,7 +10,7 @@ import { unbiasedProjection } from './projection.ts';
 /**
  * A decoder layer for one token of each of `B` sequences, with their keys and values in pages of a cache.
  *
- * Inputs: `hidden [B, D]`, and `normed [B, D]`, the same rows after the layer's first norm; `rotary.cos` and
+ * Inputs: `hidden [B, D]`, and `normed [B, D]`, these rows after the layer's first norm; `rotary.cos` and
  * `rotary.sin`, f32 `[B, d/2]`; `keys` and `values`, `[N, R, K, d]` of all pages; `pages i32 [B, M]`; `lengths i32 [B]`,
  * the number of tokens before this one; the parameters but for the first norm's. Outputs: `output [B, D]`, `nextKeys`,
  * `nextValues`, which may be the cache's own memory.

@@ -19,7 +19,7 @@ import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
 
 /** Name of a policy's head. */
 export const HEAD = 'lm_head.weight';
-/** Names of a value model's head, as of transformers' token classifiers. */
+/** Names of a value model's head, as transformers' token classifiers have them. */
 export const SCORE = { weight: 'score.weight', bias: 'score.bias' };
 
 /** The parts of a gated MLP, whose output is `down(silu(gate(x)) * up(x))`. */
@@ -89,7 +89,7 @@ function allMlpProducts(text: TextConfig): Product[] {
 export const stackedInput = (part: 'gateUp' | 'down', expert: number): string =>
   `${part}.${expert}Weight`;
 
-/** The weights of each expert of a layer, as parts of those of all. */
+/** The weight inputs of each expert of a layer, as parts of stacked parameters. */
 function stackedInputs(
   { hiddenSize: width }: TextConfig,
   { count, intermediateSize: inner }: ExpertsConfig,
@@ -174,7 +174,7 @@ export function weightNamesOf({
       const vision = config.vision === null ? [] : visionModules(config.vision);
       return new Map([...vision, ...decoderModules(config, head, prefix)]);
     },
-    // A tied head that was stored all the same is the embedding.
+    // A tied head is the embedding, even if a file stores it.
     ofStored: (stored, { text }) =>
       text.tieWordEmbeddings && stored === HEAD ? embedding : ofStored(stored),
     inTransformers,

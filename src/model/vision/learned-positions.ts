@@ -50,8 +50,8 @@ function places(count: number, side: number): Place[] {
 }
 
 /**
- * Inputs by which positions are interpolated: `corners i32 [4 · T]`, the learned positions around each patch, all first
- * ones first, and their `shares f32 [4 · T, 1]`.
+ * Makes the inputs that interpolate positions: `corners i32 [4 · T]`, indices of the four learned positions around each
+ * patch, the first ones of all patches first, and their weights `shares f32 [4 · T, 1]`.
  *
  * @param side of the learned grid
  */

@@ -19,7 +19,7 @@ export class PixelRows implements Disposable {
     this.#device = device;
   }
 
-  /** Values of pixels on the device, f32 `[N, C·Pt·P·P]`; the same bits on every device. */
+  /** Values of pixels on the device, f32 `[N, C·Pt·P·P]`; bit for bit alike on every device. */
   put(pixels: PixelValues, workspace: Workspace): View {
     const { host } = this.#device;
     if (!isLevels(pixels)) return workspace.put(pixels);

@@ -38,7 +38,7 @@ interface Step {
 /** Saved tensors of a step without a backward pass: none. */
 const NOTHING_SAVED: Saved = { inputs: {}, tensors: {} };
 
-/** The vision tower: from patches of any number of images to the rows that stand for them in the text. */
+/** The vision tower: from patches of any number of images to the rows that take the place of their tokens. */
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
   readonly #form: GraphForm;

@@ -105,8 +105,7 @@ export class ArenaIndex {
    *
    * @param names in arena order, nothing between them
    * @param shape shape of the whole; left out, the parameters are stacked along their first axis
-   * @param part number of the part that is wanted, of those of that shape that the whole divides into; left out, the
-   *   whole
+   * @param part index of the wanted part, if the whole is several parts of that shape; left out, the whole
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
   span(names: readonly string[], shape?: readonly number[], part?: number): ArenaSpan {

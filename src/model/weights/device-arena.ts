@@ -36,7 +36,7 @@ export class DeviceArena<D extends FloatDType = FloatDType> {
     return this.#index.has(name);
   }
 
-  /** Neighbours as one tensor; arguments as of `Arena.span`. */
+  /** Neighbours as one tensor; arguments as in `Arena.span`. */
   span(names: readonly string[], shape?: readonly number[], part?: number): View<D> {
     const span = this.#index.span(names, shape, part);
     return this.flat.device.part(this.flat, span.start, span.shape);

@@ -24,7 +24,7 @@ export interface WeightInput {
   readonly parameters: readonly ParameterShape[];
   /** Shape of the whole; left out, the parameters are stacked along their first axis. */
   readonly shape?: readonly number[];
-  /** Number of the part that this input is, of those of `shape` that the whole divides into; left out, the whole. */
+  /** Index of the part that this input is, if the whole is several parts of `shape`; left out, it is the whole. */
   readonly part?: number;
 }
 
@@ -55,14 +55,14 @@ export function productOf(
 /** Name of the input that has a product's weight. */
 export const weightInput = ({ name }: Product): string => `${name}Weight`;
 
-/** The input of a product's weight `[out, in]`, joined of those of its linear modules. */
+/** The input of a product's weight `[out, in]`, joined from the weights of its linear modules. */
 export function weightOf({ inner, modules }: Product): WeightInput {
   return {
     parameters: modules.map(({ name, out }) => ({ name: `${name}.weight`, shape: [out, inner] })),
   };
 }
 
-/** The input of the bias of a product, joined of those of its linear modules. */
+/** The input of a product's bias, joined from the biases of its linear modules. */
 export function biasOf({ modules }: Product): WeightInput {
   return { parameters: modules.map(({ name, out }) => ({ name: `${name}.bias`, shape: [out] })) };
 }
@@ -82,7 +82,7 @@ export interface Module extends WeightInputs {
 /** Modules by name, in arena order; a vision tower comes first. */
 export type Modules<M extends WeightInputs = WeightInputs> = ReadonlyMap<string, M>;
 
-/** Parameters as `layOut` takes them: those of one input together, each parameter once. */
+/** Groups of parameters for `layOut`: the parameters of an input are a group, and each parameter comes once. */
 export function parameterGroupsOf(modules: Iterable<WeightInputs>): ParameterShape[][] {
   const known = new Set<string>();
   const groups: ParameterShape[][] = [];

@@ -108,7 +108,7 @@ export class PagedModules implements WeightSource {
     this.#ahead = { module, arrival: Promise.all(views.map(bringInViewAhead)) };
   }
 
-  /** Waits for the module that is being read, and drops it where nobody takes it. */
+  /** Waits for the module that is being read, and drops it if it is not taken. */
   async #arrived(): Promise<void> {
     const ahead = this.#ahead;
     if (ahead === null) return;
@@ -158,7 +158,7 @@ function namesOf(parameters: readonly ParameterShape[]): string[] {
   return parameters.map(({ name }) => name);
 }
 
-/** The weights of a base model together with those of its adapters. */
+/** The weights of a base model together with its adapters. */
 export class AdaptedWeights implements WeightSource {
   readonly isInPlace: boolean;
   readonly #base: WeightSource;
