@@ -65,7 +65,7 @@ export interface EpisodesRequest extends Pick<
   GenerateRequest,
   'prompts' | 'sampling' | 'maxTokens'
 > {
-  /** Controls of every turn, to which all that was said before is its prompt. */
+  /** Controls of every turn. All tokens before a turn count as its prompt. */
   readonly controls?: LogitControls | undefined;
 }
 

@@ -98,7 +98,7 @@ export class Embedder implements Disposable {
     return { hidden, imageRows, vision };
   }
 
-  /** Adds the rows that a layer's output gets to it, at the rows of images; nothing where it gets none. */
+  /** Adds the tower's rows for a layer (DeepStack) to its output, at the rows of images; does nothing without any. */
   addDeepstack(
     { imageRows, vision }: EmbeddedBatch,
     layer: number,
@@ -111,7 +111,7 @@ export class Embedder implements Disposable {
   }
 
   /**
-   * The gradient of the rows that a layer's output gets added, from that of the sum `[T, D]`.
+   * The gradient of the tower's rows for a layer, from the gradient `[T, D]` of the output that they are added to.
    *
    * @returns null where the layer gets none, or nothing before it is trained
    */
@@ -155,7 +155,7 @@ export class Embedder implements Disposable {
     operations.addRows(gradient, tokens, accumulator.views['weight']!);
   }
 
-  /** The rows of a gradient `[T, D]` that images stand in. */
+  /** The rows of images in a gradient `[T, D]`. */
   #imageGradient(imageRows: Int32Array, gradient: View, workspace: Workspace): View {
     const rows = workspace.take(gradient.dtype, [imageRows.length, gradient.shape[1]!]);
     this.#device.operations.gatherRows(gradient, putIndex(workspace, imageRows), rows);

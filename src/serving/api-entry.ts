@@ -10,7 +10,7 @@ import { ChatServer } from './server.ts';
 const port = parentPort!;
 const send = (news: ApiNews): void => port.postMessage(news);
 
-/** Answers an order with what some work comes to. */
+/** Answers an order with the result of some work. */
 async function answer(work: () => Promise<string | null> | null): Promise<void> {
   try {
     send({ kind: 'done', value: await work() });

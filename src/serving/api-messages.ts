@@ -41,7 +41,7 @@ export type ApiNews =
   | { readonly kind: 'refused'; readonly error: WireError }
   | { readonly kind: 'error'; readonly error: WireError };
 
-/** Controls with the source of their grammar in its place. */
+/** Controls with the source of the grammar in place of the grammar. */
 export interface PlainControls extends Omit<LogitControls, 'constraint'> {
   /** Null where responses are free. */
   readonly grammar: GrammarSource | null;
@@ -70,7 +70,7 @@ export interface DrawEvent {
   readonly job: number;
   readonly sample: number;
   readonly draw: Draw;
-  /** Reason of the response's end, which this token is; null of any other token. */
+  /** Reason why the response ends with this token; null if it does not. */
   reason: Response['finishReason'] | null;
 }
 

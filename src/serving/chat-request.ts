@@ -67,7 +67,7 @@ const ImagePart = closed({
   type: t.literal('image_url'),
   imageUrl: closed({ url: t.string, detail: orNull(t.string) }),
 });
-/** A part of vLLM's. */
+/** Video of a message, as vLLM has it. */
 const VideoPart = closed({ type: t.literal('video_url'), videoUrl: closed({ url: t.string }) });
 /** Part of a message. */
 const Part = t.union(

@@ -14,7 +14,7 @@ import { refusal } from './refusal.ts';
 import type { RemoteSession } from './remote-session.ts';
 import { TextStream, type TextStep } from './text-stream.ts';
 
-/** The session and the tokenizer behind a server. */
+/** The session of a server, its tokenizer and its grammars. */
 export interface CompletionTools {
   readonly session: RemoteSession;
   readonly tokenizer: Tokenizer;
@@ -22,7 +22,7 @@ export interface CompletionTools {
   readonly tokenBytes: TokenBytes;
 }
 
-/** Least temperature but 0. */
+/** Least temperature above 0. */
 const LEAST_TEMPERATURE = 0.01;
 
 /**
@@ -47,7 +47,7 @@ export interface Usage {
 /** A response that is being generated. */
 interface Choice {
   readonly stream: TextStream;
-  /** Draws whose text was not told yet. */
+  /** Draws whose text has not been passed on yet. */
   readonly draws: Draw[];
 }
 

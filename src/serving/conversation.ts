@@ -14,7 +14,7 @@ import { isRefusal, refusal } from './refusal.ts';
 
 /** Characters of text for each token of room. Longer text is refused before it is tokenised, which takes time. */
 const CHARACTERS_PER_TOKEN = 32;
-/** Longest reading of a video. */
+/** Longest time for reading a video, in ms. */
 const MEDIA_MS = 30_000;
 
 /** Tools that turn conversations into prompts. */
@@ -36,7 +36,7 @@ interface MediaPart {
 interface Laid {
   readonly messages: readonly ChatMessage[];
   readonly media: readonly MediaPart[];
-  /** The one kind that all of them are. */
+  /** Kind of all its pictures or videos. */
   readonly kind: Media['kind'];
 }
 
@@ -177,7 +177,7 @@ async function readMedia(
   );
 }
 
-/** Works on one after the other, as long as somebody waits for the answer, and on each for a bounded time. */
+/** Works on items one after the other, each for a bounded time, until the client leaves. */
 async function eachOf<T>(
   media: readonly MediaPart[],
   { sample: { vision } }: ConversationOptions,

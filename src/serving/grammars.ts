@@ -13,7 +13,7 @@ import {
 import type { ChatRequest } from './chat-request.ts';
 import { refusal } from './refusal.ts';
 
-/** Grammars that are kept for requests with the same one. */
+/** Most grammars that are kept, for later requests with the same one. */
 const KEPT = 16;
 
 /** Reader of the grammars of requests. */

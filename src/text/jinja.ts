@@ -4,9 +4,7 @@ import { CxmindError, messageOf, type ErrorCode } from '../errors.ts';
 
 const call = new Script('render()');
 
-/**
- * Kinds of nodes through which a rendering comes by others more than once, or to values larger than those it is given.
- */
+/** Kinds of nodes that may repeat others, or make values larger than the given ones. */
 const repeating: readonly unknown[] = ['For', 'Macro', 'CallStatement', 'CallExpression', 'Set'];
 
 /** Options of a template. */

@@ -11,10 +11,10 @@ export interface GrammarSource {
   readonly text: string;
 }
 
-/** Grammars that are kept for requests with the same one. */
+/** Most grammars that are kept, for later requests with the same one. */
 const KEPT = 16;
 
-/** Name of a source, which no other has. */
+/** Unique name of a source. */
 export function grammarKey({ kind, text }: GrammarSource): string {
   return `${kind} ${text}`;
 }

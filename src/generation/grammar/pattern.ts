@@ -1,4 +1,4 @@
-/** Patterns of text: what a regular expression and a JSON schema come to, before they are an automaton. */
+/** Patterns of text. Regular expressions and JSON schemas become patterns, and patterns become automata. */
 
 /** Range of code points, both ends included. */
 export type Range = readonly [low: number, high: number];

@@ -1,8 +1,8 @@
 /**
  * Regular expressions of ECMAScript with the flags `u` and `s`, as patterns of a whole text.
  *
- * What a finite automaton cannot tell, as a backreference, or needs context for, as a look-ahead, is refused. Anchors
- * are allowed where they say what is so anyway, at the two ends.
+ * Constructs that a finite automaton cannot match, such as backreferences, or that need context, such as look-aheads,
+ * are refused. Anchors are allowed at the two ends, where they change nothing.
  */
 import { RegExpParser, type AST } from '@eslint-community/regexpp';
 import { CxmindError, messageOf } from '../../errors.ts';

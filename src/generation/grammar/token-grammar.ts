@@ -88,7 +88,7 @@ export class TokenGrammar {
     return bits;
   }
 
-  /** Tells of every token that the automaton reads from a state. @returns whether there is one */
+  /** Calls `allow` with every token that the automaton reads from a state. @returns whether there is one */
   #walk(from: State, allow: (token: number) => void): boolean {
     let hasToken = false;
     let edges = 0;

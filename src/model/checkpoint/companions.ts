@@ -44,7 +44,7 @@ export async function copyCompanions(from: string, to: string, changes: Changes)
   }
 }
 
-/** The change that has the index list these tensors, `[name, file]`. */
+/** A change that makes the index list these tensors, `[name, file]`. */
 export function indexOf(tensors: readonly (readonly [string, string])[]): Changes {
   return { [INDEX]: (index) => ({ ...index, weight_map: Object.fromEntries(tensors) }) };
 }

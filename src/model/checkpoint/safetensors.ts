@@ -272,7 +272,7 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> 
   }
 }
 
-/** The bytes of a tensor in its dtype in the file, a few megabytes at a time. A part is of use until the next one. */
+/** The bytes of a tensor in its dtype in the file, a few megabytes at a time. A part is valid until the next one. */
 function* partsOf({ name, tensor, dtype = tensor.dtype }: TensorToStore): Generator<Uint8Array> {
   if (dtype === tensor.dtype) {
     const bytes = bytesOf(tensor.data);

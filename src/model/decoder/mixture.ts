@@ -13,11 +13,11 @@ import { expertProducts, stackedInput, type MlpPart } from './weight-names.ts';
 interface Routing {
   /** Rows of each expert, i64 `[E]`. */
   readonly counts: Value;
-  /** The row of tokens, in which those of a token are adjacent, of each row of experts, i64 `[T · k]`. */
+  /** Index in the order of tokens of each row in the order of experts, i64 `[T · k]`; a token's rows are adjacent. */
   readonly order: Value;
-  /** The row of experts of each row of tokens, i64 `[T · k]`. */
+  /** Index in the order of experts of each row in the order of tokens, i64 `[T · k]`. */
   readonly inverse: Value;
-  /** Weight of each row of experts, f32 `[T · k, 1]`. */
+  /** Weight of each row, in the order of experts, f32 `[T · k, 1]`. */
   readonly weights: Value;
 }
 

@@ -11,13 +11,13 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Grid } from '../../tensor/patch-levels.ts';
 import { visitMergedPatches } from './rotary.ts';
 
-/** Learned positions around a patch's place, of which its own is interpolated. */
+/** Learned positions around a patch, from which its own position is interpolated. */
 const CORNERS = 4;
 
 /**
  * The learned positions of patches, f32 `[T, D]`.
  *
- * Declares as inputs those of `cornersOf`, and `positions [side², D]`.
+ * It declares the inputs that `cornersOf` makes, and `positions [side², D]`.
  */
 export function learnedPositions(
   g: GraphBuilder,

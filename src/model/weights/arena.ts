@@ -79,7 +79,7 @@ export class Arena<D extends FloatDType = 'f32'> {
    *
    * @param names in arena order, nothing between them
    * @param shape shape of the whole; left out, the parameters are stacked along their first axis
-   * @param part number of the part of that shape that is wanted; left out, the whole
+   * @param part index of the wanted part, if the whole is several parts of that shape; left out, the whole
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
   span(names: readonly string[], shape?: readonly number[], part?: number): Tensor<D> {
