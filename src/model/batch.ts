@@ -11,7 +11,7 @@ export interface TokenTree {
   readonly responses: readonly number[];
 }
 
-/** A packed batch of T tokens, with R scored ones among them. */
+/** Packed sequences as a network's input: T tokens, of which R are scored. */
 export interface PackedBatch {
   /** Tokens of all trees, `[T]`. */
   readonly tokenIds: Int32Array;

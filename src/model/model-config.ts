@@ -88,7 +88,7 @@ interface VisionTokens {
   readonly visionEnd: number;
 }
 
-/** A model: its family, its sizes, and the tokens that stand for pictures. */
+/** A model's family, its sizes, and the tokens that stand for pictures. */
 export interface ModelConfig {
   /** Name of the family in `architectures` of `config.json`. */
   readonly architecture: string;

@@ -17,7 +17,7 @@ export interface AdapterSpec {
   readonly modules: readonly string[];
 }
 
-/** A model's adapters: A and B of every linear module that has one. */
+/** Low-rank adapters of a model: A and B of every linear module that has them. */
 export interface Adapter<D extends FloatDType = 'f32'> {
   readonly spec: AdapterSpec;
   /** `<module>.lora_A.weight` and `<module>.lora_B.weight`, laid out by `adapterLayout`. */
