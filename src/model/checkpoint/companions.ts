@@ -45,7 +45,7 @@ export async function copyCompanions(from: string, to: string, changes: Changes)
 }
 
 /** A change that makes the index list these tensors, `[name, file]`. */
-export function indexOf(tensors: readonly (readonly [string, string])[]): Changes {
+export function indexChange(tensors: readonly (readonly [string, string])[]): Changes {
   return { [INDEX]: (index) => ({ ...index, weight_map: Object.fromEntries(tensors) }) };
 }
 

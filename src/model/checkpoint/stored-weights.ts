@@ -13,7 +13,7 @@ import type { ModelConfig } from '../model-config.ts';
 import { parameterGroups, visionLength } from '../parameters.ts';
 import { dividedInto, layOut, type ArenaEntry, type ArenaLayout } from '../weights/arena-layout.ts';
 import { Arena } from '../weights/arena.ts';
-import { copyCompanions, INDEX, indexOf, type JsonObject } from './companions.ts';
+import { copyCompanions, INDEX, indexChange, type JsonObject } from './companions.ts';
 import { readJson } from '../../check/json.ts';
 import {
   SafetensorsReader,
@@ -230,7 +230,7 @@ export async function writeModel(
     tensors.map(({ name }) => [name, file] as const),
   );
   await writeDirectoryAtomically(target, async (directory) => {
-    await copyCompanions(from, directory, { 'config.json': configOf, ...indexOf(places) });
+    await copyCompanions(from, directory, { 'config.json': configOf, ...indexChange(places) });
     for (const { name, tensors, metadata } of files) {
       if (tensors.length > 0) await writeSafetensors(path.join(directory, name), tensors, metadata);
     }

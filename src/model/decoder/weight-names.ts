@@ -15,7 +15,7 @@ import {
   type WeightInput,
 } from '../weights/modules.ts';
 import { decoderLayers } from '../decoder-layers.ts';
-import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
+import { parameter, prefixed, unprefixed, type NamedModule } from '../weights/naming.ts';
 
 /** Name of a policy's head. */
 export const HEAD = 'lm_head.weight';
@@ -43,15 +43,15 @@ function attentionInputs(text: TextConfig): Module['inputs'] {
   const { hiddenSize: width, headDim } = text;
   const { qkv, output } = attentionProducts(text);
   return {
-    inputNorm: one('input_layernorm.weight', width),
+    inputNorm: parameter('input_layernorm.weight', width),
     qkvWeight: weightOf(qkv),
     ...(text.qkvBias && { qkvBias: biasOf(qkv) }),
     ...(text.qkNorm && {
-      queryNorm: one('self_attn.q_norm.weight', headDim),
-      keyNorm: one('self_attn.k_norm.weight', headDim),
+      queryNorm: parameter('self_attn.q_norm.weight', headDim),
+      keyNorm: parameter('self_attn.k_norm.weight', headDim),
     }),
     outputWeight: weightOf(output),
-    postNorm: one('post_attention_layernorm.weight', width),
+    postNorm: parameter('post_attention_layernorm.weight', width),
   };
 }
 
@@ -113,7 +113,7 @@ function mlpInputs(text: TextConfig): Module['inputs'] {
   );
   if (experts === null) return inputs;
   return {
-    routerWeight: one('mlp.gate.weight', experts.count, hiddenSize),
+    routerWeight: parameter('mlp.gate.weight', experts.count, hiddenSize),
     ...(experts.isStacked ? stackedInputs(text, experts) : inputs),
   };
 }
@@ -137,16 +137,19 @@ function embeddingOf(prefix: string): string {
 function decoderModules({ text }: ModelConfig, kind: HeadKind, prefix: string): NamedModule[] {
   const { vocabSize, hiddenSize: width } = text;
   const embedding = embeddingOf(prefix);
-  const finalNorm = one(`${prefix}.norm.weight`, width);
-  const headWeight = one(text.tieWordEmbeddings ? embedding : HEAD, vocabSize, width);
-  const score = { scoreWeight: one(SCORE.weight, 1, width), scoreBias: one(SCORE.bias, 1) };
+  const finalNorm = parameter(`${prefix}.norm.weight`, width);
+  const headWeight = parameter(text.tieWordEmbeddings ? embedding : HEAD, vocabSize, width);
+  const score = {
+    scoreWeight: parameter(SCORE.weight, 1, width),
+    scoreBias: parameter(SCORE.bias, 1),
+  };
   return [
-    [moduleNames.embedding, plain({ weight: one(embedding, vocabSize, width) })],
+    [moduleNames.embedding, unprefixed({ weight: parameter(embedding, vocabSize, width) })],
     ...decoderLayers(text).map(({ name, config }, i): NamedModule => [
       name,
       layerModule(`${prefix}.layers.${i}`, config),
     ]),
-    [moduleNames.head, plain({ finalNorm, ...(kind === 'value' ? score : { headWeight }) })],
+    [moduleNames.head, unprefixed({ finalNorm, ...(kind === 'value' ? score : { headWeight }) })],
   ];
 }
 

@@ -33,15 +33,15 @@ export function learnedPositions(
   return g.reduceSum(g.reshape(parts, [CORNERS, 'T', width]), [0]);
 }
 
-/** A place on one side of the learned grid: the positions before and after it, and the share of the latter. */
-interface Place {
+/** The learned positions before and after a patch along one axis, and the share of the latter. */
+interface Neighbours {
   readonly before: number;
   readonly after: number;
   readonly share: number;
 }
 
-/** The places of `count` patches that are spread evenly from one end of the learned grid to the other. */
-function places(count: number, side: number): Place[] {
+/** The neighbours of `count` patches that are spread evenly from one end of the learned grid to the other. */
+function neighboursOf(count: number, side: number): Neighbours[] {
   return Array.from({ length: count }, (_, i) => {
     const at = Math.fround(count === 1 ? 0 : (i * (side - 1)) / (count - 1));
     const before = Math.floor(at);
@@ -61,7 +61,7 @@ export function cornersOf(grids: readonly Grid[], side: number, mergeSize: numbe
   const shares = zeros('f32', [CORNERS * count, 1]);
   let patch = 0;
   for (const grid of grids) {
-    const [rows, columns] = [places(grid[1], side), places(grid[2], side)];
+    const [rows, columns] = [neighboursOf(grid[1], side), neighboursOf(grid[2], side)];
     visitMergedPatches(grid, mergeSize, (row, column) => {
       const [y, x] = [rows[row]!, columns[column]!];
       const put = (corner: number, top: number, left: number, share: number): void => {

@@ -9,7 +9,7 @@ import {
   type Module,
   type Product,
 } from '../weights/modules.ts';
-import { one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
+import { parameter, prefixed, unprefixed, type NamedModule } from '../weights/naming.ts';
 import { patchSizeOf } from './patch-embed.ts';
 
 /** The differences between the towers of families, besides their sizes; names are the hub's. */
@@ -50,7 +50,7 @@ export function towerModules(
       Object.values(mergerProducts(traits, vision)),
     );
   return [
-    [moduleNames.patchEmbed, plain(inputsOfPatchEmbed(vision, root))],
+    [moduleNames.patchEmbed, unprefixed(inputsOfPatchEmbed(vision, root))],
     ...blocks,
     [moduleNames.merger, merger('merger', 'before')],
     ...vision.deepstackBlocks.map((_, i): NamedModule => [
@@ -63,13 +63,20 @@ export function towerModules(
 function inputsOfPatchEmbed(vision: VisionConfig, root: string): Inputs {
   const { hiddenSize: width, inChannels, temporalPatchSize, patchSize, positionGrid } = vision;
   const name = `${root}.patch_embed.proj`;
-  const stored = one(`${name}.weight`, width, inChannels, temporalPatchSize, patchSize, patchSize);
+  const stored = parameter(
+    `${name}.weight`,
+    width,
+    inChannels,
+    temporalPatchSize,
+    patchSize,
+    patchSize,
+  );
   const weight = { ...stored, shape: [width, patchSizeOf(vision)] };
   if (positionGrid === null) return { weight };
   return {
     weight,
-    bias: one(`${name}.bias`, width),
-    positions: one(`${root}.pos_embed.weight`, positionGrid ** 2, width),
+    bias: parameter(`${name}.bias`, width),
+    positions: parameter(`${root}.pos_embed.weight`, positionGrid ** 2, width),
   };
 }
 
@@ -124,8 +131,10 @@ export function mergerProducts({ mergerFc1, mergerFc2 }: TowerTraits, vision: Vi
 
 /** The inputs of a norm, such as `norm1Weight` and `norm1Bias`. */
 function inputsOfNorm({ norm }: TowerTraits, input: string, name: string, width: number): Inputs {
-  const weight = { [`${input}Weight`]: one(`${name}.weight`, width) };
-  return norm === 'rmsNorm' ? weight : { ...weight, [`${input}Bias`]: one(`${name}.bias`, width) };
+  const weight = { [`${input}Weight`]: parameter(`${name}.weight`, width) };
+  return norm === 'rmsNorm'
+    ? weight
+    : { ...weight, [`${input}Bias`]: parameter(`${name}.bias`, width) };
 }
 
 /** The inputs of a product and its bias, such as `qkvWeight` and `qkvBias`. */

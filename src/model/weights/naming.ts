@@ -4,8 +4,8 @@ import { type Module, type Product, type WeightInput } from './modules.ts';
 /** A module under its name in the model. */
 export type NamedModule = readonly [name: string, module: Module];
 
-/** An input of one parameter. */
-export const one = (name: string, ...shape: readonly number[]): WeightInput => ({
+/** A weight input of one parameter. */
+export const parameter = (name: string, ...shape: readonly number[]): WeightInput => ({
   parameters: [{ name, shape }],
 });
 
@@ -24,7 +24,7 @@ export function prefixed(
 }
 
 /** A module of parameters with whole names, without products that may have adapters. */
-export const plain = (inputs: Module['inputs']): Module => ({
+export const unprefixed = (inputs: Module['inputs']): Module => ({
   prefix: '',
   products: [],
   inputs,
