@@ -42,9 +42,9 @@ interface Launch {
   readonly cancel: AbortController;
 }
 
-/** The life of an incarnation, from its launch to its end. */
-interface Life {
-  readonly kind: 'life';
+/** An incarnation that was launched and has not ended. */
+interface Launched {
+  readonly kind: 'launched';
   readonly incarnation: Incarnation;
   /**
    * Reason for which the incarnation crashes, where it is known before the incarnation ends: the actor reports it, or a
@@ -67,12 +67,12 @@ interface Backoff {
  * The cell launches one incarnation after another and supervises them. Refs send through it. Messages that no incarnation
  * got yet wait in the mailbox of its `PendingAsks`. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
- *   status      phase                  when ready  when it crashes          after stop()
- *   starting    null, launch, life     running     stopped                  stopping
- *   running     life                   -           restarting or stopped *  stopping
- *   restarting  backoff, launch, life  running     restarting or stopped *  stopping
- *   stopping    launch, life           -           stopped                  -
- *   stopped     null                   -           -                        -
+ *   status      phase                      when ready  when it crashes          after stop()
+ *   starting    null, launch, launched     running     stopped                  stopping
+ *   running     launched                   -           restarting or stopped *  stopping
+ *   restarting  backoff, launch, launched  running     restarting or stopped *  stopping
+ *   stopping    launch, launched           -           stopped                  -
+ *   stopped     null                       -           -                        -
  *
  *   * as the supervision decides
  *
@@ -88,7 +88,7 @@ export class Cell implements Sender {
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
   /** Null before `start`, and once the cell has ended. */
-  #phase: Launch | Life | Backoff | null = null;
+  #phase: Launch | Launched | Backoff | null = null;
   #restarts = 0;
   /** Newest crash, an error around its reason. */
   #lastError: CxmindError | undefined;
@@ -110,7 +110,7 @@ export class Cell implements Sender {
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
         // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
-        if (this.#phase?.kind !== 'life') return;
+        if (this.#phase?.kind !== 'launched') return;
         this.#phase.crashReason ??= error;
         this.#phase.incarnation.terminate();
       },
@@ -186,25 +186,25 @@ export class Cell implements Sender {
       this.#onEnded(asCxmindError(error));
       return;
     }
-    const life: Life = { kind: 'life', incarnation };
-    this.#phase = life;
+    const launched: Launched = { kind: 'launched', incarnation };
+    this.#phase = launched;
     const relay = new Relay(incarnation.channel, this.#options);
     receive(
       incarnation.channel,
-      (envelope, body) => this.#onMessage(envelope, body, relay, life),
+      (envelope, body) => this.#onMessage(envelope, body, relay, launched),
       (error) =>
         this.#options.logger.error({ actor: this.name, error: toWireError(error) }, 'bad packet'),
     );
     void incarnation.ended.then((reason) => {
       relay.close();
-      clearTimeout(life.graceTimer);
-      this.#onEnded(reason, life.crashReason);
+      clearTimeout(launched.graceTimer);
+      this.#onEnded(reason, launched.crashReason);
     });
     // `stop` was called during the launch, when it was too late to cancel it.
-    if (this.#status === 'stopping') this.#endGracefully(life);
+    if (this.#status === 'stopping') this.#endGracefully(launched);
   }
 
-  #onMessage(envelope: Envelope, body: Body, relay: Relay, life: Life): void {
+  #onMessage(envelope: Envelope, body: Body, relay: Relay, launched: Launched): void {
     switch (envelope.kind) {
       // Messages of the actor to other actors.
       case 'ask':
@@ -224,11 +224,11 @@ export class Cell implements Sender {
         this.#pending.take(envelope, body);
         return;
       case 'ready':
-        this.#onReady(life);
+        this.#onReady(launched);
         return;
       case 'crashed':
-        life.crashReason ??= fromWireError(envelope.error);
-        this.#terminateAfterGrace(life);
+        launched.crashReason ??= fromWireError(envelope.error);
+        this.#terminateAfterGrace(launched);
         return;
       case 'kept':
         this.#kept = body;
@@ -244,11 +244,11 @@ export class Cell implements Sender {
     }
   }
 
-  #onReady(life: Life): void {
+  #onReady(launched: Launched): void {
     // The incarnation may have ended meanwhile, or have been told to stop while it made its actor.
-    if (this.#phase !== life || this.#status === 'stopping') return;
+    if (this.#phase !== launched || this.#status === 'stopping') return;
     this.#status = 'running';
-    this.#pending.connect(life.incarnation);
+    this.#pending.connect(launched.incarnation);
     this.#started.resolve(undefined);
     this.#notify(this.#restarts === 0 ? 'started' : 'restarted');
   }
@@ -263,7 +263,7 @@ export class Cell implements Sender {
     this.#status = 'stopping';
     const phase = this.#phase;
     // If it has crashed and only disposes of what it has, later messages are told so.
-    this.#pending.close(phase?.kind === 'life' ? phase.crashReason : undefined);
+    this.#pending.close(phase?.kind === 'launched' ? phase.crashReason : undefined);
     if (phase === null) {
       void this.#finish();
       return;
@@ -272,7 +272,7 @@ export class Cell implements Sender {
       case 'launch':
         phase.cancel.abort(stoppedError(this.name));
         return;
-      case 'life':
+      case 'launched':
         this.#endGracefully(phase);
         return;
       case 'backoff':
@@ -282,20 +282,20 @@ export class Cell implements Sender {
     }
   }
 
-  #endGracefully(life: Life): void {
+  #endGracefully(launched: Launched): void {
     // The urgent channel's messages pass those that wait in the other.
-    new Outbox(life.incarnation.urgent).post({ kind: 'stop' });
-    this.#terminateAfterGrace(life);
+    new Outbox(launched.incarnation.urgent).post({ kind: 'stop' });
+    this.#terminateAfterGrace(launched);
   }
 
   /**
    * Ends an incarnation from outside if it takes longer than the grace to dispose of what it has. A stop that follows a
    * crash does not prolong the grace.
    */
-  #terminateAfterGrace(life: Life): void {
-    life.graceTimer ??= setTimeout(() => {
+  #terminateAfterGrace(launched: Launched): void {
+    launched.graceTimer ??= setTimeout(() => {
       this.#options.logger.warn({ actor: this.name }, 'actor did not end in time');
-      life.incarnation.terminate();
+      launched.incarnation.terminate();
     }, this.#options.graceMs);
   }
 
