@@ -66,8 +66,9 @@ interface DispatcherOptions {
 /**
  * Dispatcher of one actor: it calls the handlers, one message at a time and in order, and sends their replies.
  *
- * The queue here has no bound. The mailbox on the system's side keeps the bound, and every reply, refusal and `done`
- * gives it a credit back.
+ * The queue is a plain array, from whose middle cancelled messages are taken. It needs no bound of its own: the mailbox on
+ * the system's side sends no more than its capacity, 1024 by default, and every reply, refusal and `done` gives it a
+ * credit back.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;

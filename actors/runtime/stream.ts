@@ -9,7 +9,10 @@ import type { Body } from '../../transport/frame.ts';
 /** Default window: the number of items by which an actor may be ahead of its reader. */
 export const defaultWindow = 16;
 
-/** Reader's end of a stream. It holds items that came and are not read, at most `window` of them. */
+/**
+ * Reader's end of a stream. It holds items that came and are not read, at most `window` of them, which are few enough for
+ * a plain array.
+ */
 export class StreamInbox {
   readonly window: number;
   readonly #onCredit: (count: number) => void;
