@@ -1,4 +1,4 @@
-import type { Slab } from './slab.ts';
+import type { Slab, SlabBlock } from './slab.ts';
 
 /*
  * An account has an i32 for each grant of one end of a channel to the other: 1 while the holder has the block, 0 when
@@ -14,16 +14,11 @@ export const accountBytes = 4 * accountSize;
 const open = 1;
 const closed = 0;
 
-interface Grant {
-  readonly slab: Slab;
-  readonly block: number;
-}
-
 /** Grants of one end of a channel to the thread at the other end. */
 export class Account {
   readonly #words: Int32Array;
-  /** Grants by their places, those that are closed included. */
-  readonly #grants: Grant[] = [];
+  /** Blocks that were granted, by the places of their grants, closed ones included. */
+  readonly #grants: SlabBlock[] = [];
   /** Places of closed grants, to be used again. */
   readonly #places: number[] = [];
 
@@ -63,6 +58,6 @@ export function accountWords(memory: SharedArrayBuffer, offset: number): Int32Ar
 }
 
 /** Ends a grant, unless the granter or the holder has. */
-export function endGrant(words: Int32Array, place: number, { slab, block }: Grant): void {
+export function endGrant(words: Int32Array, place: number, { slab, block }: SlabBlock): void {
   if (Atomics.compareExchange(words, place, open, closed) === open) slab.release(block);
 }

@@ -1,6 +1,6 @@
 import { collectShared, sharedBuffer } from '../../src/tensor/memory.ts';
 import type { PayloadMemory } from './payload-memory.ts';
-import { SlabAllocator, slabMemory, unitBytes, type Slab } from './slab.ts';
+import { SlabAllocator, slabMemory, unitBytes, type Slab, type SlabBlock } from './slab.ts';
 
 /** Default size of a thread's slab: room for a tensor of 64 MiB, twice. */
 export const defaultSlabBytes = 128 * 2 ** 20;
@@ -16,12 +16,6 @@ const defaultLeewayBytes = 48 * 2 ** 20;
 /** Cost of a buffer beside its block, in bytes: its grant is one of a limited number. */
 const bufferBytes = 2048;
 
-/** Place of a buffer: a block of a slab, held for as long as the buffer can be reached. */
-export interface Place {
-  readonly slab: Slab;
-  readonly block: number;
-}
-
 /**
  * Payloads of a thread: blocks of the slab that it owns, and blocks of other slabs that were granted to it.
  *
@@ -31,7 +25,8 @@ export interface Place {
 export class PayloadHeap implements PayloadMemory {
   readonly memory: SharedArrayBuffer;
   readonly #allocator: SlabAllocator;
-  readonly #places = new WeakMap<ArrayBufferLike, Place>();
+  /** Blocks by the buffers over them. Each is held for as long as its buffer can be reached. */
+  readonly #blocks = new WeakMap<ArrayBufferLike, SlabBlock>();
   readonly #holds = new FinalizationRegistry<() => void>((release) => release());
   /** Number of buffers for each block, with those that are garbage and not collected yet. */
   readonly #buffers = new Map<Slab, Map<number, number>>();
@@ -81,9 +76,9 @@ export class PayloadHeap implements PayloadMemory {
     return shared;
   }
 
-  /** The place of a buffer, if it lies on a block. */
-  placeOf(buffer: ArrayBufferLike): Place | undefined {
-    return this.#places.get(buffer);
+  /** Finds the block that a buffer lies on; undefined for one that lies on none. */
+  blockOf(buffer: ArrayBufferLike): SlabBlock | undefined {
+    return this.#blocks.get(buffer);
   }
 
   /** Counts bytes without room, and asks for blocks back: this thread collects its garbage, and so do the others. */
@@ -99,16 +94,16 @@ export class PayloadHeap implements PayloadMemory {
   /**
    * Holds a block, as one that another thread granted. `release` is called when nothing of it can be reached any more.
    */
-  adopt(place: Place, release: () => void): SharedArrayBuffer {
-    const buffer = structuredClone(place.slab.memory);
+  adopt(held: SlabBlock, release: () => void): SharedArrayBuffer {
+    const buffer = structuredClone(held.slab.memory);
     // The size is looked up now: once released, the block may become part of another.
-    const sizeBytes = place.slab.lengthOf(place.block) * unitBytes;
-    this.#places.set(buffer, place);
+    const sizeBytes = held.slab.lengthOf(held.block) * unitBytes;
+    this.#blocks.set(buffer, held);
     this.#holds.register(buffer, () => {
       release();
-      this.#count(place, -1, sizeBytes);
+      this.#count(held, -1, sizeBytes);
     });
-    this.#count(place, 1, sizeBytes);
+    this.#count(held, 1, sizeBytes);
     if (this.#heldBytes > this.#patienceBytes) {
       // V8 sees objects of a few bytes, and would not collect them before blocks run out.
       this.#patienceBytes = this.#heldBytes + this.#leewayBytes;
@@ -117,7 +112,7 @@ export class PayloadHeap implements PayloadMemory {
     return buffer;
   }
 
-  #count({ slab, block }: Place, change: 1 | -1, sizeBytes: number): void {
+  #count({ slab, block }: SlabBlock, change: 1 | -1, sizeBytes: number): void {
     const ofSlab = this.#buffers.get(slab) ?? new Map<number, number>();
     const before = ofSlab.get(block) ?? 0;
     const after = before + change;

@@ -116,6 +116,12 @@ export class Slab {
   }
 }
 
+/** A block by its slab and its number there, which is that of its first unit. */
+export interface SlabBlock {
+  readonly slab: Slab;
+  readonly block: number;
+}
+
 /** Allocator of a slab, for its owner. */
 export class SlabAllocator {
   readonly slab: Slab;

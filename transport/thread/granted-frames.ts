@@ -72,9 +72,9 @@ export class GrantedFrames {
     frame: Uint8Array,
     introduce: (slab: SharedMemory) => void,
   ): Uint8Array | Descriptor | undefined {
-    const place = this.#heap.placeOf(frame.buffer);
-    if (place === undefined) return undefined;
-    const { slab, block } = place;
+    const held = this.#heap.blockOf(frame.buffer);
+    if (held === undefined) return undefined;
+    const { slab, block } = held;
     const grant = this.#account.grant(slab, block);
     if (grant === undefined) return sharedCopy(frame);
     let number = this.#known.get(slab);

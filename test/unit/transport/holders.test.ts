@@ -75,7 +75,7 @@ describe('payloads between threads', () => {
   function give(holder: Holder, what: 'keep' | 'sendBack', byte: number): number | undefined {
     const frame = heap.share(new Uint8Array(5000).fill(byte));
     holder.send(what, [frame]);
-    return heap.placeOf(frame.buffer)?.block;
+    return heap.blockOf(frame.buffer)?.block;
   }
 
   it('are the same memory on both threads, slab or not, in the order they were sent', async () => {
@@ -135,7 +135,7 @@ describe('payloads between threads', () => {
     await using first = new Holder(heap);
     first.send('sendOwn', [], 9);
     [frame] = (await first.answer()).frames;
-    const block = heap.placeOf(frame!.buffer)!.block;
+    const block = heap.blockOf(frame!.buffer)!.block;
     for (let i = 0; i < 5; i++) {
       first.send('sendOwn', [], 1);
       await first.answer();
@@ -161,6 +161,6 @@ describe('payloads between threads', () => {
     for (let i = 0; i < accountSize; i += hundred.length) await holder.answer();
     const [back] = (await holder.answer()).frames;
     assert.deepEqual(back, block);
-    assert.notEqual(heap.placeOf(back.buffer)?.block, heap.placeOf(block.buffer)!.block);
+    assert.notEqual(heap.blockOf(back.buffer)?.block, heap.blockOf(block.buffer)!.block);
   });
 });

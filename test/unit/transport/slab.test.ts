@@ -144,11 +144,11 @@ describe('payload heap', () => {
     const heap = new PayloadHeap(someSlab());
     const moved = heap.share(Uint8Array.of(1, 2, 3));
     assert.deepEqual([...moved], [1, 2, 3]);
-    assert.notEqual(heap.placeOf(moved.buffer), undefined);
+    assert.notEqual(heap.blockOf(moved.buffer), undefined);
     assert.equal(heap.share(moved), moved);
     const own = new Uint8Array(new SharedArrayBuffer(4));
     assert.equal(heap.share(own), own);
-    assert.equal(heap.placeOf(own.buffer), undefined);
+    assert.equal(heap.blockOf(own.buffer), undefined);
   });
 
   it('goes to memory of its own, and says so, when the slab has no room', () => {
@@ -156,7 +156,7 @@ describe('payload heap', () => {
     const kept = heap.share(new Uint8Array(units * unitBytes).fill(5));
     const spilled = heap.share(new Uint8Array(100).fill(6));
     assert.ok(spilled.buffer instanceof SharedArrayBuffer);
-    assert.equal(heap.placeOf(spilled.buffer), undefined);
+    assert.equal(heap.blockOf(spilled.buffer), undefined);
     assert.equal(heap.spilledBytes, 100);
     assert.ok(kept.every((byte) => byte === 5) && spilled.every((byte) => byte === 6));
   });
@@ -178,7 +178,7 @@ describe('payload heap', () => {
     assert.equal(view.length, 2);
     view = undefined;
     while (!(await settle()));
-    assert.notEqual(heap.placeOf(heap.allocate(units * unitBytes).buffer), undefined);
+    assert.notEqual(heap.blockOf(heap.allocate(units * unitBytes).buffer), undefined);
   });
 });
 
