@@ -6,7 +6,7 @@ import { readText } from '../../src/files.ts';
 /** Entry of a hostfile, which is a line, or of a host list, which is an item. */
 export type HostEntry = NamedHost | ExcludedHost | RelativeHost | EmptyHosts;
 
-interface Place {
+interface Sourced {
   /** Place of the entry, for messages: `hosts:3`. */
   readonly source: string;
 }
@@ -19,7 +19,7 @@ interface Sized {
 }
 
 /** Entry of a host by its name or address: `node01 slots=2 max_slots=4`, `alice@node01`, `fe80::1`. */
-interface NamedHost extends Place, Sized {
+interface NamedHost extends Sourced, Sized {
   readonly kind: 'named';
   readonly host: string;
   readonly user: string | undefined;
@@ -28,19 +28,19 @@ interface NamedHost extends Place, Sized {
 }
 
 /** Entry of a host that is not to be used: `^node01`. */
-interface ExcludedHost extends Place {
+interface ExcludedHost extends Sourced {
   readonly kind: 'excluded';
   readonly host: string;
 }
 
 /** Entry of a host by its place in the allocation: `+n2` is the third. */
-interface RelativeHost extends Place, Sized {
+interface RelativeHost extends Sourced, Sized {
   readonly kind: 'relative';
   readonly index: number;
 }
 
 /** Entry of hosts that no other entry names: `+e:2` for two of them, `+e` for all. */
-export interface EmptyHosts extends Place, Sized {
+export interface EmptyHosts extends Sourced, Sized {
   readonly kind: 'empty';
   readonly count: number | undefined;
 }

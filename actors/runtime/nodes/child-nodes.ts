@@ -7,7 +7,7 @@ import { makeRunKeys, ticketFor } from '../../../transport/zmq/keys.ts';
 import { LinkListener } from '../../../transport/zmq/listener.ts';
 import type { Heartbeat } from '../../../transport/zmq/liveness.ts';
 import { entryModule } from '../actor-module.ts';
-import type { NodeOrder } from './node-entry.ts';
+import type { ChildOrder } from './node-entry.ts';
 import type { NodeOptions } from '../placement.ts';
 import type { RemoteNode } from './remote-node.ts';
 import { CrashRecord, defaultSupervision, type Supervision } from '../supervisor.ts';
@@ -87,7 +87,7 @@ export class ChildNodes implements AsyncDisposable {
     const { name } = options;
     const { heartbeat, join } = this.#options;
     const { endpoint } = await (this.#listening ??= this.#listen());
-    const order: NodeOrder = { name, ticket: ticketFor(endpoint, this.#keys), heartbeat };
+    const order: ChildOrder = { name, ticket: ticketFor(endpoint, this.#keys), heartbeat };
     const linked = new Promise<Link>((resolve) => this.#awaited.set(name, resolve));
     const child = new NodeProcess({
       command: [

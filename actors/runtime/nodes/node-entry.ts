@@ -13,10 +13,10 @@ import { NodeHost } from './node.ts';
  * order. Its stdin stays open as long as the parent lives.
  */
 
-const NodeOrder = t.type({ name: t.string, ticket: RunTicket, heartbeat: Heartbeat });
+const ChildOrder = t.type({ name: t.string, ticket: RunTicket, heartbeat: Heartbeat });
 
-/** Facts that a process needs to become a node. They hold a secret, so they go over stdin. */
-export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
+/** Order to a child process that is to host actors. It holds a secret, so it goes over stdin. */
+export interface ChildOrder extends t.TypeOf<typeof ChildOrder> {}
 
 // A scheduler warns every process of a job with this signal. The parent decides what is saved then.
 process.on('SIGUSR1', () => undefined);
@@ -30,7 +30,7 @@ lines.once('close', () => process.kill(process.pid, 'SIGKILL'));
 const [line] = (await once(lines, 'line')) as [string];
 const order = parsedJson(line);
 // The text is not repeated, since it may hold keys.
-if (!NodeOrder.is(order)) {
+if (!ChildOrder.is(order)) {
   throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
 }
 const { name, ticket, heartbeat } = order;
