@@ -16,6 +16,7 @@ export interface Task {
   readonly job: string;
 }
 
+/** Facts that an environment may lack. */
 export interface TaskOptions {
   /** Number of processes, for schedulers that do not tell. */
   readonly size: number | undefined;
