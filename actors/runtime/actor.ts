@@ -1,15 +1,11 @@
 import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
+import type { LogLevel } from '../../src/log.ts';
 import type { ItemOf, MethodOf, Protocol, ReplyOf, RequestOf, StreamOf } from './protocol.ts';
 import type { ActorRef, ActorStatus } from './ref.ts';
 
 /** Destination of log events; a pino logger is one. */
-export interface Logger {
-  debug(fields: object, event: string): void;
-  info(fields: object, event: string): void;
-  warn(fields: object, event: string): void;
-  error(fields: object, event: string): void;
-}
+export type Logger = Readonly<Record<LogLevel, (fields: object, event: string) => void>>;
 
 /** Facts about the message that a handler works on. */
 export interface Context {

@@ -113,7 +113,6 @@ export type EnvelopeOf<K extends Kind> = {
   [One in K]: { readonly kind: One } & Fields<(typeof envelopes)[One]>;
 }[K];
 export type Envelope = EnvelopeOf<Kind>;
-export type LogLevel = t.TypeOf<typeof Logged>['level'];
 
 /** The table by number, and the number of each kind. */
 const kinds = Object.keys(envelopes) as Kind[];

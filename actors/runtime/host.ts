@@ -1,4 +1,5 @@
 import { asCxmindError, type CxmindError, toWireError } from '../../src/errors.ts';
+import type { LogLevel } from '../../src/log.ts';
 import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
@@ -9,7 +10,7 @@ import {
 } from '../../transport/shared/payload-memory.ts';
 import type { Actor, Environment, Logger } from './actor.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { Outbox, receive, type Envelope, type LogLevel } from './envelope.ts';
+import { Outbox, receive, type Envelope } from './envelope.ts';
 import type { IncarnationStart } from './incarnation.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError } from './ref.ts';
