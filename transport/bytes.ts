@@ -1,11 +1,10 @@
-import { CxmindError } from '../src/errors.ts';
-
-/*
+/**
  * Numbers and texts in messages, little-endian.
  *
  * Numbers are put together byte by byte: a DataView for each message costs more than all of its numbers. A u53 is a
  * u64 that a JavaScript number holds exactly.
  */
+import { CxmindError } from '../src/errors.ts';
 
 /** Four bytes as a number. */
 export function u32At(bytes: Uint8Array, at: number): number {

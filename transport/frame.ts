@@ -1,7 +1,4 @@
-import { ByteReader, ByteWriter, setU32 } from './bytes.ts';
-import type { Packet } from './channel.ts';
-
-/*
+/**
  * Layout of a packet's header, little-endian. Over ZeroMQ the header is the first frame and each tensor's bytes are a
  * frame behind it. Within a process the same header travels beside views of shared memory.
  *
@@ -13,6 +10,9 @@ import type { Packet } from './channel.ts';
  *   16      e      envelope: sender, receiver, kind of message; a router reads nothing else
  *   16+e    b      body, msgpack: the message, and for tensors their dtypes and shapes
  */
+import { ByteReader, ByteWriter, setU32 } from './bytes.ts';
+import type { Packet } from './channel.ts';
+
 const magic = 0x314d5843;
 const prefixBytes = 16;
 /** Longest envelope: it holds a few names and numbers. */

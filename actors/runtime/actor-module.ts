@@ -1,13 +1,12 @@
+/**
+ * Modules by name: an actor's module is named so that every host finds it, and the factory that it exports is imported
+ * where the actor is to run.
+ */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CxmindError } from '../../src/errors.ts';
 import type { Actor, ActorFactory, Environment } from './actor.ts';
 import type { Protocol } from './protocol.ts';
-
-/*
- * Modules by name: an actor's module is named so that every host finds it, and the factory that it exports is imported
- * where the actor is to run.
- */
 
 /** Scheme of addresses within this package. */
 const scheme = 'cxmind:';

@@ -1,3 +1,9 @@
+/**
+ * Envelopes of the packets between a cell and the host of its actor, in both directions.
+ *
+ * An envelope is one byte, the place of its kind in the table below, and then the fields of that kind in the order of
+ * the table. The body of the packet is the message itself.
+ */
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { guarded } from '../../src/check/scalars.ts';
@@ -11,13 +17,6 @@ import { ByteReader, type ByteWriter } from '../../transport/bytes.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
 import { decodeValue, encodeBody, encodeValue } from '../../transport/codec.ts';
 import { PacketWriter, split, type Body } from '../../transport/frame.ts';
-
-/*
- * Envelopes of the packets between a cell and the host of its actor, in both directions.
- *
- * An envelope is one byte, the place of its kind in the table below, and then the fields of that kind in the order of
- * the table. The body of the packet is the message itself.
- */
 
 /** Wire form of an error. */
 export const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>

@@ -1,11 +1,10 @@
-import type { CxmindError } from '../../src/errors.ts';
-import type { Channel, Packet } from '../../transport/channel.ts';
-import type { Body } from '../../transport/frame.ts';
-
-/*
+/**
  * An incarnation is an actor from its making until it stopped or crashed. A restart makes the next incarnation of the
  * same actor: its address and its waiting messages stay, its memory is new.
  */
+import type { CxmindError } from '../../src/errors.ts';
+import type { Channel, Packet } from '../../transport/channel.ts';
+import type { Body } from '../../transport/frame.ts';
 
 /** One incarnation of an actor, as the system holds it. */
 export interface Incarnation {

@@ -1,3 +1,4 @@
+/** The three places where an incarnation may run: the calling thread, a thread of its own, a node. */
 import { CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
@@ -7,10 +8,6 @@ import { ActorHost, type HostStart, type Make } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
 import type { Allocation, Claims, Place, Placement } from './placement.ts';
 import type { StartOrder } from './nodes/remote-node.ts';
-
-/*
- * The three places where an incarnation may run: the calling thread, a thread of its own, a node.
- */
 
 /** Launcher on the calling thread. */
 export function localLauncher(name: string, make: Make): Launcher {

@@ -1,12 +1,9 @@
+/** Messages that were sent to an actor and are not done, and the timer of their deadlines. */
 import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
 import { cancelledError, type AskOptions } from './ref.ts';
 import type { StreamInbox } from './stream.ts';
-
-/*
- * Messages that were sent to an actor and are not done, and the timer of their deadlines.
- */
 
 /** Longest delay of a timer, 24 days. Longer deadlines are cut to it. */
 const maxTimerMs = 2 ** 31 - 1;

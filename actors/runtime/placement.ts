@@ -1,11 +1,8 @@
+/** Placement: the nodes of a system stand in pools, and an actor takes slots and devices of one node of a pool. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
 import type { RemoteNode } from './nodes/remote-node.ts';
-
-/*
- * Placement: the nodes of a system stand in pools, and an actor takes slots and devices of one node of a pool.
- */
 
 /** Place of an actor: a thread of this process, one node, or any node of a pool. */
 export type Place = 'thread' | { readonly node: string } | { readonly pool: string };

@@ -1,10 +1,7 @@
+/** Asks to several actors of one kind: to the least busy of them, or to all at once. */
 import { CxmindError, type ErrorCode } from '../../src/errors.ts';
 import type { MethodOf, Protocol, ReplyOf, RequestOf } from './protocol.ts';
 import type { ActorRef, AskOptions } from './ref.ts';
-
-/*
- * Asks to several actors of one kind: to the least busy of them, or to all at once.
- */
 
 /** Codes of failures that say nothing about the message, so that another actor may well answer it. */
 const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

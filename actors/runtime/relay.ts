@@ -1,3 +1,7 @@
+/**
+ * Messages from one actor to others. An actor knows only its own channel, so its `Uplink` sends them to the system,
+ * where the `Relay` of that actor passes them on, bodies untouched, and returns the answers.
+ */
 import * as t from 'io-ts';
 import { type CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
@@ -18,11 +22,6 @@ import {
   type StreamOptions,
 } from './ref.ts';
 import { defaultWindow, StreamInbox, StreamOutlet } from './stream.ts';
-
-/*
- * Messages from one actor to others. An actor knows only its own channel, so its `Uplink` sends them to the system,
- * where the `Relay` of that actor passes them on, bodies untouched, and returns the answers.
- */
 
 /** An envelope that an actor sends to its relay. */
 type Upward = EnvelopeOf<'ask' | 'stream' | 'tell' | 'watch' | 'unwatch' | 'credit' | 'cancel'>;

@@ -1,10 +1,7 @@
+/** The program of a sandbox's thread: it makes a function and calls it as it is told. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWireError } from '../../src/errors.ts';
 import type { SandboxReply, SandboxRequest } from './sandbox.ts';
-
-/*
- * The program of a sandbox's thread: it makes a function and calls it as it is told.
- */
 
 type Make = (props: unknown) => Promise<(message: unknown) => Promise<unknown>>;
 

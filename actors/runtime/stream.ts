@@ -1,10 +1,7 @@
+/** Flow control of streams: the reader gives the sender credit for as many items as it has room for. */
 import { addAbortListener } from 'node:events';
 import type { CxmindError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
-
-/*
- * Flow control of streams: the reader gives the sender credit for as many items as it has room for.
- */
 
 /** Default window: the number of items by which an actor may be ahead of its reader. */
 export const defaultWindow = 16;

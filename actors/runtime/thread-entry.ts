@@ -1,3 +1,4 @@
+/** The program of an actor's thread: it hosts the incarnations of one actor, one after the other. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Channel } from '../../transport/channel.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
@@ -6,10 +7,6 @@ import { makeAt } from './actor-module.ts';
 import type { ThreadOpening, ThreadStart } from './actor-thread.ts';
 import { ActorHost } from './host.ts';
 import { IncarnationChannels } from './incarnation.ts';
-
-/*
- * The program of an actor's thread: it hosts the incarnations of one actor, one after the other.
- */
 
 const { end, slab } = workerData as ThreadOpening;
 const payloads = new PayloadHeap(slab);

@@ -1,10 +1,9 @@
-import type { Slab, SlabBlock } from './slab.ts';
-
-/*
+/**
  * An account has an i32 for each grant of one end of a channel to the other: 1 while the holder has the block, 0 when
  * the holder gave it back, or the granter took it back from a holder that died. The one who turns 1 into 0 takes the
  * reference off the block, so that it is taken off once.
  */
+import type { Slab, SlabBlock } from './slab.ts';
 
 /** Most grants that may be open at once in one direction of a channel. */
 export const accountSize = 1 << 14;

@@ -1,6 +1,4 @@
-import { u32At } from '../bytes.ts';
-
-/*
+/**
  * Ring of packets in shared memory, from one thread to one other: Lamport's queue of bytes.
  *
  * A packet is a message's header, with descriptors of its frames if they lie on slabs (`slab.ts`). A message that does
@@ -36,6 +34,7 @@ import { u32At } from '../bytes.ts';
  * one that died between claiming its place and publishing it would hold up the others for ever. A thread that hears
  * several others has a ring from each.
  */
+import { u32At } from '../bytes.ts';
 
 /** Indexes of a ring's words, in i32 elements. */
 const WRITE_POSITION = 0;

@@ -1,7 +1,4 @@
-import { lastingBuffer } from '../../src/tensor/memory.ts';
-import { Extents } from './extents.ts';
-
-/*
+/**
  * A slab holds the payloads of the one thread that owns it. A block is a run of units. Other threads hold blocks by
  * counted grants.
  *
@@ -16,6 +13,8 @@ import { Extents } from './extents.ts';
  * A block without references is free. Only the owner takes free blocks, so nobody waits for anybody, and a thread that
  * is ended in the middle of anything leaves at worst a block that stays taken.
  */
+import { lastingBuffer } from '../../src/tensor/memory.ts';
+import { Extents } from './extents.ts';
 
 /** Bytes of a unit: a multiple of 64, so that every block is aligned as the data are. */
 export const unitBytes = 1024;

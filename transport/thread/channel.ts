@@ -1,3 +1,10 @@
+/**
+ * The memory of a channel between threads has two halves. End 0 writes the first, end 1 the second.
+ *
+ *   offset   bytes      content of a half
+ *   0        ring       packets
+ *   ring     account    grants
+ */
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import Denque from 'denque';
 import {
@@ -11,14 +18,6 @@ import type { PayloadHeap } from '../shared/heap.ts';
 import { accountBytes } from '../shared/account.ts';
 import { ringBytes, RingReader, RingWriter } from '../shared/ring.ts';
 import { descriptorsIn, descriptorsOf, GrantedFrames, type Descriptor } from './granted-frames.ts';
-
-/*
- * The memory of a channel between threads has two halves. End 0 writes the first, end 1 the second.
- *
- *   offset   bytes      content of a half
- *   0        ring       packets
- *   ring     account    grants
- */
 
 /** Capacity of a channel's ring. Packets that find no room go by the port; 1024 small messages fill half of it. */
 export const channelCapacity = 1 << 18;

@@ -1,7 +1,4 @@
-import { CxmindError } from '../../src/errors.ts';
-import { ByteReader, ByteWriter } from '../bytes.ts';
-
-/*
+/**
  * A bulk message is a head, little-endian, and for a chunk its bytes in a second ZeroMQ frame.
  *
  *   offset  bytes  what
@@ -12,6 +9,9 @@ import { ByteReader, ByteWriter } from '../bytes.ts';
  *   24      8      u64 offset of the chunk in all the bulk of its channel
  *   32      4      u32 channel
  */
+import { CxmindError } from '../../src/errors.ts';
+import { ByteReader, ByteWriter } from '../bytes.ts';
+
 const magic = 0x32425843;
 const kinds = { chunk: 1, next: 2 } as const;
 

@@ -1,8 +1,4 @@
-import { ByteReader, ByteWriter } from '../bytes.ts';
-import type { Packet } from '../channel.ts';
-import { maxBodyBytes, maxEnvelopeBytes, maxFrames } from '../frame.ts';
-
-/*
+/**
  * A control message is one ZeroMQ frame, little-endian.
  *
  *   offset  bytes  what
@@ -26,6 +22,10 @@ import { maxBodyBytes, maxEnvelopeBytes, maxFrames } from '../frame.ts';
  *                              each frame a u64 length, and the frame if it goes inline
  *   end             u32 reason, by `endReasons`
  */
+import { ByteReader, ByteWriter } from '../bytes.ts';
+import type { Packet } from '../channel.ts';
+import { maxBodyBytes, maxEnvelopeBytes, maxFrames } from '../frame.ts';
+
 const magic = 0x32435843;
 const prefixBytes = 40;
 const kinds = { hello: 1, welcome: 2, beat: 3, batch: 4, end: 5 } as const;

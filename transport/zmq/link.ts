@@ -1,3 +1,14 @@
+/**
+ * One end of a link: a session that outlives the connections that carry it. README.md draws it with its reasons.
+ *
+ *   open ──── close(): say bye ────▶ closing ───────── the peer has all ─────────┐
+ *    │ the peer says bye                │ the peer says bye                        ▼
+ *    │                                  └─▶ parting ─ the peer has all, or ──────▶ ended
+ *    └─▶ left ─────────────────────────────────────── all has come, or close() ─────▲
+ *
+ *   any state ── silence, garbage, the peer's end, lose() ──▶ ended
+ *   any state ── a cut ──▶ the same state: both ends send again what the other lacks
+ */
 import { CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../channel.ts';
 import type { Link } from '../link.ts';
@@ -15,17 +26,6 @@ import type {
   Terms,
 } from './control-message.ts';
 
-/*
- * One end of a link: a session that outlives the connections that carry it. README.md draws it with its reasons.
- *
- *   open ──── close(): say bye ────▶ closing ───────── the peer has all ─────────┐
- *    │ the peer says bye                │ the peer says bye                        ▼
- *    │                                  └─▶ parting ─ the peer has all, or ──────▶ ended
- *    └─▶ left ─────────────────────────────────────── all has come, or close() ─────▲
- *
- *   any state ── silence, garbage, the peer's end, lose() ──▶ ended
- *   any state ── a cut ──▶ the same state: both ends send again what the other lacks
- */
 type State = 'open' | 'closing' | 'left' | 'parting' | 'ended';
 
 /** Channels open at once, beyond which a peer is not ours. */

@@ -1,3 +1,7 @@
+/**
+ * The program of a child process that hosts actors until the link to its parent ends. The first line of its stdin is its
+ * order. Its stdin stays open as long as the parent lives.
+ */
 import * as t from 'io-ts';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -7,11 +11,6 @@ import { connectLink } from '../../../transport/zmq/connect.ts';
 import { RunTicket } from '../../../transport/zmq/keys.ts';
 import { Heartbeat } from '../../../transport/zmq/liveness.ts';
 import { NodeHost } from './node.ts';
-
-/*
- * The program of a child process that hosts actors until the link to its parent ends. The first line of its stdin is its
- * order. Its stdin stays open as long as the parent lives.
- */
 
 const ChildOrder = t.type({ name: t.string, ticket: RunTicket, heartbeat: Heartbeat });
 

@@ -1,13 +1,4 @@
-import * as E from 'fp-ts/lib/Either.js';
-import * as t from 'io-ts';
-import { asCxmindError, type CxmindError } from '../../../src/errors.ts';
-import type { Channel, Packet } from '../../../transport/channel.ts';
-import { decodeValue, encodeValue } from '../../../transport/codec.ts';
-import { join, split, type Body } from '../../../transport/frame.ts';
-import { emptyBody, Logged, WireErrorForm } from '../envelope.ts';
-import { decodeAs } from '../protocol.ts';
-
-/*
+/**
  * Orders between a system and one of its nodes, over one link. The system opens every channel:
  *
  *   control          first `hello`, answered by `welcome`; then the orders about incarnations, which thus never wait
@@ -17,6 +8,14 @@ import { decodeAs } from '../protocol.ts';
  *
  * An incarnation is known by a number that the system counts up for each link.
  */
+import * as E from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { asCxmindError, type CxmindError } from '../../../src/errors.ts';
+import type { Channel, Packet } from '../../../transport/channel.ts';
+import { decodeValue, encodeValue } from '../../../transport/codec.ts';
+import { join, split, type Body } from '../../../transport/frame.ts';
+import { emptyBody, Logged, WireErrorForm } from '../envelope.ts';
+import { decodeAs } from '../protocol.ts';
 
 /** Version of the orders. Both ends must have the same, so it is raised when the orders change. */
 export const nodeVersion = 4;
