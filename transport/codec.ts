@@ -1,3 +1,8 @@
+/**
+ * Messages as bytes: plain values in msgpack, and their tensors as frames beside it.
+ *
+ * `tensor-codec.ts` has the io-ts codecs that check tensors.
+ */
 import { Packr } from 'msgpackr';
 import { CxmindError, messageOf } from '../src/errors.ts';
 import { bytesOf, bytesPerElement, isDType, viewOf } from '../src/tensor/dtype.ts';

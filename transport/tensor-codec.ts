@@ -1,3 +1,4 @@
+/** Codecs of tensors for protocols. They check headers; `codec.ts` turns tensors into bytes. */
 import type * as t from 'io-ts';
 import { guarded } from '../src/check/scalars.ts';
 import { isDType, type DType } from '../src/tensor/dtype.ts';

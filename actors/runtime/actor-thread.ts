@@ -1,3 +1,4 @@
+/** Worker threads of actors, from the side that starts them. `thread-entry.ts` is their program. */
 import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { SharedMemory } from '../../src/tensor/memory.ts';

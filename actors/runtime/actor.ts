@@ -1,3 +1,4 @@
+/** An actor as its author sees it: the handlers to write, what they are given, and the factory that makes it. */
 import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { LogLevel } from '../../src/log.ts';

@@ -1,6 +1,6 @@
 /**
- * An incarnation is an actor from its making until it stopped or crashed. A restart makes the next incarnation of the
- * same actor: its address and its waiting messages stay, its memory is new.
+ * Incarnations of actors, and a channel for each. An incarnation is an actor from its making until it stopped or crashed.
+ * A restart makes the next incarnation of the same actor: its address and its waiting messages stay, its memory is new.
  */
 import type { CxmindError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';

@@ -1,3 +1,7 @@
+/**
+ * Protocols of actors: values from which the types of refs and handlers derive, and by which messages are checked where
+ * they arrive.
+ */
 import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { formatIssue, issuesOf } from '../../src/check/issues.ts';

@@ -1,3 +1,4 @@
+/** References to actors: typed asks, tells and streams over a sender that knows bytes alone. */
 import type * as t from 'io-ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';

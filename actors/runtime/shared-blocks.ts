@@ -1,3 +1,4 @@
+/** Memory that the actors of one process share, and the markers in their props that stand for it. */
 import { CxmindError } from '../../src/errors.ts';
 import { fileBuffer } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';

@@ -1,3 +1,4 @@
+/** Supervision: the decision on an actor or a process that crashed. */
 import type { CxmindError } from '../../src/errors.ts';
 
 /** Strategy for an actor that crashed. */

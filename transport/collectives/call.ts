@@ -1,3 +1,7 @@
+/**
+ * Calls of collective operations: how tensors make one, its form in words for the other ranks, and the errors of calls
+ * that do not fit together.
+ */
 import { CxmindError } from '../../src/errors.ts';
 import { sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
 import { u53Of, upperWord } from '../bytes.ts';

@@ -1,3 +1,4 @@
+/** Operations on inputs that all ranks can read: each rank writes its own output, and sends nothing. */
 import type { Call } from './call.ts';
 import { copy, type Elements } from './elements.ts';
 import { sumInto } from './sum.ts';

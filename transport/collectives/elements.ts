@@ -1,3 +1,4 @@
+/** Views and copies of the tensors that collectives carry. */
 import { bytesPerElement, viewOf, type TypedArrays } from '../../src/tensor/dtype.ts';
 import type { Element } from './call.ts';
 

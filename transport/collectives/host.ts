@@ -1,3 +1,4 @@
+/** Groups of processes of one host, which share a file in memory. */
 import { Communicator } from './communicator.ts';
 import { HostWords } from './host-words.ts';
 import { createHostMemory, HostMemory, unlinkHostMemory } from './native/host-memory.ts';

@@ -1,3 +1,4 @@
+/** Memory that threads lend each other during a call, so that inputs are read where they are. */
 import { BroadcastChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { isShared, type SharedMemory } from '../../src/tensor/memory.ts';

@@ -1,3 +1,7 @@
+/**
+ * Groups of processes: a rank listens, the ranks exchange their addresses, and each joins with the engine that fits
+ * the places of all.
+ */
 import { statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { CudaDevice } from '../../src/device/cuda/device.ts';

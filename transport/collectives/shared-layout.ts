@@ -1,3 +1,4 @@
+/** Layout of the memory that the ranks of one host share. */
 import { BARRIER_WORDS } from '../shared/barrier.ts';
 import type { SharedWords } from '../shared/words.ts';
 import { CALL_WORDS } from './call.ts';

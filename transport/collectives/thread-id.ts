@@ -1,3 +1,4 @@
+/** Identities of threads by Linux's `/proc`, which tell whether a rank still runs. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { attempt } from '../../src/errors.ts';
 

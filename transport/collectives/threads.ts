@@ -1,3 +1,4 @@
+/** Groups of threads of one process, which share memory and lend each other their tensors. */
 import { randomUUID } from 'node:crypto';
 import { noteSharedBytes, sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 import { SharedWords } from '../shared/words.ts';

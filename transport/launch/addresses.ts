@@ -1,3 +1,4 @@
+/** Addresses of this host: those to listen at, and those by which others reach it. */
 import { lookup } from 'node:dns/promises';
 import { hostname, networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
 

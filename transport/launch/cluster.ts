@@ -1,3 +1,4 @@
+/** Processes that a launch has brought together, and the names that they have on their links. */
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 

@@ -1,3 +1,7 @@
+/**
+ * Hostfiles in Open MPI's syntax, with comments, rankfile lines and settings. The entries and the parser of a host also
+ * serve `host-list.ts`.
+ */
 import { isIPv6 } from 'node:net';
 import { nearestOf } from '../../src/check/nearest.ts';
 import { CxmindError, refusalText } from '../../src/errors.ts';

@@ -1,3 +1,6 @@
+/**
+ * The order that a node gets in the first line of its stdin: where it joins the run, as which rank, and with which keys.
+ */
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import * as E from 'fp-ts/lib/Either.js';

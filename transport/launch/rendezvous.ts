@@ -1,3 +1,4 @@
+/** Files through which processes of a job find each other. They hold keys, so only their user may read them. */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';

@@ -1,3 +1,4 @@
+/** The job that Slurm, MPI or Kubernetes started this process in, read from its environment. */
 import { CxmindError } from '../../src/errors.ts';
 
 /** Process of a job that a scheduler started. */

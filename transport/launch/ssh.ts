@@ -1,3 +1,4 @@
+/** Other hosts by ssh: the command that runs something there, its quoting, and the number of their cores. */
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { hostname } from 'node:os';

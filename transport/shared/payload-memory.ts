@@ -1,3 +1,4 @@
+/** Memory for the tensors of messages, and copies to shared memory. */
 import { isShared, sharedBuffer } from '../../src/tensor/memory.ts';
 
 /** Memory for payloads that are not on shared memory yet. */

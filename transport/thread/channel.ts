@@ -1,5 +1,5 @@
 /**
- * The memory of a channel between threads has two halves. End 0 writes the first, end 1 the second.
+ * A channel between two threads of a process. Its memory has two halves: end 0 writes the first, end 1 the second.
  *
  *   offset   bytes      content of a half
  *   0        ring       packets

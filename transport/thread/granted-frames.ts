@@ -1,3 +1,4 @@
+/** Frames that go to another thread without a copy: descriptors of blocks, and the grants behind them. */
 import { collectShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import { Account, accountWords, endGrant } from '../shared/account.ts';
 import { sharedCopy } from '../shared/payload-memory.ts';

@@ -1,3 +1,4 @@
+/** The end of a link that connects: it says hello until it is welcomed, and makes its connections anew. */
 import { randomUUID } from 'node:crypto';
 import { Dealer } from 'zeromq';
 import { attempt, CxmindError } from '../../src/errors.ts';

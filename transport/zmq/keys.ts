@@ -1,3 +1,4 @@
+/** CURVE keys of a run, and the tickets with which processes join it. */
 import * as t from 'io-ts';
 import { curveKeyPair } from 'zeromq';
 import { matching } from '../../src/check/scalars.ts';

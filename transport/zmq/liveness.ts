@@ -1,3 +1,4 @@
+/** Times of a link's heartbeat. */
 import * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 

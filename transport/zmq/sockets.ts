@@ -1,3 +1,4 @@
+/** ZeroMQ sockets as both ends of a link use them: options, endpoints, sending and receiving. */
 import { setImmediate } from 'node:timers/promises';
 import type { Dealer, Router } from 'zeromq';
 import { CxmindError } from '../../src/errors.ts';

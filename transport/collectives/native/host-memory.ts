@@ -1,3 +1,4 @@
+/** Memory of several processes of a host: a file in `/dev/shm`, and Linux's futex to wait on its words. */
 import { randomUUID } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import koffi from 'koffi';
