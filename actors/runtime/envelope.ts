@@ -107,10 +107,12 @@ const envelopes = {
 
 type Kind = keyof typeof envelopes;
 type Fields<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
-/** An envelope of one of some kinds. */
+
+/** An envelope of some of the kinds. */
 export type EnvelopeOf<K extends Kind> = {
   [One in K]: { readonly kind: One } & Fields<(typeof envelopes)[One]>;
 }[K];
+/** An envelope of any kind. */
 export type Envelope = EnvelopeOf<Kind>;
 
 /** The table by number, and the number of each kind. */

@@ -52,7 +52,7 @@ interface Member {
   readonly taken: Set<Allocation>;
 }
 
-/** The nodes of a system with their pools, over which actors of a kind are spread, and what is taken of each. */
+/** The nodes of a system in their pools, and the slots and devices that are taken of each. */
 export class Placement {
   readonly #members = new Map<string, Member>();
   /** Names of all pools, those whose nodes are gone included. */

@@ -159,8 +159,11 @@ export class Uplink {
   }
 }
 
+/** Ways of a relay to the other actors of the system. */
 export interface RelayOptions {
+  /** Finds an actor by its name, or by `name@node`; undefined when there is none. */
   readonly find: (address: string) => Sender | undefined;
+  /** Calls `listener` with each event of the actor of that name until disposed of. */
   readonly watch: (name: string, listener: (event: ActorEvent) => void) => Disposable;
   readonly onDeadLetter: (actor: string, method: string) => void;
 }

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
 import { addressOfModule, entryModule, moduleAt } from './actor-module.ts';
 
+/** Options of a sandbox: its function, the limits on its time, and what hears of its thread. */
 export interface SandboxOptions {
   /** Name of the thread, for debuggers and error messages. */
   readonly name: string;

@@ -1,4 +1,4 @@
-/** Watches what actors work on: who waited for whom, and for how long. */
+/** Work of actors on messages, and how long those waited: told to a listener, if there is one. */
 
 /** A message that an actor is done with. Times are those of `performance.now()` in the system's process. */
 export interface ActorWork {
@@ -12,19 +12,19 @@ export interface ActorWork {
   readonly isFailed: boolean;
 }
 
+/** Called with each message that an actor is done with. */
 export type WorkListener = (work: ActorWork) => void;
 
-/**
- * The one that watches the work of a system's actors, if there is one. No time is taken of messages while there is none.
- */
+/** Watch over the work of a system's actors. Messages are timed only while a listener is set. */
 export class WorkWatch {
   #listener: WorkListener | null = null;
 
+  /** True while there is a listener. */
   get isOn(): boolean {
     return this.#listener !== null;
   }
 
-  /** The time, where somebody watches; else 0. */
+  /** The time by `performance.now()` while there is a listener; else 0. */
   now(): number {
     return this.#listener === null ? 0 : performance.now();
   }
@@ -33,7 +33,7 @@ export class WorkWatch {
     this.#listener?.(work);
   }
 
-  /** Has a listener hear of all work until disposed of, in place of the one before. */
+  /** Sets the listener, in place of the one before, until disposed of. */
   begin(listener: WorkListener): Disposable {
     this.#listener = listener;
     return {

@@ -8,6 +8,7 @@ import { u53Of, upperWord } from '../bytes.ts';
 
 /** Element types that collectives carry, in the order of their numbers on the wire. */
 const dtypes = ['f32', 'f16', 'bf16', 'i32', 'i64'] as const;
+/** Element type that collectives carry. */
 export type Element = (typeof dtypes)[number];
 
 const operations = [

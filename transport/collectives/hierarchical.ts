@@ -58,8 +58,9 @@ export class HierarchicalEngine implements Engine {
   }
 
   /**
-   * Sums the rows of each node in shared memory to the first rank here, over the network to the first rank there, and
-   * hands them out to the ranks there. Each node counts as many rows as the largest has, so that the parts are equal.
+   * Sums the rows for the ranks of each node: over the ranks of this node in shared memory, then over the first ranks of
+   * all nodes. Each node's first rank gets the sums for its node and hands them out. Each node counts as many rows as the
+   * largest has, so that the parts are equal.
    */
   async #reduceScatter(count: number, input: Elements, output: Elements): Promise<void> {
     const [inner, outer, nodes] = [this.#inner, this.#outer, this.#nodes];

@@ -9,6 +9,7 @@ import { lostError } from './call.ts';
 import { Peer } from './peer.ts';
 import type { Mesh } from './ring.ts';
 
+/** Options of a rank that joins a group over the network. */
 export interface NetworkOptions {
   /** Address to listen at: `tcp://host:*`, the host being an address of this machine. */
   readonly address: string;

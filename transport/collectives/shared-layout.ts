@@ -29,6 +29,7 @@ export const rankWords = {
   /** Leases for them, `LEASE_WORDS` each. */
   leases: 20,
 } as const;
+/** States of a rank in its word `state`; 0 before it joined. */
 export const rankStates = { joined: 1, left: 2 } as const;
 
 /**

@@ -13,6 +13,7 @@ export interface Host {
   readonly maxSlots: number;
 }
 
+/** Options of the hosts that entries describe: what they narrow, and the slots of a bare name. */
 export interface AllocationOptions {
   /** Hosts to choose from, which relative entries count. Without a pool any host may be named. */
   readonly pool?: readonly Host[];

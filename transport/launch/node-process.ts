@@ -23,6 +23,7 @@ export interface ProcessEnd {
   readonly lines: readonly string[];
 }
 
+/** Command of a process, its first line of input, and the destination of its output. */
 export interface NodeProcessOptions {
   /** Program and arguments, which everybody on the host can see. */
   readonly command: readonly string[];

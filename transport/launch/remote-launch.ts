@@ -15,6 +15,7 @@ const graceMs = 5_000;
 /** Longest wait for the exit code of a node whose link broke. */
 const exitCodeMs = 1_000;
 
+/** Options of a launch that starts its nodes itself. */
 export interface RemoteLaunchOptions {
   /** Share of each host. The node there has as many slots as the share has ranks. */
   readonly shares: readonly Share[];

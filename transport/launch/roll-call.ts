@@ -4,6 +4,7 @@ import type { Link } from '../link.ts';
 import { LinkListener, type ListenOptions } from '../zmq/listener.ts';
 import { identityOf, type ClusterNode, type Identity } from './cluster.ts';
 
+/** Options of a roll call: how to listen, and who must join. */
 export interface RollCallOptions extends ListenOptions {
   /** Ranks that must join. Other processes are turned away. */
   readonly ranks: readonly number[];

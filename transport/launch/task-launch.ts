@@ -13,6 +13,7 @@ import type { Task } from './scheduler.ts';
 /** Longest wait for an answer at one of several addresses. */
 const addressTimeoutMs = 3_000;
 
+/** Options of a launch whose processes a scheduler has started. */
 export interface TaskLaunchOptions {
   readonly task: Task;
   /** Number of actors that this process hosts. */

@@ -23,7 +23,7 @@ export class SharedBarrier {
   readonly #words: SharedWords;
   readonly #size: number;
 
-  /** @param words of which the first `BARRIER_WORDS` were zero before the first arrival */
+  /** @param words the first `BARRIER_WORDS` of them must be zero before the first arrival */
   constructor(words: SharedWords, size: number) {
     this.#words = words;
     this.#size = size;

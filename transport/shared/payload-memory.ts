@@ -3,16 +3,16 @@ import { isShared, sharedBuffer } from '../../src/tensor/memory.ts';
 
 /** Memory for payloads that are not on shared memory yet. */
 export interface PayloadMemory {
-  /** The same bytes on shared memory: the view itself if it is there, else one copy. */
+  /** Puts bytes on shared memory: returns the view itself if it lies there, else one copy. */
   share(bytes: Uint8Array): Uint8Array;
 }
 
-/** The same bytes in shared memory: the view itself if it is there, else one copy. */
+/** Puts bytes on shared memory: returns the view itself if it lies there, else one copy. */
 export function sharedBytes(bytes: Uint8Array): Uint8Array {
   return isShared(bytes.buffer) ? bytes : sharedCopy(bytes);
 }
 
-/** The same bytes in shared memory of their own. */
+/** Copies bytes to shared memory of their own. */
 export function sharedCopy(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(sharedBuffer(bytes.byteLength));
   copy.set(bytes);

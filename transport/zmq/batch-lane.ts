@@ -24,7 +24,7 @@ export interface BatchSink {
   sent(records: readonly OutRecord[], sequence: number): void;
 }
 
-/** The lane of small things: records, many of which go in one numbered batch. */
+/** Lane of records, many of which go in one numbered batch. */
 export class BatchLane extends Lane<Buffer> {
   readonly #sink: BatchSink;
   /** Records that are in no batch yet. */

@@ -9,7 +9,7 @@ const windowBytes = 16 << 20;
 /** Puts the bytes of a chunk where they belong. */
 export type Fill = (channel: number, offset: number, bytes: Uint8Array) => void;
 
-/** The lane of large things: the parts of packets that go as bulk, in chunks, the channels in turn. */
+/** Lane of bulk: the large parts of packets, which go in numbered chunks. The channels take turns. */
 export class BulkLane extends Lane<Uint8Array[]> {
   readonly #transmit: (frames: Uint8Array[]) => void;
   /** Outboxes that have bulk and may have credit for it, the next one first. */

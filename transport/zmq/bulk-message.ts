@@ -33,6 +33,7 @@ export type BulkMessage =
   | { readonly kind: 'chunk'; readonly head: ChunkHead; readonly bytes: Buffer }
   | { readonly kind: 'next'; readonly sequence: number };
 
+/** Encodes the head of a chunk, which goes before its bytes. */
 export function encodeChunkHead({ sequence, batch, offset, channel }: ChunkHead): Buffer {
   const writer = start('chunk', sequence, 36);
   writer.u53(batch);
@@ -41,6 +42,7 @@ export function encodeChunkHead({ sequence, batch, offset, channel }: ChunkHead)
   return writer.written;
 }
 
+/** Encodes the announcement of the next chunk by its number. */
 export function encodeNext(sequence: number): Buffer {
   return start('next', sequence, 16).written;
 }

@@ -31,6 +31,7 @@ export interface LinkOptions {
   readonly creditBytes?: number;
 }
 
+/** Options of the end that connects. */
 export interface ConnectOptions extends LinkOptions {
   /** The endpoint of a listener: `tcp://host:port,port`. */
   readonly endpoint: string;

@@ -125,7 +125,7 @@ export function bulkPartsOf({ header, frames }: Packet): readonly Uint8Array[] {
   return [header, ...frames].filter(({ byteLength }) => !room.takes(byteLength));
 }
 
-/** @param terms the name is cut to 256 bytes of UTF-8 */
+/** Encodes the terms of an end, as a hello or a welcome. The name is cut to 256 bytes of UTF-8. */
 export function encodeTerms(kind: 'hello' | 'welcome', terms: Terms): Buffer {
   const name = Buffer.from(terms.name).subarray(0, maxNameBytes);
   const writer = start(kind, atStart, 20 + name.length);
@@ -137,16 +137,19 @@ export function encodeTerms(kind: 'hello' | 'welcome', terms: Terms): Buffer {
   return writer.written;
 }
 
+/** Encodes a heartbeat, which carries the progress alone. */
 export function encodeBeat(progress: Progress): Buffer {
   return start('beat', progress, 0).written;
 }
 
+/** Encodes the end of a link, with its reason for the peer. */
 export function encodeEnd(progress: Progress, reason: EndReason): Buffer {
   const writer = start('end', progress, 4);
   writer.u32(endReasons.indexOf(reason));
   return writer.written;
 }
 
+/** Encodes a batch of records. */
 export function encodeBatch(progress: Progress, records: readonly OutRecord[]): Buffer {
   let payloadBytes = 0;
   for (const record of records) payloadBytes += sizeOfRecord(record);

@@ -41,6 +41,7 @@ export interface Wire {
   close(): void;
 }
 
+/** The sockets of a link, and the terms of its two ends. */
 export interface LinkParts {
   readonly wire: Wire;
   readonly own: Terms;
@@ -361,7 +362,7 @@ export class ZmqLink implements Link {
       this.#end(undefined, new CxmindError('WIRE_INVALID', `link: ${this.peer} could not read us`));
   }
 
-  /** @param tell the reason for the peer; undefined when it knows */
+  /** @param tell the reason that the peer is told; undefined when it knows */
   #end(tell: EndReason | undefined, error: CxmindError | undefined): void {
     if (this.#state === 'ended') return;
     if (tell !== undefined) this.#wire.sendControl(encodeEnd(this.#progress(), tell));

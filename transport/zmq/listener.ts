@@ -19,6 +19,7 @@ import {
 /** Peers that said hello and nothing since. More of them are not let in. */
 const maxGuests = 1024;
 
+/** Options of the end that listens. */
 export interface ListenOptions extends Partial<LinkOptions> {
   /** `tcp://host:*` for free ports, or `tcp://host:port,port`; the host is an address of this machine. */
   readonly address: string;

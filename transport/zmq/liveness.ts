@@ -6,6 +6,7 @@ import { CxmindError } from '../../src/errors.ts';
 export const Heartbeat = t.strict({ intervalMs: t.number, deadAfterMs: t.number });
 export interface Heartbeat extends t.TypeOf<typeof Heartbeat> {}
 
+/** Heartbeat of links that are given none: one a second, and dead after ten. */
 export const defaultHeartbeat: Heartbeat = { intervalMs: 1000, deadAfterMs: 10_000 };
 
 /** Checks the times of a heartbeat. @throws CONFIG_INVALID for times that no link could live by */

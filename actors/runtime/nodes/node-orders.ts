@@ -62,7 +62,9 @@ const orders = {
 };
 
 type Kind = keyof typeof orders;
+/** An order of some of the kinds. */
 export type OrderOf<K extends Kind> = t.TypeOf<(typeof orders)[K]>;
+/** An order of any kind. */
 export type Order = OrderOf<Kind>;
 
 const Kinded = t.type({ kind: t.keyof(orders) });
