@@ -45,6 +45,16 @@ export function orderLine(order: Omit<NodeOrder, 'version'>): string {
  * @throws CONFIG_INVALID when there is none. The message repeats nothing of the line, which may hold keys
  */
 export async function readOrder(input: Readable): Promise<NodeOrder> {
+  const order = NodeOrder.decode(parsedJson(await firstLine(input)));
+  if (E.isRight(order)) return order.right;
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    'node: expected an order on stdin, as `cxmind launch` of the same version writes it',
+  );
+}
+
+/** Reads the first line of a stream, whose end can be waited for afterwards; empty when none comes within a minute. */
+export async function firstLine(input: Readable): Promise<string> {
   const lines = createInterface({ input, crlfDelay: Infinity });
   const { promise, resolve } = Promise.withResolvers<string>();
   lines.once('line', resolve).once('close', () => resolve(''));
@@ -54,12 +64,7 @@ export async function readOrder(input: Readable): Promise<NodeOrder> {
   lines.close();
   // Closing the lines paused the stream, whose end is still to be seen.
   input.resume();
-  const order = NodeOrder.decode(parsedJson(line));
-  if (E.isRight(order)) return order.right;
-  throw new CxmindError(
-    'CONFIG_INVALID',
-    'node: expected an order on stdin, as `cxmind launch` of the same version writes it',
-  );
+  return line;
 }
 
 /**

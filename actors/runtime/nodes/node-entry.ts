@@ -3,10 +3,9 @@
  * order. Its stdin stays open as long as the parent lives.
  */
 import * as t from 'io-ts';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { parsedJson } from '../../../src/check/json.ts';
 import { CxmindError, messageOf } from '../../../src/errors.ts';
+import { firstLine } from '../../../transport/launch/order.ts';
 import { connectLink } from '../../../transport/zmq/connect.ts';
 import { RunTicket } from '../../../transport/zmq/keys.ts';
 import { Heartbeat } from '../../../transport/zmq/liveness.ts';
@@ -23,11 +22,9 @@ process.on('uncaughtException', (thrown) => {
   process.stderr.write(`${messageOf(thrown)}\n`);
   process.exit(1);
 });
-const lines = createInterface({ input: process.stdin });
 // An exit would wait for threads that are in the middle of native code.
-lines.once('close', () => process.kill(process.pid, 'SIGKILL'));
-const [line] = (await once(lines, 'line')) as [string];
-const order = parsedJson(line);
+process.stdin.once('end', () => process.kill(process.pid, 'SIGKILL'));
+const order = parsedJson(await firstLine(process.stdin));
 // The text is not repeated, since it may hold keys.
 if (!ChildOrder.is(order)) {
   throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
