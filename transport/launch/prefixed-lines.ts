@@ -3,7 +3,11 @@ import { readable } from '../../src/printable.ts';
 /** Longest line that waits for its end, in characters. A longer one is cut. */
 const longest = 1 << 16;
 
-/** Output of a process, which is written in whole lines with a prefix, so that lines of several never mix. */
+/**
+ * Output of a process, which is written in whole lines with a prefix, so that lines of several never mix.
+ *
+ * Node's readline would keep a line that never ends in memory, and is not used.
+ */
 export class PrefixedLines {
   readonly #prefix: string;
   readonly #write: (text: string) => void;

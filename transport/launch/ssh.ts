@@ -1,4 +1,8 @@
-/** Other hosts by ssh: the command that runs something there, its quoting, and the number of their cores. */
+/**
+ * Other hosts by ssh: the command that runs something there, its quoting, and the number of their cores.
+ *
+ * The user's own ssh client is called, since a library would not read the user's configuration.
+ */
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { hostname } from 'node:os';

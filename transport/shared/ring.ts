@@ -80,6 +80,7 @@ class RingMemory {
   readonly prefixes: Int32Array;
   readonly mask: number;
 
+  /** @param offset a multiple of 64, so that each word has a cache line to itself */
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
     this.words = new Int32Array(memory, offset, DATA_AT / 4);
     this.data = new Uint8Array(memory, offset + DATA_AT, capacity);
