@@ -1,4 +1,8 @@
-/** Placement: the nodes of a system stand in pools, and an actor takes slots and devices of one node of a pool. */
+/**
+ * Placement: the nodes of a system stand in pools, and an actor takes slots and devices of one node of a pool.
+ *
+ * A training run names the node of each of its actors. Pools and claims are for users' own pipelines.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
