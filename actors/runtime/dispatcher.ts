@@ -8,7 +8,7 @@ import { emptyBody, type EnvelopeOf, type Outbox } from './envelope.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
 import { StreamOutlet } from './stream.ts';
 
-/** Number of done tells at which their credits are given back within one turn of the event loop. */
+/** Number of done tells whose credits are given back at once, not after the messages of this turn. */
 const creditBatch = 128;
 
 /** Time for which messages may follow each other before the event loop gets a turn, in milliseconds. */

@@ -1,7 +1,7 @@
 /** An entry of a mailbox: a message that is not done. */
 interface Entry {
   /**
-   * Number that is higher than that of every earlier entry, mostly by one: ids without an entry are looked at one by one.
+   * Number above that of every earlier entry. Few numbers between them may be unused: the mailbox looks at each of those.
    */
   readonly id: number;
 }

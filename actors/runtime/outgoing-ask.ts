@@ -103,7 +103,7 @@ interface OutgoingTell {
   isSent: boolean;
 }
 
-/** A message to an actor that is not done. */
+/** An ask, a stream or a tell that is not done. */
 export type Outgoing = OutgoingAsk | OutgoingTell;
 
 /**

@@ -8,7 +8,7 @@ export function isOneSided({ operation }: Call): boolean {
   return operation === 'broadcast' || operation === 'scatter';
 }
 
-/** Number of rows, of a call's count each, in the input of a rank. */
+/** Number of rows in the input of a rank. Each has as many elements as the call's count. */
 export function inputRows({ operation }: Call, size: number): number {
   return operation === 'reduceScatter' || operation === 'scatter' ? size : 1;
 }

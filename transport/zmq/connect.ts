@@ -53,7 +53,7 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
   const hello = encodeTerms('hello', own);
   const { promise, resolve } = Promise.withResolvers<Terms | undefined>();
   wire.onControl = (message) => {
-    // Of any other message the link is to hear, once there is one.
+    // Other messages are dropped. The link asks for them again, once it is made.
     const decoded = attempt(() => decodeControl(message));
     if (decoded?.kind === 'welcome') resolve(decoded.terms);
   };

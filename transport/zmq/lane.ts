@@ -9,7 +9,7 @@ interface Sent<M> {
 }
 
 /**
- * Numbered messages, out and in: go-back-N, the automatic repeat request of textbooks.
+ * Numbered messages in both directions: go-back-N, the automatic repeat request of textbooks.
  *
  * It deviates in that nothing is sent again by a timer. A ZeroMQ socket drops messages only with a connection, and keeps
  * their order on each. So the receiver sees a gap as soon as anything comes by the next connection, and asks. The last
@@ -36,7 +36,7 @@ export class Lane<M> {
     this.#transmit = transmit;
   }
 
-  /** Number of the next message out. */
+  /** Number of the next outgoing message. */
   get next(): number {
     return this.#next;
   }
@@ -51,7 +51,7 @@ export class Lane<M> {
     return this.#unacked.length === 0;
   }
 
-  /** Number of the first message in that is not done with. The peer may forget all below it. */
+  /** Number of the first incoming message that is not done with. The peer may forget all below it. */
   get taken(): number {
     return this.#taken;
   }

@@ -26,7 +26,7 @@ export interface ListenOptions extends Partial<LinkOptions> {
   readonly keys: RunKeys;
 }
 
-/** A link by the routing id of its peer. Until the peer speaks on it, it is a guest, of which the program is not told. */
+/** Session of a peer. It is a guest, of which the program is not told, until the peer speaks on the link. */
 interface Session {
   readonly link: ZmqLink;
   isGuest: boolean;
@@ -40,6 +40,7 @@ export class LinkListener implements AsyncDisposable {
   readonly #bulk: Router;
   readonly #gatekeeper: Gatekeeper;
   readonly #own: Terms;
+  /** Sessions by the routing ids of their peers. */
   readonly #sessions = new Map<string, Session>();
   readonly #unannounced: Link[] = [];
   #onLink: ((link: Link) => void) | undefined;
