@@ -34,12 +34,7 @@ export function promptPositions(
   // Positions that count frames are positions by the second, with a frame a second.
   const { mergeSize = 1, tokensPerSecond = null } = config.vision ?? {};
   const isVideo = secondsPerGrid !== null;
-  // The text says when a frame that stands apart was; its position in time is its place in the text.
-  const isApart = isVideo && architectureOf(config).frames === 'apart';
-  const given = {
-    image: isVideo ? [] : grids,
-    video: isApart ? frameGrids(grids) : isVideo ? grids : [],
-  };
+  const given = { image: isVideo ? [] : grids, video: isVideo ? videoGrids(config, grids) : [] };
   const seen = { image: 0, video: 0 };
   const length = ids.length;
   const positions = zeros('i32', [3, length]);
@@ -65,18 +60,14 @@ export function promptPositions(
     }
     const seconds = tokensPerSecond === null ? 1 : (secondsPerGrid?.[number] ?? 1);
     const base = next;
-    const [rows, columns] = [grid[1] / mergeSize, grid[2] / mergeSize];
-    const count = grid[0] * rows * columns;
-    // Merged patches come frame by frame, and row by row.
-    for (let patch = 0; patch < count; patch++) {
+    const patches = patchesOf(grid, mergeSize);
+    for (const [frame, y, x] of patches) {
       if (ids[at] !== id) {
         throw dataInvalid(
-          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${count} placeholders, ` +
+          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${patches.length} placeholders, ` +
             `but token ${at} is not one`,
         );
       }
-      const frame = Math.floor(patch / (rows * columns));
-      const [y, x] = [Math.floor(patch / columns) % rows, patch % columns];
       const passed = isVideo ? Math.trunc(frame * seconds * (tokensPerSecond ?? 1)) : 0;
       put(at++, base + passed, base + y, base + x);
       next = Math.max(next, base + passed + 1, base + y + 1, base + x + 1);
@@ -89,6 +80,21 @@ export function promptPositions(
     );
   }
   return positions;
+}
+
+/** Grids that a prompt with videos has placeholders for: each video's, or its frames' where the text says when each was. */
+function videoGrids(config: ModelConfig, videos: readonly Grid[]): readonly Grid[] {
+  return architectureOf(config).frames === 'apart' ? frameGrids(videos) : videos;
+}
+
+/** Frame, row and column of each merged patch of a grid, frame by frame and row by row. */
+function patchesOf([frames, height, width]: Grid, mergeSize: number): [number, number, number][] {
+  const [rows, columns] = [height / mergeSize, width / mergeSize];
+  return Array.from({ length: frames * rows * columns }, (_, patch) => [
+    Math.floor(patch / (rows * columns)),
+    Math.floor(patch / columns) % rows,
+    patch % columns,
+  ]);
 }
 
 /** Grids of the frames of videos, which stand apart from each other. */
