@@ -6,7 +6,7 @@ import { CxmindError } from '../errors.ts';
 import type { Output } from './output/output.ts';
 import { say } from './terminal.ts';
 
-/** A command whose lines for people do nothing to their terminal, whatever they quote. */
+/** Base of all commands. It makes its lines safe for a terminal, whatever they quote. */
 export abstract class CxmindCommand extends Command {
   override log(message = ''): void {
     say(message);
@@ -21,14 +21,14 @@ export abstract class CxmindCommand extends Command {
   }
 }
 
-/** Options of loading a config of oclif's, which brings every command its output. */
+/** Options of oclif's config, in which every command finds its output. */
 export interface OutputOptions extends Interfaces.Options {
   readonly output: Output;
 }
 
 const reportingHelp = 'OUTPUT';
 
-/** A command that tells how its work goes and what comes of it, in the manner that its flags ask for. */
+/** A command that reports its progress and its result, in the form and the amount that its flags ask for. */
 export abstract class ReportingCommand extends CxmindCommand {
   // `mannerOf` reads them before they are parsed.
   static override baseFlags = {
@@ -63,7 +63,7 @@ export abstract class ReportingCommand extends CxmindCommand {
   }
 }
 
-/** An error of oclif's parser: what it was to read, and what it read. */
+/** An error of oclif's parser, with the flags that it knows and those that it does not. */
 interface ParseError extends Interfaces.CommandError {
   readonly parse?: {
     readonly input?: { readonly flags: Interfaces.FlagInput };

@@ -1,3 +1,8 @@
+/**
+ * Items: `config=FILE` and `path.to.key=value`, any number of them, by which a command line describes a config.
+ *
+ * Here are the arguments and flags of commands that take items, and the loading of the config.
+ */
 import { Args, Flags } from '@oclif/core';
 import { configFrom, type LoadedConfig } from '../config/load.ts';
 import type { Purpose } from '../config/files.ts';
@@ -7,14 +12,14 @@ import { builtInRewards } from '../reward/registry.ts';
 import { packageRoot } from './package-root.ts';
 import type { Output } from './output/output.ts';
 
-/** Arguments of a command that takes `config=FILE` and `path.to.key=value`, any number of them. */
+/** Arguments of a command that takes items. */
 export const itemArgs = {
   items: Args.string({
     description: 'config=FILE, then values laid over it: path.to.key=value, the value as YAML',
   }),
 };
 
-/** Flags of such a command. */
+/** Flags of a command that takes items. */
 export const itemFlags = {
   'print-config': Flags.boolean({
     description: 'print the whole config as JSON, defaults and derived values included, and stop',
@@ -22,8 +27,9 @@ export const itemFlags = {
 };
 
 /**
- * The config that the items describe, checked for `purpose`, and the stages of a curriculum beside it. The output is
- * warned of what is doubtful.
+ * The config that the items describe, checked for `purpose`, and the stages of a curriculum beside it.
+ *
+ * Doubtful values are warnings.
  *
  * @throws CONFIG_INVALID with everything that is wrong
  */
@@ -46,13 +52,13 @@ export async function printConfig(items: readonly string[], output: Output): Pro
   await output.tell({ event: 'result', command: 'config', config: encoded }, text);
 }
 
-/** The run's folder by the config that the items describe, even where that cannot run here. */
+/** The run's folder in the config that the items describe, even where that config cannot run here. */
 export async function folderFromItems(items: readonly string[]): Promise<string> {
   const { config } = await load(items, null);
   return config.trainer.saveCheckpointPath ?? '.';
 }
 
-/** The config that the items describe, as `configFrom` reads it beside cxmind's own configs and rewards. */
+/** Loads the config that the items describe, with cxmind's own configs and rewards. */
 export function load(items: readonly string[], purpose: Purpose | null): Promise<LoadedConfig> {
   return configFrom(items, { purpose, packageRoot: packageRoot(), rewards: builtInRewards });
 }

@@ -1,3 +1,4 @@
+/** A demo as commands use it: written while its progress is shown, and the config that trains on it. */
 import type { DemoOptions, DemoPaths } from '../demo/write.ts';
 import { CountedPhase } from './output/counted-phase.ts';
 import type { Output } from './output/output.ts';
@@ -13,7 +14,7 @@ export async function drawDemo(
   return await writeDemo(directory, { ...options, onProgress: progress.onProgress });
 }
 
-/** Items of a config that trains on the closed questions of a demo. */
+/** Items of the config that trains on the closed questions of a demo. */
 export function demoItems(
   directory: string,
   { closedTrain, closedValidation, model }: DemoPaths,

@@ -1,3 +1,8 @@
+/**
+ * The work of `eval`: it asks the policy the questions, scores the answers, and writes predictions, summary and report.
+ *
+ * Answers are written a batch at a time, so that an evaluation that is interrupted leaves those it had.
+ */
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunFiles } from '../../actors/run-folder/files.ts';
@@ -38,14 +43,14 @@ interface Answer {
   readonly score: AnswerScore;
 }
 
-/** Result of an evaluation, and the files it is written to. */
+/** Result of an evaluation, the files that hold it, and the time it took. */
 export interface Evaluated {
   readonly summary: EvaluationSummary;
   readonly files: readonly string[];
   readonly seconds: number;
 }
 
-/** The flags that decide what is asked and what is written. */
+/** Flags that decide which questions are asked and which files are written. */
 export interface EvaluationFlags {
   readonly task?: string | undefined;
   readonly limit?: number | undefined;
@@ -54,13 +59,18 @@ export interface EvaluationFlags {
   readonly 'report-rows': number;
 }
 
-/** Receiver of what an evaluation says, and the nodes that it runs on. */
+/** Output of an evaluation, and the nodes that it runs on. */
 export interface EvaluationRun {
   readonly output: Output;
   readonly gather: Gather | undefined;
 }
 
-/** Asks all questions, scores the answers and writes predictions, summary and report. */
+/**
+ * Evaluates a config's policy on its validation files.
+ *
+ * @param ks the k of pass@k
+ * @throws CONFIG_INVALID where the config's folder has a training run
+ */
 export async function evaluate(
   config: Config,
   flags: EvaluationFlags,
@@ -114,7 +124,7 @@ export async function evaluate(
   return { summary, files, seconds };
 }
 
-/** The judge of answers; replies are kept beside the results, where the config names no file for them. */
+/** The judge of answers. Its replies are kept in `cachePath`, unless the config names a file for them. */
 function judgeFor(
   { worker }: Config,
   cachePath: string,
@@ -184,7 +194,7 @@ async function askAll(
   return { answers, unasked: unasked.length, metrics };
 }
 
-/** The config that asks the questions as they were written down. */
+/** The config of the run that answers the questions, which reads them from their file. */
 function ownConfig(config: Config, task: Task, questions: string): Config {
   const { data, worker } = config;
   const { rewardFunction, rewardFunctions } = worker.reward;

@@ -1,3 +1,4 @@
+/** Errors that end a command: the exit code for the shell, the text for people, code and detail for machines. */
 import {
   asCxmindError,
   CxmindError,
@@ -27,7 +28,7 @@ const actorCodes: readonly ErrorCode[] = [
   'PLACEMENT_FAILED',
 ];
 
-/** A failure of a command as the shell and the user see it. */
+/** A failure of a command, with everything that the shell and the user are told of it. */
 export interface Failure {
   /**
    * Exit code of the process.
@@ -43,7 +44,7 @@ export interface Failure {
 }
 
 /**
- * A thrown value as the shell and the user are told of it.
+ * The failure that a thrown value stands for.
  *
  * @param isVerbose shows where a fault of cxmind is, as CXMIND_DEBUG does
  */

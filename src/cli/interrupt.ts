@@ -1,3 +1,4 @@
+/** Signals that end the work of a command in order, or ask it to save. */
 import { constants } from 'node:os';
 import { CxmindError } from '../errors.ts';
 
@@ -11,7 +12,7 @@ const warning = ['SIGUSR1', 'SIGUSR2'] as const;
 /** Signals of schedulers, which expect the exit code 0. */
 const orderly: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGUSR2'];
 
-/** Signals as work hears of them. */
+/** The ways in which work hears of signals. */
 export interface Interruption {
   /** Aborts when the work is to end without saving. */
   readonly signal: AbortSignal;

@@ -1,3 +1,4 @@
+/** The program `cxmind`: from arguments to an exit code by way of oclif, whose settings are here. */
 import { join, relative } from 'node:path';
 import { Config, run, settings, type Interfaces } from '@oclif/core';
 import type { OutputOptions } from './command.ts';
@@ -27,7 +28,7 @@ export async function main(argv: readonly string[], output: Output): Promise<num
   }
 }
 
-/** `main` for a process of its own: it outlives its output, and an uncaught error prints no stack. */
+/** Runs `main` as a whole process, which outlives its output and prints no stack of an uncaught error. */
 export async function runProcess(argv: readonly string[]): Promise<number> {
   const { isJson, level } = mannerOf(argv);
   const output = isJson ? new JsonOutput(level, ownStandardOutput()) : new TextOutput(level);

@@ -1,3 +1,4 @@
+/** A checkpoint opened in this thread, for commands that run a model as it is and need no actors. */
 import { DEFAULT_KEYS } from '../data/row.ts';
 import { SampleBuilder, type SampleOptions } from '../data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../data/sample-options.ts';
@@ -9,7 +10,7 @@ import { chooseDevices } from '../device/choose.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
 
-/** A checkpoint in this thread, with the builder of its samples. */
+/** An opened checkpoint: its weights on a device, and the builder of its samples. */
 export interface OpenedModel extends Disposable {
   readonly checkpoint: LoadedCheckpoint;
   readonly device: Device;
@@ -21,6 +22,7 @@ export interface OpenedModel extends Disposable {
   readonly builder: SampleBuilder;
 }
 
+/** Options of opening a checkpoint, from a command's flags. */
 export interface OpenOptions {
   /** `auto` when left out. */
   readonly device: DeviceChoice | undefined;
@@ -34,7 +36,7 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a checkpoint for a command that runs it as it is.
+ * Opens a checkpoint.
  *
  * Prompts are in the checkpoint's chat template and of any length. Its own processor alone bounds the images.
  *

@@ -1,7 +1,8 @@
+/** cxmind's own package: its folder, its name and its version. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The folder of cxmind's own package.json, seen from the sources and from the build alike. */
+/** The folder of cxmind's package.json, for sources and build alike. */
 export function packageRoot(): string {
   let folder = import.meta.dirname;
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);

@@ -24,7 +24,7 @@ import { sizedModel } from '../plan/sizes.ts';
 import { load } from './config-items.ts';
 import { packageRoot } from './package-root.ts';
 
-/** Flags of the command, besides the items of the config. */
+/** Flags of `plan`, besides the items of the config. */
 export interface PlanFlags {
   readonly machine?: readonly string[] | undefined;
   readonly machines?: string | undefined;

@@ -1,3 +1,4 @@
+/** The work of `generate`: responses to rows, sampled in this thread without actors. */
 import type { ValidationSampling } from '../config/rollout-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { promptInputOf } from '../data/sample.ts';
@@ -10,6 +11,7 @@ import { Tokenizer } from '../text/tokenizer.ts';
 import { pictureTokens } from '../model/model-config.ts';
 import type { OpenedModel } from './open-model.ts';
 
+/** Sampling of the responses, and how the command hears of them. */
 export interface RespondOptions extends ValidationSampling {
   /** Tokens of the longest response. */
   readonly maxTokens: number;
@@ -18,6 +20,7 @@ export interface RespondOptions extends ValidationSampling {
   readonly onProgress: (responses: number) => void;
 }
 
+/** A response as the command writes it. */
 export interface RowResponse {
   /** Place of the row, from 0. */
   readonly index: number;

@@ -1,3 +1,4 @@
+/** Work of a run inside a command: its log, its display, its signals and its nodes, and the summary it ends with. */
 import { join } from 'node:path';
 import type { CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
@@ -9,7 +10,7 @@ import { interruptible, type Interruption } from './interrupt.ts';
 import type { Output } from './output/output.ts';
 
 /**
- * Runs training with a log file in the run's folder, and tells of its steps. Ctrl-C ends it in order.
+ * Runs work with a log file in the run's folder, and shows its steps. Ctrl-C ends it in order.
  *
  * @param options.output is told how the run goes
  * @param options.gather brings together the nodes that the run uses beside this process
@@ -63,7 +64,7 @@ async function onCluster<T>(
   }
 }
 
-/** Tells what came of a run: accuracy before and after, stage by stage where it has stages, and the checkpoint. */
+/** Tells the result of a run: accuracy before and after it, or each of its stages, and the checkpoint. */
 export async function tellSummary(
   command: string,
   summary: RunSummary | CurriculumSummary,

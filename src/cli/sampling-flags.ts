@@ -52,6 +52,7 @@ export const samplingKeys = {
 async function schemaIn(path: string): Promise<Readonly<Record<string, unknown>>> {
   let schema: unknown;
   try {
+    // A shell may give a pipe, as in `--json-schema <(jq …)`, which `readWhole` refuses.
     schema = JSON.parse(await readFile(localPath(path), 'utf8'));
   } catch (cause) {
     throw new Errors.CLIError(`--json-schema: ${path}: ${messageOf(cause)}`);

@@ -1,3 +1,4 @@
+/** The process's streams, and how a command writes to them where nobody reads or the disk is full. */
 import { CxmindError } from '../errors.ts';
 import { printable } from '../printable.ts';
 

@@ -4,8 +4,8 @@ import { Config } from '../../config/schema.ts';
 import { CxmindCommand } from '../command.ts';
 import { print } from '../terminal.ts';
 
-/** Shells that have a script. */
 const shells = ['bash', 'zsh'] as const;
+/** A shell that has a script. */
 export type Shell = (typeof shells)[number];
 
 export class Completion extends CxmindCommand {

@@ -63,9 +63,9 @@ export class Logs extends ReportingCommand {
 }
 
 /**
- * The last lines of a log, as many as are wanted where it has them.
+ * The last `count` lines of a log, or all where it has fewer.
  *
- * A page ends after so many bytes, and has fewer lines where most are of lower levels; then those before it are read.
+ * A page covers a bounded number of bytes, so it may have too few lines of the level; then earlier pages are read too.
  */
 async function lastLines(
   view: Pick<RunView, 'log'>,

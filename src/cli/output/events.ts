@@ -1,4 +1,4 @@
-/** Lines of `--json`: every kind of them, and what is in it. */
+/** Lines of `--json`: every kind, and its fields. */
 import type { StepLine, SupervisedLine } from '../../../actors/trainer/report/reporter.ts';
 import { snakeCase as snakeName } from '../../check/codec.ts';
 import type { LogLine } from '../../dashboard/api.ts';

@@ -4,7 +4,7 @@ import type { Failure } from '../exit-code.ts';
 import type { Event } from './events.ts';
 import type { Paint } from './style.ts';
 
-/** Amount that a command says. `quiet`: warnings, errors and results. `verbose`: phases too, and what they took. */
+/** Verbosity of a command. `quiet`: warnings, errors and results alone. `verbose`: phases and their times too. */
 export type Level = 'quiet' | 'usual' | 'verbose';
 
 /** Receiver of everything that a command says. */
@@ -34,17 +34,17 @@ export interface Output {
   reporter(): Reporter & Disposable;
 }
 
-/** Form and amount of what a command line wants to be told. */
+/** Form and verbosity of a command's output. */
 export interface Manner {
   readonly isJson: boolean;
   readonly level: Level;
 }
 
 /**
- * The manner that a command line asks for. It is known before the flags are parsed, so that what is wrong with them can
- * be told in it.
+ * Reads the manner off a command line before its flags are parsed, so that errors in the flags are told in it too.
  *
- * @param argv the command's name first; what stands behind `--` is no flag but that of the command that `launch` runs
+ * @param argv begins with the command's name. Words behind `--` are no flags, except those of the command that `launch`
+ *   runs
  */
 export function mannerOf(argv: readonly string[]): Manner {
   const end = argv[0] === 'launch' ? -1 : argv.indexOf('--');
@@ -57,7 +57,7 @@ export function mannerOf(argv: readonly string[]): Manner {
   return { isJson: words.includes('--json'), level };
 }
 
-/** A note of the trainer, which marks warnings by how they begin. */
+/** Says a note of the trainer, or warns where the note begins with `warning: `. */
 export function noteTo(output: Pick<Output, 'say' | 'warn'>, text: string): void {
   const mark = 'warning: ';
   if (text.startsWith(mark)) output.warn(text.slice(mark.length));

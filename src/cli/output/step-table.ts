@@ -1,6 +1,7 @@
+/** The table of a run in a terminal: a line for each step, with as many columns as there is room for. */
 import type { Pace, StepLine, SupervisedLine } from '../../../actors/trainer/report/reporter.ts';
 
-/** A column of the table: its heading, its width, and the text of its cell. */
+/** A column of the table. */
 interface Column<L> {
   readonly heading: string;
   readonly width: number;
@@ -51,7 +52,7 @@ export const supervisedColumns: readonly Column<SupervisedLine>[] = [
   leftColumn,
 ];
 
-/** A step as a line of a table, and the heading above it, with as many columns as the terminal is wide. */
+/** The table's line of a step, and the heading above it, without the columns that a narrow terminal has no room for. */
 export function tableLines<L extends Pace>(
   columns: readonly Column<L>[],
   line: L,
@@ -93,7 +94,7 @@ export function durationText(seconds: number): string {
   return hours === 0 ? `${minutes}:${rest}` : `${hours}:${padded(minutes)}:${rest}`;
 }
 
-/** A number of a line with `count` decimals, or as many as the column has room for. */
+/** Cell of a number with `count` decimals, or fewer where the column has no room for them. */
 function decimals<K extends string>(key: K, count: number) {
   return (line: Readonly<Record<K, number>>, width: number): string => {
     const value = line[key];

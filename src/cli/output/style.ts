@@ -2,9 +2,9 @@
  * Colours of the terminal, and the one place that decides whether there are any.
  *
  * Node's `styleText` asks the stream: colour goes to a terminal alone, unless `FORCE_COLOR` asks for it; `NO_COLOR` and
- * `TERM=dumb` take it away. All are of the sixteen that a terminal's own theme defines, and are read on light and on
- * dark. Yellow and cyan are faint on white (a contrast of 1.4 and 2.0 in the palettes of common terminals), blue on
- * black.
+ * `TERM=dumb` take it away. All are among the sixteen colours that a terminal's own theme defines, and can be read on
+ * light and on dark. Yellow and cyan cannot be read on white (a contrast of 1.4 and 2.0 in the palettes of common
+ * terminals), nor blue on black.
  */
 import { styleText } from 'node:util';
 
@@ -22,7 +22,7 @@ const formats = {
 /** Functions that put a text in a colour, or leave it as it is where the stream takes none. */
 export type Style = Readonly<Record<keyof typeof formats, (text: string) => string>>;
 
-/** Puts colours into text that is safe to show; what it is given has no control characters any more. */
+/** Puts colours into a text that has no control characters left. */
 export type Paint = (text: string, style: Style) => string;
 
 /** The colours of a stream. */
