@@ -2,8 +2,11 @@
 import { constants } from 'node:os';
 import { CxmindError } from '../errors.ts';
 
-/** One key press gives two signals: the terminal signals the process group, and the launcher passes it on. */
-const echoMs = 500;
+/**
+ * Time within which a second signal echoes the first: the terminal signals the process group, and the launcher passes its
+ * own signal on.
+ */
+export const echoMs = 500;
 
 /** Signals that end a command: from a key, from a scheduler, from a terminal that is closed. */
 const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -1,7 +1,7 @@
 import { join, readOrder } from '../../../transport/launch/order.ts';
 import type { Link } from '../../../transport/link.ts';
 import { CxmindCommand } from '../command.ts';
-import { exitCodeOfSignal } from '../interrupt.ts';
+import { echoMs, exitCodeOfSignal } from '../interrupt.ts';
 
 export class Node extends CxmindCommand {
   static override summary = 'Host actors for a run on another host; started by launch.';
@@ -28,9 +28,6 @@ export class Node extends CxmindCommand {
 
 /** Time that a node may take to end after the process that started it is gone. */
 const graceMs = 3_000;
-
-/** A second signal within this time is an echo of the first, as launchers pass them on. */
-const echoMs = 500;
 
 /** Signals that schedulers and terminals send to every process of a job. */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
