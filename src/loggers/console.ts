@@ -1,13 +1,14 @@
+/** Metrics and answers as text, with numbers as Python prints them, and the logger that writes them to the console. */
 import { toYaml } from '../config/yaml.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested, type Nested } from './nesting.ts';
 
-/** Form of a step: all its metrics, which this logger writes, or a line of a table, which another place shows. */
+/** Form of a step: all its metrics, which this logger writes, or a line of a table, which the command's output shows. */
 export type ConsoleForm = 'metrics' | 'table';
 
 /**
- * Logger that writes metrics as text: the config first, then for every step its number and its metrics as a tree.
+ * Logger that writes the config first, then for every step its number and its metrics as a tree.
  *
  * Keys are in alphabetical order. Beside a table it writes only the answers of validations.
  */

@@ -1,3 +1,4 @@
+/** The reference's own log files, and the part of a log that a resumed run keeps. */
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parsedJson } from '../check/json.ts';
@@ -9,8 +10,8 @@ import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested } from './nesting.ts';
 
 /**
- * Logger that writes the reference's files in the run's folder: `experiment_config.json`, `experiment_log.jsonl` with a
- * nested object a step, `generations.log`.
+ * Logger that writes `experiment_config.json`, `experiment_log.jsonl` with a nested object a step, and `generations.log`
+ * in the run's folder.
  *
  * A new run begins them anew. A resumed run keeps them up to the step that it goes on from, where the reference empties
  * all three. A run that only validates adds its validation.

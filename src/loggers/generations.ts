@@ -1,12 +1,15 @@
+/**
+ * The answers of a validation that loggers show: those to the same prompts every time, so that they can be followed.
+ *
+ * The prompts are the reference's: drawn by the shuffle of NumPy's legacy generator, MT19937, with its seed.
+ */
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Generation } from './logger.ts';
 
 const SHUFFLE_SEED = 42;
 
 /**
- * The answers of a validation that are shown: sorted by prompt, shuffled with a fixed seed, the first few.
- *
- * So every validation shows the same prompts, whose answers can be followed.
+ * The answers that are shown: sorted by prompt, shuffled with a fixed seed, the first `count`.
  *
  * @see spec/data.md, section 8
  */
@@ -21,7 +24,8 @@ export function chosenGenerations(all: readonly Generation[], count: number): Ge
 /**
  * 0…n-1 as NumPy's legacy generator shuffles them: from the end, each place swapped with one drawn at or before it.
  *
- * A draw is a raw 32-bit output under the smallest mask that holds the largest wanted value, rejected above it.
+ * A draw keeps the low bits of a raw 32-bit output, as many as the largest wanted value has, and is repeated above that
+ * value.
  */
 export function legacyShuffle(n: number, seed: number): number[] {
   const generator = mersenne(seed);

@@ -1,6 +1,7 @@
+/** The contract of loggers: the run that a logger is made from, and what it takes. */
 import type { Metrics } from '../metrics.ts';
 
-/** A validation answer as it is shown. */
+/** An answer of a validation, with its prompt as `input` and its reference as `label`. */
 export interface Generation {
   readonly input: string;
   readonly output: string;
@@ -8,7 +9,7 @@ export interface Generation {
   readonly score: number;
 }
 
-/** Description of a run, from which a logger is made. */
+/** Description of a run. */
 export interface RunDescription {
   readonly project: string;
   readonly experiment: string;
@@ -21,6 +22,7 @@ export interface RunDescription {
   readonly isLook: boolean;
 }
 
+/** The way in which a run ended. */
 export type RunEnd = 'finished' | 'failed';
 
 /** Destination of metrics. Its first error is reported, and no error ends the run. */
@@ -29,6 +31,6 @@ export interface MetricLogger {
   log(step: number, metrics: Metrics): void | Promise<void>;
   /** Takes the chosen answers of a validation. */
   logGenerations?(step: number, generations: readonly Generation[]): void | Promise<void>;
-  /** Writes the rest. */
+  /** Writes what is left, and closes files and connections. */
   finish?(end: RunEnd): void | Promise<void>;
 }

@@ -67,7 +67,7 @@ export class FileStore implements RunStore {
     this.#writeMeta();
   }
 
-  /** The folder name of an experiment, which is made where it is missing. */
+  /** The name of an experiment's folder, which is made where it is missing. */
   #experiment(name: string, now: number): string {
     mkdirSync(this.#root, { recursive: true });
     const found = readdirSync(this.#root).find((id) => this.#nameOf(id) === name);

@@ -60,7 +60,7 @@ export class RestStore implements RunStore {
     return this.#post('runs/log-batch', { run_id: this.#runId, ...content });
   }
 
-  /** The id of an experiment by that name, made where there is none. */
+  /** The id of the experiment with a name, which is made where it is missing. */
   async #experimentId(name: string): Promise<string> {
     const query = new URLSearchParams({ experiment_name: name });
     const response = await this.#fetch(`experiments/get-by-name?${query.toString()}`, {});
@@ -104,12 +104,12 @@ function basic(user: string, password: string): Record<string, string> {
   return { authorization: `Basic ${text}` };
 }
 
-/** A part of a URL, whose percent signs need not stand for characters. */
+/** A part of a URL, decoded where its percent signs stand for characters. */
 function decoded(part: string): string {
   return attempt(() => decodeURIComponent(part)) ?? part;
 }
 
-/** A double as protobuf's JSON has it. */
+/** A double in the JSON form of protobuf, which has infinities and NaN as texts. */
 function protoJson(value: number): number | string {
   return Number.isFinite(value) ? value : String(value);
 }

@@ -1,3 +1,5 @@
+/** The contract between the logger of MLflow and its stores: a tracking server, or files. */
+
 /** A value of a metric at a step. */
 export interface MetricPoint {
   readonly key: string;
@@ -12,11 +14,11 @@ export interface NewRun {
   readonly name: string;
   readonly experiment: string;
   readonly startTime: number;
-  /** A parameter's text is cut to what MLflow takes. */
+  /** The config's values by key, each cut to the length that MLflow takes. */
   readonly params: readonly (readonly [key: string, value: string])[];
 }
 
-/** Store of a run of MLflow: a server, or files. */
+/** Store of one run of MLflow. */
 export interface RunStore {
   begin(run: NewRun): void | Promise<void>;
   metrics(points: readonly MetricPoint[]): void | Promise<void>;

@@ -41,8 +41,8 @@ export class MlflowLogger implements MetricLogger {
   }
 
   /**
-   * Sends the points, unless others are being sent: then they wait for the next call, so a server that hangs is asked
-   * once.
+   * Sends the points, unless others are being sent. Then they wait for the next call, so that a server that hangs has one
+   * request at a time.
    */
   async log(step: number, metrics: Metrics): Promise<void> {
     const timestamp = this.#now();
@@ -76,7 +76,7 @@ export class MlflowLogger implements MetricLogger {
   }
 }
 
-/** A key as MLflow takes it: a path of plain names, which leads nowhere outside its folder. */
+/** A key in the form that MLflow takes: a path of plain names, which cannot lead out of its folder. */
 function nameOf(key: string): string {
   return key
     .replace(/[^\p{L}\p{N}_.\- /]/gu, '_')

@@ -1,3 +1,5 @@
+/** Trees of values, such as configs, and their flat forms with names such as `a/b`. */
+
 /** A value of a nested mapping: a mapping again, or a leaf. */
 export interface Nested<T> {
   [key: string]: T | Nested<T>;
@@ -37,7 +39,7 @@ export function byKey(config: Readonly<Record<string, unknown>>): Record<string,
   return Object.fromEntries(flat.map(([name, value]) => [name.replaceAll('/', '.'), value]));
 }
 
-/** A scalar or a list of a config as text; null as `None`, the way the reference's trackers show it. */
+/** A scalar or a list of a config as text; null is `None`, as in the reference's trackers. */
 export function configText(value: unknown): string {
   if (value === null || value === undefined) return 'None';
   return typeof value === 'string' ? value : JSON.stringify(value);

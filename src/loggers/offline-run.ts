@@ -1,4 +1,4 @@
-/** Parts of the runs that wandb and SwanLab keep on disk alike: their log, names and times. */
+/** Parts that the offline runs of wandb and SwanLab share: the log file, ids and times. */
 import { randomInt } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
@@ -80,7 +80,7 @@ function partHeader(part: Uint8Array, kind: number): Uint8Array {
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
-/** A random text of letters and digits, as trackers name their runs. */
+/** A random id of a run, of letters and digits. */
 export function randomId(length: number): string {
   return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('');
 }
@@ -88,13 +88,13 @@ export function randomId(length: number): string {
 /** `google.protobuf.Timestamp`. */
 export const Timestamp: Messages[string] = { seconds: ['int64', 1], nanos: ['int32', 2] };
 
-/** Milliseconds since 1970 as that message. */
+/** Milliseconds since 1970 as a `Timestamp`. */
 export function timestampOf(milliseconds: number): { seconds: number; nanos: number } {
   const seconds = Math.floor(milliseconds / 1000);
   return { seconds, nanos: Math.round((milliseconds - seconds * 1000) * 1e6) };
 }
 
-/** Local time as folders of runs are named by it: `20250131_235959`. */
+/** Local time in the form that names folders of runs: `20250131_235959`. */
 export function localStamp(milliseconds: number): string {
   // Sweden writes dates as ISO 8601 does.
   const text = new Date(milliseconds).toLocaleString('sv');

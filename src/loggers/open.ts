@@ -1,3 +1,4 @@
+/** The loggers of a run, opened by their names in `trainer.logger` and called as one. */
 import { messageOf } from '../errors.ts';
 import { join } from 'node:path';
 import type { LoggerName } from '../config/schema.ts';
@@ -22,7 +23,7 @@ export interface LoggerSurroundings {
   readonly note: (text: string) => void;
 }
 
-/** All loggers of a run as one. */
+/** All loggers of a run. The first error of each is told to the user, and no error ends the run. */
 export class Loggers {
   readonly #note: (text: string) => void;
   #loggers: { readonly name: string; readonly logger: MetricLogger }[] = [];
@@ -82,7 +83,9 @@ export class Loggers {
 }
 
 /**
- * Maker of a logger, null for one that is switched off. It writes into the run's folder unless a variable names another.
+ * Maker of a logger; it gives null for one that is switched off.
+ *
+ * The logger writes into the run's folder unless a variable of the environment names another.
  */
 type Maker = (run: RunDescription, surroundings: LoggerSurroundings) => MetricLogger | null;
 
@@ -116,12 +119,12 @@ const makers: Readonly<Record<LoggerName, Maker>> = {
   },
 };
 
-/** The folder that a variable names, if it does. */
+/** The folder that a variable names; undefined for a variable that is not set. */
 function folderIn(variable: string | undefined): string | undefined {
   return variable === undefined ? undefined : localPath(variable);
 }
 
-/** The reason of an error in words, with its cause, in which fetch puts it. */
+/** The message of an error and of its cause, in which `fetch` puts the reason. */
 function reasonOf(error: unknown): string {
   const message = messageOf(error);
   return error instanceof Error && error.cause instanceof Error
