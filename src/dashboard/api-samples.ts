@@ -1,4 +1,4 @@
-/** The samples of a run and what validations say of them, in answers of the API whose table is in `api.ts`. */
+/** Types of the API's answers about samples and validations; the table of the API is in `api.ts`. */
 import type { FinishReason } from '../finish-reason.ts';
 
 /**
@@ -11,6 +11,7 @@ import type { FinishReason } from '../finish-reason.ts';
  */
 export type SampleKind = 'rollout' | 'validation' | 'evaluation';
 
+/** The steps that have samples of a kind. */
 export interface SampleIndex {
   readonly kind: SampleKind;
   /** Steps with samples, rising, in columns: `steps[i]` has `counts[i]` samples whose mean score is `means[i]`. */
@@ -19,11 +20,11 @@ export interface SampleIndex {
   readonly means: readonly (number | null)[];
   /** Kinds of which the run has samples. */
   readonly kinds: readonly SampleKind[];
-  /** Reason why there are none, and the key of the config that changes that; null where there are some. */
+  /** Sentence that says how samples of this kind come to be kept; null where there are samples. */
   readonly hint: string | null;
 }
 
-/** Place of a sample: a row of those of its step. */
+/** Place of a sample: its step, and its row among the samples of that step. */
 export interface SamplePlace {
   readonly step: number;
   /** Number among the samples of the step, from 0. */
@@ -47,6 +48,7 @@ export interface SampleListing extends SamplePlace {
   readonly pictures: number;
 }
 
+/** Some samples of a step, with their texts cut. */
 export interface SamplePage {
   readonly kind: SampleKind;
   readonly step: number;
@@ -66,13 +68,14 @@ export interface ReasoningStep {
   readonly isRight: boolean | null;
 }
 
+/** A sample in full, judged step by step. */
 export interface SampleDetail extends SampleListing {
   /** The whole texts. */
   readonly prompt: string;
   readonly output: string;
   /**
-   * Turns of the response where it has several: the policy's, and between each two that of its environment. Empty where
-   * it has one.
+   * Turns of a response that has several: those of the policy, with a turn of the environment between each two. Empty
+   * for a response of one turn.
    */
   readonly turns: readonly string[];
   /** The reference answer. */
@@ -84,7 +87,7 @@ export interface SampleDetail extends SampleListing {
   /** Conclusion of the response: its option, or its findings; empty where it comes to none. */
   readonly conclusion: readonly string[];
   readonly referenceConclusion: readonly string[];
-  /** True where the two are the same. */
+  /** True where both conclusions are the same. */
   readonly isRight: boolean;
   /** Reason why the response ended; null where that was not recorded. */
   readonly finishReason: FinishReason | null;
@@ -102,14 +105,14 @@ export interface PromptHistory {
   readonly samples: readonly SampleDetail[];
 }
 
-/** Answers of a group, and right ones among them. */
+/** Numbers of answers, and of right answers, in a group. */
 export interface ValidationGroup {
   readonly name: string;
   readonly answers: number;
   readonly right: number;
 }
 
-/** Numbers of answers that name a finding, rightly and wrongly. */
+/** Precision and recall of a finding over the answers. */
 export interface FindingScore {
   readonly name: string;
   /** Answers that name it and should. */
@@ -135,13 +138,14 @@ export interface ConfusionMatrix {
   readonly counts: readonly (readonly number[])[];
 }
 
+/** The answers of a validation, counted by option and by finding. */
 export interface ValidationReport {
   readonly step: number;
   /** `closed` questions have options, `open` ones findings. */
   readonly task: 'closed' | 'open';
   /** Steps that have a report, rising. */
   readonly steps: readonly number[];
-  /** True where every answer was recorded, and not those alone that were chosen to be shown. */
+  /** True where every answer was recorded; false where only the answers that loggers show were. */
   readonly isWhole: boolean;
   readonly answers: number;
   readonly right: number;

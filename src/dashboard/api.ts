@@ -1,7 +1,8 @@
 /**
  * The API of the dashboard: types of every answer and event, for the server and for the page.
  *
- * Those about samples and validations are in `api-samples.ts`, those that a run has in files in `run-files.ts`.
+ * Types about samples and validations are in `api-samples.ts`; types that a run also has in its files are in
+ * `run-files.ts`.
  *
  * Answers are JSON. All paths are below `/api`. A number that JSON has no form for, such as NaN, is null. Times are
  * milliseconds since the epoch. Nothing here is imported at run time, so the page can read this file without Node.
@@ -81,6 +82,7 @@ export interface RunListing {
   readonly takesRequests: boolean;
 }
 
+/** All runs below the folders of the dashboard. */
 export interface RunList {
   readonly runs: readonly RunListing[];
 }
@@ -91,6 +93,7 @@ export interface Warning {
   readonly text: string;
 }
 
+/** A run with its status, its warnings and its summary. */
 export interface RunDetail {
   readonly listing: RunListing;
   /** Null for a run without a status. */
@@ -112,6 +115,7 @@ export interface MetricListing {
   readonly last: number | null;
 }
 
+/** All metrics of a run, without their values over steps. */
 export interface MetricList {
   /** Sorted by name. */
   readonly metrics: readonly MetricListing[];
@@ -131,14 +135,15 @@ export interface Series {
   /** Number of points before the reduction. */
   readonly count: number;
   /**
-   * True where points were left out: of equal shares of the steps, each keeps its first, last, smallest and largest
-   * point, so that a curve looks as it did (M4, Jugel et al. 2014). A request without `points` has all of them.
+   * True where points were left out. The steps are cut into equal shares, each of which keeps its first, last, smallest
+   * and largest point, so that the curve looks the same (M4, Jugel et al. 2014). Without `points` all are kept.
    */
   readonly isReduced: boolean;
 }
 
+/** Some metrics of a run over steps. */
 export interface SeriesList {
-  /** One for each name that was asked for and exists, in that order. */
+  /** One for each name in the request that the run has, in the order of the request. */
   readonly series: readonly Series[];
   readonly generation: number;
 }
@@ -164,6 +169,7 @@ export interface TimelineSpan {
   readonly isFailed: boolean;
 }
 
+/** The spans of time in a step, and the lanes that they are drawn in. */
 export interface StepTimeline {
   readonly step: number;
   /** Time of the beginning of the step. */
@@ -181,8 +187,10 @@ export interface StepTimeline {
   readonly lastStep: number;
 }
 
+/** Level of a line of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
+/** A line of the log. */
 export interface LogLine {
   /** Place of the line in the file, in bytes. */
   readonly offset: number;
@@ -194,6 +202,7 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** Some lines of the log, and where the pages around them begin. */
 export interface LogPage {
   /** Lines in the order of the file. */
   readonly lines: readonly LogLine[];
@@ -213,21 +222,23 @@ export interface ConfigRow {
   readonly differs: boolean;
 }
 
+/** The configs of some runs side by side. */
 export interface ConfigTable {
   /** Ids of the runs, one for each column. */
   readonly runs: readonly string[];
   readonly rows: readonly ConfigRow[];
 }
 
+/** Requests that a run was sent. */
 export interface RequestList {
   /** The newest first, at most 20. */
   readonly requests: readonly RunRequest[];
 }
 
 /**
- * An event of `GET /api/events`. It says what has changed; the page then fetches what it shows of that.
+ * An event of `GET /api/events`. It says what has changed. The page then fetches those changes that it shows.
  *
- * - `runs`: the list of runs, at first and whenever one comes, goes or changes its listing.
+ * - `runs`: the list of runs, at first and whenever a run appears, disappears or changes its listing.
  * - `status`: a run's status, while it runs.
  * - `grown`: a file of a run has more lines, or other ones.
  * - `request`: the state of a request changed.

@@ -1,14 +1,14 @@
-/** The dashboard's access to runs beside their files: whether one lives, and a way to ask it for something. */
+/** The dashboard's access to the process of a run: whether it lives, and requests to it. */
 import type { RequestKind, RunRequest } from './run-files.ts';
 
 /**
- * Whoever writes a folder.
+ * State of the process that writes a folder.
  *
  * - `none`: no run writes it.
- * - `listens`: a run does, and takes requests.
- * - `runs`: a run does that takes none, such as a warm start, or a curriculum above its stages.
- * - `gone`: a run did, and its process is gone.
- * - `silent`: a process elsewhere did, and has given no sign of life for a minute.
+ * - `listens`: a run writes it, and takes requests.
+ * - `runs`: a run writes it that takes no requests, such as a warm start, or a curriculum above its stages.
+ * - `gone`: a run wrote it, and its process is gone.
+ * - `silent`: a process on another host wrote it, and has given no sign of life for a minute.
  */
 export type Holder = 'none' | 'listens' | 'runs' | 'gone' | 'silent';
 
@@ -17,7 +17,7 @@ export function isHeld(holder: Holder): boolean {
   return holder === 'listens' || holder === 'runs';
 }
 
-/** Access to the runs of folders. Whoever starts the dashboard gives it; the folders of runs are the trainer's. */
+/** Access to the runs of folders. The dashboard is given it, since it knows no actors. */
 export interface RunControl {
   holder(folder: string): Promise<Holder>;
   /** Requests to the run, the newest first. */

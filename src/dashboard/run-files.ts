@@ -1,5 +1,5 @@
 /**
- * Files that a run and whoever looks at it exchange in its folder: its status, and requests to it.
+ * Files in a run's folder by which the run and its observers talk: its status, and requests to it.
  *
  * Times are milliseconds since the epoch.
  */
@@ -12,7 +12,7 @@ const textOrNull = t.union([t.string, t.null]);
 const OpenPhase = t.type({ name: t.string, since: t.number });
 export interface OpenPhase extends t.TypeOf<typeof OpenPhase> {}
 
-/** State of an actor, as its supervision has it. */
+/** State of an actor, as its supervisor sees it. */
 const ActorState = t.type({
   /** Name, as in `rollout/0`. */
   name: t.string,
@@ -62,7 +62,7 @@ export const RunStatus = t.type({
   actors: t.readonlyArray(ActorState),
   /** Memory of the host that the trainer runs on; resident is that of its process, all its threads included. */
   memory: t.type({ residentBytes: t.number, freeBytes: t.number, totalBytes: t.number }),
-  /** Memory of the devices of that host that tell of it, whoever uses it; empty where none does, as the processor. */
+  /** Memory of the host's devices that report it, whoever uses it; the processor reports none. */
   deviceMemory: t.readonlyArray(
     t.type({ device: t.string, freeBytes: t.number, totalBytes: t.number }),
   ),
@@ -79,7 +79,7 @@ export const RunStatus = t.type({
 });
 export interface RunStatus extends t.TypeOf<typeof RunStatus> {}
 
-/** Deed that a run can be asked for. */
+/** Action that a run can be asked for. */
 export const RequestKind = t.keyof({ stop: null, save: null, validate: null });
 export type RequestKind = t.TypeOf<typeof RequestKind>;
 
@@ -88,7 +88,7 @@ export type RequestKind = t.TypeOf<typeof RequestKind>;
  *
  * - `waiting`: the run takes it when its present step is over.
  * - `taken`: the run does it now.
- * - `done` or `failed`: it did, or could not; `text` says what came of it.
+ * - `done` or `failed`: the run did it, or could not; `text` says what came of it.
  */
 export const RunRequest = t.type({
   id: t.string,

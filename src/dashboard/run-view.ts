@@ -1,7 +1,7 @@
 /**
- * One run as the dashboard sees it: its readers, and what has changed since they were asked last.
+ * One run as the dashboard sees it: the readers of its files, and the changes since they were asked last.
  *
- * Readers are made with the run and read their files when somebody first wants what is in them.
+ * Readers are made with the run. They read their files when their content is first asked for.
  */
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
@@ -19,11 +19,11 @@ import { TimelineFile } from './readers/timeline.ts';
 import { validationReport } from './readers/validation.ts';
 import type { RunControl } from './run-control.ts';
 
-/** A run by its folder. */
+/** Folder of a run, with the run's id and name. */
 export type RunPlace = Pick<RunListing, 'id' | 'name' | 'folder'>;
 
 type Grown = Extract<Event, { type: 'grown' }>;
-/** Something that may change, its version, and the event of that. */
+/** Name of a thing that changes, its version, and the event that tells of a new version. */
 type Told = readonly [name: string, version: number | string | null, event: Event | null];
 
 const hints: Readonly<Record<SampleKind, string>> = {
@@ -50,7 +50,7 @@ export class RunView {
     readonly key: string;
     readonly report: ReturnType<typeof validationReport>;
   } | null = null;
-  /** Versions of what the last events told of. */
+  /** Versions that events have told of, by the names of the things. */
   readonly #told = new Map<string, number | string | null>();
 
   /** @param logFolder folder of `cxmind.log`: that of the run, or of the curriculum that it is a stage of */
@@ -65,7 +65,7 @@ export class RunView {
     this.#samples = this.#openSamples();
   }
 
-  /** Reads the status if the run wrote it anew, after the readings that were begun before. */
+  /** Reads the status if the run wrote it anew, once earlier readings are over. */
   #refreshStatus(): Promise<void> {
     return this.#turns.run(() => this.#readStatus());
   }
@@ -77,7 +77,7 @@ export class RunView {
     this.#status = await statusIn(this.place.folder);
     this.#statusVersion = version;
     if (JSON.stringify(this.#status?.samples) === before) return;
-    // What is known of the samples is of those in other folders.
+    // The samples that were read lie in other folders.
     this.#samples = this.#openSamples();
     this.#report = null;
     for (const kind of sampleKinds) this.#told.delete(kind);
@@ -141,7 +141,7 @@ export class RunView {
     return logPage(this.#logFile, query);
   }
 
-  /** Reads what has come, and tells what has changed since the last call. */
+  /** Reads all files again, and gives events for what has changed since the last call. */
   async changes(): Promise<Event[]> {
     const { id: run, folder } = this.place;
     await this.#refreshStatus();

@@ -1,9 +1,8 @@
 /**
- * The runs below some folders, found anew whenever they are asked for.
+ * The runs below some folders, which are searched again at every request.
  *
- * A folder is a run where it has the status or the metrics of one. Stages of a curriculum are runs of their own, and so
- * is the warm start before a run. Folders are searched to a fixed depth, and those of checkpoints and of data are passed
- * over.
+ * A folder with the status or the metrics of a run is a run. So stages of a curriculum are runs of their own, as is the
+ * warm start before a run. Folders are searched to a fixed depth, without folders of checkpoints and of data.
  */
 import { hash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -54,7 +53,7 @@ export class Runs {
   }
 
   /**
-   * The run of an id, for somebody who looks into it.
+   * The run with an id. From then on its changes are told.
    *
    * @throws DATA_INVALID, a refusal with status 404, where there is none
    */
@@ -67,7 +66,11 @@ export class Runs {
   }
 }
 
-/** Runs as they are now, looked at one after the other: there may be more of them than files that a process may open. */
+/**
+ * Listings of runs as they are now.
+ *
+ * The runs are read one after the other, since there may be more of them than a process may open files.
+ */
 export async function listingsOf(views: readonly RunView[]): Promise<RunListing[]> {
   const listings: RunListing[] = [];
   for (const view of views) listings.push(await view.freshListing());

@@ -1,8 +1,8 @@
 /**
  * HTTP server of the dashboard: the page, its API and its events, over the files of runs.
  *
- * It reads what runs write and writes nothing but requests to them, so it serves runs of this process, of others and of
- * other hosts alike, while they go on and afterwards.
+ * It reads the files of runs, and writes only requests to them. So it serves runs of this process, of other processes
+ * and of other hosts alike, while they go on and afterwards.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isSameSecret, listenAt, pathOf, routeOf, sendError, type Route } from '../serving/http.ts';
@@ -15,6 +15,7 @@ import { listRoutes, runRoutes } from './http/run-routes.ts';
 import type { RunControl } from './run-control.ts';
 import { Runs } from './runs.ts';
 
+/** Options of a dashboard. */
 export interface DashboardOptions {
   /** Folders of runs, or folders with such folders in them. */
   readonly folders: readonly string[];

@@ -2,15 +2,15 @@
  * The files of the page.
  *
  * In a checkout the page's modules are TypeScript, which is served with its types left out (`module.stripTypeScriptTypes`
- * of Node); in the package they are JavaScript. A module is asked for as `NAME.js` by the page and as its neighbours name
- * it by these, so either name finds what is there. Only files that were there at the start are served.
+ * of Node); in the package they are JavaScript. The page asks for a module as `NAME.js`, and other modules import it by
+ * the name of its source, so either name finds the file. Only files that were there at the start are served.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A file as a browser gets it. */
+/** A file in the form that a browser gets. */
 export interface Asset {
   readonly type: string;
   readonly content: Buffer;
@@ -32,7 +32,7 @@ const library: Readonly<Record<string, string>> = {
   '/uplot.css': 'uplot/dist/uPlot.min.css',
 };
 
-/** The files that there are now. @returns the file of a path; undefined where there is none */
+/** Lists the files that there are now. @returns a function from a path to its file; undefined where there is none */
 export function pageAssets(): (path: string) => Asset | undefined {
   const folder = fileURLToPath(new URL('../page', import.meta.url));
   const own = globSync(PATTERN, { cwd: folder }).map(
@@ -59,7 +59,7 @@ function otherName(path: string): string {
   return path.replace(/\.(js|ts)$/, (ending) => (ending === '.js' ? '.ts' : '.js'));
 }
 
-/** JavaScript of a module. Node's warning that the function may change is for us, and the Node is pinned. */
+/** JavaScript of a module, without Node's warning that the function may change: the Node is pinned. */
 function withoutTypes(source: string): string {
   const own = Object.getOwnPropertyDescriptor(process, 'emitWarning')!;
   Object.defineProperty(process, 'emitWarning', { ...own, value: () => undefined });

@@ -1,8 +1,8 @@
 /**
  * Server-Sent Events of all runs, to every page that listens.
  *
- * One look at the files a second serves all pages, and nothing is looked at while none listens. Of a run that nobody has
- * opened only the status is looked at.
+ * The files are read once a second for all pages together, and not at all while none listens. Of a run that nobody has
+ * opened only the status is read.
  */
 import type { ServerResponse } from 'node:http';
 import type { Event } from '../api.ts';
@@ -15,7 +15,7 @@ const LOOKS_PER_SEARCH = 5;
 const LOOKS_PER_SIGN = 15;
 /** Milliseconds after which a page whose connection was lost comes back. */
 const RETRY_MS = 1000;
-/** Bytes that a page may be behind before it is let go of; it connects again. */
+/** Bytes that may wait for a page before its connection is closed; the page connects again. */
 const MOST_BEHIND = 4 * 2 ** 20;
 
 const streamHeaders = {
@@ -58,7 +58,7 @@ export class EventStream {
     this.#schedule();
   }
 
-  /** Lets go of all pages. */
+  /** Closes the connections of all pages. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-/** Parameters of a request's URL, each checked where it is read. */
+/** Parameters of a request's URL, each checked when it is read. */
 import { refusal } from '../../serving/refusal.ts';
 
 export class Query {
@@ -29,12 +29,12 @@ export class Query {
     });
   }
 
-  /** A number as `whole` reads it; a missing one is the usual one, and a larger one the most. */
+  /** An integer as `whole` reads it, `usual` where it is missing, and at most `most`. */
   count(name: string, usual: number, most: number): number {
     return Math.min(most, this.whole(name) ?? usual);
   }
 
-  /** One of some words; what is missing is the usual one. @throws as `text` for anything else */
+  /** One of some words, `usual` where it is missing. @throws as `text` for anything else */
   oneOf<T extends string>(name: string, words: readonly T[], usual: T): T {
     const value = this.#given.get(name) ?? usual;
     const found = words.find((word) => word === value);

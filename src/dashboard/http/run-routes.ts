@@ -1,4 +1,4 @@
-/** The routes of the API: what each answers is in `src/dashboard/api.ts`. */
+/** The routes of the API, which `src/dashboard/api.ts` describes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { valueAt } from '../../check/codec.ts';
 import { parsedJson } from '../../check/json.ts';
@@ -11,7 +11,7 @@ import { RequestKind, type RunRequest } from '../run-files.ts';
 import type { SamplePlace } from '../api-samples.ts';
 import { configTable } from '../readers/config.ts';
 import { logLevels } from '../page/log-levels.ts';
-import { sampleKinds, type Range } from '../readers/samples.ts';
+import { sampleKinds, type Slice } from '../readers/samples.ts';
 import type { RunControl } from '../run-control.ts';
 import type { RunView } from '../run-view.ts';
 import { listingsOf, type Runs } from '../runs.ts';
@@ -26,9 +26,7 @@ const MOST_BODY_BYTES = 4096;
 /** Longer side of a picture. */
 const PICTURE_SIDE = 1024;
 
-type Answer = (query: Query) => object | Promise<object | null>;
-
-/** Routes that are of no single run. */
+/** Routes that concern all runs or several. */
 export function listRoutes(runs: Runs): Routes {
   return {
     '/api/runs': get(async (): Promise<RunList> => ({ runs: await listingsOf(await runs.find()) })),
@@ -94,14 +92,14 @@ function sampleRoutes(view: RunView): Routes {
     step: query.whole('step') ?? 0,
     row: query.whole('row') ?? 0,
   });
-  const rangeIn = (query: Query, usual: number, most: number): Range => ({
+  const sliceIn = (query: Query, usual: number, most: number): Slice => ({
     start: query.whole('start') ?? 0,
     count: query.count('count', usual, most),
   });
   return {
     samples: get((query) => view.sampleIndex(kindIn(query))),
     'samples/page': get(async (query) =>
-      (await samplesOf(query)).page(query.whole('step') ?? 0, rangeIn(query, 50, MOST_SAMPLES)),
+      (await samplesOf(query)).page(query.whole('step') ?? 0, sliceIn(query, 50, MOST_SAMPLES)),
     ),
     'samples/one': get(async (query) => {
       const sample = await (await samplesOf(query)).one(placeIn(query));
@@ -109,7 +107,7 @@ function sampleRoutes(view: RunView): Routes {
       return sample;
     }),
     'samples/prompt': get(async (query) =>
-      (await samplesOf(query)).history(query.text('prompt'), rangeIn(query, 10, MOST_HISTORY)),
+      (await samplesOf(query)).history(query.text('prompt'), sliceIn(query, 10, MOST_HISTORY)),
     ),
     'samples/picture': {
       GET: async (request, response) => {
@@ -132,7 +130,7 @@ async function asked(control: RunControl, folder: string, kind: RequestKind): Pr
   }
 }
 
-/** Sends a picture as a JPEG of its own making, so that no other file's bytes get out. */
+/** Sends a picture encoded anew as a JPEG, so that the bytes of no file get out. */
 async function sendPicture(response: ServerResponse, path: string | null): Promise<void> {
   const picture = path === null ? null : await thumbnail(path, PICTURE_SIDE);
   if (picture === null) throw refusal(404, 'no such picture, or one that cannot be read');
@@ -144,7 +142,8 @@ async function sendPicture(response: ServerResponse, path: string | null): Promi
   response.end(picture);
 }
 
-function get(answer: Answer): { readonly GET: Route } {
+/** A route that answers a GET with JSON. */
+function get(answer: (query: Query) => object | Promise<object | null>): { readonly GET: Route } {
   return {
     GET: async (request, response) =>
       send(response, 200, await answer(new Query(request.url ?? ''))),

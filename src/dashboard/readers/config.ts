@@ -6,10 +6,10 @@ import { jsonIn } from '../../check/json.ts';
 import { byKey } from '../../loggers/nesting.ts';
 import type { ConfigRow, ConfigTable } from '../api.ts';
 
-/** Last keys whose values are for nobody's eyes, if they were written out in a config. */
+/** Last keys of paths whose values are secrets. */
 const secret =
   /((api|access|secret|private)[-_]?key|secret|password|passwd|passphrase|(^|[._-])token|credentials?|authorization)s?$/i;
-/** Keys of what a user names freely: nobody knows which of its values are secret. */
+/** Keys of mappings that a user fills freely, any value of which may be secret. */
 const free: readonly string[] = ['headers', 'env'];
 /** A reference to the environment, without a value to fall back to. */
 const reference = /^\$\{[\w.:]+\}$/;
@@ -34,7 +34,7 @@ export async function configTable(
   return { runs: runs.map(({ id }) => id), rows };
 }
 
-/** A value without the texts in it that are secret, however deep. */
+/** A value whose secret texts are hidden, at any depth. */
 function shown(value: unknown, path: readonly string[]): unknown {
   if (Array.isArray(value)) return value.map((item) => shown(item, path));
   const mapping = asMapping(value);

@@ -22,7 +22,7 @@ export abstract class LineTail {
   #identity: string | null = null;
   /** Bytes that were read. */
   #size = 0;
-  /** Begin of a line whose end has not come. */
+  /** Beginning of a line whose end has not come. */
   #rest: Buffer = NONE;
 
   constructor(file: string) {
@@ -42,10 +42,10 @@ export abstract class LineTail {
   /** Takes a line without its line feed, and its place in bytes. Its bytes are only valid during the call. */
   protected abstract take(line: Buffer, offset: number): void;
 
-  /** Forgets all lines: those of another file come. */
+  /** Forgets all lines, before the lines of another file come. */
   protected abstract forget(): void;
 
-  /** Reads what has come since, after the readings that were begun before. */
+  /** Reads the lines that have come since the last reading, once earlier readings are over. */
   refresh(): Promise<void> {
     return this.#turns.run(() => this.#read());
   }
@@ -68,7 +68,7 @@ export abstract class LineTail {
     if (await this.#readFrom(handle)) this.#version++;
   }
 
-  /** @returns true where there was a whole line */
+  /** Reads to the end of the file. @returns true if there was a whole line */
   async #readFrom(handle: FileHandle): Promise<boolean> {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     let hasLine = false;
@@ -114,7 +114,7 @@ export function* wholeLines(part: Buffer, start: number, searched = 0): Generato
   }
 }
 
-/** Opens a file to read lines of; null where there is none any more. */
+/** Opens a file to read lines from; null for a file that is gone. */
 export async function openedFile(file: string): Promise<FileHandle | null> {
   try {
     return await open(file, 'r');
@@ -133,7 +133,7 @@ export async function bytesAt(
   return buffer.subarray(0, bytesRead);
 }
 
-/** The object that a line of JSON is; null for any other line, as one that a crash cut off. */
+/** The object that a line has as JSON; null for any other line, such as one that a crash cut off. */
 export function objectOf(line: Buffer): Readonly<Record<string, unknown>> | null {
   return asMapping(parsedJson(line.toString())) ?? null;
 }

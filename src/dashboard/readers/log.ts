@@ -2,8 +2,8 @@
  * Pages of a run's `cxmind.log`, and its warnings.
  *
  * A log has one JSON object a line, as `src/log.ts` writes it. A page is read from a place in bytes, forwards or
- * backwards, so a log of any size is opened at its end at once. Of the lines of lower levels a page reads so many bytes
- * at most, and may have fewer lines than it was asked for.
+ * backwards, so a log of any size is opened at its end at once. A page reads a bounded number of bytes, so it may have
+ * fewer lines than it was asked for where most lines are of lower levels.
  */
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import type { LogLevel, LogLine, LogPage, Warning } from '../api.ts';
@@ -17,9 +17,9 @@ const KEPT_WARNINGS = 100;
 
 /** A part of a log. */
 export interface LogQuery {
-  /** Lines that begin before this place, the nearest ones. The end of the file by default. */
+  /** Place before which the lines begin, the nearest ones first; the end of the file by default. */
   readonly before?: number | undefined;
-  /** Place from which on lines are wanted in its stead, the nearest ones. */
+  /** Place from which the lines begin; it replaces `before`. */
   readonly after?: number | undefined;
   readonly count: number;
   /** Lowest level. */
@@ -100,7 +100,7 @@ async function linesIn(handle: FileHandle, offset: number, end: number): Promise
   return [...wholeLines(await bytesAt(handle, { offset, length: end - offset }), offset)];
 }
 
-/** A line as the log has it; null for one that is no event. */
+/** The event of a line; null for a line that has none. */
 function lineOf(text: Buffer, offset: number): LogLine | null {
   const event = objectOf(text);
   if (event === null) return null;
@@ -138,7 +138,7 @@ export class WarningList extends LineTail {
   }
 }
 
-/** An event in words: a note says itself, any other is followed by its fields. */
+/** An event in words: the text of a note, or the name of any other event with its fields. */
 function textOf({ event, fields }: LogLine): string {
   const { text } = fields;
   if (event === 'note' && typeof text === 'string') return text;

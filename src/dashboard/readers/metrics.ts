@@ -8,7 +8,7 @@ import type { MetricList, MetricListing, Series, SeriesList } from '../api.ts';
 import { LineTail, objectOf } from './line-tail.ts';
 import { reducedIndices } from './reduce.ts';
 
-/** A metric over steps, which rise. NaN stands for a value that JSON has no form for. */
+/** A metric over rising steps. NaN stands for a value that JSON has no form for. */
 interface MetricColumns {
   readonly steps: number[];
   readonly values: number[];
@@ -95,7 +95,7 @@ function seriesOf(name: string, columns: MetricColumns, after: number, points: n
   };
 }
 
-/** Number of the rising steps that are at most a step. */
+/** Number of rising `steps` that are at most `step`, by binary search. */
 function placeOf(steps: readonly number[], step: number): number {
   let [low, high] = [0, steps.length];
   while (low < high) {

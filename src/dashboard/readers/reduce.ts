@@ -1,8 +1,9 @@
 /**
- * Fewer points of a curve that looks the same (M4).
+ * M4: a curve with fewer points that looks the same.
  *
- * The points are cut into equal shares; each keeps its first, last, smallest and largest one. Drawn at one share a pixel,
- * lines between these cover the pixels that lines between all points do.
+ * The points are cut into equal shares, each of which keeps its first, last, smallest and largest point. Drawn at one
+ * share a pixel, lines between these cover the same pixels as lines between all points. The paper cuts by time; here the
+ * shares have equal numbers of points.
  *
  * @see Jugel, Jerzak, Hackenbroich and Markl, M4: A Visualization-Oriented Time Series Data Aggregation, VLDB 2014
  */

@@ -1,4 +1,4 @@
-/** The files that samples of one kind are in, read into an index as they grow. */
+/** The files with the samples of one kind, which are read into an index as they grow. */
 import { readFileSync, statSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { LineTail, wholeLines } from './line-tail.ts';
 import { SampleIndex } from './sample-index.ts';
 import { headOf, type LineForm } from './sample-record.ts';
 
-/** Files of samples. */
+/** Files of samples, and the index of their lines. */
 export interface SampleFiles {
   readonly index: SampleIndex;
   readonly form: LineForm;
@@ -38,19 +38,20 @@ export class SampleFile extends LineTail implements SampleFiles {
   }
 }
 
-/** Time for which files are read without a turn of the event loop, in which others are answered. */
+/** Time for which files are read before the event loop gets a turn, in which other requests are answered. */
 const SLICE_MS = 20;
 const NAME = /^(\d+)\.jsonl$/;
 
 /**
- * A folder with one file for each step, `STEP.jsonl`. A file comes whole and stays as it is, but a resumed run replaces
- * those of the steps that it takes again.
+ * A folder with one file for each step, `STEP.jsonl`.
+ *
+ * A file appears whole and does not change, unless a resumed run takes its step again and replaces it.
  */
 export class SampleFolder implements SampleFiles {
   readonly form = 'record';
   readonly index = new SampleIndex();
   readonly #folder: string;
-  /** Files that were read, by step, as they were then. */
+  /** Identities of the files that were read, by step. */
   readonly #read = new Map<number, string>();
   readonly #turns = new Turns();
   /** Time at which the folder last changed. */

@@ -1,13 +1,13 @@
 /**
  * Places of the samples of a run, by step and row, and by prompt.
  *
- * A sample takes four numbers and a place in the list of its prompt, whatever the length of its texts, so 100,000 of them
- * take a few megabytes. Texts are read from their files when they are shown.
+ * A sample takes four numbers and a place in the list of its prompt, so 100,000 samples take a few megabytes. Texts are
+ * read from their files when they are shown.
  */
 import type { SamplePlace } from '../api-samples.ts';
 import type { LineHead } from './sample-record.ts';
 
-/** A line of a file. */
+/** Place of a line in a file, in bytes. */
 export interface LinePlace {
   readonly file: string;
   readonly offset: number;

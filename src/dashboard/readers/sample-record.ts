@@ -1,5 +1,5 @@
 /**
- * Lines of files of samples, in the three forms that there are.
+ * Lines of files of samples, in their three forms.
  *
  * - `rollout` and, where all answers are kept, `validation`: the run's own records, with verl's names `input`, `output`,
  *   `gts`, `score` and `step`, small fields first.
@@ -12,7 +12,7 @@ import { answerText, Answer } from '../../data/row.ts';
 import { FinishReason } from '../../finish-reason.ts';
 import { objectOf } from './line-tail.ts';
 
-/** A sample as a line has it. */
+/** A sample, read from a line of any form. */
 export interface SampleRecord {
   /** Step of the run; 0 for an evaluation. */
   readonly step: number;
@@ -28,7 +28,7 @@ export interface SampleRecord {
   readonly pictures: readonly string[];
   readonly prompt: string;
   readonly output: string;
-  /** Turns of the response, the policy's and between them its environment's; empty where it has one. */
+  /** Turns of the response, of the policy and its environment in alternation; empty for a response of one turn. */
   readonly turns: readonly string[];
   readonly groundTruth: string;
 }
@@ -86,7 +86,7 @@ const Prediction = t.intersection([
   }),
 ]);
 
-/** Reads a line; null for one that is not of its form, as one that a crash cut off. */
+/** Reads a line; null for one that is not of the form, such as one that a crash cut off. */
 export function recordOf(form: LineForm, text: Buffer): SampleRecord | null {
   const line = objectOf(text);
   if (form === 'record') return Line.is(line) ? ofRecord(line) : null;
@@ -94,7 +94,7 @@ export function recordOf(form: LineForm, text: Buffer): SampleRecord | null {
   return Prediction.is(line) ? ofPrediction(line) : null;
 }
 
-/** Reads what the index wants. Of a run's own records only the beginning is read. */
+/** Reads the part of a line that the index keeps. Of a run's own records only the beginning is read. */
 export function headOf(form: LineForm, line: Buffer): LineHead | null {
   const text = form === 'record' ? line.toString('utf8', 0, HEAD_BYTES) : '';
   const [, step, promptId, score] = recordHead.exec(text) ?? [];
@@ -147,7 +147,7 @@ function ofPrediction(line: t.TypeOf<typeof Prediction>): SampleRecord {
   };
 }
 
-/** An id for a prompt that has none: the same text has the same one. */
+/** An id for a prompt that has none, made from its text. */
 function idOf(text: string): string {
   return hash('sha256', text).slice(0, 16);
 }

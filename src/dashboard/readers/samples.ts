@@ -1,4 +1,4 @@
-/** Samples of a run as the page shows them: pages of a step, one in full, and those of a prompt over the steps. */
+/** Samples of a run as the page shows them: a page of a step, one sample in full, or a prompt's over the steps. */
 import { dirname, resolve } from 'node:path';
 import { compareAnswer } from '../../evaluation/score.ts';
 import { stepsOf, taskOf } from '../../evaluation/task.ts';
@@ -14,17 +14,18 @@ import { bytesAt, openedFile } from './line-tail.ts';
 import type { SampleFiles } from './sample-files.ts';
 import { recordOf, type SampleRecord } from './sample-record.ts';
 
+/** Every kind of samples. */
 export const sampleKinds: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
 
 const LISTED_CHARACTERS = 200;
 
-/** A part of a list. */
-export interface Range {
+/** A part of a list: `count` items from `start`. */
+export interface Slice {
   readonly start: number;
   readonly count: number;
 }
 
-/** The samples of one kind. */
+/** The samples of one kind, read from their files. */
 export class Samples {
   readonly kind: SampleKind;
   readonly files: SampleFiles;
@@ -34,7 +35,7 @@ export class Samples {
     this.files = files;
   }
 
-  async page(step: number, { start, count }: Range): Promise<SamplePage> {
+  async page(step: number, { start, count }: Slice): Promise<SamplePage> {
     const total = this.files.index.count(step);
     const length = Math.max(0, Math.min(count, total - start));
     const places = Array.from({ length }, (_, i) => ({ step, row: start + i }));
@@ -47,7 +48,7 @@ export class Samples {
     return (await this.#each([place], detailOf))[0] ?? null;
   }
 
-  async history(promptId: string, { start, count }: Range): Promise<PromptHistory> {
+  async history(promptId: string, { start, count }: Slice): Promise<PromptHistory> {
     const places = this.files.index.placesOf(promptId);
     const samples = await this.#each(places.slice(start, start + count), detailOf);
     return { kind: this.kind, promptId, total: places.length, start, samples };

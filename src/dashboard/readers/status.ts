@@ -1,4 +1,4 @@
-/** The status of a run from its `status.json`, and what of it a list of runs shows. */
+/** The status of a run from its `status.json`, and the run's listing that follows from it. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as t from 'io-ts';
@@ -15,13 +15,13 @@ export async function statusIn(folder: string): Promise<RunStatus | null> {
   return RunStatus.is(status) ? status : null;
 }
 
-/** Changes when a run writes its status. */
+/** A text that changes whenever a run writes its status. */
 export async function statusVersion(folder: string): Promise<string> {
   const found = await stat(join(folder, 'status.json')).catch(() => null);
   return found === null ? '' : `${found.ino}:${found.mtimeMs}`;
 }
 
-/** State of a run by its own word, unless its process is not there to keep it. */
+/** State of a run: the one in its status, unless its process is gone or silent. */
 function stateOf(status: RunStatus | null, holder: Holder): RunState {
   if (status === null) return holder === 'gone' ? 'dead' : 'unknown';
   const isOver = ['done', 'stopped', 'failed'].includes(status.state);
@@ -29,7 +29,7 @@ function stateOf(status: RunStatus | null, holder: Holder): RunState {
   return holder === 'silent' ? 'silent' : 'dead';
 }
 
-/** A run as the list of runs shows it. @param lastStep newest step of its metrics */
+/** The listing of a run. @param lastStep newest step of its metrics */
 export function listingOf(
   run: Pick<RunListing, 'id' | 'name' | 'folder'>,
   status: RunStatus | null,

@@ -13,19 +13,20 @@ const numberOrNull = t.union([t.number, t.null]);
 /** A line of `spans.jsonl`. */
 export const SpanLine = t.type({
   step: t.number,
-  /** Milliseconds since the epoch, and from there to the end of the step. */
+  /** Milliseconds since the epoch. */
   began: t.number,
+  /** Milliseconds from `began` to the end of the step. */
   duration: t.number,
   /** Spans that the line has no room for. */
   left_out: t.number,
-  /** Lane and name; start, end and, for the work of actors, time of sending in milliseconds since `began`. */
+  /** Lane, name, start, end and time of sending, in milliseconds since `began`; phases were not sent. */
   spans: t.array(t.tuple([t.string, t.string, t.number, t.number, numberOrNull])),
   /** Places of the spans whose work failed. */
   failed: t.array(t.number),
 });
 export interface SpanLine extends t.TypeOf<typeof SpanLine> {}
 
-interface LinePlace {
+interface StepPlace {
   readonly step: number;
   readonly offset: number;
   readonly length: number;
@@ -37,7 +38,7 @@ const HEAD_BYTES = 64;
 const head = /^\{"step":(\d+),/;
 
 export class TimelineFile extends LineTail {
-  #places: LinePlace[] = [];
+  #places: StepPlace[] = [];
 
   get lastStep(): number | null {
     return this.#places.at(-1)?.step ?? null;

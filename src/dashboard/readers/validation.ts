@@ -1,15 +1,15 @@
 /**
- * A validation by option and by finding, with its confusion matrix.
+ * The report of a validation: its answers by option and by finding, with their confusion matrix.
  *
  * Conclusions are read from responses and references as `cxmind eval` reads them (`src/evaluation`). The matrix of closed
  * questions counts pairs of options. That of open ones is the multi-label confusion matrix of Heydarian, Doyle and Samavi
- * (MLCM, IEEE Access 2022): with T the findings of the reference and P those that were named,
+ * (MLCM, IEEE Access 2022). With T the findings of the reference and P those that the response names,
  *
  * - every finding of both is a hit on the diagonal;
  * - where P has nothing that T has not, each missed finding counts in the column `none`;
- * - where T has nothing that P has not, each finding of T (the row `none`, if T is empty) counts against each that was
- *   named too much;
- * - else each missed finding counts against each that was named too much.
+ * - where T has nothing that P has not, each finding of T (the row `none`, if T is empty) counts against each finding
+ *   that P has too much;
+ * - else each missed finding counts against each finding that P has too much.
  *
  * Findings are free text, so all but the most frequent share the row and column `other`.
  */
@@ -30,7 +30,7 @@ const OTHER = 'other';
 
 type Judged = Pick<Comparison, 'right' | 'answer' | 'gold'>;
 
-/** The report of a step, less its place among the others. @param records its answers, at least one */
+/** The report of a step. @param records its answers, at least one */
 export function validationReport(
   step: number,
   records: readonly SampleRecord[],
@@ -54,7 +54,7 @@ export function validationReport(
   };
 }
 
-/** Share of the steps that claim something whose claim is right; null without any. */
+/** Share of right claims among the steps of reasoning that claim something; null without any. */
 function processAccuracy(task: Task, records: readonly SampleRecord[]): number | null {
   const verdicts = records
     .flatMap(({ output, groundTruth }) => stepsOf(task, output, groundTruth))
@@ -123,7 +123,7 @@ function findingScore(name: string, judged: readonly Judged[]): FindingScore {
   };
 }
 
-/** Pairs that an answer counts for, in the matrix of findings. */
+/** Cells of the matrix of findings that an answer counts in. */
 function findingPairs({ answer, gold }: Judged): Pair[] {
   const [truths, named] = [new Set(gold), new Set(answer)];
   const missed = [...truths.difference(named)];
