@@ -12,7 +12,7 @@ import type { FinishReason } from '../finish-reason.ts';
 export type SampleKind = 'rollout' | 'validation' | 'evaluation';
 
 /** The steps that have samples of a kind. */
-export interface SampleIndex {
+export interface SampleSteps {
   readonly kind: SampleKind;
   /** Steps with samples, rising, in columns: `steps[i]` has `counts[i]` samples whose mean score is `means[i]`. */
   readonly steps: readonly number[];

@@ -15,7 +15,7 @@
  * | `GET /api/runs/RUN/metrics` | `MetricList` |
  * | `GET /api/runs/RUN/series?name=NAME&name=NAME&after=STEP&points=N` | `SeriesList` |
  * | `GET /api/runs/RUN/timeline?step=STEP` | `StepTimeline`; without a step that of the newest, null where there is none |
- * | `GET /api/runs/RUN/samples?kind=KIND` | `SampleIndex` |
+ * | `GET /api/runs/RUN/samples?kind=KIND` | `SampleSteps` |
  * | `GET /api/runs/RUN/samples/page?kind=KIND&step=STEP&start=ROW&count=N` | `SamplePage` |
  * | `GET /api/runs/RUN/samples/one?kind=KIND&step=STEP&row=ROW` | `SampleDetail` |
  * | `GET /api/runs/RUN/samples/prompt?kind=KIND&prompt=PROMPT&start=N&count=N` | `PromptHistory` |

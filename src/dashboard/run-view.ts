@@ -9,7 +9,7 @@ import { jsonIn } from '../check/json.ts';
 import { Turns } from '../turns.ts';
 import type { Event, LogPage, RunDetail, RunListing } from './api.ts';
 import type { RunStatus } from './run-files.ts';
-import type { SampleIndex, SampleKind, ValidationReport } from './api-samples.ts';
+import type { SampleSteps, SampleKind, ValidationReport } from './api-samples.ts';
 import { logPage, WarningList, type LogQuery } from './readers/log.ts';
 import { MetricTable } from './readers/metrics.ts';
 import { SampleFile, SampleFolder } from './readers/sample-files.ts';
@@ -113,7 +113,7 @@ export class RunView {
     return samples;
   }
 
-  async sampleIndex(kind: SampleKind): Promise<SampleIndex> {
+  async sampleSteps(kind: SampleKind): Promise<SampleSteps> {
     const { files } = await this.samples(kind);
     await Promise.all(sampleKinds.map((one) => this.#samples[one].files.refresh()));
     const columns = files.index.columns();

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { runControl } from '../../actors/run-folder/requests.ts';
 import type { MetricList, RunList, SeriesList } from '../../src/dashboard/api.ts';
-import type { SampleIndex, SamplePage } from '../../src/dashboard/api-samples.ts';
+import type { SampleSteps, SamplePage } from '../../src/dashboard/api-samples.ts';
 import { Runs } from '../../src/dashboard/runs.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { madeValue, metricName, writeMadeRun } from '../support/made-run.ts';
@@ -44,7 +44,7 @@ export async function benchDashboard(): Promise<void> {
   const [one] = series.series;
   assert.deepEqual([one!.count, one!.steps.at(-1)], [steps, steps]);
   assert.equal(one!.values.at(-1), madeValue(1, steps));
-  const index = await timed('samples', () => get<SampleIndex>(`${run}/samples?kind=rollout`));
+  const index = await timed('samples', () => get<SampleSteps>(`${run}/samples?kind=rollout`));
   assert.equal(
     index.counts.reduce((sum, count) => sum + count, 0),
     samples,

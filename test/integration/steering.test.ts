@@ -7,7 +7,7 @@ import type { MetricList, StepTimeline } from '../../src/dashboard/api.ts';
 import type { RunStatus } from '../../src/dashboard/run-files.ts';
 import type {
   SampleDetail,
-  SampleIndex,
+  SampleSteps,
   ValidationReport,
 } from '../../src/dashboard/api-samples.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
@@ -171,7 +171,7 @@ describe('a run that is asked', () => {
       [sample.finishReason, sample.pictures, sample.policyVersion],
       ['length', 1, 1],
     );
-    const { means } = await get<SampleIndex>(`${path}/samples?kind=rollout`);
+    const { means } = await get<SampleSteps>(`${path}/samples?kind=rollout`);
     // The metric is a mean of f32 numbers.
     assert.ok(Math.abs(means[0]! - first!['critic/score/mean']!) < 1e-6);
     const picture = `/api/${path}/samples/picture?kind=rollout&step=1&row=0&picture=0`;

@@ -97,7 +97,7 @@ function sampleRoutes(view: RunView): Routes {
     count: query.count('count', usual, most),
   });
   return {
-    samples: get((query) => view.sampleIndex(kindIn(query))),
+    samples: get((query) => view.sampleSteps(kindIn(query))),
     'samples/page': get(async (query) =>
       (await samplesOf(query)).page(query.whole('step') ?? 0, sliceIn(query, 50, MOST_SAMPLES)),
     ),

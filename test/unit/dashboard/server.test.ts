@@ -19,7 +19,7 @@ import type { RunRequest } from '../../../src/dashboard/run-files.ts';
 import type {
   PromptHistory,
   SampleDetail,
-  SampleIndex,
+  SampleSteps,
   SamplePage,
   ValidationReport,
 } from '../../../src/dashboard/api-samples.ts';
@@ -155,7 +155,7 @@ describe('a dashboard', () => {
   });
 
   it('pages the samples of a step, shows one with its steps judged, and follows a prompt', async () => {
-    const index = await get<SampleIndex>(`runs/${run}/samples?kind=rollout`);
+    const index = await get<SampleSteps>(`runs/${run}/samples?kind=rollout`);
     assert.deepEqual(index.kinds, ['rollout', 'validation']);
     assert.deepEqual([index.steps.length, index.counts[0], index.means[0]], [STEPS, 8, 0.55]);
     const page = await get<SamplePage>(`runs/${run}/samples/page?step=7&start=6&count=50`);
@@ -189,7 +189,7 @@ describe('a dashboard', () => {
         ],
       ],
     );
-    const none = await get<SampleIndex>(`runs/${run}/samples?kind=evaluation`);
+    const none = await get<SampleSteps>(`runs/${run}/samples?kind=evaluation`);
     assert.match(none.hint!, /cxmind eval/);
   });
 

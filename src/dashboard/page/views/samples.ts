@@ -2,7 +2,7 @@
 import type {
   PromptHistory,
   SampleDetail,
-  SampleIndex,
+  SampleSteps,
   SampleKind,
   SampleListing,
 } from '../../api-samples.ts';
@@ -91,11 +91,11 @@ export class Samples extends View {
   show(): void {
     this.fetchOfFocus(async (focus, signal) => {
       const path = `runs/${focus.id}/samples`;
-      let index = await get<SampleIndex>(path, { kind: this.#kind ?? 'rollout' }, signal);
+      let index = await get<SampleSteps>(path, { kind: this.#kind ?? 'rollout' }, signal);
       const [other] = index.kinds;
       // Until the reader chooses a kind, one that the run has samples of is shown.
       if (this.#kind === null && index.steps.length === 0 && other !== undefined) {
-        index = await get<SampleIndex>(path, { kind: other }, signal);
+        index = await get<SampleSteps>(path, { kind: other }, signal);
       }
       this.#take(focus.id, index);
     });
@@ -106,7 +106,7 @@ export class Samples extends View {
     this.show();
   }
 
-  #take(run: string, index: SampleIndex): void {
+  #take(run: string, index: SampleSteps): void {
     const { kind, kinds, steps, counts, means, hint } = index;
     const options = kindsInOrder.map((each) => {
       const words = `${kindNames[each]}${kinds.includes(each) ? '' : ' (none)'}`;
