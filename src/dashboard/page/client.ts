@@ -1,4 +1,4 @@
-/** Requests to the server of the dashboard: JSON answers, and its events. */
+/** Requests to the server of the dashboard, and its events. */
 import type { ApiError, Event as ServerEvent } from '../api.ts';
 
 /** Values of a query; an array repeats its name, undefined leaves it out. */
@@ -41,7 +41,7 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
   );
 }
 
-/** Listens to events, and comes back after a lost connection until the page is gone. */
+/** Listens to events as long as the page is open, and connects again after a lost connection. */
 export function listen(
   onEvent: (event: ServerEvent) => void,
   onConnection: (connection: Connection) => void,

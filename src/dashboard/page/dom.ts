@@ -1,14 +1,13 @@
 /**
  * Elements of the page, built in code.
  *
- * There is no markup in any string, so no text can become markup: a string is text, and text that comes from a run
- * goes through `visibleText`.
+ * No string is ever read as markup: a string is text, and text that comes from a run goes through `visibleText`.
  */
 
-/** Content of an element: elements, own words, numbers, or nothing. */
+/** Content of an element: nodes, the page's own words, numbers, or nothing. */
 export type Content = Node | string | number | null | undefined | false | readonly Content[];
 
-/** Properties of an element, and its attributes, data and style by their groups. */
+/** Properties of an element, with its attributes, styles and listeners in groups. */
 export type Properties<E extends Element> = {
   readonly [K in keyof E as E[K] extends string | number | boolean ? K : never]?: E[K];
 } & {
@@ -51,13 +50,13 @@ export function span(className: string, ...content: readonly Content[]): HTMLEle
   return element('span', { className }, content);
 }
 
-/** Puts content in place of what an element has. */
+/** Replaces the content of an element. */
 export function fill(parent: Element, ...content: readonly Content[]): void {
   parent.replaceChildren();
   append(parent, content);
 }
 
-/** `fill` for content of the same form: the focus stays at its place among the controls. */
+/** Replaces the content of an element by content of the same form, with the focus on the same control. */
 export function refill(parent: Element, ...content: readonly Content[]): void {
   const controls = () => [...parent.querySelectorAll<HTMLElement>('button, input')];
   const focused = controls().findIndex((control) => control === document.activeElement);
@@ -80,7 +79,7 @@ export function byId(id: string): HTMLElement {
   return found;
 }
 
-/** A button; its words are its name. */
+/** A button, which its words name for readers of screens. */
 export function button(
   words: Content,
   press: () => void,
@@ -90,7 +89,7 @@ export function button(
   return element('button', { type: 'button', ...others, on: { ...on, click: press } }, words);
 }
 
-/** Properties of a button whose words are a sign: its name, and the key that presses it. */
+/** Properties of a button that shows only a sign: its name, and the key that presses it. */
 export function named(name: string, key: string): Properties<HTMLButtonElement> {
   return { title: `${name} (${key})`, attributes: { 'aria-label': name } };
 }
@@ -105,12 +104,12 @@ export function searchField(words: string, changed: () => void): HTMLInputElemen
   });
 }
 
-/** Words beside those that count. */
+/** Words in a fainter colour. */
 export function soft(...content: readonly Content[]): HTMLElement {
   return span('soft', content);
 }
 
-/** Words for what is on its way. */
+/** Words in the place of content that is being fetched. */
 export const loading = 'Loading…';
 
 /** A paragraph that says why there is nothing to see. */

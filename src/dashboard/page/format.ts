@@ -51,12 +51,12 @@ export function durationText(seconds: number): string {
   return rest === 0 ? `${larges} ${units[0]}` : `${larges} ${units[0]} ${rest} ${units[1]}`;
 }
 
-/** Milliseconds since a beginning, before which they are negative, as such a span; `0` for the beginning. */
+/** Milliseconds before or after a beginning in the form of `durationText`: `−1.2 s`; `0` for the beginning. */
 export function offsetText(ms: number): string {
   return ms === 0 ? '0' : `${ms < 0 ? '−' : ''}${durationText(Math.abs(ms) / 1000)}`;
 }
 
-/** A value of any kind: a text as it is, others as JSON. */
+/** A value of any kind: a text unchanged, others as JSON. */
 export function valueText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

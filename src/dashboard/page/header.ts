@@ -1,4 +1,4 @@
-/** The header: the run in focus, its state and progress, the buttons that steer it, and what the reader must know. */
+/** The header: the run in focus, its state and progress, the buttons that steer it, and a banner with what is wrong. */
 import { button, byId, div, element, fill, named, soft, span } from './dom.ts';
 import { RunPicker } from './run-picker.ts';
 import type { Change, Session } from './session.ts';
@@ -65,7 +65,7 @@ export class Header {
     fill(this.#facts, stateBadge(focus.state), words, bar, soft(timeLeftText(focus)));
   }
 
-  /** Says what is wrong, where something is. */
+  /** Shows what is wrong with the connection or the run; the banner is empty where nothing is. */
   #drawBanner(): void {
     const { connection, focus } = this.#session;
     const banner = byId('banner');

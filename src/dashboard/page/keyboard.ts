@@ -1,4 +1,4 @@
-/** Keys of the page, and the dialog that lists them. They do nothing while the reader writes. */
+/** Keys of the page, and the dialog that lists them. The keys do nothing while the reader writes in a field. */
 import { show } from './dialog.ts';
 import { element } from './dom.ts';
 import type { Tabs } from './tabs.ts';

@@ -1,4 +1,4 @@
-/** Levels of a log, the lowest first: for the page, which offers them, and for whoever reads a log from one on. */
+/** Levels of a log, the lowest first, for the page and the server. */
 import type { LogLevel } from '../api.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[];

@@ -1,4 +1,4 @@
-/** The choice of runs: the focus, and those that are drawn over each other with it. */
+/** The choice of runs: the focus, and the runs that are compared with it. */
 import { show } from './dialog.ts';
 import { button, div, element, refill, searchField, soft } from './dom.ts';
 import { MAX_SHOWN, type Session } from './session.ts';
@@ -6,7 +6,7 @@ import { progressText, stateBadge } from './states.ts';
 import { colourMark } from './theme.ts';
 import { plainText, visibleText } from './visible-text.ts';
 
-/** Selection of the focus, with a button that opens the choice of others. */
+/** Field that chooses the focus, with a button that opens the choice of the others. */
 export class RunPicker {
   readonly element: HTMLElement;
   readonly #session: Session;
@@ -36,7 +36,7 @@ export class RunPicker {
     this.#compare.textContent = shown.length > 1 ? `${shown.length} runs…` : 'Compare…';
   }
 
-  /** Opens the choice of the runs that are drawn over each other. */
+  /** Opens the choice of the runs that are compared. */
   async choose(): Promise<void> {
     if (this.#session.runs.length < 2) return;
     const list = element('ul', { className: 'choices' });

@@ -1,7 +1,7 @@
 /**
  * State that all views share: the runs, which of them are shown, and the connection.
  *
- * Events of the server come in here and go out as changes; a view fetches what it shows of them itself.
+ * Events of the server come in here and go out as changes. A view itself fetches the content that it shows of them.
  */
 import type { Event as ServerEvent, RunListing } from '../api.ts';
 import type { RunStatus } from '../run-files.ts';
@@ -19,13 +19,13 @@ export interface ShownRun {
   readonly place: number;
 }
 
-/** Most runs over each other; a reader tells no more colours apart. */
+/** Most runs that are drawn over each other, since readers cannot tell more colours apart. */
 export const MAX_SHOWN = 8;
 
 export class Session {
   readonly #listeners = new Set<(change: Change) => void>();
   readonly #statuses = new Map<string, RunStatus>();
-  /** Runs by the place of their colour; a place that became free is taken again. */
+  /** Ids of the shown runs by the place of their colour; null for a free place, which the next run takes. */
   readonly #places: (string | null)[] = [];
   #runs: readonly RunListing[] = [];
   #focus: string | null = null;
@@ -68,7 +68,7 @@ export class Session {
     this.#listeners.add(listener);
   }
 
-  /** Makes a run the one that views of a single run show. A focus that was shown alone is replaced. */
+  /** Moves the focus to a run. The run before it stays shown where it was compared with others. */
   setFocus(run: string): void {
     if (run === this.#focus) return;
     const wasAlone = this.shown.length === 1;
@@ -78,14 +78,14 @@ export class Session {
     this.#select();
   }
 
-  /** Shows a run beside the focus, as long as there is a colour for it, or no longer. */
+  /** Shows a run beside the focus if there is a colour left, or hides it. */
   setShown(run: string, isShown: boolean): void {
     if (isShown && this.shown.length < MAX_SHOWN) this.#place(run);
     else if (!isShown && run !== this.#focus) this.#give(run);
     this.#select();
   }
 
-  /** Tells of another choice of runs, and remembers it, the focus first. */
+  /** Tells listeners of another choice of runs, and remembers it, the focus first. */
   #select(): void {
     const others = this.shown.map(({ id }) => id).filter((id) => id !== this.#focus);
     rememberRuns([...(this.#focus === null ? [] : [this.#focus]), ...others]);
@@ -114,7 +114,7 @@ export class Session {
     if (this.focus === null) this.#open();
   }
 
-  /** Shows the runs that this tab showed before it was loaded anew; else one that goes on. */
+  /** Shows the runs that this tab showed before it was reloaded; a run that goes on if there were none. */
   #open(): void {
     const ids = new Set(this.#runs.map(({ id }) => id));
     const [known, ...others] = rememberedRuns().filter((id) => ids.has(id));
@@ -130,7 +130,7 @@ export class Session {
     if (connection === before) return;
     this.#connection = connection;
     this.#tell({ type: 'connection' });
-    // What was missed meanwhile is fetched again.
+    // Views fetch the changes that they have missed.
     if (connection === 'open' && before !== 'connecting') this.#tell({ type: 'selection' });
   }
 

@@ -3,7 +3,7 @@ import type { RunListing, RunState } from '../api.ts';
 import { span } from './dom.ts';
 import { countText, durationText } from './format.ts';
 
-/** Kind of a state: `live` goes on, `good` ended well, `odd` and `bad` want a look. */
+/** Kind of a state: `live` goes on, `good` ended well, `odd` and `bad` need attention. */
 type Kind = 'live' | 'good' | 'odd' | 'bad';
 
 const kinds: Readonly<Record<RunState, Kind>> = {
@@ -18,7 +18,7 @@ const kinds: Readonly<Record<RunState, Kind>> = {
   unknown: 'odd',
 };
 
-/** States that a reader must be told of, and what they mean. */
+/** Explanations of the states that a reader must be told of. */
 const explanations: Readonly<Partial<Record<RunState, string>>> = {
   failed: 'An error ended this run.',
   dead: 'This run is dead: its process is gone, and it did not say why. Its command goes on from its newest checkpoint, if it has one.',
@@ -31,12 +31,12 @@ export function stateBadge(state: RunState): HTMLElement {
   return span(`badge ${kinds[state]}`, state);
 }
 
-/** Explanation of a state that wants a look; null for the others. */
+/** Explanation of a state that a reader must be told of; null for other states. */
 export function explanationOf(state: RunState): string | null {
   return explanations[state] ?? null;
 }
 
-/** Words for what a run has none of: `No metrics yet.` while it goes on, `No metrics.` when nothing more comes. */
+/** Words for something that a run lacks: `No metrics yet.` while it goes on, `No metrics.` after its end. */
 export function yet(none: string, { goesOn }: Pick<RunListing, 'goesOn'>): string {
   return goesOn ? `${none} yet.` : `${none}.`;
 }

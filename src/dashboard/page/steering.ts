@@ -1,7 +1,8 @@
 /**
- * Requests to a run: stop, save, validate. Each asks first, and then says what became of it.
+ * Buttons that ask a run to stop, save or validate. Each asks the reader first, and then shows the state of the request.
  *
- * The server writes a request beside the run, which takes it between two steps; so an answer may take a step's time.
+ * The server writes a request into the run's folder, and the run takes it between two steps. So the outcome may take as
+ * long as a step.
  */
 import type { RunListing } from '../api.ts';
 import type { RequestKind, RunRequest } from '../run-files.ts';
@@ -39,7 +40,7 @@ const words: Readonly<Record<RequestKind, Words>> = {
   },
 };
 
-/** States of a request in a reader's words. */
+/** States of a request in words. */
 const states: Readonly<Record<RunRequest['state'], string>> = {
   waiting: 'asked; the run takes it when its present step is over',
   taken: 'the run is at it',
@@ -47,12 +48,12 @@ const states: Readonly<Record<RunRequest['state'], string>> = {
   failed: 'failed',
 };
 
-/** Buttons that steer the focus. */
+/** The group of buttons. */
 export class Steering {
   readonly element: HTMLElement;
   readonly #buttons: readonly HTMLButtonElement[];
   readonly #toasts = new Map<string, Say>();
-  /** Newest form of requests, whose events may come before the answer to the one that made them. */
+  /** Newest states of requests by id. An event may come before the answer to the POST that made the request. */
   readonly #newest = new Map<string, RunRequest>();
   #run: RunListing | null = null;
 
@@ -72,7 +73,7 @@ export class Steering {
     );
   }
 
-  /** Steers a run; one that has ended, is ending, or is a warm start takes no requests. */
+  /** Steers another run. A run that has ended, is ending, or is a warm start takes no requests. */
   show(run: RunListing | null): void {
     this.#run = run;
     for (const each of this.#buttons) {
@@ -81,7 +82,7 @@ export class Steering {
     }
   }
 
-  /** Says what became of a request that this page made. */
+  /** Shows the new state of a request that this page made. */
   follow(request: RunRequest): void {
     this.#newest.set(request.id, request);
     this.#toasts.get(request.id)?.(acknowledgement(request), kindOf(request));

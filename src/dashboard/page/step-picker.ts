@@ -1,4 +1,4 @@
-/** The choice of a step: the one before, the one behind, one by its number, or the newest, which is followed. */
+/** The choice of a step: the previous one, the next one, one by its number, or always the newest. */
 import { button, element, named, soft, span } from './dom.ts';
 import { countText } from './format.ts';
 
@@ -15,7 +15,7 @@ export class StepPicker {
   #step: number | null = null;
   #follows = true;
 
-  /** @param chosen is told when the reader chose another step */
+  /** @param chosen is called when the reader chose another step */
   constructor(chosen: () => void) {
     this.#chosen = chosen;
     this.#back = button('‹', () => this.turn(-1), named('Step before', '['));
@@ -56,14 +56,14 @@ export class StepPicker {
     this.#newest.setAttribute('aria-pressed', String(this.#follows));
   }
 
-  /** Goes to the step before or behind; beyond the last there is none. */
+  /** Goes to the previous or the next step, if there is one. */
   turn(by: -1 | 1): void {
     const at = this.#steps.indexOf(this.#step ?? NaN);
     const target = this.#steps[at + by];
     if (at >= 0 && target !== undefined) this.#choose(target);
   }
 
-  /** Takes the step nearest to the one that was written. */
+  /** Chooses the step nearest to the number in the field. */
   #read(): void {
     const written = this.#field.valueAsNumber;
     if (Number.isNaN(written) || this.#steps.length === 0) return;

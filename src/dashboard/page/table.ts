@@ -1,12 +1,10 @@
-/**
- * Tables of views, with one form of heads and cells. On a narrow page each cell of a `stacked` table says its own head.
- */
+/** Tables of views. On a narrow page each cell of a `stacked` table shows the head of its column. */
 import { div, element, type Content } from './dom.ts';
 
-/** Head of a column: its name, or the name of a column of numbers, which stand right. */
+/** Head of a column: its name, or for a column of numbers, which are aligned right, `number` with its name. */
 export type Head = string | HTMLElement | { readonly number: string };
 
-/** A table; what is wider than the page scrolls sideways. */
+/** A table, which scrolls sideways where it is wider than the page. */
 export function table(
   className: string,
   heads: readonly Head[],
@@ -23,7 +21,7 @@ export function table(
   );
 }
 
-/** A row of a table, under the name that it goes by. */
+/** A row of a table with its name as its head. */
 export function row(name: Content, cells: readonly HTMLElement[], className = ''): HTMLElement {
   return element('tr', { className }, element('th', { scope: 'row' }, name), cells);
 }
@@ -34,7 +32,7 @@ export function cell(content: Content, label: string | null = null): HTMLElement
   return element('td', { attributes: { 'data-label': label } }, inside);
 }
 
-/** A cell with a number, which stands right. */
+/** A cell with a number, which is aligned right. */
 export function numberCell(content: Content, label: string | null = null): HTMLElement {
   const made = cell(content, label);
   made.className = 'number';

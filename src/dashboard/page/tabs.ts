@@ -1,12 +1,13 @@
 /**
- * The tabs of the views, after the pattern of the ARIA Authoring Practices: one of them is in the order of focus, arrow
- * keys go to the others. The address keeps the view, `#metrics`.
+ * The tabs of the views, after the pattern of the ARIA Authoring Practices: the tab key reaches one of them, and arrow
+ * keys go to the others. The address names the view, as in `#metrics`.
  */
 import { button, byId, element, fill } from './dom.ts';
 import type { Change, Session } from './session.ts';
 import type { View, ViewClass } from './view.ts';
 import { plainText } from './visible-text.ts';
 
+/** A tab, and the view that it opens. */
 export interface Tab {
   /** Name in the address. */
   readonly name: string;
@@ -57,7 +58,7 @@ export class Tabs {
     location.hash = this.#tabs[place]!.name;
   }
 
-  /** Gives a change to the view in sight; the others fetch anew when they come into sight. */
+  /** Gives a change to the view in sight; other views fetch again when they come into sight. */
   update(change: Change): void {
     const { current } = this;
     if (change.type === 'selection') {
@@ -85,7 +86,7 @@ export class Tabs {
     this.current.show();
   }
 
-  /** Names the page by its view and its run, for whoever has several of them open. */
+  /** Puts the view and the run into the title, for readers who have several pages open. */
   #entitle(): void {
     const { focus } = this.#session;
     const run = focus === null ? [] : [plainText(focus.name)];

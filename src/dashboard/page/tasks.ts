@@ -1,7 +1,7 @@
-/** Work of views that later work replaces. */
+/** Work that is asked for again and again: the newest replaces the others, or it runs at most once in a while. */
 import { tellError } from './toasts.ts';
 
-/** Work of which the newest alone counts: starting it anew aborts what still runs. */
+/** Runs the newest work alone: starting work aborts the work before it. */
 export class Latest {
   #current = new AbortController();
 
@@ -13,7 +13,7 @@ export class Latest {
     });
   }
 
-  /** Aborts what still runs. @returns the signal of what comes in its place */
+  /** Aborts the work that still runs. @returns the signal of the next work */
   renew(): AbortSignal {
     this.#current.abort();
     this.#current = new AbortController();
@@ -21,7 +21,7 @@ export class Latest {
   }
 }
 
-/** Calls a function soon after it was asked for, and at most once in a span of time. */
+/** Calls a function soon after it was asked for, and at most once in `spanMs`. */
 export class Throttle {
   readonly #act: () => void;
   readonly #spanMs: number;

@@ -2,13 +2,14 @@
 
 import { element } from './dom.ts';
 
+/** A theme that can be shown. */
 export type Theme = 'light' | 'dark';
 
 const KEY = 'cxmind-theme';
 /** Series of a chart have this many colours, which then begin anew. */
 const SERIES_COLOURS = 8;
 
-/** Event of the document after the theme has changed; what is drawn on canvases is drawn again. */
+/** Event of the document after the theme has changed, upon which canvases are drawn again. */
 export const themeEvent = 'themechange';
 
 /** Applies the reader's choice, and follows the system where there is none. */

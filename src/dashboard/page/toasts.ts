@@ -4,12 +4,13 @@ import { visibleText } from './visible-text.ts';
 
 const SHOWN_MS = 8_000;
 
+/** Kind of a message, which decides its colour and how long it stays. */
 export type ToastKind = 'note' | 'good' | 'bad';
 
-/** Says something in a message that is open. */
+/** Replaces the words and the kind of an open message. */
 export type Say = (words: string, kind: ToastKind) => void;
 
-/** Opens a message; one that is good goes by itself, one that is bad stays until the reader closes it. */
+/** Opens a message. A `good` one closes by itself, any other stays until the reader closes it. */
 export function toast(words: string, kind: ToastKind): Say {
   const text = element('span');
   const box = div(
@@ -32,7 +33,7 @@ export function toast(words: string, kind: ToastKind): Say {
   return say;
 }
 
-/** Tells of an error, once while its words are there. */
+/** Shows an error, unless an open message has the same words. */
 export function tellError(error: unknown): void {
   const words = error instanceof Error ? error.message : String(error);
   const isTold = [...byId('toasts').children].some(({ textContent }) =>

@@ -17,7 +17,7 @@ export abstract class View {
     this.session = session;
   }
 
-  /** Shows the session as it is now: when the view comes into sight, and when other runs were chosen. */
+  /** Shows the session as it is now. It is called when the view comes into sight, and when other runs were chosen. */
   abstract show(): void;
 
   /** Takes a change while the view is in sight. */
@@ -30,4 +30,5 @@ export abstract class View {
   }
 }
 
+/** The class of a view, which a tab makes it from. */
 export type ViewClass = new (session: Session) => View;

@@ -1,15 +1,15 @@
 /**
- * Text of data, models and logs as a page may show it: never as markup, and with nothing in it that hides or turns.
+ * Text of data, models and logs in the form that the page shows: never as markup, and without invisible characters.
  *
- * Control characters, bidirectional controls and characters without width stand as their code points, as in
- * "Trojan Source" (arXiv:2111.00169). Every text is isolated, so that its direction ends where it does.
+ * Control characters, bidirectional controls and characters without width are shown as their code points, against
+ * attacks such as "Trojan Source" (arXiv:2111.00169). Every text is isolated, so that its direction ends with it.
  */
 import { element } from './dom.ts';
 
-/** Characters of which a reader sees nothing, but line feed and tab: controls, formats, separators, lone surrogates. */
+/** Invisible characters except line feed and tab: controls, formats, separators, lone surrogates. */
 const hidden = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029\u115f\u1160\u3164\uffa0]/gu;
 
-/** Names of the characters that attacks are made of. */
+/** Names of the characters that attacks use. */
 const names: Readonly<Record<string, string>> = {
   '\u0000': 'null',
   '\u0007': 'bell',
@@ -34,7 +34,7 @@ const names: Readonly<Record<string, string>> = {
   '\ufeff': 'byte order mark',
 };
 
-/** Longest text that is laid out whole: a browser takes seconds for the lines of a megabyte. */
+/** Longest text that is shown whole: a browser takes seconds to lay out the lines of a megabyte. */
 const MAX_CHARACTERS = 100_000;
 
 /** Text in a `bdi` element, each hidden character as a mark with its code point. */

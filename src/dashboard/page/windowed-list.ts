@@ -1,19 +1,19 @@
 /**
- * A list of any length of which only the rows in sight exist.
+ * A list of any length that makes elements only for the rows in sight.
  *
- * Rows have one height, so a row's place is its number times that height and no row needs to be measured. For a reader
- * of screens it is a listbox with one selected row, whose options say their place among all.
+ * All rows have one height, so no row needs to be measured. For readers of screens the list is a listbox with one selected
+ * row, whose options have their place among all rows.
  */
 import { element, type Content } from './dom.ts';
 
 /** Rows of a list, by number from 0. */
 export interface ListRows {
   readonly count: number;
-  /** Content of a row; it may say that it is still on its way. */
+  /** Content of a row, or a note that it is being fetched. */
   row(index: number): Content;
-  /** Is told of the rows in sight, so that they can be fetched. */
+  /** Takes the rows in sight, so that they can be fetched. */
   inSight?(first: number, last: number): void;
-  /** Is told of the row that the reader chose. */
+  /** Takes the row that the reader chose. */
   chosen?(index: number): void;
 }
 
@@ -68,7 +68,7 @@ export class WindowedList {
     this.#draw();
   }
 
-  /** Draws the rows in sight anew with the next frame, as after what they show has come. */
+  /** Draws the rows in sight again in the next frame, such as when their content was fetched. */
   refresh(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -89,7 +89,7 @@ export class WindowedList {
     this.mark(index);
   }
 
-  /** Selects a row where it is. */
+  /** Selects a row without scrolling to it. */
   mark(index: number | null): void {
     this.#selected = index;
     this.#draw();

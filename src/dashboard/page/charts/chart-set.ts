@@ -1,7 +1,7 @@
 /**
- * ChartSet of metrics of which those in sight alone are fetched and drawn, so that a page of hundreds stays fluent.
+ * A set of charts of which only those in sight are fetched and drawn, so that a page with hundreds of them stays fluent.
  *
- * All of them share their settings and their range of steps.
+ * All charts share their settings and their range of steps.
  */
 import { Chart, type Line } from './chart.ts';
 import { plainSettings, type CurveSettings, type StepRange } from './curves.ts';
@@ -13,7 +13,7 @@ import { colourMark, themeEvent } from '../theme.ts';
 import { visibleText } from '../visible-text.ts';
 
 const FETCH_SPAN_MS = 60;
-/** A chart this far from the window is fetched, so that it is there when it comes into sight. */
+/** Distance from the window at which a chart is fetched, so that it is there when it comes into sight. */
 const MARGIN = '200px';
 
 export class ChartSet {
@@ -30,7 +30,7 @@ export class ChartSet {
   readonly #onZoom: (range: StepRange | null) => void;
   #settings = plainSettings;
 
-  /** @param onZoom takes the range of steps that the reader chose in one of them */
+  /** @param onZoom takes the range of steps that the reader chose in one of the charts */
   constructor(session: Session, onZoom: (range: StepRange | null) => void) {
     this.#session = session;
     this.#onZoom = onZoom;
@@ -86,7 +86,7 @@ export class ChartSet {
   #fetch(hasGrown: boolean): void {
     const names = [...this.#inSight];
     if (names.length === 0) return;
-    // An average of what a reduction left would be another one.
+    // An average over reduced points would differ.
     const isWhole = this.#settings.range !== null || this.#settings.smoothing > 0;
     this.#fetching.start(async (signal) => {
       await Promise.all(

@@ -1,8 +1,8 @@
 /**
  * A chart of one metric over steps, a line for each run, drawn by uPlot.
  *
- * Dragging over it chooses a range of steps, a double click shows all of them again; who made the chart decides, so that
- * all charts show one range. With smoothing the raw line stays, faint.
+ * Dragging over the chart asks for a range of steps, and a double click asks for all of them. The owner of the chart sets
+ * the range, so that all charts show the same one. A smoothed line has the raw line behind it, faint.
  */
 import {
   extremes,
@@ -40,7 +40,7 @@ export class Chart {
   #lines: readonly Line[] = [];
   #settings: CurveSettings | null = null;
   #drawn: uPlot | null = null;
-  /** Form of the drawing; for another one it is made anew. */
+  /** Form of the drawing, which is made again for another form. */
   #form = '';
 
   /** @param onZoom takes the range of steps that the reader chose; null for all */

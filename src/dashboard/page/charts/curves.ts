@@ -1,8 +1,8 @@
 /**
  * Curves of metrics as numbers: values over steps, smoothed or not.
  *
- * Smoothing is TensorBoard's: an exponential moving average that is divided by the weight it has seen so far, as in
- * Adam (arXiv:1412.6980, section 3), so that it does not begin at zero.
+ * Smoothing is TensorBoard's: an exponential moving average with the bias correction of Adam (arXiv:1412.6980, section 3),
+ * which divides it by the sum of its weights so far.
  */
 import type { Series } from '../../api.ts';
 
@@ -11,21 +11,23 @@ export type Curve = Pick<Series, 'steps' | 'values' | 'isReduced'>;
 
 /** Settings that all charts of a view share. */
 export interface CurveSettings {
-  /** Weight of what was before, in [0, 1); 0 does not smooth. */
+  /** Weight of the average so far, in [0, 1); 0 does not smooth. */
   readonly smoothing: number;
   readonly isLog: boolean;
   /** Steps in sight; null for all of them. */
   readonly range: StepRange | null;
 }
 
+/** First and last step of a range. */
 export type StepRange = readonly [from: number, to: number];
 
+/** Settings that show every step, linearly and unsmoothed. */
 export const plainSettings: CurveSettings = { smoothing: 0, isLog: false, range: null };
 
 /**
  * Debiased exponential moving average of values.
  *
- * @param weight of what was before, in [0, 1)
+ * @param weight of the average so far, in [0, 1)
  * @returns null where the value is null
  */
 export function smoothed(values: readonly (number | null)[], weight: number): (number | null)[] {
@@ -38,12 +40,12 @@ export function smoothed(values: readonly (number | null)[], weight: number): (n
   });
 }
 
-/** Values that a logarithmic axis has a place for; the others are null. */
+/** Values with null for those that are not positive, which a logarithmic axis cannot show. */
 export function positive(values: readonly (number | null)[]): (number | null)[] {
   return values.map((value) => (value !== null && value > 0 ? value : null));
 }
 
-/** A curve with the points of another behind its last step. */
+/** A curve with those points of another appended that lie behind its last step. */
 export function extended(curve: Curve, more: Curve): Curve {
   const last = curve.steps.at(-1) ?? -Infinity;
   const from = more.steps.findIndex((step) => step > last);

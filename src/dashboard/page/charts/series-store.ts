@@ -1,8 +1,8 @@
 /**
  * Curves that were fetched, by run and metric.
  *
- * A curve first comes reduced to what a chart has pixels for, and whole once the reader looks closer or smooths it. A run
- * that goes on is asked for the steps behind the last alone. All of it is void when the run's file was rewritten.
+ * A curve is first fetched with as many points as a chart can show, and whole when the reader zooms in or smooths it. Of a
+ * run that goes on only new steps are fetched. All curves of a run are dropped when the run rewrote its file.
  */
 import type { SeriesList } from '../../api.ts';
 import { get } from '../client.ts';
@@ -26,7 +26,7 @@ export class SeriesStore {
     return this.#runs.get(run)?.curves.get(name) ?? null;
   }
 
-  /** Fetches those of the metrics that are not there. @param isWhole fetches reduced ones again, with every point */
+  /** Fetches the metrics that are missing. @param isWhole fetches reduced curves again, with every point */
   async load(
     run: string,
     names: readonly string[],
@@ -46,7 +46,7 @@ export class SeriesStore {
     }
   }
 
-  /** Fetches the new steps of metrics that are there. */
+  /** Fetches the new steps of metrics that were fetched before. */
   async grow(run: string, names: readonly string[], signal: AbortSignal): Promise<void> {
     for (const batch of batches(names.filter((name) => this.curve(run, name) !== null))) {
       const lasts = batch.map((name) => this.curve(run, name)?.steps.at(-1) ?? -1);
@@ -60,7 +60,7 @@ export class SeriesStore {
     }
   }
 
-  /** Curves of a run, of which those of another generation are void. */
+  /** The curves of a run. It drops those of an earlier generation. */
   #take(run: string, generation: number): RunCurves {
     const found = this.#runs.get(run);
     if (found?.generation === generation) return found;

@@ -1,6 +1,6 @@
-/** Units of metrics, by their names; those that are a share, a score or a loss have none. */
+/** Units of metrics by their names. Shares, scores and losses have none. */
 
-/** Patterns of names with their units, of which the first that fits counts. */
+/** Patterns of names with their units; the first pattern that fits decides. */
 const units: readonly (readonly [name: RegExp, unit: string])[] = [
   [/clip_ratio|fraction/, ''],
   [/^timing_s\/|^perf\/time_per_step$/, 's'],

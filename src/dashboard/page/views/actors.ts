@@ -1,4 +1,4 @@
-/** Actors: who works, waits or was restarted, with its mailbox, memory and device. */
+/** Actors: the state of each, with its mailbox, memory, device and restarts. */
 import type { RunDetail, RunListing, RunState } from '../../api.ts';
 import type { ActorState, RunStatus } from '../../run-files.ts';
 import { get } from '../client.ts';
@@ -27,11 +27,11 @@ export class Actors extends View {
     const { focus } = this.session;
     if (focus === null) return;
     if (change.type === 'status' && change.run === focus.id) this.#draw(change.status, focus);
-    // A run that died says nothing more; the list of runs knows.
+    // The status of a run that died does not change any more; the list of runs says that it died.
     if (change.type === 'runs' && focus.state !== this.#state) this.show();
   }
 
-  /** @param run has the state of now, which its status may not know of */
+  /** @param run has the present state, which the status of a dead run lacks */
   #draw(status: RunStatus | null, run: RunListing): void {
     this.#state = run.state;
     fill(

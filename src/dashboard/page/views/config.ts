@@ -1,4 +1,4 @@
-/** Config: the values of the runs that are shown, key by key, and where they differ. */
+/** Config: the values of the shown runs, key by key, and where they differ. */
 import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
 import { div, element, emptyNote, fill, loading, searchField, type Content } from '../dom.ts';

@@ -9,8 +9,8 @@ import { offsetText } from '../format.ts';
 import { colour } from '../theme.ts';
 import { plainText } from '../visible-text.ts';
 
-/** A stretch of the step in milliseconds. */
-export type Window = readonly [from: number, to: number];
+/** A range of times in a step, in milliseconds. */
+export type TimeRange = readonly [from: number, to: number];
 
 /** A span with its place in the drawing. */
 export interface PlacedSpan {
@@ -24,10 +24,11 @@ interface PlacedLane {
   readonly name: string;
   readonly first: number;
   readonly rows: number;
-  /** Share of the step in which it works, in [0, 1]. */
+  /** Share of the step in which the lane has work, in [0, 1]. */
   readonly busy: number;
 }
 
+/** The spans and lanes of a step, with their rows. */
 export interface Layout {
   readonly spans: readonly PlacedSpan[];
   readonly lanes: readonly PlacedLane[];
@@ -39,9 +40,9 @@ const BAR = 16;
 const AXIS = 24;
 const MIN_TEXT = 34;
 const FONT = '11px system-ui, sans-serif';
-/** Colours of work: those of series, less the one that is much like that of failed work. */
+/** Colours of work: those of series, except the one that is like the colour of failed work. */
 const colours = [1, 2, 3, 4, 6, 7, 8].map((place) => `series-${place}`);
-/** Part of the width that names of lanes take, in CSS pixels. */
+/** Width of the names of lanes, in CSS pixels. */
 const LABELS = 132;
 const NARROW_LABELS = 72;
 const NARROW = 560;
@@ -73,13 +74,13 @@ export function heightOf({ rows }: Layout): number {
   return AXIS + rows * ROW + 4;
 }
 
-/** Places of milliseconds and rows on a canvas of a width, in CSS pixels. */
+/** Places of times and rows on a canvas, in CSS pixels. */
 export class Scale {
   readonly labels: number;
   readonly width: number;
-  readonly #window: Window;
+  readonly #window: TimeRange;
 
-  constructor(width: number, window: Window) {
+  constructor(width: number, window: TimeRange) {
     this.width = width;
     this.#window = window;
     this.labels = width < NARROW ? NARROW_LABELS : LABELS;
@@ -108,7 +109,7 @@ export class Scale {
 export function spanAt(layout: Layout, scale: Scale, x: number, y: number): PlacedSpan | null {
   const row = scale.row(y);
   const ms = scale.ms(x);
-  // A hair of a bar is still to be hit.
+  // Bars narrower than the pointer can be hit too.
   const slack = Math.abs(scale.ms(2) - scale.ms(0));
   const hits = layout.spans.filter(
     ({ span, row: own }) =>
@@ -117,9 +118,7 @@ export function spanAt(layout: Layout, scale: Scale, x: number, y: number): Plac
   return hits.at(-1) ?? null;
 }
 
-/**
- * Colours of kinds of work, which each kind keeps from step to step. Phases have theirs, and work of actors has its own.
- */
+/** Colours of kinds of work. A kind keeps its colour from step to step; phases and work of actors are counted apart. */
 export class SpanColours {
   readonly #phases: string[] = [];
   readonly #work: string[] = [];
@@ -134,12 +133,12 @@ export class SpanColours {
 
 interface Drawing {
   readonly layout: Layout;
-  readonly window: Window;
+  readonly window: TimeRange;
   readonly selected: TimelineSpan | null;
   readonly colours: SpanColours;
 }
 
-/** Draws the spans. The canvas gets the size of its box and the pixels of the screen. */
+/** Draws the spans, at the size of the canvas's box and the resolution of the screen. */
 export function drawGantt(canvas: HTMLCanvasElement, drawing: Drawing): void {
   const { layout, window, selected } = drawing;
   const [width, height, ratio] = [canvas.clientWidth, heightOf(layout), devicePixelRatio];
@@ -166,7 +165,7 @@ export function drawGantt(canvas: HTMLCanvasElement, drawing: Drawing): void {
 function drawAxis(
   context: CanvasRenderingContext2D,
   scale: Scale,
-  [from, to]: Window,
+  [from, to]: TimeRange,
   height: number,
 ): void {
   const step = roundStep((to - from) / Math.max(2, (scale.width - scale.labels) / 90));

@@ -1,4 +1,4 @@
-/** Log: the newest lines of a run, live; older ones come when the reader scrolls up. */
+/** Log: the newest lines of a run, as they come; older lines are fetched when the reader scrolls up. */
 import type { LogLine, LogPage } from '../../api.ts';
 import { get } from '../client.ts';
 import { div, element, emptyNote, fill, soft, span, type Content } from '../dom.ts';
@@ -78,13 +78,13 @@ export class Log extends View {
   }
 
   #fetchNew(): void {
-    // What is on its way is not thrown away: it asks again when it is there.
+    // A fetch under way is not aborted; it asks again at its end.
     if (this.#isBusy) {
       this.#refresh.ask();
       return;
     }
     this.#fetch({ after: this.#after }, ({ lines, after }) => {
-      // A page may end before what has come does.
+      // A page may end before the last line of the log.
       if (after > this.#after) this.#refresh.ask();
       this.#after = after;
       if (lines.length === 0) return;
@@ -170,7 +170,7 @@ function lineDetail({ time, level, event, fields }: LogLine): Content {
   ];
 }
 
-/** A value in a line: numbers with four digits, as all of them are there when the line is chosen. */
+/** A value in a line. Numbers have four digits; the chosen line shows all of them. */
 function shortText(value: unknown): string {
   return typeof value === 'number' ? numberText(value) : valueText(value);
 }

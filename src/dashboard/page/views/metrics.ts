@@ -1,4 +1,4 @@
-/** Metrics: every metric as a curve, grouped by the part of its name before the first slash. */
+/** Metrics: a chart of every metric, grouped by the part of its name before the first slash. */
 import type { MetricList } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { get } from '../client.ts';
@@ -72,7 +72,7 @@ export class Metrics extends View {
     });
   }
 
-  /** Draws the groups where they changed: a chart that moves would be drawn anew. */
+  /** Draws the groups only where they changed, since a chart that moves is drawn again. */
   #drawGroups(): void {
     const words = this.#search.value.toLowerCase().split(/\s+/);
     const wanted = this.#names.filter((name) =>

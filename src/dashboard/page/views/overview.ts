@@ -1,4 +1,4 @@
-/** Overview: how far a run is, what it does now, what it warns of, and its most telling curves. */
+/** Overview: a run's progress, present work and warnings, and charts of its main metrics. */
 import type { MetricList, RunDetail, RunListing, RequestList } from '../../api.ts';
 import type { RunRequest, RunStatus } from '../../run-files.ts';
 import { ChartSet } from '../charts/chart-set.ts';
@@ -25,7 +25,7 @@ import { Throttle } from '../tasks.ts';
 import { View } from '../view.ts';
 import { visibleText } from '../visible-text.ts';
 
-/** Metrics that tell most about a run, the first of each row that it has. */
+/** Main metrics of a run; of each row the first that the run has is shown. */
 const telling: readonly (readonly string[])[] = [
   ['reward/overall', 'critic/rewards/mean', 'critic/score/mean', 'sft/loss', 'train/loss', 'loss'],
   ['val/reward_score', 'val/loss'],
@@ -83,7 +83,7 @@ export class Overview extends View {
     else this.#refresh.ask();
   }
 
-  /** Shows of another run what is known of it already. */
+  /** Shows what the session knows of another run already. */
   #clear(): void {
     const { focus } = this.session;
     this.#detail = null;
@@ -144,7 +144,7 @@ export class Overview extends View {
   }
 }
 
-/** Cards with what a reader wants to know first, beside the state and the step that the header has. */
+/** Cards with the main facts of a run, besides its state and step, which the header has. */
 function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
   const { goesOn, secondsLeft, folder } = listing;
   const made: HTMLElement[] = [];
@@ -173,7 +173,7 @@ function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
   return made;
 }
 
-/** Memory of the run's process, and of each device that tells of its own. */
+/** Memory of the run's process, and of each device that reports it. */
 function memoryCards({ memory, deviceMemory }: RunStatus): HTMLElement[] {
   const free = (room: { freeBytes: number; totalBytes: number }): string =>
     `${bytesText(room.freeBytes)} of ${bytesText(room.totalBytes)} free`;
@@ -185,7 +185,7 @@ function memoryCards({ memory, deviceMemory }: RunStatus): HTMLElement[] {
   ];
 }
 
-/** The folder of a checkpoint's step inside the run's; the whole path of one that is elsewhere. */
+/** Name of a checkpoint's folder inside the run's folder; the whole path of one that lies elsewhere. */
 function stepFolder(run: string, path: string): string {
   return path.startsWith(`${run}/`) ? path.slice(run.length + 1).split('/')[0]! : path;
 }

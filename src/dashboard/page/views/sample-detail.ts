@@ -1,4 +1,4 @@
-/** A sample in full: pictures, prompt, response in judged steps, reference and rewards. */
+/** A sample in full: pictures, prompt, response with its judged steps, reference and rewards. */
 import type { ReasoningStep, SampleDetail, SampleKind } from '../../api-samples.ts';
 import { apiPath } from '../client.ts';
 import { div, element, soft, span, type Content } from '../dom.ts';
@@ -24,7 +24,7 @@ export function sampleArticle(sample: SampleDetail, source: SampleSource): HTMLE
   );
 }
 
-/** A sample as one of several to a prompt: without what they have in common. */
+/** A sample among several of one prompt, without the prompt, pictures and reference that they share. */
 export function sampleColumn(sample: SampleDetail): HTMLElement {
   return element(
     'article',
@@ -34,7 +34,7 @@ export function sampleColumn(sample: SampleDetail): HTMLElement {
   );
 }
 
-/** Pictures of a sample, each in its own link to its full size. */
+/** Pictures of a sample, each as a link to its full size. */
 export function pictures(sample: SampleDetail, { run, kind }: SampleSource): Content {
   const { step, row, pictures: count } = sample;
   if (count === 0) return null;
@@ -63,7 +63,7 @@ export function textBlock(text: string): HTMLElement {
   return element('div', { className: 'text', dir: 'auto' }, visibleText(text));
 }
 
-/** Mark of a verdict: right, wrong or open. It has a word beside its colour. */
+/** Mark of a verdict, right, wrong or open, by a word and a colour. */
 function verdictMark(
   isRight: boolean | null,
   words: readonly [right: string, wrong: string],
@@ -105,14 +105,14 @@ function responseParts(sample: SampleDetail): Content {
   return [part('Rewards', rewardList(parts, score)), part('Response', responseOf(sample))];
 }
 
-/** A response by its turns, else by its steps of reasoning, else as it is. */
+/** A response: its turns if it has several, else its steps of reasoning, else its text. */
 function responseOf({ turns, reasoning, output }: SampleDetail): Content {
   if (turns.length > 0) return element('ol', { className: 'turns' }, turns.map(turnElement));
   if (reasoning.length === 0) return textBlock(output);
   return [reasoning.map(stepElement), asWritten(output)];
 }
 
-/** A turn of a response. The policy has the first, and every other one. */
+/** A turn of a response. The turns are the policy's and its environment's in alternation, the policy's first. */
 function turnElement(text: string, place: number): HTMLElement {
   const who = place % 2 === 0 ? 'policy' : 'environment';
   return element('li', { className: `turn ${who}` }, soft(who), textBlock(text));
@@ -138,7 +138,7 @@ function referenceOf({
   return [referenceConclusion.length === 0 ? null : conclusion, steps, asWritten(groundTruth)];
 }
 
-/** A step of reasoning: what it thinks, what it says, and whether that is so. */
+/** A step of reasoning: its thought, its answer, and the verdict on its claim. */
 function stepElement({ think, answer, claim, isRight }: ReasoningStep, place: number): HTMLElement {
   const kind = isRight === null ? 'open' : isRight ? 'right' : 'wrong';
   const claims = claim === null ? null : soft(claim ? 'affirms' : 'rejects');
@@ -156,7 +156,7 @@ function stepElement({ think, answer, claim, isRight }: ReasoningStep, place: nu
   );
 }
 
-/** Ticks and crosses as plain glyphs, which fonts have more often than emoji. */
+/** Replaces ticks and crosses by plain glyphs, which more fonts have than emoji. */
 export function withPlainMarks(text: string): string {
   return text.replaceAll('\u2705', '✓').replaceAll('\u274c', '✗');
 }
@@ -165,7 +165,7 @@ function asWritten(text: string): HTMLElement {
   return element('details', {}, element('summary', {}, 'as written'), textBlock(text));
 }
 
-/** Parts of a reward with their values, and the whole; as many beside each other as there is room for. */
+/** Parts of a reward with their values, and the whole reward. */
 function rewardList(parts: SampleDetail['parts'], score: number | null): HTMLElement {
   const pairs = Object.entries(parts).map(([name, value]) =>
     element(

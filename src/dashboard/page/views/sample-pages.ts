@@ -1,10 +1,10 @@
-/** Samples of a step, fetched a page at a time when they come into sight. */
+/** Samples of a step, which are fetched a page at a time when they come into sight. */
 import type { SampleKind, SampleListing, SamplePage } from '../../api-samples.ts';
 import { get, type Query } from '../client.ts';
 import { tellError } from '../toasts.ts';
 
 const PAGE = 100;
-/** Pages that are kept; the one that was asked for least recently goes first. */
+/** Most pages that are kept; the least recently used one is dropped first. */
 const MAX_PAGES = 50;
 
 export class SamplePages {
@@ -12,10 +12,10 @@ export class SamplePages {
   readonly #query: Query;
   readonly #signal: AbortSignal;
   readonly #arrived: () => void;
-  /** Pages by number; null while one is on its way. */
+  /** Pages by number; null for a page that is being fetched. */
   readonly #pages = new Map<number, readonly SampleListing[] | null>();
 
-  /** @param arrived is told when a page has come */
+  /** @param arrived is called when a page has been fetched */
   constructor(
     { run, kind, step }: { readonly run: string; readonly kind: SampleKind; readonly step: number },
     signal: AbortSignal,
@@ -27,12 +27,12 @@ export class SamplePages {
     this.#arrived = arrived;
   }
 
-  /** A sample by its row; null while it is on its way. */
+  /** A sample by its row; null while its page is being fetched. */
   row(index: number): SampleListing | null {
     return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE] ?? null;
   }
 
-  /** Fetches the rows from first to last that are not there. */
+  /** Fetches the pages that are missing of the rows from `first` to `last`. */
   need(first: number, last: number): void {
     for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page++) {
       const found = this.#pages.get(page);

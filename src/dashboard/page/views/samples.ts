@@ -1,4 +1,4 @@
-/** Samples: the responses of a step in a list, one of them in full, or all responses to its prompt over the steps. */
+/** Samples: the responses of a step in a list, beside one of them in full or all responses to its prompt. */
 import type {
   PromptHistory,
   SampleDetail,
@@ -40,7 +40,7 @@ const ROW_HEIGHT = 52;
 /** Responses to a prompt that are fetched at a time. */
 const HISTORY_PAGE = 24;
 
-/** Tags of reasoning, which a line of a list has no room for. */
+/** Tags of reasoning, which are left out of lines of the list. */
 const tags = /<\/?(think|answer)>/gi;
 
 const kindNames: Readonly<Record<SampleKind, string>> = {
@@ -53,7 +53,7 @@ const kindsInOrder: readonly SampleKind[] = ['rollout', 'validation', 'evaluatio
 export class Samples extends View {
   /** Fetches pages of the list. */
   readonly #listing = new Latest();
-  /** Fetches what stands beside the list. */
+  /** Fetches the content beside the list. */
   readonly #choosing = new Latest();
   readonly #refresh = new Throttle(() => this.show(), REFRESH_MS);
   override readonly picker = new StepPicker(() => this.show());
@@ -79,7 +79,7 @@ export class Samples extends View {
   );
   /** Kind that the reader chose; null before that. */
   #kind: SampleKind | null = null;
-  /** Samples that the list was drawn for; it is drawn anew for others alone. */
+  /** Samples that the list was drawn for; it is drawn again only for other samples. */
   #listed = '';
 
   update(change: Change): void {

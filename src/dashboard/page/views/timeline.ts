@@ -1,7 +1,7 @@
 /**
- * Timeline: what happened in a step, phase by phase and actor by actor, and what waited for what.
+ * Timeline: the work in a step, phase by phase and actor by actor, and what each piece of work waited for.
  *
- * The drawing is for eyes; the table below it has the same spans for everyone, and chooses among them by keys.
+ * The table below the drawing has the same spans, for readers of screens and for keys.
  */
 import type { RunListing, StepTimeline, TimelineSpan } from '../../api.ts';
 import { get } from '../client.ts';
@@ -15,7 +15,7 @@ import {
   spanAt,
   SpanColours,
   type Layout,
-  type Window,
+  type TimeRange,
 } from './gantt.ts';
 import { yet } from '../states.ts';
 import type { Change, Session } from '../session.ts';
@@ -27,7 +27,7 @@ import { visibleText } from '../visible-text.ts';
 import { WindowedList } from '../windowed-list.ts';
 
 const REFRESH_MS = 1_000;
-/** Shortest stretch that is zoomed to, in CSS pixels of the drag. */
+/** Shortest drag that zooms, in CSS pixels. */
 const MIN_DRAG = 6;
 
 export class Timeline extends View {
@@ -53,7 +53,7 @@ export class Timeline extends View {
   /** Run and step that were drawn. */
   #drawn: string | null = null;
   #layout: Layout = { spans: [], lanes: [], rows: 0 };
-  #window: Window = [0, 1];
+  #window: TimeRange = [0, 1];
   #selected: TimelineSpan | null = null;
   readonly #colours = new SpanColours();
 
@@ -92,7 +92,7 @@ export class Timeline extends View {
     const { firstStep, lastStep, step, duration, spans, leftOut } = found;
     const steps = Array.from({ length: lastStep - firstStep + 1 }, (_, i) => firstStep + i);
     this.picker.show(steps, step);
-    // A step stays as it was when others come.
+    // A step does not change when others come.
     if (isDrawn) return;
     this.#timeline = found;
     this.#layout = layoutOf(found);
@@ -144,7 +144,7 @@ export class Timeline extends View {
     );
   }
 
-  #zoom(window: Window | null): void {
+  #zoom(window: TimeRange | null): void {
     if (this.#timeline === null) return;
     this.#window = window ?? wholeWindow(this.#timeline);
     this.#whole.hidden = window === null;
@@ -185,8 +185,8 @@ export class Timeline extends View {
   }
 }
 
-/** The whole step, with what began before it. */
-function wholeWindow({ spans, duration }: StepTimeline): Window {
+/** The whole step, together with work that began before it. */
+function wholeWindow({ spans, duration }: StepTimeline): TimeRange {
   const begin = spans.reduce((least, { start }) => Math.min(least, start), 0);
   const end = spans.reduce((most, span) => Math.max(most, span.end), duration);
   const from = Math.max(begin, -duration);
@@ -229,7 +229,7 @@ function spanRow({ lane, name, start, end, sent, isFailed }: TimelineSpan): Cont
   ];
 }
 
-/** Facts about a span: when, how long, and what it waited for or waited on. */
+/** Facts about a span: its time, its length, and what it waited for. */
 function spanFacts(span: TimelineSpan, all: readonly TimelineSpan[]): Content {
   const { lane, name, start, end, sent, isFailed } = span;
   const facts: Content[] = [
@@ -256,7 +256,7 @@ function spanFacts(span: TimelineSpan, all: readonly TimelineSpan[]): Content {
   return element('p', {}, facts);
 }
 
-/** Names of spans with their lanes, the longest first, no more than a few. */
+/** Names of a few spans with their lanes, the longest span first. */
 function namesOf(spans: readonly TimelineSpan[]): Content {
   const most = 6;
   const sorted = spans.toSorted((a, b) => b.end - b.start - (a.end - a.start));

@@ -1,4 +1,4 @@
-/** Validation: right answers by option, findings by precision and recall, and what was taken for what. */
+/** Validation: right answers by option, precision and recall by finding, and the confusion matrix. */
 import type {
   ConfusionMatrix,
   FindingScore,
@@ -17,7 +17,7 @@ import { plainText, visibleText } from '../visible-text.ts';
 
 const HINT =
   'trainer.validation_data_dir=validations keeps every answer, and then all of them count here.';
-/** Longest name, in characters, that stands upright over a column; where one is longer all are turned. */
+/** Longest name of a column, in characters, for which the names are not turned. */
 const MOST_UPRIGHT = 4;
 
 export class Validation extends View {
