@@ -18,7 +18,7 @@ import {
   type CounterOptions,
   type CounterRef,
 } from '../support/counter-actor.ts';
-import { ended, isRunning } from '../support/is-running.ts';
+import { ended, isRunning } from '../support/process-end.ts';
 import { keepingLogger, type LoggedEvent } from '../support/tiny-run.ts';
 
 const soon = { timeoutMs: 10_000 };

@@ -10,7 +10,7 @@ import type { RewardInput } from '../../src/reward/reward.ts';
 import type { ContentPart } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { effectOf } from '../support/effect.ts';
-import { ended, isRunning } from '../support/is-running.ts';
+import { ended, isRunning } from '../support/process-end.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { JudgeServer } from '../support/judge-server.ts';
 import { pythonInterpreter } from '../support/python.ts';

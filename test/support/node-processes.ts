@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { NodeOptions } from '../../actors/runtime/placement.ts';
 import { ticketFor } from '../../transport/zmq/keys.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
-import { exited } from './child-exit.ts';
+import { exited } from './process-end.ts';
 import { startHead, type Head } from './link-pair.ts';
 
 /** Processes of this host that take part in a run over real sockets. */

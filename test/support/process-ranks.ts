@@ -7,7 +7,7 @@ import { fromWireError } from '../../src/errors.ts';
 import type { Ranks } from '../conformance/communicator.ts';
 import type { RankReply } from './rank-agent.ts';
 import type { RankJoin } from './rank-process.ts';
-import { exited } from './child-exit.ts';
+import { exited } from './process-end.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 import { TemporaryDirectory } from './temporary-directory.ts';
 

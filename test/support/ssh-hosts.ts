@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { attempt } from '../../src/errors.ts';
-import { exited } from './child-exit.ts';
+import { exited } from './process-end.ts';
 import { TemporaryDirectory } from './temporary-directory.ts';
 
 const sshd = '/usr/sbin/sshd';

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { openScorer, scoreBy, type ScorerProps } from '../../../actors/reward/scorer.ts';
 import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
-import { ended } from '../../support/is-running.ts';
+import { ended } from '../../support/process-end.ts';
 import { blockOf } from '../../support/pages.ts';
 import { pythonInterpreter } from '../../support/python.ts';
 import { rewardInput } from '../../support/reward-input.ts';

@@ -13,7 +13,7 @@ import type { McpServer } from '../../../src/config/multi-turn-schema.ts';
 import { KeptResults } from '../../../actors/environment/kept-results.ts';
 import { ToolServer } from '../../../actors/environment/tool-server.ts';
 import { effectOf } from '../../support/effect.ts';
-import { isRunning } from '../../support/is-running.ts';
+import { isRunning } from '../../support/process-end.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { toolsServer } from '../../support/tools-server.ts';
 
