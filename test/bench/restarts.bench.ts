@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { hasty, spawnCounter } from '../support/counter-actor.ts';
-import { resident } from '../support/resident.ts';
+import { resident } from '../support/resident-memory.ts';
 import { now, print } from './harness.ts';
 
 const module = new URL('../support/counter-actor.ts', import.meta.url);

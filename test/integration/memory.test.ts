@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { spawnHoarder } from '../support/hoarder-actor.ts';
-import { resident } from '../support/resident.ts';
+import { resident } from '../support/resident-memory.ts';
 
 const soon = { timeoutMs: 20_000 };
 const MiB = 2 ** 20;

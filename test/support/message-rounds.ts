@@ -1,6 +1,6 @@
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { spawnHoarder } from './hoarder-actor.ts';
-import { resident } from './resident.ts';
+import { resident } from './resident-memory.ts';
 
 /** A program that says what is resident after 50,000 messages to an actor on a thread, and after as many more, thrice. */
 await using system = new ActorSystem();

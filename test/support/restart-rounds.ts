@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { spawnHoarder } from './hoarder-actor.ts';
 import { LivingWorkers } from './living-workers.ts';
-import { resident } from './resident.ts';
+import { resident } from './resident-memory.ts';
 
 /** A program that says what is resident after 400 restarts of an actor on its thread, and after 400 more, thrice. */
 using workers = new LivingWorkers();

@@ -23,7 +23,7 @@ import { VERSION_BYTES } from '../../../transport/shared/version.ts';
 import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { FarDevice } from '../../support/far-device.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { configOf } from '../effects/changes.ts';
 

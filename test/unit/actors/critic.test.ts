@@ -22,7 +22,7 @@ import { SharedVersion, VERSION_BYTES } from '../../../transport/shared/version.
 import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { goldenSequences } from '../../support/golden-model.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const model = 'worker.critic.model';

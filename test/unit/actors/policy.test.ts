@@ -15,7 +15,7 @@ import { loraB } from '../../../src/model/adapters/adapter.ts';
 import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
 import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
 const isBf16 = (value: number): boolean => value === bf16ToNumber(numberToBf16(value));

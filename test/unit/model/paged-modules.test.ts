@@ -8,7 +8,7 @@ import { moduleNames } from '../../../src/model/weights/modules.ts';
 import type { WeightSource } from '../../../src/model/weights/weight-source.ts';
 import { fileBuffer, letGo } from '../../../src/tensor/file-memory.ts';
 import { goldenSequences } from '../../support/golden-model.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 import { goldenSuite } from '../../support/golden-suite.ts';
 
 describe('PagedModules', () => {

@@ -8,7 +8,7 @@ import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { FarDevice } from '../../support/far-device.ts';
 import { adamWOver } from '../../support/flat-adamw.ts';
 import { assertClose } from '../../support/assert-close.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 
 const betas = [0.9, 0.999] as const;
 const eps = 1e-8;

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { bringIn, fileBuffer, isInFile, letGo } from '../../../src/tensor/file-memory.ts';
 import { collectShared } from '../../../src/tensor/memory.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const MiB = 2 ** 20;

@@ -13,7 +13,7 @@ import { Optimization, type OptimizationOptions } from '../../../src/training/op
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
 import { joinThreadGroup, threadGroup } from '../../../transport/collectives/threads.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
-import { residentBytes } from '../../support/resident-bytes.ts';
+import { residentBytes } from '../../support/resident-memory.ts';
 
 const options: OptimizationOptions = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 };
 const layout = layOut([

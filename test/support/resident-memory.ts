@@ -1,5 +1,17 @@
+/** Resident memory, of this process or of one block. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { addressOf } from '../../src/native.ts';
+import { collectShared } from '../../src/tensor/memory.ts';
+
+/** Resident memory of this process, MiB, after garbage was collected and finalizers ran. */
+export async function resident(): Promise<number> {
+  for (let round = 0; round < 3; round++) {
+    collectShared();
+    await delay(20);
+  }
+  return process.memoryUsage.rss() / 2 ** 20;
+}
 
 /** Bytes of a block's file that are in this process's memory; null where the block lies in no file. */
 export function residentBytes(block: ArrayBufferLike): number | null {
