@@ -19,13 +19,9 @@ import { assertClose } from '../support/assert-close.ts';
 import { FarDevice } from '../support/far-device.ts';
 import { goldenCases, goldenJson, goldenPath } from '../support/golden.ts';
 import { goldenFamilies, goldenFamily } from '../support/golden-family.ts';
-import {
-  goldenSequences,
-  wrongGradients,
-} from '../support/golden-model.ts';
+import { goldenSequences, goldenSuite, wrongGradients } from '../support/golden-model.ts';
 import { assertContinues } from '../support/greedy.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { goldenSuite } from '../support/golden-suite.ts';
 
 /** Tolerance that the project promises for log-probabilities, in nats. */
 const logProbTolerance = { atol: 1e-4 };

@@ -16,13 +16,13 @@ import { loadProcessor } from '../../src/vision/processor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import {
   goldenSequences,
+  goldenSuite,
   goldenTexts,
   loadGoldenModel,
   tokens,
   wrongGradients,
   type GoldenModel,
 } from '../support/golden-model.ts';
-import { goldenSuite } from '../support/golden-suite.ts';
 import { assertContinues } from '../support/greedy.ts';
 import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
 

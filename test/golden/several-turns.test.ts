@@ -6,9 +6,8 @@ import { Policy } from '../../src/model/policy.ts';
 import { promptPositions } from '../../src/model/position-ids.ts';
 import { rows, tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
-import { textPrompt, tokens } from '../support/golden-model.ts';
+import { goldenSuite, textPrompt, tokens } from '../support/golden-model.ts';
 import { goldenJson } from '../support/golden.ts';
-import { goldenSuite } from '../support/golden-suite.ts';
 
 interface SeveralTurns {
   readonly prompt_ids: readonly number[];

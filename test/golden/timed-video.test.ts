@@ -17,7 +17,7 @@ import {
 } from '../support/golden-video.ts';
 import { goldenJson } from '../support/golden.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { goldenSuite } from '../support/golden-suite.ts';
+import { goldenSuite } from '../support/golden-model.ts';
 
 interface Case extends GoldenVideos {
   readonly name: string;

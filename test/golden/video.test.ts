@@ -9,7 +9,7 @@ import {
   type GoldenVideos,
 } from '../support/golden-video.ts';
 import { goldenJson, goldenPath } from '../support/golden.ts';
-import { goldenSuite } from '../support/golden-suite.ts';
+import { goldenSuite } from '../support/golden-model.ts';
 
 interface VideoCase extends GoldenVideos {
   readonly name: string;

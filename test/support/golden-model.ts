@@ -1,3 +1,6 @@
+/** Models, prompts and gradients of the golden files, in the forms that models take. */
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import type { Arena } from '../../src/model/weights/arena.ts';
 import type { PromptInput, SequenceInput } from '../../src/model/pack.ts';
@@ -21,6 +24,27 @@ export interface GoldenModel {
 /** Loads a checkpoint below `test/golden`. */
 export async function loadGoldenModel(name: string): Promise<GoldenModel> {
   return loadCheckpoint(goldenPath(name));
+}
+
+/** A device on the processor and a golden model, for all tests of a suite. */
+export interface GoldenSuite {
+  readonly device: Device;
+  readonly model: GoldenModel;
+  /** Things that are disposed of after the tests, before the device. */
+  readonly owned: DisposableStack;
+}
+
+/** Opens a device and loads a golden model before the tests of a suite, and closes the device after them. */
+export function goldenSuite(load: string | (() => Promise<GoldenModel>)): GoldenSuite {
+  const suite = { owned: new DisposableStack() } as {
+    -readonly [K in keyof GoldenSuite]: GoldenSuite[K];
+  };
+  before(async () => {
+    suite.device = suite.owned.use(openDevice({ threads: 1 }));
+    suite.model = await (typeof load === 'string' ? loadGoldenModel(load) : load());
+  });
+  after(() => suite.owned.dispose());
+  return suite;
 }
 
 /** Tokens as the model takes them. */

@@ -14,11 +14,11 @@ import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenSequences,
+  goldenSuite,
   loadGoldenModel,
   textPrompt,
   tokens,
 } from '../../support/golden-model.ts';
-import { goldenSuite } from '../../support/golden-suite.ts';
 
 const sampling = { temperature: 1, topP: 1, topK: -1 };
 const defaults: EngineOptions = { maxSequences: 4, maxPrefillTokens: 200, bannedTokens: [] };

@@ -5,8 +5,7 @@ import { HostSampler } from '../../../src/generation/cpu/sampler.ts';
 import type { GenerationRequest, Response } from '../../../src/generation/request.ts';
 import type { GenerationSession, SessionJob } from '../../../src/generation/session.ts';
 import { keyOf } from '../../../src/rng.ts';
-import { textPrompt } from '../../support/golden-model.ts';
-import { goldenSuite } from '../../support/golden-suite.ts';
+import { goldenSuite, textPrompt } from '../../support/golden-model.ts';
 
 function request(seed: number, samples = 1, maxTokens = 12): GenerationRequest {
   return {

@@ -15,13 +15,13 @@ import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';
 import {
   goldenSequences,
+  goldenSuite,
   loadGoldenModel,
   relativeError,
   type GoldenModel,
 } from '../../support/golden-model.ts';
 import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
-import { goldenSuite } from '../../support/golden-suite.ts';
 
 interface Selection {
   readonly model: string;

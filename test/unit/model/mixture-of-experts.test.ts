@@ -21,7 +21,7 @@ import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { goldenFamily } from '../../support/golden-family.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
-import { goldenSuite } from '../../support/golden-suite.ts';
+import { goldenSuite } from '../../support/golden-model.ts';
 
 describe('a mixture of experts', () => {
   const golden = goldenFamily('qwen3-moe');

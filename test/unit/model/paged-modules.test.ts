@@ -7,9 +7,8 @@ import { Policy } from '../../../src/model/policy.ts';
 import { moduleNames } from '../../../src/model/weights/modules.ts';
 import type { WeightSource } from '../../../src/model/weights/weight-source.ts';
 import { fileBuffer, letGo } from '../../../src/tensor/file-memory.ts';
-import { goldenSequences } from '../../support/golden-model.ts';
+import { goldenSequences, goldenSuite } from '../../support/golden-model.ts';
 import { residentBytes } from '../../support/resident-memory.ts';
-import { goldenSuite } from '../../support/golden-suite.ts';
 
 describe('PagedModules', () => {
   const suite = goldenSuite('micro-vl');

@@ -9,13 +9,13 @@ import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenSequences,
+  goldenSuite,
   loadGoldenModel,
   relativeError,
   textPrompt,
   tokens,
 } from '../../support/golden-model.ts';
 import { textModel } from '../../support/small-sizes.ts';
-import { goldenSuite } from '../../support/golden-suite.ts';
 
 describe('Policy', () => {
   const sequences = goldenSequences();
