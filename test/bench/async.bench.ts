@@ -43,7 +43,7 @@ export async function benchAsync(): Promise<void> {
         `worker.actor.micro_batch_size_per_device_for_experience=${PROMPTS}`,
         `worker.rollout.n=${SAMPLES}`,
         'worker.rollout.ignore_eos=true',
-        'worker.reward.reward_function=test/support/slow-reward.ts:scoreIn200Ms',
+        'worker.reward.reward_function=test/support/letters-reward.ts:scoreIn200Ms',
         `trainer.max_staleness=${maxStaleness}`,
         `trainer.max_steps=${STEPS}`,
         `trainer.save_checkpoint_path=${run}`,

@@ -432,7 +432,7 @@ describe('reward functions of users', () => {
   it('score while the learners and the reference compute log-probabilities', async () => {
     const timeline = path('timeline.json');
     await trainTiny(demo, path('beside'), [
-      'worker.reward.reward_function=test/support/slow-reward.ts:score',
+      'worker.reward.reward_function=test/support/letters-reward.ts:scoreIn100Ms',
       `trainer.ray_timeline=${timeline}`,
       'trainer.max_steps=1',
       'trainer.val_freq=-1',

@@ -20,7 +20,7 @@ const WEATHER = { delayMs: 200, loss: 0.05, seed: 1 };
 
 // A run that has lost a node lives on for a second, in which the process there may tell why. The steps that are left
 // take longer.
-const reward = fileURLToPath(new URL('../support/slow-reward.ts', import.meta.url));
+const reward = fileURLToPath(new URL('../support/letters-reward.ts', import.meta.url));
 const items = [
   `worker.reward.reward_function=${reward}:scoreIn200Ms`,
   'worker.rollout.num_workers=3',

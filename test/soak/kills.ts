@@ -22,9 +22,9 @@ const PHASES = ['data', 'gen', 'reward', 'old', 'ref', 'adv', 'update_actor'];
 const LIFE_DEADLINE_MS = 180_000;
 const LOOK_MS = 5;
 
-const reward = fileURLToPath(new URL('../support/slow-reward.ts', import.meta.url));
+const reward = fileURLToPath(new URL('../support/letters-reward.ts', import.meta.url));
 const items = [
-  `worker.reward.reward_function=${reward}:score`,
+  `worker.reward.reward_function=${reward}:scoreIn100Ms`,
   'worker.rollout.num_workers=2',
   'worker.reward.num_workers=2',
   'worker.actor.num_workers=2',

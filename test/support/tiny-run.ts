@@ -85,7 +85,7 @@ export function tinyItems(demo: string, run: string, items: readonly string[] = 
 export const endlessItems: readonly string[] = [
   'trainer.max_steps=100000',
   'trainer.total_epochs=100000',
-  'worker.reward.reward_function=test/support/slow-reward.ts:score',
+  'worker.reward.reward_function=test/support/letters-reward.ts:scoreIn100Ms',
 ];
 
 /** An event that something logged. */
