@@ -51,24 +51,25 @@ describe('memory', () => {
   });
 
   it('stays flat over 200,000 messages', () => {
-    const [early, growth] = residentIn('message-rounds.ts');
+    const [early, growth] = residentIn('messages');
     assert.ok(growth < 0.02 * early, `${growth} MiB more with each 50,000`);
   });
 
   it('stays flat over restarts on the thread that it has', () => {
-    const [early, growth] = residentIn('restart-rounds.ts');
+    const [early, growth] = residentIn('restarts');
     assert.ok(growth < 0.01 * early, `${growth} MiB more with each 400`);
   });
 });
 
 /**
- * Resident memory of a program early, in MiB, and the least that a round adds to it. A leak grows in each round,
- * whereas a heap or an allocator takes another step in one of them.
+ * Resident memory after the first round of a kind, in MiB, and the least that a further round adds to it.
+ *
+ * A leak grows in each round, whereas a heap or an allocator takes another step in one of them.
  */
-function residentIn(program: string): [early: number, growth: number] {
-  const file = fileURLToPath(new URL(`../support/${program}`, import.meta.url));
+function residentIn(kind: 'messages' | 'restarts'): [early: number, growth: number] {
+  const file = fileURLToPath(new URL('../support/memory-rounds.ts', import.meta.url));
   // V8 lets its young generation grow with the pace of messages, in steps as large as what is looked for
-  const line = execFileSync(process.execPath, ['--max-semi-space-size=2', file], {
+  const line = execFileSync(process.execPath, ['--max-semi-space-size=2', file, kind], {
     encoding: 'utf8',
   });
   const levels = JSON.parse(line) as number[];
