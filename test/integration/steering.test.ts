@@ -22,13 +22,6 @@ import {
   tinySuite,
 } from '../support/tiny-run.ts';
 
-effectOf(
-  'trainer.rollout_data_dir',
-  'trainer.validation_data_dir',
-  'trainer.dashboard',
-  'trainer.dashboard_port',
-);
-
 const items = [
   'trainer.rollout_data_dir=rollouts',
   'trainer.validation_data_dir=answers',
@@ -111,6 +104,7 @@ describe('a run that is asked', () => {
     assert.deepEqual(events.filter(hasAnswer), []);
   });
 
+  effectOf('trainer.dashboard', 'trainer.dashboard_port');
   it('serves its dashboard on a port of its own while it goes on, whose token is in no file', () => {
     assert.deepEqual([served, port === 8765], [303, false]);
     const token = /token=(.*)/.exec(notes.find((note) => note.startsWith('dash'))!)![1]!;
@@ -138,6 +132,7 @@ describe('a run that is asked', () => {
     assert.match(text, /no run writes this folder/);
   });
 
+  effectOf('trainer.rollout_data_dir', 'trainer.validation_data_dir');
   it('is shown by a dashboard, its phases as long as its metrics say', async () => {
     await using dashboard = new Dashboard({
       ...{ folders: [run], control: runControl, token: 'a-token-of-the-test' },

@@ -1,11 +1,12 @@
 /**
- * Tests of what keys of the config do, registered with the keys beside them.
+ * Tests of what keys of the config do, with the keys beside them.
  *
- * `test/unit/effects/every-key.test.ts` reads the keys off the sources and asks for every key of the schema. So keys and
- * items are literals, in which `${role}` stands for the actor and the critic.
+ * `test/unit/effects/every-key.test.ts` reads the keys off the sources, and fails for a key of the schema without a test
+ * and for an `effectOf` without a test behind it. So keys and items are literals, in which `${role}` stands for the actor
+ * and the critic.
  */
 
-/** Says that the test behind it shows what keys of the config do. */
+/** Says that the test or the loop over tests in the next statement shows what keys of the config do. */
 export function effectOf(...keys: readonly string[]): void {
   if (keys.length === 0) throw new Error('effectOf: no key');
 }

@@ -88,8 +88,12 @@ describe('loadPolicy', () => {
     assert.equal(await isSharedWith('worker.ref.sync_ref_model=true'), false);
   });
 
-  effectOf('worker.actor.fsdp.enable_cpu_offload', 'worker.actor.offload.offload_params');
-  effectOf('worker.ref.fsdp.enable_cpu_offload', 'worker.ref.offload.offload_params');
+  effectOf(
+    'worker.actor.fsdp.enable_cpu_offload',
+    'worker.actor.offload.offload_params',
+    'worker.ref.fsdp.enable_cpu_offload',
+    'worker.ref.offload.offload_params',
+  );
   for (const key of ['fsdp.enable_cpu_offload', 'offload.offload_params']) {
     it(`keeps weights in a file that are asked for there: worker.ROLE.${key}`, async () => {
       await withPolicy([], ({ policy, reference }) => {

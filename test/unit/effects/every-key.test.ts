@@ -9,19 +9,40 @@ import { isWithoutEffect } from '../../../src/config/unsupported.ts';
 
 const tests = join(import.meta.dirname, '../..');
 
-/** Keys that a source registers: the arguments of `effectOf(…)`, and the items in the second argument of `effects(…)`. */
+/**
+ * Keys that a source registers: the arguments of `effectOf(…)`, and the items in the second argument of `effects(…)`.
+ *
+ * The statement behind an `effectOf(…)` has its test, so that the keys go with the test.
+ */
 function keysIn(source: string): string[] {
   const keys: string[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isCallExpression(node) && ts.isIdentifier(node.expression)) {
-      const { text: name } = node.expression;
-      if (name === 'effectOf') keys.push(...node.arguments.flatMap(textsIn));
-      if (name === 'effects') keys.push(...textsIn(node.arguments[1]!).map(keyOf));
+    if (isCallOf('effectOf', node)) keys.push(...node.arguments.flatMap(textsIn));
+    if (isCallOf('effects', node)) keys.push(...textsIn(node.arguments[1]!).map(keyOf));
+    if (ts.isSourceFile(node) || ts.isBlock(node)) {
+      for (const [i, statement] of node.statements.entries()) {
+        if (!ts.isExpressionStatement(statement)) continue;
+        if (!isCallOf('effectOf', statement.expression)) continue;
+        const [key] = statement.expression.arguments.flatMap(textsIn);
+        const next = node.statements[i + 1];
+        assert.ok(next !== undefined && hasTest(next), `no test behind effectOf('${key}')`);
+      }
     }
     ts.forEachChild(node, visit);
   };
   visit(ts.createSourceFile('x.ts', source, ts.ScriptTarget.Latest));
   return keys;
+}
+
+function isCallOf(name: string, node: ts.Node): node is ts.CallExpression {
+  return (
+    ts.isCallExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === name
+  );
+}
+
+/** True for a test, and for a loop over tests. */
+function hasTest(node: ts.Node): boolean {
+  return isCallOf('it', node) || ts.forEachChild(node, hasTest) === true;
 }
 
 const keyOf = (item: string): string => item.split('=')[0]!;
@@ -66,7 +87,14 @@ describe('every key of the config', () => {
   });
 
   it('is found in both forms', () => {
-    const source = "effectOf('a.b', `c.${role}.d`); effects('t', ['e.f=[1, 2]'], f);";
+    const source = "effectOf('a.b', `c.${role}.d`); it('t', f); effects('t', ['e.f=[1, 2]'], f);";
     assert.deepEqual(keysIn(source), ['a.b', 'c.actor.d', 'c.critic.d', 'e.f']);
+  });
+
+  it('is not found without a test behind it', () => {
+    assert.deepEqual(keysIn("effectOf('a.b'); for (const x of y) it(x, f);"), ['a.b']);
+    for (const source of ["effectOf('a.b');", "effectOf('a.b'); const c = 1; it('t', f);"]) {
+      assert.throws(() => keysIn(source), /no test behind/);
+    }
   });
 });

@@ -110,6 +110,11 @@ describe('a key of the config, of rewards,', () => {
     (item) => assertChanges(told, item, model, 'worker.reward.reward_function=./reward.py:score'),
   );
 
+  const list = (...entries: readonly string[]): string =>
+    `worker.reward.reward_functions=[${entries.map((entry) => `{${entry}}`).join(', ')}]`;
+  const grade = 'name: grade, reward_function: closed';
+  const form = 'name: form, reward_function: closed_plain';
+
   effectOf(
     'worker.reward.reward_functions',
     'worker.reward.reward_functions[].name',
@@ -121,10 +126,6 @@ describe('a key of the config, of rewards,', () => {
     'worker.reward.reward_functions[].gate.key',
     'worker.reward.reward_functions[].gate.bonus',
   );
-  const list = (...entries: readonly string[]): string =>
-    `worker.reward.reward_functions=[${entries.map((entry) => `{${entry}}`).join(', ')}]`;
-  const grade = 'name: grade, reward_function: closed';
-  const form = 'name: form, reward_function: closed_plain';
   for (const [what, changed] of [
     ['the list', list(grade)],
     ['name', list(grade, form.replace('form', 'shape'))],
