@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 /**
  * Keeps what Node compiles for the next start, and for the threads and child processes of this one.
  *
- * What lies in that folder is run as it is, so it is one that nobody else can write to: Node's own choice is a
- * predictable name in the folder for temporary files. Without such a folder nothing is kept.
+ * Code in the folder of the cache is run unchecked, so it is a folder that nobody else can write to. Node's default is
+ * none: a predictable name among temporary files. Without such a folder nothing is kept.
  */
 export function keepCompiledCode() {
   if (process.env.NODE_COMPILE_CACHE !== undefined) return;
@@ -22,7 +22,7 @@ function cacheHome() {
   return given?.startsWith('/') === true ? given : join(homedir(), '.cache');
 }
 
-/** A folder's real path, the folder made where it is missing; null where someone else could change what is in it. */
+/** Makes a folder where it is missing. @returns its real path; null if others could change its content */
 function ownFolder(path) {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -39,7 +39,7 @@ function ancestry(folder) {
   return parent === folder ? [folder] : [folder, ...ancestry(parent)];
 }
 
-/** Tells whether nobody but its owner, us and root can replace the contents of a folder. */
+/** Tells whether only this user and root can replace the content of a folder. */
 function isTrusted(folder) {
   const { uid, mode } = lstatSync(folder);
   const isSticky = (mode & 0o1000) !== 0;

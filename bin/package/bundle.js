@@ -3,8 +3,8 @@
 //   npm run bundle                  cxmind-VERSION-PLATFORM-ARCH.tgz in the working directory
 //   npm run bundle -- DIRECTORY     the folder itself, unpacked
 //
-// It holds the build, the configs, the examples, this installation's packages but those for development, without what
-// they bring for other platforms, and the pinned Node. An ONNX Runtime provider that was installed comes along.
+// It holds the build, the configs, the examples, the pinned Node, and the installed packages except those for
+// development, without their libraries for other platforms. An ONNX Runtime provider that was installed is included.
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -58,7 +58,7 @@ function makeFolder(folder) {
   for (const foreign of foreignFolders(join(folder, 'node_modules'), process)) {
     rmSync(join(folder, 'node_modules', foreign), { recursive: true });
   }
-  // The packages that the binary was installed by are of no more use.
+  // These packages only served to install the binary.
   rmSync(join(folder, 'node_modules/node/node_modules'), { recursive: true, force: true });
   writeFileSync(join(folder, 'cxmind'), starter);
   chmodSync(join(folder, 'cxmind'), 0o755);
@@ -66,7 +66,7 @@ function makeFolder(folder) {
 }
 
 /**
- * Folders of the packages that are installed, but those for development alone, as npm's own record has them.
+ * Folders of the installed packages, without those for development alone, by npm's own record.
  *
  * @returns {string[]}
  */

@@ -1,5 +1,5 @@
-// What packages bring for other machines than this one. npm leaves out whole packages by platform, but not parts of
-// one: onnxruntime-node has its library for five platforms, zeromq for six.
+// Libraries that packages bring for other platforms, and their sizes. npm leaves out whole packages by platform, but not
+// parts of a package: onnxruntime-node has its library for five platforms, zeromq for six.
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -24,7 +24,7 @@ export function foreignFolders(modules, { platform, arch }) {
 }
 
 /**
- * Bytes of the files in a folder; one that has several names there counts once.
+ * Bytes of the files in a folder. A file with several names counts once.
  *
  * @param {string} folder counts nothing where it is absent
  * @param {Set<number>} [seen] inodes that were counted

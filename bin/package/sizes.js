@@ -1,11 +1,11 @@
-// Says what an installation has brought, by size, and what of it other platforms alone could use. npm runs it behind
-// every change of node_modules in a checkout; where cxmind is a dependency itself, it does not.
+// Prints the sizes of the largest packages of an installation, and of the libraries that only other platforms could use.
+// npm runs it after every change of node_modules in a checkout, but not where cxmind is a dependency.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bytesIn, foreignFolders, megabytes } from './platform.js';
 
-/** The packages that weigh most, by what they are to a reader. */
+/** The largest packages, by names that a reader knows. */
 const parts = {
   'ONNX Runtime': ['onnxruntime-node'],
   'its CUDA provider': ['com.github.asus4.onnxruntime.linux-x64-gpu'],
@@ -35,5 +35,5 @@ try {
     );
   }
 } catch {
-  // An installation never fails by what is said of it.
+  // An installation does not fail because its sizes cannot be told.
 }

@@ -1,4 +1,4 @@
-// Removes what packages bring for other platforms from node_modules; `npm ci` brings it back.
+// Removes the libraries for other platforms from node_modules; `npm ci` brings them back.
 import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-/** The reference of all commands in Markdown, from what oclif knows of them. */
+/** The reference of all commands in Markdown, made from the commands' own statics. */
 import type { Command } from '@oclif/core';
 import { oclifConfig } from '../../src/cli/main.ts';
 
@@ -24,7 +24,7 @@ function sectionOf(command: Command.Loadable): string {
   return [...parts, examplesOf(command)].filter((part) => part !== '').join('\n\n');
 }
 
-/** Usage of a command: as it says itself, or its arguments behind its name. */
+/** Usage of a command: its own text, or its name and its arguments. */
 function usageOf({ id, usage, args, flags }: Command.Loadable): string {
   if (usage !== undefined) return String(usage);
   const named = Object.values(args).map(({ name, required }) =>
@@ -47,7 +47,7 @@ function shown(flags: Command.Loadable['flags']): Flag[] {
   return Object.values(flags).filter(({ hidden }) => hidden !== true);
 }
 
-/** A flag as it is written on the command line. */
+/** The form of a flag on the command line. */
 function nameOf(flag: Flag): string {
   const long = flag.type === 'boolean' && flag.allowNo ? `--[no-]${flag.name}` : `--${flag.name}`;
   const value = flag.type === 'boolean' ? '' : ` ${String(flag.helpValue ?? 'VALUE')}`;
@@ -74,7 +74,7 @@ function examplesOf({ examples = [] }: Command.Loadable): string {
   return `\`\`\`sh\n${calls.join('\n')}\n\`\`\``;
 }
 
-/** Text whose angle brackets are no HTML. */
+/** Text with its angle brackets escaped, so that they are not read as HTML. */
 function prose(text: string): string {
   return text.replace(/`[^`]*`|</g, (found) => (found === '<' ? '\\<' : found));
 }

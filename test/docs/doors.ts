@@ -1,30 +1,30 @@
 /**
- * The index of the package's two doors in Markdown: every export with the first sentence of its docstring.
+ * The index of the package's two entry points in Markdown: every export with the first sentence of its docstring.
  *
- * It reads the text of the sources, whose layout Prettier fixes: a docstring ends on the line above its declaration.
+ * It reads the text of the sources, whose layout the formatter fixes: a docstring ends on the line above its declaration.
  * Members and signatures are on the pages that typedoc writes.
  */
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { projectRoot } from '../support/pages.ts';
 
-/** The doors by the names that they are imported by, each with its file. */
+/** Files of the entry points, by the names that users import. */
 const doors = { cxmind: 'src/index.ts', 'cxmind/actors': 'actors/index.ts' } as const;
 
-/** A heading of a door's file, and what is exported under it, by the files that declare it. */
+/** A heading in the file of an entry point, and the exports under it. */
 interface Section {
   readonly heading: string;
   readonly exports: readonly Exported[];
 }
 
-/** A name that a door exports. */
+/** A name that an entry point exports. */
 interface Exported {
   readonly name: string;
   /** File that declares it, from the project's root. */
   readonly file: string;
 }
 
-/** Both doors: a table of exports for each heading of their files. */
+/** Both entry points: a table of exports for each heading of their files. */
 export function doorsReference(): string {
   return Object.entries(doors)
     .map(([name, file]) => [`## ${name}`, ...sectionsOf(file).map(shown)].join('\n\n'))
@@ -39,7 +39,7 @@ function shown({ heading, exports }: Section): string {
   return [`### ${heading}`, ['| export | |', '| --- | --- |', ...rows].join('\n')].join('\n\n');
 }
 
-/** Exports of a door, under the comments of its file that head them. */
+/** Exports of an entry point, under the comments in its file that are their headings. */
 function sectionsOf(door: string): Section[] {
   const [, ...parts] = readFileSync(join(projectRoot, door), 'utf8').split(/\n\n(?=\/\/ )/);
   return parts.map((part) => ({
