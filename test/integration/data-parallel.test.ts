@@ -115,8 +115,8 @@ describe('a run over several processes', () => {
   it('has the numbers of one process with rollouts, rewards and reference behind a slow network that loses 5 %', async () => {
     await using processes = await NodeProcesses.open(defaultHeartbeat);
     // npm run soak has 200 ms: a step waits for some twenty trips
-    const weather = { delayMs: 20, loss: 0.05, seed: 1 };
-    await using proxy = await TcpProxy.to(processes.endpoint, weather);
+    const conditions = { delayMs: 20, loss: 0.05, seed: 1 };
+    await using proxy = await TcpProxy.to(processes.endpoint, conditions);
     const { logger, events } = keepingLogger();
     const nodes = [await processes.start('a', [], proxy.endpoint)];
     await trainTiny(demo, path('slow'), items, { logger, nodes });

@@ -24,6 +24,7 @@ export type CardRequest =
 /** Reply of a learner on a card. */
 export type CardReply = { readonly value: unknown } | { readonly error: WireError };
 
+/** Data of the thread of a learner. */
 export interface CardThread {
   readonly rank: number;
   /** Null for a learner that is alone. */

@@ -1,3 +1,4 @@
+/** An actor for tests of the runtime: it counts, streams, waits, and fails in every way that it is asked to. */
 import * as t from 'io-ts';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { actorFactory, fatal, type Actor, type Context } from '../../actors/runtime/actor.ts';
@@ -33,15 +34,16 @@ export const counterProtocol = protocol('counter', {
   counted: call(t.void, t.type({ made: t.number, ended: t.number })),
 });
 
+/** Properties of a counter. */
 export interface CounterProps {
   readonly start: number;
   /**
-   * Elements that are seen from outside: 0 counts disposals, 1 says which was last, 2 counts the waits that began and
-   * the items that were made. A shorter block has the first of these alone.
+   * Numbers that tests read: element 0 counts disposals, 1 is the `number` of the counter that was disposed of last, 2
+   * counts the waits that began and the items that were made. A shorter block has only the first elements.
    */
   readonly disposals: SharedArrayBuffer;
   readonly failsToStart?: boolean;
-  /** Told at its disposal in element 1. */
+  /** Value of element 1 of `disposals` after its disposal. */
   readonly number?: number;
 }
 
@@ -185,11 +187,13 @@ export class CounterActor implements Actor<typeof counterProtocol> {
   }
 }
 
+/** Makes a counter where the runtime starts one on a thread. */
 export const createCounter = actorFactory(
   counterProtocol,
   (props: CounterProps, environment) => new CounterActor(props, environment),
 );
 
+/** A reference to a counter. */
 export type CounterRef = ActorRef<typeof counterProtocol>;
 
 /** Options of a counter; all have a default. */
@@ -197,7 +201,7 @@ export type CounterOptions = Partial<
   ThreadActor<typeof counterProtocol, WithSharedBlocks<PropsOf<typeof createCounter>>>
 >;
 
-/** Restarts at once, and not often. */
+/** Supervision that restarts almost at once, three times at most. */
 export const hasty = {
   onCrash: 'restart',
   maxRestarts: 3,
@@ -207,7 +211,7 @@ export const hasty = {
   givenUp: 'escalate',
 } as const satisfies Supervision;
 
-/** Ways to start a counter: on a thread of its own, also on a node, or on the calling thread. */
+/** Functions that start a counter on a thread of its own, here or on a node, or on the calling thread. */
 export const spawnCounter = {
   'worker thread': (system: ActorSystem, options: CounterOptions = {}): Promise<CounterRef> =>
     system.spawn({ ...defaults(), create: 'createCounter', ...options }),

@@ -1,6 +1,10 @@
 import type { Environment } from 'cxmind';
 
-/** An environment that counts the turns of its episode and says so, `end` of them at most; it may go wrong in ways. */
+/**
+ * An environment that tells the number of each turn, and ends its episode after `end` turns.
+ *
+ * At the second turn of the prompt `bad` it fails in the way that `fault` names.
+ */
 export function counting({
   word = 'turn',
   end = 3,
@@ -35,12 +39,12 @@ function fail(fault: string): void {
   if (fault === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
-/** The same in one word. */
+/** A counting environment with a short word and two turns. */
 export function terse(): Environment {
   return counting({ word: 'x', end: 2 });
 }
 
-/** Shows the prompt's picture again after every turn, and breaks off in the second of one episode in four. */
+/** An environment that shows the prompt's picture again after every turn. One episode in four fails at its second turn. */
 export function mirror(): Environment {
   let image: string | Uint8Array = '';
   let breaks = false;
@@ -61,7 +65,7 @@ export function mirror(): Environment {
   };
 }
 
-/** Says by their roles what it has heard since it last spoke. */
+/** An environment that answers with the roles of the messages since its last turn. */
 export function listening(): Environment {
   return {
     reset: () => undefined,

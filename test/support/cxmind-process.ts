@@ -1,3 +1,4 @@
+/** Commands of cxmind, run in a process of their own or in this one. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,10 +10,10 @@ import { JsonOutput } from '../../src/cli/output/json-output.ts';
 import { mannerOf } from '../../src/cli/output/output.ts';
 import { TextOutput } from '../../src/cli/output/text-output.ts';
 
-/** The command's own file, as `npx cxmind` runs it. */
+/** The file of the program that `npx cxmind` runs. */
 export const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
-/** A program that runs, and what it said so far. */
+/** A program that was started, and its output so far. */
 export interface Running {
   readonly child: ChildProcess;
   readonly output: { stdout: string; stderr: string };
@@ -43,7 +44,7 @@ export function cxmind(
   return start(process.execPath, [bin, ...args], variables);
 }
 
-/** Exit code of a command, and what it wrote: to each stream, and to both of them in the order of writing. */
+/** Exit code of a command, its output to each stream, and `text`, its output to both in the order of writing. */
 export interface Told {
   readonly exitCode: number;
   readonly text: string;
@@ -97,7 +98,7 @@ export function runJson(argv: readonly string[], lines: JsonLine[] = []): Promis
   return main(whole, output);
 }
 
-/** Waits until something is so; the test's own time limit is the only one. */
+/** Waits until a condition holds, as long as the test's time limit allows. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await delay(50);
 }

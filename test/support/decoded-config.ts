@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Config } from '../../src/config/schema.ts';
 
-/** The config that a file of these keys makes, without what is derived from them. */
+/** The config that the keys of a file decode to, without derived values. */
 export function decodedConfig(file: object): Config {
   const decoded = Config.decode(file);
   assert.equal(decoded._tag, 'Right');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Protocol } from '../../actors/runtime/protocol.ts';
 import type { ActorRef, Ask } from '../../actors/runtime/ref.ts';
 
-/** A ref to an actor that there is not: what it can be asked is answered by `ask`, anything else fails. */
+/** A ref without an actor: `ask` answers its calls, and any other use fails. */
 export function fakeRef<P extends Protocol>(
   name: string,
   protocol: P,

@@ -27,9 +27,10 @@ interface Given {
 }
 
 /**
- * A device with memory of its own, as a card is: the processor, whose memory nobody sees but by `upload` and
- * `download`. What runs here on it runs on a card, and gives the processor's numbers. Memory that a card frees in `trim`
- * is NaN here from then on.
+ * A stand-in for a card: the processor as a device with memory of its own, which only `upload` and `download` reach.
+ *
+ * Code that runs on it runs on a card too, and here gives the processor's numbers. Memory that `trim` frees is filled with
+ * NaN.
  */
 export class FarDevice implements Device {
   readonly name: string = 'far';

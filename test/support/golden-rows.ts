@@ -8,7 +8,7 @@ export function flat(rectangle: Rectangle): Float32Array {
   return Float32Array.from(rectangle.flat());
 }
 
-/** The rows of a mask, of whose tokens those with 1 count. */
+/** The rows of a mask; tokens with 1 in it count. */
 export function rowsOf(mask: Rectangle): TokenRows & { readonly mask: Uint8Array } {
   const counted = Uint8Array.from(mask.flat());
   const lengths = mask.map(({ length }) => length);

@@ -1,3 +1,4 @@
+/** Prompts with videos that transformers processed, and checks of samples and policies against its numbers. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';

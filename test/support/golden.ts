@@ -1,3 +1,4 @@
+/** The files below `test/golden`, which the references computed: cases, tensors and pictures. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';

@@ -6,7 +6,7 @@ import type { SequenceInput } from '../../src/model/pack.ts';
 import { assertClose } from './assert-close.ts';
 import type { GoldenModel } from './golden-model.ts';
 
-/** Tokens that transformers takes greedily behind a prompt, with their log-probabilities where these are known. */
+/** Tokens with which transformers continues a prompt greedily, with their log-probabilities where these are known. */
 export interface Greedy {
   readonly ids: readonly number[];
   readonly logprobs?: readonly number[];

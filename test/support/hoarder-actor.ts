@@ -47,7 +47,7 @@ class HoarderActor implements Actor<typeof hoarderProtocol> {
   }
 }
 
-/** Starts one on a thread, which begins anew however often it dies. */
+/** Starts a hoarder on a thread. It is restarted however often it dies. */
 export function spawnHoarder(system: ActorSystem): Promise<ActorRef<typeof hoarderProtocol>> {
   return system.spawn({
     name: 'hoarder/0',
@@ -66,4 +66,5 @@ export function spawnHoarder(system: ActorSystem): Promise<ActorRef<typeof hoard
   });
 }
 
+/** Makes a hoarder where the runtime starts one. */
 export const createHoarder = actorFactory(hoarderProtocol, () => new HoarderActor());

@@ -2,6 +2,7 @@ import { isMainThread, workerData } from 'node:worker_threads';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
 
+/** Data of the thread. */
 export interface HolderStart {
   readonly end: ThreadEnd;
   readonly slab: SharedArrayBuffer;

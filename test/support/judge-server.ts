@@ -12,13 +12,13 @@ export interface JudgeCall {
   readonly asked: string;
 }
 
-/** Deed of a server over a request: it answers a text or anything else, or nothing ever, or hangs up. */
+/** Answer of the server to a request: a text, another HTTP answer, none at all (`stall`), or a closed connection. */
 type Reply =
   | string
   | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
   | { readonly fault: 'stall' | 'close' };
 
-/** An OpenAI-compatible endpoint on this machine that does what a test says. */
+/** An OpenAI-compatible endpoint on this machine whose answers a test decides. */
 export class JudgeServer implements AsyncDisposable {
   readonly calls: JudgeCall[] = [];
   /** Most requests under way at a time. */

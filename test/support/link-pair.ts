@@ -3,14 +3,15 @@ import { connectLink, type LinkOptions } from '../../transport/zmq/connect.ts';
 import { makeRunKeys, ticketFor, type RunKeys } from '../../transport/zmq/keys.ts';
 import { LinkListener } from '../../transport/zmq/listener.ts';
 
-/** A listener on the loopback device, the links made to it, and the keys to make more. */
+/** A listener on the loopback device, the links to it, and the keys that links need. */
 export interface Head extends AsyncDisposable {
   readonly listener: LinkListener;
   readonly keys: RunKeys;
-  /** The next link that somebody makes. */
+  /** The next link that a peer makes. */
   nextLink(): Promise<Link>;
 }
 
+/** Starts a listener. */
 export async function startHead(options: Partial<LinkOptions> = {}): Promise<Head> {
   const keys = makeRunKeys();
   const listener = await LinkListener.bind({ address: 'tcp://127.0.0.1:*', keys, ...options });

@@ -28,7 +28,7 @@ const soundFiles = {
   '/sys/kernel/mm/transparent_hugepage/enabled': '[always] madvise never\n',
 };
 
-/** A Linux machine with one card on which everything works, but for some differences. */
+/** A Linux machine with one card on which everything works, except for some differences. */
 export function madeMachine(differences: Differences = {}): Machine {
   const { devices = ['null', 'nvidia0', 'nvidiactl'], missing = [], failing = {} } = differences;
   const { platform = 'linux', arch = 'x64', cores = 8, processors = 8 } = differences;

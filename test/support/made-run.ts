@@ -1,5 +1,5 @@
 /**
- * The folder of a run that never was, with numbers that follow from step and row, for tests and benches of what reads
+ * The folder of a run that was never run, with numbers that follow from step and row, for tests and benches of readers of
  * such folders.
  *
  * Metric `m` of step `s` is `madeValue(m, s)`. Every step has `samples` responses to as many prompts over 4; of those to
@@ -11,6 +11,7 @@ import type { SampleLine } from '../../src/dashboard/readers/sample-record.ts';
 import type { SpanLine } from '../../src/dashboard/readers/timeline.ts';
 import type { RunStatus } from '../../src/dashboard/run-files.ts';
 
+/** Sizes and times of a made run. */
 export interface MadeRun {
   readonly steps: number;
   readonly metrics: number;
@@ -31,11 +32,12 @@ const usual: MadeRun = {
 const STEP_MS = 1000;
 const options = ['A', 'B', 'C', 'D'];
 
-/** Value of a metric at a step; the third is NaN at every step but even ones. */
+/** Value of a metric at a step; metric 2 is NaN at odd steps. */
 export function madeValue(metric: number, step: number): number {
   return metric === 2 && step % 2 === 1 ? NaN : metric + Math.sin(step / (metric + 1));
 }
 
+/** Name of a metric by its number; 0 is the mean score. */
 export function metricName(metric: number): string {
   return metric === 0 ? 'critic/score/mean' : `group_${metric % 7}/metric_${metric}`;
 }

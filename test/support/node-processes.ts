@@ -45,7 +45,7 @@ export class NodeProcesses implements AsyncDisposable {
     return { name, link: await this.#head.nextLink(), resources: { slots: 1 } };
   }
 
-  /** Ends a process as nothing in it can prevent. */
+  /** Kills a process by SIGKILL. */
   kill(name: string): void {
     this.#children.get(name)?.kill('SIGKILL');
   }

@@ -4,16 +4,17 @@ import type { DType } from '../../src/tensor/dtype.ts';
 /** An input or output: its dtype (f64 is one that cxmind has not) and its shape, where a string is a free dimension. */
 export type End = readonly [dtype: DType | 'f64', shape: readonly (number | string)[]];
 
+/** A node of an ONNX graph. */
 export interface OnnxNode {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly domain?: string;
-  /** Whole numbers are ints, text is text. */
+  /** Integers and texts by name. */
   readonly attributes?: Readonly<Record<string, number | string>>;
 }
 
-/** Bytes of an ONNX model, as nobody's graph. */
+/** Bytes of an ONNX model made of nodes, without a graph of cxmind. */
 export function onnxModel(
   inputs: Readonly<Record<string, End>>,
   outputs: Readonly<Record<string, End>>,

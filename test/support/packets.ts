@@ -35,6 +35,7 @@ export function numbered(number: number, frameBytes = 0): Packet {
   return { header, frames: [frame] };
 }
 
+/** The number of a packet that `numbered` made. */
 export function numberOf({ header }: Packet): number {
   return Buffer.from(header).readUInt32LE(0);
 }

@@ -1,4 +1,4 @@
-/** Expressions that a page of the dashboard evaluates, to be asked for what it shows. */
+/** Expressions that the page of the dashboard evaluates, by which tests read and use it. */
 
 /** Expression for the words of a chart, which readers of screens get. */
 export function chart(metric: string): string {

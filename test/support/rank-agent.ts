@@ -22,7 +22,7 @@ export interface RankReply {
   readonly address?: RankAddress;
 }
 
-/** Does what a test asks, each request at once, also while others are under way. */
+/** Calls the method that a test asks for, at once, even while other calls are under way. */
 export async function doAsAsked(
   communicator: Communicator,
   { id, method, args }: RankRequest,

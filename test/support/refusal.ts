@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { CxmindError, type ErrorCode } from '../../src/errors.ts';
 
-/** Tells whether some work refuses what it is given, for which it has this code and no other error. */
+/** Tells whether some work throws an error of this code; any other error fails the test. */
 export function isRefused(code: ErrorCode, work: () => unknown): boolean {
   try {
     work();

@@ -13,12 +13,13 @@ import { tensorOf } from '../../src/tensor/tensor.ts';
 import type { Sharing } from '../../src/training/exchange.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 
-/** Compute dtype and options of each way to train weights, by a name for it. */
+/** Ways to train weights: their compute dtypes and options, by name. */
 export const trainingKinds = {
   'in float32': ['f32', {}],
   'in bfloat16 beside those in float32': ['bf16', {}],
   'in bfloat16 alone, with a compensation': ['bf16', { storage: 'bf16', strategy: 'adamw_bf16' }],
 } as const satisfies Readonly<Record<string, [FloatDType, Partial<OptimizationOptions>]>>;
+/** Name of a way to train weights. */
 export type TrainingKind = keyof typeof trainingKinds;
 
 const layout = layOut([[{ name: 'a', shape: [37, 3] }], [{ name: 'b', shape: [70, 5] }]]);

@@ -6,11 +6,11 @@ import { Rng } from '../../src/rng.ts';
 /** A TCP connection of two sockets, each a half of a forwarded connection. */
 type Pair = readonly [Socket, Socket];
 
-/** A bad network, as TCP lets its users feel it. */
-export interface Weather {
-  /** One way. */
+/** Delay and loss of a network, as users of TCP notice them. */
+export interface NetworkConditions {
+  /** Delay in one direction. */
   readonly delayMs: number;
-  /** Part of the segments that are lost: what comes behind one waits until it was sent again, a round trip later. */
+  /** Share of the segments that are lost. Later segments wait for a lost one, which is sent again after a round trip. */
   readonly loss: number;
   readonly seed: number;
 }
@@ -39,14 +39,14 @@ export class TcpProxy implements AsyncDisposable {
     this.#state = state;
   }
 
-  static async to(endpoint: string, weather?: Weather): Promise<TcpProxy> {
+  static async to(endpoint: string, conditions?: NetworkConditions): Promise<TcpProxy> {
     const [, host = '', ports = ''] = /^tcp:\/\/(.+):([\d,]+)$/.exec(endpoint) ?? [];
     const pairs = new Set<Pair>();
     const state = { isCut: false, sentBytes: 0 };
     let connections = 0;
     const carry = (from: Socket, to: Socket): void => {
-      if (weather === undefined) from.pipe(to);
-      else from.pipe(slowCable(weather, connections++)).pipe(to);
+      if (conditions === undefined) from.pipe(to);
+      else from.pipe(slowCable(conditions, connections++)).pipe(to);
     };
     const separate = (pair: Pair): void => {
       pairs.delete(pair);
@@ -65,8 +65,8 @@ export class TcpProxy implements AsyncDisposable {
           end.on('error', () => undefined);
           end.on('close', () => {
             // what it sent last may be on its way
-            if (weather === undefined) separate(pair);
-            else setTimeout(separate, 4 * weather.delayMs, pair);
+            if (conditions === undefined) separate(pair);
+            else setTimeout(separate, 4 * conditions.delayMs, pair);
           });
         }
         socket.on('data', ({ length }) => (state.sentBytes += length));
@@ -110,7 +110,7 @@ export class TcpProxy implements AsyncDisposable {
 }
 
 /** Passes bytes on in order, each chunk some time after it came. */
-function slowCable({ delayMs, loss, seed }: Weather, connection: number): Duplex {
+function slowCable({ delayMs, loss, seed }: NetworkConditions, connection: number): Duplex {
   const rng = new Rng([seed, connection]);
   const underWay: { readonly chunk: Buffer; readonly arrivesAt: number }[] = [];
   let lastAt = 0;

@@ -1,3 +1,4 @@
+/** Tiny runs: small demos, their items, training in this process, and the files that a run wrote. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 
-/** Options of the policy loss that tests leave as they are: no KL term, and the numbers that papers and verl have. */
+/** Options of the policy loss for tests that do not change them: no KL term, and the defaults of papers and verl. */
 export const usualLoss: PolicyLossOptions = {
   ...{ lossType: 'default', lossAvgMode: 'token' },
   ...{ clipRatioLow: 0.2, clipRatioHigh: 0.3, clipRatioDual: 3 },
