@@ -46,7 +46,7 @@ export interface Failure {
 /**
  * The failure that a thrown value stands for.
  *
- * @param isVerbose shows where a fault of cxmind is, as CXMIND_DEBUG does
+ * @param isVerbose shows the stack of a fault of cxmind, as the variable CXMIND_DEBUG does
  */
 export function failureOf(thrown: unknown, isVerbose = false): Failure {
   const withStack = isVerbose || process.env['CXMIND_DEBUG'] !== undefined;
@@ -80,7 +80,7 @@ function textOf(error: CxmindError, withStack: boolean): string {
   if (error.code === 'INTERNAL') return faultText(error, withStack);
   const lines = [error.message];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
-    // Whoever caught an error of the operating system has put it in words.
+    // The error that wraps an error of the operating system says the same in words.
     if (isSystemError(at) && at !== error.cause) break;
     // A message that names its cause contains the cause's first line.
     const [first = ''] = refusalText(at).split('\n');
@@ -96,7 +96,7 @@ function faultText(thrown: unknown, withStack: boolean): string {
   return `${messageOf(thrown)} (a fault of cxmind: CXMIND_DEBUG=1 shows where)`;
 }
 
-/** True for the exit of a command that has said everything itself, as help and `doctor` have. */
+/** True for the exit of a command that has said everything itself, such as `help` and `doctor`. */
 function hasSpoken(failure: unknown): boolean {
   return failure instanceof Error && 'code' in failure && failure.code === 'EEXIT';
 }

@@ -31,7 +31,7 @@ export interface Interruption {
  * Work that saves hears of SIGUSR1 by `saveRequests` and of all other signals by `preemption`. Other work hears of
  * SIGINT, SIGTERM and SIGHUP by `signal`. A second signal ends the process at once, unless it echoes the first.
  *
- * @param tell receives one line that says what a signal does, to work that saves and returns when it is asked to; null
+ * @param tell for work that saves and returns when it is asked to: receives a line that says what a signal does; null
  *   for other work
  * @throws RUNTIME_CANCELLED once `work` has ended after an interrupt, however it ended
  */

@@ -49,8 +49,9 @@ export async function calibrate(items: readonly string[], flags: PlanFlags): Pro
 const GROWING_STEPS = 12;
 
 /**
- * Bytes of a run's process beside its models: the peak of small steps of the quickstart, less what its models take by
- * their plan. Threads with their heaps, and libraries, are all of it.
+ * Bytes of a run's process beside its models, which its threads with their heaps and its libraries take.
+ *
+ * It is the peak of small steps of the quickstart, less the bytes of its models by their plan.
  */
 async function measuredBase(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'cxmind-plan-'));

@@ -35,7 +35,7 @@ export interface PlanFlags {
   readonly prompts?: number | undefined;
 }
 
-/** Bytes of a run's process beside its models, where this machine was not calibrated: six threads, and what they load. */
+/** Bytes of a run's process beside its models on a machine without calibration: six threads, and their modules. */
 const BASE_BYTES = 450 * 2 ** 20;
 /** Size of a picture that nobody gave. */
 const USUAL_PICTURE = [512, 512] as const;
@@ -90,7 +90,7 @@ async function planOn(planner: Planner, machine: Machine): Promise<MachinePlan> 
   return { estimate, steps, advice };
 }
 
-/** True for an error about a machine that lacks what a config asks for. */
+/** True for an error that says that a machine cannot run a config. */
 function isRefusal(error: unknown): error is CxmindError {
   return (
     error instanceof CxmindError &&
@@ -158,7 +158,7 @@ export class Planner {
     return { run, estimate, steps, cards: machine.cards?.count ?? 0 };
   }
 
-  /** The policy's sizes and a step of the run, as this machine's processor would run it. */
+  /** The run on this machine's processor, with the policy's sizes and a step. */
   async onThisMachine(): Promise<{
     readonly policy: RunModels['policy'];
     readonly step: StepData;
@@ -182,7 +182,7 @@ export class Planner {
       },
       countCards: () => cards?.count ?? 0,
     });
-    // Of a model on the hub its `config.json` alone is fetched, and what goes with it.
+    // Of a model on the hub only its `config.json` and other small files are fetched.
     return withModels(placed, async (model) => ({
       ...model,
       modelPath: model.modelPath && (await configDirectory(model.modelPath)),

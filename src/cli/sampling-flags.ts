@@ -1,4 +1,4 @@
-/** Flags of the sampling of responses, each of which stands for a key of the config's `Sampling`. */
+/** Flags that decide how responses are sampled. Each stands for a key of the config's `Sampling`. */
 import { readFile } from 'node:fs/promises';
 import { Errors, Flags } from '@oclif/core';
 import { messageOf } from '../errors.ts';

@@ -49,7 +49,7 @@ export function guardProcess(onUncaught: (thrown: unknown) => number): void {
 }
 
 /**
- * Leaves standard output to one writer: what anyone else prints there, as a library does, goes to standard error.
+ * Leaves standard output to one writer. Text that other code prints there, such as a library, goes to standard error.
  *
  * @returns the writer
  */

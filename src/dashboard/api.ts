@@ -47,7 +47,7 @@ export interface ApiError {
  * - `failed`: an error ended it.
  * - `dead`: its process is gone, and it did not say why.
  * - `silent`: its process cannot be looked up from here, and it gave no sign of life for a minute.
- * - `unknown`: its folder has no status, as that of a run of an older version.
+ * - `unknown`: its folder has no status, such as the folder of a run of an older version.
  */
 export type RunState =
   | 'starting'
@@ -104,7 +104,7 @@ export interface RunDetail {
   readonly summary: Readonly<Record<string, unknown>> | null;
 }
 
-/** A metric of a run, with what a list of metrics shows. */
+/** A metric in the list of a run's metrics. */
 export interface MetricListing {
   /** Name as in `metrics.jsonl`: `actor/pg_loss`. */
   readonly name: string;
@@ -121,7 +121,7 @@ export interface MetricList {
   readonly metrics: readonly MetricListing[];
   /** Newest step; null before there is one. */
   readonly lastStep: number | null;
-  /** Rises when earlier lines were replaced, as after a resume: what was fetched before is void. */
+  /** Rises when earlier lines were replaced, such as after a resume. Values of an earlier generation are void. */
   readonly generation: number;
 }
 
@@ -157,7 +157,7 @@ export interface TimelineSpan {
   readonly lane: string;
   /** Phase, or method of a message: `gen`, `generate`. */
   readonly name: string;
-  /** Milliseconds since the beginning of the step; negative for what began before. */
+  /** Milliseconds since the beginning of the step; negative for work that began before it. */
   readonly start: number;
   readonly end: number;
   /**

@@ -31,7 +31,7 @@ export class Runs {
     this.#control = control;
   }
 
-  /** Finds the runs that there are now. Those that were found before keep their readers. */
+  /** Finds the present runs. Runs that were found before keep their readers. */
   find(): Promise<readonly RunView[]> {
     return this.#turns.run(() => this.#find());
   }

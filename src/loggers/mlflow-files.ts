@@ -10,7 +10,7 @@ import type { MetricPoint, NewRun, RunStore } from './mlflow-store.ts';
 const ACTIVE = 'active';
 const META = 'meta.yaml';
 const DEFAULT_ID = '0';
-/** MLflow's numbers for a run's status and for a source that is a program of its own. */
+/** MLflow's numbers for the status of a run, and for a source that is a local program. */
 const statuses = { RUNNING: 1, FINISHED: 3, FAILED: 4 } as const;
 const LOCAL_SOURCE = 4;
 

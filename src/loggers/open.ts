@@ -43,7 +43,7 @@ export class Loggers {
     }
   }
 
-  /** Hands the metrics of a step to every logger; returns without waiting for what they send. */
+  /** Hands the metrics of a step to every logger, and returns before they are sent. */
   log(step: number, metrics: Metrics): void {
     this.#each((logger) => logger.log(step, metrics));
   }
@@ -53,7 +53,7 @@ export class Loggers {
     this.#each((logger) => logger.logGenerations?.(step, generations));
   }
 
-  /** Ends all loggers and waits until they have written and sent what they had. */
+  /** Ends all loggers and waits until they have written and sent everything. */
   async finish(end: RunEnd): Promise<void> {
     this.#each((logger) => logger.finish?.(end));
     this.#loggers = [];

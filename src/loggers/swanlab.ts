@@ -8,7 +8,7 @@ import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.
 import { encoderOf, type Messages } from '../protobuf.ts';
 import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
 
-/** SwanLab's record messages, by the field numbers of its protos, as far as they are written. */
+/** The records of SwanLab's protos, with the fields that are written here. */
 const messages: Messages = {
   Timestamp,
   Record: {

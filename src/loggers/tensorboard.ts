@@ -7,7 +7,7 @@ import type { MetricLogger, RunDescription } from './logger.ts';
 import { configText, flattened } from './nesting.ts';
 import { encoderOf, type Messages } from '../protobuf.ts';
 
-/** TensorFlow's event messages and the hparams plugin's, as far as they are written. */
+/** The messages of TensorFlow's events and of the hparams plugin, with the fields that are written here. */
 const messages: Messages = {
   Event: {
     wallTime: ['double', 1],

@@ -5,7 +5,7 @@ import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.
 import { encoderOf, type Messages } from '../protobuf.ts';
 import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
 
-/** wandb's record messages, by the field numbers of its wandb_internal.proto, as far as they are written. */
+/** The records of wandb's `wandb_internal.proto`, with the fields that are written here. */
 const messages: Messages = {
   Timestamp,
   Record: {

@@ -139,7 +139,7 @@ const BAR = 20;
 /** Most groups that the table lists; the summary's file has all. */
 const MOST_GROUPS = 20;
 
-/** The last line is what most people look for. */
+/** Paints the last line, which most people look for. */
 const paint: Paint = (text, { strong }) => text.replace(/(?<=\n)accuracy .*$/, strong);
 
 /** An evaluation as lines for a terminal. */

@@ -35,7 +35,7 @@ abstract class SteerCommand extends ReportingCommand {
   }
 }
 
-/** Waits for what comes of a request. @throws CONFIG_INVALID where the run fails it, or is gone */
+/** Waits for the outcome of a request. @throws CONFIG_INVALID where the run fails it, or is gone */
 async function outcomeOf(
   { id, kind }: RunRequest,
   folder: string,

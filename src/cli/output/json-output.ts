@@ -33,7 +33,7 @@ export class JsonOutput implements Output {
   }
 
   fail({ code, text, detail, exitCode }: Failure): void {
-    // The detail quotes what was given: values of the config, and where each came from.
+    // The detail quotes values of the config, which may be secrets.
     const hidden = JSON.parse(
       JSON.stringify(detail, (_, value: unknown) =>
         typeof value === 'string' ? withoutSecrets(value) : value,

@@ -14,12 +14,12 @@ export interface Output {
   readonly columns: number;
   /** Says how work goes, in words. */
   say(text: string, paint?: Paint): void;
-  /** Says what only `--verbose` asks for. */
+  /** Says something that only `--verbose` shows. */
   detail(text: string): void;
   /** Warns of something that does not end the work. */
   warn(text: string): void;
   /**
-   * Tells what came of the work, however quiet the command is.
+   * Tells a result of the work, however quiet the command is.
    *
    * @param event for machines
    * @param text  the same for people; nothing where it is empty

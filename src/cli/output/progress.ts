@@ -1,7 +1,7 @@
 import type { Pace, Phase } from '../../../actors/trainer/report/reporter.ts';
 import { durationText } from './step-table.ts';
 
-/** Characters of the bar; what does not leave the least room loses a part. */
+/** Characters of the bar; a line that leaves less room than `least` drops its last part. */
 const BAR = { least: 6, most: 24 } as const;
 const NAME = 'old log-probs'.length;
 
@@ -20,7 +20,7 @@ export class Progress {
     };
   }
 
-  /** Takes what is known of the run after a step. */
+  /** Takes the pace of the run after a step. */
   take(pace: Pace, atMs: number): void {
     this.#pace = { pace, atMs };
   }
@@ -57,7 +57,7 @@ export class Progress {
   }
 }
 
-/** A bar of some characters, of which a share is filled. */
+/** A bar of `width` characters, filled to a share. */
 export function bar(share: number, width: number): string {
   const filled = Math.round(Math.min(1, Math.max(0, share || 0)) * width);
   return '█'.repeat(filled) + '░'.repeat(width - filled);

@@ -2,7 +2,7 @@ import { clearLine, cursorTo } from 'node:readline';
 
 const REDRAW_MS = 100;
 
-/** The last line of a terminal, drawn again and again below what is written; elsewhere there is none. */
+/** The last line of a terminal, which stays below all other output. A stream that is no terminal has none. */
 export class StatusLine {
   readonly #out: NodeJS.WriteStream;
   #draw: ((columns: number) => string) | null = null;

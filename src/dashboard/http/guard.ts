@@ -28,7 +28,7 @@ export const securityHeaders: Readonly<Record<string, string>> = {
 };
 
 /**
- * @param own host that the server listens on, as it was given
+ * @param own host that the server listens on, in the words of the flag `--host`
  * @throws DATA_INVALID, a refusal with status 403 or 421, for a request that another site may have made
  */
 export function checkSource({ headers, method }: IncomingMessage, own: string): void {
@@ -54,7 +54,7 @@ export function checkToken({ headers }: IncomingMessage, token: string): void {
   throw refusal(401, 'a wrong token, or none; open the URL that the dashboard printed');
 }
 
-/** The cookie for whoever opens the page with the token in its URL. */
+/** The cookie for a browser that opened the page with the token in its URL. */
 export function cookieWith(token: string, { headers }: IncomingMessage): string {
   return `${cookieName(headers)}=${token}; Path=/; HttpOnly; SameSite=Strict`;
 }

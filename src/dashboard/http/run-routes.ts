@@ -42,7 +42,7 @@ export function listRoutes(runs: Runs): Routes {
   };
 }
 
-/** Routes of a run, by what follows its id. */
+/** Routes of a run, by the part of their paths behind its id. */
 export function runRoutes(view: RunView, control: RunControl): Routes {
   const { folder } = view.place;
   return {
@@ -130,7 +130,7 @@ async function asked(control: RunControl, folder: string, kind: RequestKind): Pr
   }
 }
 
-/** Sends a picture encoded anew as a JPEG, so that the bytes of no file get out. */
+/** Sends a picture, encoded again as a JPEG, so that it never sends the bytes of a file. */
 async function sendPicture(response: ServerResponse, path: string | null): Promise<void> {
   const picture = path === null ? null : await thumbnail(path, PICTURE_SIDE);
   if (picture === null) throw refusal(404, 'no such picture, or one that cannot be read');

@@ -94,7 +94,7 @@ export function named(name: string, key: string): Properties<HTMLButtonElement> 
   return { title: `${name} (${key})`, attributes: { 'aria-label': name } };
 }
 
-/** A field to search by, which says what it searches. */
+/** A field to search in, with words that say what it searches. */
 export function searchField(words: string, changed: () => void): HTMLInputElement {
   return element('input', {
     type: 'search',

@@ -43,7 +43,7 @@ export class StepPicker {
     return this.#follows ? null : this.#step;
   }
 
-  /** Shows the step that is drawn, among those that there are. */
+  /** Shows the step that is drawn, and lets the reader choose among `steps`. */
   show(steps: readonly number[], step: number | null): void {
     this.#steps = steps;
     this.#step = step;

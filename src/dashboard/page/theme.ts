@@ -6,7 +6,7 @@ import { element } from './dom.ts';
 export type Theme = 'light' | 'dark';
 
 const KEY = 'cxmind-theme';
-/** Series of a chart have this many colours, which then begin anew. */
+/** Number of colours for the series of a chart; further series have the same colours again. */
 const SERIES_COLOURS = 8;
 
 /** Event of the document after the theme has changed, upon which canvases are drawn again. */

@@ -14,7 +14,7 @@ export interface SampleFiles {
   readonly form: LineForm;
   /** Rises when there are other samples than before. */
   readonly version: number;
-  /** Reads what has come since. */
+  /** Reads the lines that have come since the last call. */
   refresh(): Promise<void>;
 }
 

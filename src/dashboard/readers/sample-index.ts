@@ -78,7 +78,7 @@ export class SampleIndex {
   }
 }
 
-/** Mean of the scores that there are; null without any. */
+/** Mean of the scores that are not null; null without any. */
 function meanOf(all: readonly (number | null)[]): number | null {
   const scores = all.filter((score) => score !== null);
   if (scores.length === 0) return null;

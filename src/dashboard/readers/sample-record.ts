@@ -1,10 +1,10 @@
 /**
  * Lines of files of samples, in their three forms.
  *
- * - `rollout` and, where all answers are kept, `validation`: the run's own records, with verl's names `input`, `output`,
- *   `gts`, `score` and `step`, small fields first.
- * - `validation` otherwise: a line of `generations.jsonl`.
- * - `evaluation`: a line of `predictions.jsonl`, the row of the data set with what `cxmind eval` adds.
+ * - `record`: a line of a run's own files of rollouts or validations, with verl's names `input`, `output`, `gts`, `score`
+ *   and `step`, small fields first.
+ * - `generation`: a line of `generations.jsonl`, an answer of a validation that loggers show.
+ * - `prediction`: a line of `predictions.jsonl`, a row of the data set with the fields that `cxmind eval` adds.
  */
 import { hash } from 'node:crypto';
 import * as t from 'io-ts';

@@ -83,7 +83,7 @@ export class Samples {
     // Places come by step, so those of a file come together.
     for (const [path, inFile] of Map.groupBy(lines, ({ line }) => line.file)) {
       await using file = await openedFile(path);
-      // A file that is gone or was replaced meanwhile has no such line; the next refresh finds what it has.
+      // The file is gone or was replaced meanwhile; the next refresh reads its lines again.
       if (file === null) continue;
       for (const { place, line } of inFile) {
         const record = recordOf(form, await bytesAt(file, line));

@@ -87,7 +87,7 @@ function frequentFindings(judged: readonly Judged[]): {
   const counts = new Map<string, number>();
   for (const { answer, gold } of judged) {
     for (const finding of new Set([...answer, ...gold])) {
-      // Findings of references stand before what responses made up.
+      // Findings of references come before findings that only responses name.
       const weight = gold.includes(finding) ? judged.length + 1 : 1;
       counts.set(finding, (counts.get(finding) ?? 0) + weight);
     }
@@ -137,7 +137,7 @@ function findingPairs({ answer, gold }: Judged): Pair[] {
   ];
 }
 
-/** A finding or option of the reference, and what a response has in its place. */
+/** A finding or option of the reference, and the one that a response has in its place. */
 type Pair = readonly [row: string, column: string];
 
 /** Counts of pairs of names; `none` has a row and a column where it occurs. */

@@ -201,7 +201,7 @@ function texts(_: uPlot, splits: (number | null)[]): string[] {
   return splits.map((value) => (value === null ? '' : numberText(Number(value.toPrecision(6)))));
 }
 
-/** Marks of the axis of steps, of which the first says what they are. */
+/** Marks of the axis of steps; the first has the word `step`. */
 function stepTexts(plot: uPlot, splits: (number | null)[]): string[] {
   return texts(plot, splits).map((text, i) => (i === 0 ? `step ${text}` : text));
 }
