@@ -5,6 +5,7 @@
  */
 import * as t from 'io-ts';
 
+// `orNull` of `src/check` needs Node's types, which the page lacks.
 const numberOrNull = t.union([t.number, t.null]);
 const textOrNull = t.union([t.string, t.null]);
 

@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import * as t from 'io-ts';
+import { orNull } from '../../check/codec.ts';
 import { answerText, Answer } from '../../data/row.ts';
 import { FinishReason } from '../../finish-reason.ts';
 import { objectOf } from './line-tail.ts';
@@ -43,14 +44,13 @@ const HEAD_BYTES = 1024;
 const recordHead =
   /^\{"step":(\d+),"prompt_id":("(?:[^"\\]|\\.)*"),"sample":\d+,"score":([-+\d.e]+|null)[,}]/i;
 
-const numberOrNull = t.union([t.number, t.null]);
-const parts = t.record(t.string, numberOrNull);
+const parts = t.record(t.string, orNull(t.number));
 const Line = t.intersection([
   t.type({
     step: t.number,
     prompt_id: t.string,
     sample: t.number,
-    score: numberOrNull,
+    score: orNull(t.number),
     tokens: t.number,
     finish_reason: FinishReason,
     policy_version: t.number,
@@ -70,19 +70,19 @@ const Generation = t.type({
   prompt: t.string,
   output: t.string,
   ground_truth: t.string,
-  score: numberOrNull,
+  score: orNull(t.number),
 });
 
 const Prediction = t.intersection([
   t.type({
-    predict: t.union([t.string, t.null]),
+    predict: orNull(t.string),
     scores: t.type({ sample: t.number, tokens: t.number, right: t.number, reward: parts }),
   }),
   t.partial({
     prompt: t.string,
     answer: Answer,
     messages: t.array(t.type({ role: t.string, content: t.string })),
-    images: t.union([t.array(t.unknown), t.null]),
+    images: orNull(t.array(t.unknown)),
   }),
 ]);
 

@@ -5,10 +5,9 @@
  * phases beside them, then the actors.
  */
 import * as t from 'io-ts';
+import { orNull } from '../../check/codec.ts';
 import type { StepTimeline } from '../api.ts';
 import { bytesAt, LineTail, objectOf, openedFile } from './line-tail.ts';
-
-const numberOrNull = t.union([t.number, t.null]);
 
 /** A line of `spans.jsonl`. */
 export const SpanLine = t.type({
@@ -20,7 +19,7 @@ export const SpanLine = t.type({
   /** Spans that the line has no room for. */
   left_out: t.number,
   /** Lane, name, start, end and time of sending, in milliseconds since `began`; phases were not sent. */
-  spans: t.array(t.tuple([t.string, t.string, t.number, t.number, numberOrNull])),
+  spans: t.array(t.tuple([t.string, t.string, t.number, t.number, orNull(t.number)])),
   /** Places of the spans whose work failed. */
   failed: t.array(t.number),
 });
