@@ -1,3 +1,4 @@
+/** The line of a terminal that says how far a run is, with a bar for its phase. */
 import type { Pace, Phase } from '../../../actors/trainer/report/reporter.ts';
 import { durationText } from './step-table.ts';
 
