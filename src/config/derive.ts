@@ -85,7 +85,7 @@ const batchesPerDevice: readonly Derivation[] = [
   key('worker.critic.globalBatchSizePerDevice', (config) => batchPerDevice(config, 'critic')),
 ];
 
-/** Every derived key, in the order of derivation. @see spec/config.md, 1.1 and 1.2 */
+/** Every derived key, in the order of derivation. */
 const derivations: readonly Derivation[] = [
   key('data.imageDir', ({ data }, cwd) => existing(data.imageDir, cwd)),
   key('data.formatPrompt', ({ data }, cwd) => existing(data.formatPrompt, cwd)),
@@ -228,9 +228,8 @@ export function validationSampling(rollout: Config['worker']['rollout']): Valida
 }
 
 /**
- * The number of steps of a run over a training set of `prompts`; an incomplete last batch of an epoch is dropped.
- *
- * @see spec/config.md, 1.2
+ * The number of steps of a run over a training set of `prompts`. As in EasyR1 an incomplete last batch of an epoch is
+ * dropped.
  */
 export function trainingSteps(config: Config, prompts: number): number {
   const { rolloutBatchSize, miniRolloutBatchSize } = config.data;

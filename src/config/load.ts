@@ -56,7 +56,6 @@ interface StageConfig {
  *
  * @param items the command line's `config=PATH` and `path.to.key=value`
  * @throws CONFIG_INVALID that tells everything wrong at once, each with its path and source
- * @see spec/config.md, section 1
  */
 export async function configFrom(
   items: readonly string[],

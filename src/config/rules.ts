@@ -76,7 +76,7 @@ export function ofCritic({ keys, broken }: Rule): Rule {
   };
 }
 
-/** Rules between the keys of any training run. @see spec/config.md, 1.3 */
+/** Rules between the keys of any training run. */
 export const trainingRules: readonly Rule[] = [
   ...batchRules('actor'),
   ...batchRules('critic').map(ofCritic),

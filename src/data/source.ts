@@ -39,7 +39,6 @@ const HIDDEN = /(^|\/)\.[^/]*$/;
  * by default. Local data have other splits only if `save_to_disk` wrote them.
  *
  * @throws DATA_INVALID if there is no such source or split, or it holds no data
- * @see spec/data.md, 1
  */
 export async function dataFilesOf(sources: DataSources): Promise<readonly DataFile[]> {
   const files = await Array.fromAsync([sources].flat(), filesOf);

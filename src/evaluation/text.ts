@@ -71,7 +71,7 @@ function grams(tokens: readonly string[], n: number): string[] {
 /**
  * Jaccard index of the sets of words, in lower case; 0 when either has none.
  *
- * @see spec/rewards.md, section 7: what the released script falls back to without its judge
+ * CX-Mind's released script falls back to it where there is no judge.
  */
 export function wordJaccard(prediction: string, gold: string): number {
   const [a, b] = [wordsOf(prediction), wordsOf(gold)];

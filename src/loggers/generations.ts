@@ -11,7 +11,7 @@ const SHUFFLE_SEED = 42;
 /**
  * The answers that are shown: sorted by prompt, shuffled with a fixed seed, the first `count`.
  *
- * @see spec/data.md, section 8
+ * @see EasyR1's `_maybe_log_val_generations`
  */
 export function chosenGenerations(all: readonly Generation[], count: number): Generation[] {
   const keyed = all.map((generation) => ({ generation, key: Buffer.from(generation.input) }));

@@ -44,7 +44,7 @@ export function joinedFrames(processor: ProcessorSettings, bounds: PixelBounds):
  * @param total number of frames of the video
  * @param fps   frames per second of the video
  * @throws DATA_INVALID for a video of one frame
- * @see `smart_nframes` of qwen-vl-utils, and spec/data.md, 4
+ * @see `smart_nframes` of qwen-vl-utils
  */
 export function sampleFrames(total: number, fps: number, wantedFps: number): SampledFrames {
   const most = floorToEven(Math.min(MAX_FRAMES, total));

@@ -26,7 +26,7 @@ import {
   trainTiny,
 } from '../support/tiny-run.ts';
 
-/** `spec/algorithms.md`, section 10, as far as a run with a KL loss and no critic has them. */
+/** Metrics of EasyR1, as far as a run with a KL loss and no critic has them. */
 const metricNames = [
   ...['pg_loss', 'kl_loss', 'kl_coef', 'entropy_loss', 'ppo_kl', 'grad_norm', 'lr'],
   ...['pg_clipfrac_higher', 'pg_clipfrac_lower'],
