@@ -18,9 +18,9 @@ import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { together } from '../runtime/together.ts';
 import {
   learnerProtocol,
-  type ImitateRequest,
-  type ImitationLossRequest,
   type LogProbsRequest,
+  type SupervisedLossRequest,
+  type SupervisedUpdateRequest,
   type UpdateRequest,
 } from './protocol.ts';
 
@@ -31,7 +31,7 @@ export interface LearnerProps extends TrainedProps {
   /** The policy loss but for the weight of its entropy bonus, which each update names. */
   readonly loss: Omit<PolicyLossOptions, 'entropyCoeff'>;
   /** Micro-batches of reference answers. Their budget is the longest sequence of a mini-batch. */
-  readonly imitationMicroBatch: Omit<MicroBatchOptions, 'maxTokens'>;
+  readonly supervisedMicroBatch: Omit<MicroBatchOptions, 'maxTokens'>;
   readonly temperature: number;
   /** Tokens that rollouts never sample, which have no probability here either. */
   readonly bannedTokens: readonly number[];
@@ -60,19 +60,19 @@ export class LearnerActor
     return this.train(request, context, loss, { temperature, withEntropies });
   }
 
-  imitate(
-    { miniBatch, learningRate }: ImitateRequest,
+  updateSupervised(
+    { miniBatch, learningRate }: SupervisedUpdateRequest,
     { signal }: Context,
   ): Promise<SupervisedStep> {
     const step = updateSupervised(this.model, this.optimization, miniBatch, {
-      microBatch: this.#imitationMicroBatch(miniBatch),
+      microBatch: this.#supervisedMicroBatch(miniBatch),
       learningRate,
     });
     return together(step, signal);
   }
 
-  async imitationLoss({ miniBatch }: ImitationLossRequest): Promise<{ loss: number }> {
-    const microBatch = this.#imitationMicroBatch(miniBatch);
+  async supervisedLoss({ miniBatch }: SupervisedLossRequest): Promise<{ loss: number }> {
+    const microBatch = this.#supervisedMicroBatch(miniBatch);
     return { loss: await supervisedLoss(this.model, miniBatch, microBatch) };
   }
 
@@ -107,9 +107,9 @@ export class LearnerActor
     (adapter === null ? arena : trained).data.set(saved.arena.content.data);
   }
 
-  #imitationMicroBatch({ samples }: ImitateRequest['miniBatch']): MicroBatchOptions {
+  #supervisedMicroBatch({ samples }: SupervisedUpdateRequest['miniBatch']): MicroBatchOptions {
     const maxTokens = Math.max(1, ...samples.map(sequenceLength));
-    return { ...this.props.imitationMicroBatch, maxTokens };
+    return { ...this.props.supervisedMicroBatch, maxTokens };
   }
 }
 

@@ -30,13 +30,16 @@ export const LogProbsRequest = t.intersection([
 ]);
 export type LogProbsRequest = t.TypeOf<typeof LogProbsRequest>;
 
-/** Reference answers to imitate. */
-export const ImitateRequest = t.type({ miniBatch: miniBatch(Sequence), learningRate: t.number });
-export interface ImitateRequest extends t.TypeOf<typeof ImitateRequest> {}
+/** Reference answers to take a step of supervised fine-tuning on. */
+export const SupervisedUpdateRequest = t.type({
+  miniBatch: miniBatch(Sequence),
+  learningRate: t.number,
+});
+export interface SupervisedUpdateRequest extends t.TypeOf<typeof SupervisedUpdateRequest> {}
 
 /** Reference answers whose loss is wanted. */
-export const ImitationLossRequest = t.type({ miniBatch: miniBatch(Sequence) });
-export interface ImitationLossRequest extends t.TypeOf<typeof ImitationLossRequest> {}
+export const SupervisedLossRequest = t.type({ miniBatch: miniBatch(Sequence) });
+export interface SupervisedLossRequest extends t.TypeOf<typeof SupervisedLossRequest> {}
 
 /**
  * Calls of a learner, made to all of them together. An update is never retried: a lost one resumes from a checkpoint.
@@ -45,10 +48,10 @@ export const learnerProtocol = protocol('learner', {
   ...jointCalls,
   logProbs: call(LogProbsRequest, EvaluateReply),
   update: call(UpdateRequest, UpdateReply),
-  imitate: call(
-    ImitateRequest,
+  updateSupervised: call(
+    SupervisedUpdateRequest,
     t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),
   ),
-  /** The loss that `imitate` would report, from the weights as they are. */
-  imitationLoss: call(ImitationLossRequest, t.type({ loss: t.number })),
+  /** The loss that `updateSupervised` would report, from the weights as they are. */
+  supervisedLoss: call(SupervisedLossRequest, t.type({ loss: t.number })),
 });

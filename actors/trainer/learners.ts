@@ -136,15 +136,15 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
     return { ...losses, 'actor/grad_norm': gradientNorms };
   }
 
-  /** Takes one step of supervised training on reference answers. */
-  async imitate(
+  /** Takes one step of supervised fine-tuning on reference answers. */
+  async updateSupervised(
     samples: readonly Sequence[],
     learningRate: number,
     options: AskOptions,
   ): Promise<SupervisedStep> {
     const shares = miniBatches(samples, Math.max(1, samples.length), this.count);
     const replies = await this.all((ref, rank) =>
-      ref.ask.imitate({ miniBatch: shares[rank]![0]!, learningRate }, options),
+      ref.ask.updateSupervised({ miniBatch: shares[rank]![0]!, learningRate }, options),
     );
     const sumOf = (valueOf: (step: SupervisedStep) => number): number =>
       replies.reduce((sum, step) => sum + valueOf(step), 0);
@@ -153,10 +153,10 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
   }
 
   /** The loss of reference answers, in nats per response token; nothing is trained. */
-  async imitationLoss(samples: readonly Sequence[], options: AskOptions): Promise<number> {
+  async supervisedLoss(samples: readonly Sequence[], options: AskOptions): Promise<number> {
     const shares = miniBatches(samples, Math.max(1, samples.length), this.count);
     const replies = await this.all((ref, rank) =>
-      ref.ask.imitationLoss({ miniBatch: shares[rank]![0]! }, options),
+      ref.ask.supervisedLoss({ miniBatch: shares[rank]![0]! }, options),
     );
     return replies.reduce((sum, { loss }) => sum + loss, 0);
   }

@@ -38,8 +38,8 @@ export function criticRates(
   return { now: rateAt(optim, step - 1, steps), next: rateAt(optim, step, steps) };
 }
 
-/** The learning rate in a step of supervised training: it rises over the warm-up, then stays. */
-export function imitationRate(
+/** The learning rate in a step of supervised fine-tuning: it rises over the warm-up, then stays. */
+export function supervisedRate(
   sft: Pick<Sft, 'lr' | 'lrWarmupSteps'>,
   { step, steps }: StepCounter,
 ): number {

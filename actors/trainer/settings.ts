@@ -82,7 +82,7 @@ export function dataSettings(config: Config) {
 /** Settings of the learners, which score and train the policy. */
 export function learnerSettings(
   config: Config,
-): TrainedSettings & Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {
+): TrainedSettings & Pick<LearnerProps, 'loss' | 'supervisedMicroBatch' | 'temperature'> {
   const { actor, rollout } = config.worker;
   const { lossType, tauPositive, tauNegative } = actor;
   const { clipRatioLow, clipRatioHigh, clipRatioDual } = actor;
@@ -96,7 +96,7 @@ export function learnerSettings(
   return {
     ...trainedSettings(config, actor),
     loss: { lossType, ...averaging(config, actor), ...clip, ...soft, ...covariance, ...kl },
-    imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
+    supervisedMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
     temperature: rollout.temperature,
   };
 }

@@ -12,7 +12,7 @@ import type { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { LiveRun } from './report/live-run.ts';
 import { type Pace, reportData, warnOfData } from './report/reporter.ts';
-import { imitationRate, isDue } from './schedule.ts';
+import { isDue, supervisedRate } from './schedule.ts';
 import type { Learners } from './learners.ts';
 import { loadPolicy } from './models.ts';
 import { ANY_WORK_MS } from './patience.ts';
@@ -183,8 +183,8 @@ class SupervisedTraining {
     const started = performance.now();
     const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
     warnOfData(notes, reporter);
-    const learningRate = imitationRate(plan.sft, { step, steps });
-    const result = await learners.imitate(samples, learningRate, ask);
+    const learningRate = supervisedRate(plan.sft, { step, steps });
+    const result = await learners.updateSupervised(samples, learningRate, ask);
     const now = performance.now();
     const seconds = (now - started) / 1000;
     const secondsPerStep = (now - began) / 1000 / step;
@@ -240,7 +240,7 @@ class SupervisedTraining {
       const { samples } = await data.ask.validationSolutions(range, ask);
       const count = responseTokensOf(samples);
       if (count === 0) continue;
-      loss += count * (await learners.imitationLoss(samples, ask));
+      loss += count * (await learners.supervisedLoss(samples, ask));
       tokens += count;
     }
     return tokens === 0 ? null : loss / tokens;

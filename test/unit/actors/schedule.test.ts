@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/schedule.ts';
+import { criticRates, policyRate, supervisedRate } from '../../../actors/trainer/schedule.ts';
 import { planRun, type StepPlan } from '../../../actors/trainer/plan.ts';
 import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -48,7 +48,7 @@ describe('learning rates', () => {
   effectOf('sft.lr', 'sft.lr_warmup_steps');
   it('of supervised training rise over its own warm-up, and stay', () => {
     const { sft } = decodedConfig({ sft: { lr: 2, lr_warmup_steps: 4 } });
-    const rates = numbers.map((one) => imitationRate(sft, one));
+    const rates = numbers.map((one) => supervisedRate(sft, one));
     assertClose(rates, [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2], { atol: 1e-12 });
   });
 });

@@ -284,7 +284,7 @@ describe('a key of the config', () => {
       response: tensorOf('i32', [length], Array<number>(length).fill(7)),
     }));
     const divided = (config: Config): number[][] =>
-      microBatches(samples, { ...learnerSettings(config).imitationMicroBatch, maxTokens: 9 });
+      microBatches(samples, { ...learnerSettings(config).supervisedMicroBatch, maxTokens: 9 });
     return assertChanges(divided, 'sft.micro_batch_size=2');
   });
 
