@@ -54,10 +54,14 @@ KINDS = {"bytes": base64.b64decode, "float": float, "int": int}
 
 
 def restored(found):
-    """What an object stands for, or the object."""
-    if MARK not in found:
+    """The value that an object stands for. A user's own object stays as it is, though it may have the key."""
+    if list(found) != [MARK]:
         return found
-    kind, text = found[MARK]
+    mark = found[MARK]
+    is_ours = isinstance(mark, list) and len(mark) == 2 and all(isinstance(word, str) for word in mark)
+    if not is_ours or mark[0] not in KINDS:
+        return found
+    kind, text = mark
     return KINDS[kind](text)
 
 

@@ -1,8 +1,9 @@
-import { addAbortListener } from 'node:events';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import * as t from 'io-ts';
 import { asCxmindError, CxmindError, type ErrorCode } from '../../src/errors.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { EXIT_LIMIT_MS, logPrinted, type CodeNames } from './user-code.ts';
@@ -26,6 +27,9 @@ const LAST_WORDS_MS = 200;
 
 /** Key of an object that stands for what JSON has no word for. */
 const MARK = '$cxmind';
+
+/** An object that `host.py` has marked. */
+const Marked = t.type({ [MARK]: t.tuple([t.keyof({ bytes: null, float: null }), t.string]) });
 
 /** Reply of `host.py` to a request: a value, a traceback, or a wrong number of values. */
 type Answered =
@@ -178,11 +182,14 @@ function marked(this: Readonly<Record<string, unknown>>, key: string, value: unk
   return isWord ? value : { [MARK]: ['float', String(given)] };
 }
 
-/** Reads what `host.py` has marked, and its texts, in which Python may have half a character. */
+/**
+ * Reads what `host.py` has marked, and its texts, in which Python may have half a character. A user's own object stays as
+ * it is, though it may have the key.
+ */
 function restored(_: string, value: unknown): unknown {
   if (typeof value === 'string') return value.toWellFormed();
-  if (typeof value !== 'object' || value === null || !(MARK in value)) return value;
-  const [kind, text] = value[MARK] as [string, string];
+  if (!Marked.is(value) || Object.keys(value).length > 1) return value;
+  const [kind, text] = value[MARK];
   return kind === 'bytes' ? Buffer.from(text, 'base64') : Number(text.replace('inf', 'Infinity'));
 }
 

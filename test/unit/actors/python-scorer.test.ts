@@ -74,6 +74,28 @@ def score(items):
     ]);
   });
 
+  it("sees, and may return, objects that have the marks' key and are none", async () => {
+    const marks = ['word', null, ['bytes'], ['other', '1'], [1, '2'], [['bytes'], '1']];
+    const columns = {
+      one: marks.map((mark) => ({ $cxmind: mark })),
+      more: { $cxmind: ['bytes', 'AAAA'], more: 1 },
+    };
+    const { scorer } = scorerOf(`
+import json
+
+COLUMNS = json.loads('${JSON.stringify(columns)}')
+
+def score(items):
+    return [{"overall": items[0]["columns"] == COLUMNS, "$cxmind": 2}, {"$cxmind": 1}]
+`);
+    await using _ = scorer;
+    const input = rewardInput({ response: 'a', responseLength: 1, groundTruth: 'a', columns });
+    assert.deepEqual(await scoreBy(scorer, [input, input], 20_000, never), [
+      { parts: { overall: 1, $cxmind: 2 } },
+      { problem: "no 'overall' among its parts" },
+    ]);
+  });
+
   it('can encode texts that hold half a character', async () => {
     const { scorer, score } = scorerOf(`
 def score(items):
