@@ -2,8 +2,8 @@
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
  * Names and numbers are those of EasyR1, whose configs this project reads, except where a function says otherwise;
- * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. So that the numbers are the same, `f32` rounds as
- * PyTorch does after each operation on tensors. Where a `Float32Array` stores the result, it rounds instead.
+ * `reinforce_plus_plus_baseline`, `opo` and `gpg` are those of verl. `f32` stands where their tensors round;
+ * `primitives.ts` has the rule.
  */
 import { CxmindError } from '../errors.ts';
 import {

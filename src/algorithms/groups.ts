@@ -1,3 +1,4 @@
+/** Groups of responses: the rows of a batch that answer one prompt. */
 import { CxmindError } from '../errors.ts';
 
 /** The rows of every group, in order of first appearance; members need not be adjacent. */

@@ -1,3 +1,7 @@
+/**
+ * KL divergence from a reference: Schulman's estimators from one sampled token, with the clamps of EasyR1, and the
+ * controller of its weight in rewards.
+ */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import { f32 } from './primitives.ts';
 

@@ -3,9 +3,8 @@
  *
  * `default`, `gspo`, `gspo_token`, `cispo` and `sapo` give the numbers of EasyR1, the others those of verl or TRL.
  *
- * So that the numbers are the same, `f32` rounds as PyTorch does after each operation on tensors. Where a `Float32Array`
- * stores the result, it rounds instead. Derivatives are written by hand and rounded when they are stored; the tests check
- * them by finite differences.
+ * `f32` stands where their tensors round; `primitives.ts` has the rule. Derivatives are written by hand, and the tests
+ * check them by finite differences.
  *
  * `policyLoss` (`policy-loss.ts`) makes a loss of its kind in these steps:
  * 1. `logRatiosOf` makes the log ratio of each token from `logProbs - oldLogProbs`.

@@ -1,13 +1,15 @@
-import { CxmindError } from '../errors.ts';
-
 /**
- * Nearest float32 to a number.
+ * Token values of responses: their rows and masks, masked sums, means and variances, and the float32 that formulas
+ * share.
  *
  * The formulas of this folder round where PyTorch does in EasyR1, whose numbers they have to give: after each
  * elementwise operation on tensors. Options are float64 until they meet a tensor. A `Float32Array` rounds what it
- * stores, so the operation before that has no `f32`. Sums are in float64 and rounded once. Derivatives are rounded when
- * they are stored.
+ * stores, so the operation before that has no `f32`. Sums are in float64 and rounded once. Derivatives are rounded
+ * when they are stored.
  */
+import { CxmindError } from '../errors.ts';
+
+/** Nearest float32 to a number. */
 export const f32 = Math.fround;
 
 /** Added in float32 to every mask count before dividing by it, and to a variance before its root. */

@@ -1,3 +1,7 @@
+/**
+ * Rejection of tokens and responses whose divergence from the rollouts' policy is out of bounds: the criteria of
+ * verl's rollout correction, their spelling in its config, and their metrics.
+ */
 import { CxmindError } from '../errors.ts';
 import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
 import {

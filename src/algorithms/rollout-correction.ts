@@ -1,3 +1,7 @@
+/**
+ * Correction of a batch for rollouts whose policy is not quite the learners': verl's rollout correction, with
+ * truncated importance weights, rejection (`rejection.ts`) and statistics of the mismatch.
+ */
 import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
 import {
   assertTokenLengths,

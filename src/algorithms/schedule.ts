@@ -1,3 +1,5 @@
+/** Learning-rate schedules of EasyR1: a linear warm-up, then a constant or half a cosine. */
+
 /** The length of a schedule, in training steps. */
 export interface LrScheduleOptions {
   /** Steps of linear rise from 0. */

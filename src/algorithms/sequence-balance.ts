@@ -1,3 +1,7 @@
+/**
+ * Division of sequences into sets of nearly equal numbers of tokens, for learners and micro-batches: the largest
+ * differencing method of Karmarkar and Karp, with order and ties as in EasyR1's `seqlen_balancing`.
+ */
 import { CxmindError } from '../errors.ts';
 import { sum } from './primitives.ts';
 
@@ -11,13 +15,13 @@ interface RowSet {
 type State = readonly RowSet[];
 
 /**
- * Divides rows into `setCount` sets of nearly equal total length (Karmarkar-Karp largest differencing).
+ * Divides rows into `setCount` sets of nearly equal total length.
  *
  * @param lengths  `[B]`, tokens of each row, prompt and response
  * @param setCount k, at most B
  * @returns k sets of row indices, the largest total first, indices rising inside each
  * @throws SHAPE_MISMATCH when B < k
- * @see Karmarkar and Karp 1982; order and ties as in EasyR1's `seqlen_balancing`
+ * @see Karmarkar and Karp, The Differencing Method of Set Partitioning, 1982
  */
 export function balancedSets(lengths: readonly number[], setCount: number): number[][] {
   if (lengths.length < setCount || setCount < 1) {

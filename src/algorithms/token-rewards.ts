@@ -1,3 +1,4 @@
+/** Rewards of tokens: a response's score at its last token, less a KL penalty at each, as in EasyR1. */
 import { CxmindError } from '../errors.ts';
 import { estimateKl, type KlKind } from './kl.ts';
 import {

@@ -1,3 +1,9 @@
+/**
+ * PPO's clipped value loss of a micro-batch, its gradient and its metrics, with the numbers of EasyR1.
+ *
+ * The gradient is written by hand, as that of the policy loss is: only f32 `[T]` crosses to the device, and the
+ * numbers equal the originals'.
+ */
 import { clamp, clampDerivative } from './clamp.ts';
 import { assertTokenLengths, f32, maskedMean, tokenCount } from './primitives.ts';
 import {

@@ -1,3 +1,8 @@
+/**
+ * The rule by which a metric ends a stage of a curriculum: its running mean, and the threshold that this has to
+ * reach.
+ */
+
 /** Condition that ends a curriculum stage: the running mean of a metric has reached a threshold. */
 export interface AdvanceRule {
   readonly metric: string;

@@ -1,3 +1,7 @@
+/**
+ * Correction of a step for rollouts whose policy is not quite the learners', applied to its advantages, ratios and
+ * masks. The formulas are in `algorithms/rollout-correction.ts`.
+ */
 import type { TokenRows } from '../algorithms/primitives.ts';
 import {
   correctRollouts,

@@ -1,3 +1,6 @@
+/**
+ * The collectives between learners' devices that an optimizer step needs: directly, or through this process's memory.
+ */
 import type { Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import type { LearnerGroup } from './learner-group.ts';

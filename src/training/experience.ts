@@ -1,3 +1,4 @@
+/** Responses as losses take them, and the lengths and the joined values of several. */
 import type { SequenceInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 

@@ -1,3 +1,7 @@
+/**
+ * The policy's entropy in a step: whether it is measured, the weight of its bonus, and tokens of low entropy that are
+ * not trained on. The formulas are in `algorithms/entropy.ts`.
+ */
 import {
   atHighEntropy,
   entropyThreshold,

@@ -1,3 +1,4 @@
+/** The losses of policy and critic as updates call them: over the scores of a micro-batch's samples, end to end. */
 import type { LossTotals } from '../algorithms/loss-average.ts';
 import { policyLoss, type PolicyLossOptions } from '../algorithms/policy-loss.ts';
 import { sum, tokenRows, type TokenRows } from '../algorithms/primitives.ts';

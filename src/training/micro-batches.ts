@@ -1,3 +1,4 @@
+/** Division of samples into passes over a model, by their number or by a budget of tokens. */
 import { dynamicBatchCount, dynamicBatches } from '../algorithms/sequence-balance.ts';
 import type { SequenceInput } from '../model/pack.ts';
 import { slices } from '../tensor/slices.ts';

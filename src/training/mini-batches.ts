@@ -1,3 +1,4 @@
+/** Division of a step's samples into optimizer steps, and of each of these among the learners. */
 import { sum } from '../algorithms/primitives.ts';
 import { balancedSets } from '../algorithms/sequence-balance.ts';
 import type { SequenceInput } from '../model/pack.ts';

@@ -1,3 +1,4 @@
+/** Evaluation of response tokens in micro-batches: scores, or other numbers of a model, for each sequence. */
 import type { PackedBatch } from '../model/batch.ts';
 import type { Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';

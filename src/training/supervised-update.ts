@@ -1,3 +1,4 @@
+/** Supervised fine-tuning: one optimizer step on reference answers, and their loss without one. */
 import { sum } from '../algorithms/primitives.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';

@@ -1,3 +1,4 @@
+/** The updates of one training step: epochs, mini-batches and micro-batches over its samples, by any loss. */
 import type { LossTotals } from '../algorithms/loss-average.ts';
 import type { EntropyLossGradient, LossGradient, Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
