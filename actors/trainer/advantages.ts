@@ -1,3 +1,4 @@
+/** Advantages of a step: from scores, and from what the models said of each token, by the estimator of the config. */
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';

@@ -1,3 +1,6 @@
+/**
+ * The batch of a step: prompts are answered round by round, and scored, until there are enough groups to train on.
+ */
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Algorithm } from '../../src/config/schema.ts';

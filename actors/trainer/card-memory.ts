@@ -1,3 +1,6 @@
+/**
+ * Memory of a run's cards in words: what is kept there and what is left, and the keys to lower where it is too small.
+ */
 import { CxmindError } from '../../src/errors.ts';
 import { keptOnCard as keptByCard, keptRun, type Kept } from '../../src/plan/kept.ts';
 import type { LoadedModel } from './models.ts';

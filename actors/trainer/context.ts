@@ -1,3 +1,4 @@
+/** The parts of a run that its steps work with. */
 import type { MemoryGauge } from '../../src/device/memory.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';

@@ -1,3 +1,4 @@
+/** Curricula: stages that are runs of their own, one after the other, each from the weights of the one before. */
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';

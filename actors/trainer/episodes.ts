@@ -1,12 +1,11 @@
-import type { TokenRows } from '../../src/algorithms/primitives.ts';
-import { summary, type Metrics } from '../../src/metrics.ts';
-import { responseRows } from '../../src/training/losses.ts';
-import type { Group } from '../rollout/protocol.ts';
-
 /**
  * Responses of several turns, as a step sees them: the policy's own tokens, and between them those that an environment
  * showed it.
  */
+import type { TokenRows } from '../../src/algorithms/primitives.ts';
+import { summary, type Metrics } from '../../src/metrics.ts';
+import { responseRows } from '../../src/training/losses.ts';
+import type { Group } from '../rollout/protocol.ts';
 
 type Responded = { readonly response: Group['responses'][number] };
 

@@ -1,3 +1,7 @@
+/**
+ * Learners and critics as the trainer calls them: a request is divided among the ranks, and their replies are put
+ * together.
+ */
 import { addMetricLists } from '../../src/metrics.ts';
 import type { SequenceInput } from '../../src/model/pack.ts';
 import { rows, type Tensor } from '../../src/tensor/tensor.ts';
@@ -32,7 +36,7 @@ interface UpdateSettings {
   readonly learningRate: number;
 }
 
-/** The ranks that train one model, as one: a request is divided among them, and their replies are put together. */
+/** The ranks that train one model, called as one. */
 class Ranks<Ref extends ActorRef<JointProtocol>> {
   readonly refs: readonly Ref[];
 

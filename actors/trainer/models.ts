@@ -1,3 +1,7 @@
+/**
+ * The models of a run: their weights in memory that all actors of the process share, and the props that hand them to an
+ * actor.
+ */
 import type { DeviceName } from '../../src/device/open.ts';
 import { initializeAdapter, type Adapter } from '../../src/model/adapters/adapter.ts';
 import { adapterSpec, targetsOf } from '../../src/model/adapters/selection.ts';
@@ -19,11 +23,6 @@ import { pairedParts } from '../weights/paired-parts.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
 import { weightsMarker, WeightSync, type Synced } from '../weights/sync.ts';
 import type { ComputeSettings, ModelSettings } from './settings.ts';
-
-/**
- * The models of a run: their weights in memory that all actors of the process share, and the props that hand them to an
- * actor.
- */
 
 /** A model in shared memory, and what of it is trained. */
 export interface LoadedModel extends LoadedCheckpoint, ComputeSettings {

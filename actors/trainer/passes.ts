@@ -1,3 +1,8 @@
+/**
+ * Passes of the models over the responses of a step: log-probabilities and values before the update, and the updates.
+ *
+ * Each has a phase of the clock and of the progress display. Updates are never retried.
+ */
 import { sum } from '../../src/algorithms/primitives.ts';
 import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
@@ -12,12 +17,6 @@ import type { PolicyView } from './learners.ts';
 import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import { criticRates, isDue, policyRate, versionAfter, type StepCounter } from './schedule.ts';
 import type { Stopwatch } from './report/timeline.ts';
-
-/**
- * Passes of the models over the responses of a step: log-probabilities and values before the update, and the updates.
- *
- * Each has a phase of the clock and of the progress display. Updates are never retried.
- */
 
 /** Evaluates every response token with the models as they are before the update, one model after the other. */
 export async function evaluateTokens(

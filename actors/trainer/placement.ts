@@ -1,3 +1,4 @@
+/** Placement of a run's actors on hosts and devices. */
 import type { DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Place } from '../runtime/placement.ts';

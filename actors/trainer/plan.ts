@@ -1,3 +1,4 @@
+/** Plans of training: the config, cut once into a slice for each part of the trainer. No part below reads it itself. */
 import { join } from 'node:path';
 import { promptsOfShares } from '../../src/config/curriculum.ts';
 import { sourceList, type DataSources } from '../../src/config/names.ts';
@@ -45,8 +46,6 @@ export interface MixedStage {
 
 /**
  * Plans a run of reinforcement learning.
- *
- * This is the only reader of a run's config. Every part below takes the slice that it depends on.
  *
  * @param config as this machine runs it: its models are directories, and its device is chosen
  * @param note   hears of a gate that the scores of a reward file bring about

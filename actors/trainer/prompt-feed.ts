@@ -1,3 +1,4 @@
+/** Prompts of a run and the tasks that they belong to, asked for one round ahead. */
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import type { GateChoice } from '../../src/reward/gate.ts';
 import type { Weighted } from '../../src/reward/mixture.ts';

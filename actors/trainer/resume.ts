@@ -1,3 +1,4 @@
+/** The place that a run begins at: a checkpoint that it resumes from, or the beginning. */
 import { dirname, join, resolve } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';

@@ -1,3 +1,6 @@
+/**
+ * A run of reinforcement learning from its config to its summary, and the evaluation of a policy without training.
+ */
 import { addAbortListener } from 'node:events';
 import type { Config } from '../../src/config/schema.ts';
 import { statusIn } from '../../src/dashboard/readers/status.ts';

@@ -1,3 +1,4 @@
+/** Responses to a batch of prompts: shares of it are asked of the rollout actors, and put together by prompt. */
 import { CxmindError } from '../../src/errors.ts';
 import { keyOf } from '../../src/rng.ts';
 import { zeros } from '../../src/tensor/tensor.ts';

@@ -1,3 +1,4 @@
+/** Functions of a step's number: learning rates, the version of the weights, and whether something is due. */
 import { lrFactor, warmupSteps } from '../../src/algorithms/schedule.ts';
 import type { Sft } from '../../src/config/schema.ts';
 import type { StepPlan } from './plan.ts';

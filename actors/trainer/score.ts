@@ -1,3 +1,4 @@
+/** Scores of responses by all rewards of a task, and the responses that are left where some have no score. */
 import {
   advantageEstimators,
   type AdvantageEstimatorName,

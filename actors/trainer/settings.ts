@@ -1,3 +1,6 @@
+/**
+ * The part of each actor's props that is known before a model is loaded, read from the config for `planRun`.
+ */
 import { resolve } from 'node:path';
 import type { KlKind } from '../../src/algorithms/kl.ts';
 import type { LossAverageOptions } from '../../src/algorithms/loss-average.ts';
@@ -20,10 +23,6 @@ import type { RewardProps } from '../reward/actor.ts';
 import type { RewardModelProps } from '../reward-model/actor.ts';
 import type { EpisodeProps } from '../rollout/actor.ts';
 import { devicesOf } from './this-machine.ts';
-
-/**
- * The part of each actor's props that is known before a model is loaded, read from the config for `planRun`.
- */
 
 /** A section of the config whose model is trained. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];

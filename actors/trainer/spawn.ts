@@ -1,3 +1,4 @@
+/** Starts the actors of a run: each role with its settings, its place and the weights that it reads. */
 import { availableParallelism } from 'node:os';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { pictureTokens, type ModelConfig } from '../../src/model/model-config.ts';

@@ -1,3 +1,4 @@
+/** A config as this machine runs it: devices are chosen, and models are local directories. */
 import { withBatchesPerDevice } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { cards, chooseDevices, type Machine } from '../../src/device/choose.ts';

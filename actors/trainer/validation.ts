@@ -1,3 +1,4 @@
+/** Validation: answers to the validation prompts, their scores, and the validations of a run from first to last. */
 import { meanOf } from '../../src/algorithms/token-statistics.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';

@@ -1,3 +1,4 @@
+/** Responses to the prompts of a batch that is sampled ahead, in the form that a checkpoint keeps. */
 import * as t from 'io-ts';
 import { whole } from '../../../src/check/scalars.ts';
 import type { Prompt } from '../../messages.ts';

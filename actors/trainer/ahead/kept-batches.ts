@@ -1,3 +1,7 @@
+/**
+ * The file of a checkpoint that has the responses sampled ahead of it, `rollouts.safetensors`: the message that a host
+ * would be sent, `body`, and its tensors' bytes, `0`, `1` and so on.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
@@ -9,10 +13,6 @@ import { vector } from '../../../src/tensor/tensor.ts';
 import { decodeBody, encodeBody } from '../../../transport/codec.ts';
 import { SampledCall } from './answers.ts';
 
-/**
- * The file of a checkpoint that has the responses sampled ahead of it, `rollouts.safetensors`: the message that a host
- * would be sent, `body`, and its tensors' bytes, `0`, `1` and so on.
- */
 const FILE = 'rollouts.safetensors';
 
 /** The responses of a batch that a checkpoint keeps, call by call. */

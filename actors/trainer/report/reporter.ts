@@ -1,3 +1,4 @@
+/** The interface by which a run shows its progress, and notes on its data for it. */
 import type { DataSummary } from '../../data/protocol.ts';
 
 /** A phase whose progress is shown: a counter, and its end. */

@@ -1,3 +1,4 @@
+/** Metrics of a step under EasyR1's names, from its batch, its rewards and its times. */
 import { freemem, totalmem } from 'node:os';
 import { balanceMetrics } from '../../../src/algorithms/sequence-balance.ts';
 import { meanOf } from '../../../src/algorithms/token-statistics.ts';

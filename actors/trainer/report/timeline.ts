@@ -1,3 +1,4 @@
+/** Times of a run: the clock of a step's phases, the timeline of all phases, and traces in Chrome's format. */
 import type { OpenPhase } from '../../../src/dashboard/run-files.ts';
 import { writeFileAtomically } from '../../../src/files.ts';
 import { sumMetrics, type Phase, type PhaseSeconds } from '../../../src/metrics.ts';

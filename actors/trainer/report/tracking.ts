@@ -1,3 +1,4 @@
+/** Records of a run's steps and validations: its files, its loggers, and the table of steps. */
 import { resolve } from 'node:path';
 import { answerText } from '../../../src/data/row.ts';
 import type { Generation, RunDescription, RunEnd } from '../../../src/loggers/logger.ts';
