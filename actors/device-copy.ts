@@ -1,3 +1,7 @@
+/**
+ * The copy of shared weights in a device's memory: one for all threads of a process, which agree on it by a few
+ * shared words.
+ */
 import type { Device } from '../src/device/device.ts';
 import { uploadFloats } from '../src/device/float-transfer.ts';
 import { CxmindError } from '../src/errors.ts';

@@ -1,3 +1,4 @@
+/** Parts of messages that several roles share: prompts, sequences, pictures, progress and metrics. */
 import * as t from 'io-ts';
 import { bytes, whole } from '../src/check/scalars.ts';
 import { Answer, roles } from '../src/data/row.ts';

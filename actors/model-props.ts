@@ -1,3 +1,7 @@
+/**
+ * Weights that actors of a process share: the props by which an actor gets them, and the reading of one version of
+ * them.
+ */
 import type { Device } from '../src/device/device.ts';
 import type { DeviceName } from '../src/device/open.ts';
 import type { Adapter, AdapterSpec, PlacedAdapter } from '../src/model/adapters/adapter.ts';

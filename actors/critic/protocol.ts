@@ -1,3 +1,4 @@
+/** Messages of a critic: values, and updates on experiences. */
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';

@@ -1,3 +1,4 @@
+/** Messages of the data actor: prompts for training and validation, reference answers, and the size of the data. */
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { PromptCursor } from '../../src/data/prompt-source.ts';

@@ -1,3 +1,7 @@
+/**
+ * Evaluation of response tokens: the request and the reply that learners, critics and the reference share, and their
+ * handling.
+ */
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';

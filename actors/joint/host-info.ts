@@ -1,3 +1,4 @@
+/** The addresses of ranks in several processes, and the choice of those at which all reach each other. */
 import { BlockList } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import * as t from 'io-ts';

@@ -1,3 +1,7 @@
+/**
+ * The trainer's part in joining ranks: it decides how they join, and makes those of several processes known to each
+ * other.
+ */
 import type { Transport } from '../../src/config/schema.ts';
 import { threadGroup } from '../../transport/collectives/threads.ts';
 import { makeRunKeys } from '../../transport/zmq/keys.ts';

@@ -1,3 +1,7 @@
+/**
+ * Messages of the actors that train a model together, whichever head it has: joining, checkpoints, and the shape of
+ * updates.
+ */
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import type { SequenceInput } from '../../src/model/pack.ts';

@@ -1,3 +1,4 @@
+/** The place of a rank in its group, and how it joins: by threads, by MPI, or by messages later. */
 import type { Device } from '../../src/device/device.ts';
 import type { Sharing } from '../../src/training/exchange.ts';
 import { alone } from '../../src/training/learner-group.ts';

@@ -1,3 +1,4 @@
+/** Messages of a learner: log-probabilities, updates on experiences, and supervised steps. */
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';

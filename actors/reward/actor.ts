@@ -1,3 +1,4 @@
+/** The reward actor of a function: a built-in one on its own thread, or a user's file in a sandbox. */
 import { rewardFileOf } from '../../src/config/names.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { scoreWithFaults } from '../../src/reward/fault-search.ts';

@@ -1,3 +1,4 @@
+/** Messages of every actor that scores responses: reward functions, reward models and judges. */
 import * as t from 'io-ts';
 import { bytes, whole } from '../../src/check/scalars.ts';
 import { Answer } from '../../src/data/row.ts';

@@ -1,3 +1,4 @@
+/** A user's reward function in any language: how it is opened, and how a batch is scored by it. */
 import type { RewardFile } from '../../src/config/names.ts';
 import type { Answer } from '../../src/data/row.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';

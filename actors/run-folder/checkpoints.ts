@@ -1,3 +1,19 @@
+/**
+ * The checkpoints of a run's folder:
+ *
+ * ```
+ * checkpoint_tracker.json
+ * global_step_N/actor/huggingface/        loads in transformers and vLLM as it is
+ * global_step_N/actor/optimizer.safetensors
+ * global_step_N/critic/                   the same of the value model, where there is one
+ * global_step_N/rollouts.safetensors      responses sampled ahead, where there are any
+ * global_step_N/reference/                weights of a reference that has moved
+ * global_step_N/trainer.json              data position, gates, KL controller, what is left of the step
+ * ```
+ *
+ * A folder appears whole or not at all, and the tracker is written after it. A run resumes from the folders that are
+ * there; the tracker only remembers the best.
+ */
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -97,22 +113,7 @@ const STATE = 'optimizer.safetensors';
 const REFERENCE = 'reference';
 const REFERENCE_STATE = 'weights.safetensors';
 
-/**
- * The checkpoints of a run's folder:
- *
- * ```
- * checkpoint_tracker.json
- * global_step_N/actor/huggingface/        loads in transformers and vLLM as it is
- * global_step_N/actor/optimizer.safetensors
- * global_step_N/critic/                   the same of the value model, where there is one
- * global_step_N/rollouts.safetensors      responses sampled ahead, where there are any
- * global_step_N/reference/                weights of a reference that has moved
- * global_step_N/trainer.json              data position, gates, KL controller, what is left of the step
- * ```
- *
- * A folder appears whole or not at all, and the tracker is written after it. A run resumes from the folders that are
- * there; the tracker only remembers the best.
- */
+/** Writer of a run's checkpoints, which removes those beyond its limit and finds the newest that is sound. */
 export class Checkpoints {
   readonly #folder: string;
   readonly #limit: number;

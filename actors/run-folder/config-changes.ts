@@ -1,3 +1,7 @@
+/**
+ * Differences between a run's config and the one that its folder was started with: those that count, and those that
+ * no checkpoint fits.
+ */
 import { isAbsolute, join, relative } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';

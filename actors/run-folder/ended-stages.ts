@@ -1,3 +1,4 @@
+/** The file of a curriculum's folder that lists the stages that have ended, `curriculum.json`. */
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import * as t from 'io-ts';

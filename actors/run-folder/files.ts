@@ -1,3 +1,7 @@
+/**
+ * Files of a run's folder besides its checkpoints: lines for every step, config and summary, and what an earlier run
+ * left.
+ */
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

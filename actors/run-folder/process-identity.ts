@@ -1,3 +1,4 @@
+/** Identity of a process, written to a file by which another process can tell later whether it still runs. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import * as t from 'io-ts';

@@ -1,12 +1,9 @@
+/** Code of users, whatever it is for: how it is called, its names and limits, and the log of what it prints. */
 import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { CodeKind } from '../../src/reward/user-file.ts';
 import type { Logger } from '../runtime/actor.ts';
-
-/*
- * What user code has in common, whatever it is for: how it is called, its names, its limits, and what it prints.
- */
 
 /** A user's code, run where it can take nobody down with it. What was lost is started again by the next call. */
 export interface UserCode<Request> extends AsyncDisposable {

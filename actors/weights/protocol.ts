@@ -1,3 +1,4 @@
+/** Messages of the keeper of a process's weights. */
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { tensor } from '../../transport/tensor-codec.ts';

@@ -1,3 +1,7 @@
+/**
+ * The weights that rollouts sample with: the learners' own, or a second arena that follows them while they are
+ * stepped.
+ */
 import { CxmindError } from '../../src/errors.ts';
 import { Turns } from '../../src/turns.ts';
 import { together } from '../runtime/together.ts';

@@ -1,3 +1,7 @@
+/**
+ * Weights of one name in every process: the shared blocks that they lie in, and bringing them there version by
+ * version.
+ */
 import { setImmediate } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { DeviceName } from '../../src/device/open.ts';
