@@ -58,16 +58,16 @@ export interface ScoredBatch {
   /** Reward of the greedy response to a group's prompt, by the group's id; empty unless the estimator is `remax`. */
   readonly baselines: ReadonlyMap<string, number>;
   /** The place in the data and the gates after the batch. */
-  readonly progress: Progress;
+  readonly taskStates: TaskStates;
   /** Rows of the data sets that were left out so far because they are invalid. */
   readonly skipped: number;
 }
 
-/** A place in the data of a run, and the state of its gates. */
-export type Progress = Pick<RunState, 'cursor' | 'gate' | 'replay'>;
+/** The place in its data and the gate of every task: the run's own, and under `replay` those of earlier stages. */
+export type TaskStates = Pick<RunState, 'cursor' | 'gate' | 'replay'>;
 
-/** Answers prompts: `n` responses to each, by the weights that the batch is sampled with. */
-export type Answer = (
+/** Samples a group of `n` responses to each prompt, by the weights that a batch is sampled with. */
+export type GroupSampler = (
   prompts: readonly Prompt[],
   request: Omit<RolloutRequest, 'policyVersion'>,
 ) => Promise<PromptGroup[]>;
@@ -93,16 +93,16 @@ interface Round {
  * scored before the others.
  *
  * @param before where the batch before ends; its gates are waited for once responses are to be scored
- * @param ask    the newest weights answer unless it says otherwise
+ * @param ask    samples with the newest weights where it is left out
  * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough
  * @throws REWARD_INVALID when none of the step's responses could be scored
  */
 export function sampleBatch(
   context: StepContext,
-  before: Progress | Promise<Progress>,
+  before: TaskStates | Promise<TaskStates>,
   step: number,
   clock: Stopwatch,
-  ask: Answer = answersBy(context, context.weights.version),
+  ask: GroupSampler = answersBy(context, context.weights.version),
 ): Promise<SampledBatch> {
   const tasks = new StepTasks(context, before);
   const batch = { context, tasks, step, clock, ask };
@@ -115,11 +115,11 @@ interface BatchParts {
   readonly tasks: StepTasks;
   readonly step: number;
   readonly clock: Stopwatch;
-  readonly ask: Answer;
+  readonly ask: GroupSampler;
 }
 
-/** The rollouts' answers by one version of the weights. */
-export function answersBy({ actors, reporter }: StepContext, policyVersion: number): Answer {
+/** The sampler by which rollouts answer with one version of the weights. */
+export function answersBy({ actors, reporter }: StepContext, policyVersion: number): GroupSampler {
   return (prompts, request) =>
     generateGroups(actors.rollouts, prompts, { ...request, policyVersion }, reporter);
 }
@@ -208,7 +208,7 @@ class StepTasks {
   #gates: Promise<readonly GateState[]>;
 
   /** @param before where the batch before ends */
-  constructor(context: StepContext, before: Progress | Promise<Progress>) {
+  constructor(context: StepContext, before: TaskStates | Promise<TaskStates>) {
     this.all = [context.actors.task, ...context.actors.replays];
     this.#counts = this.all.map(() => ({}));
     this.#context = context;
@@ -221,12 +221,12 @@ class StepTasks {
   }
 
   /** The place in the data and the gates, and what was left out, after the last round. */
-  async outcome(): Promise<Pick<ScoredBatch, 'invalid' | 'counts' | 'progress' | 'skipped'>> {
+  async outcome(): Promise<Pick<ScoredBatch, 'invalid' | 'counts' | 'taskStates' | 'skipped'>> {
     const gates = await this.#gates;
     const [own, ...replay] = this.#cursors.map((cursor, i) => ({ cursor, gate: gates[i]! }));
     return {
       ...{ invalid: this.invalid, counts: this.#counts, skipped: this.#skipped },
-      progress: { ...own!, replay },
+      taskStates: { ...own!, replay },
     };
   }
 

@@ -91,8 +91,8 @@ export async function trainingStep(
   const { nextEntropyCoeff: entropyCoeff } = targets;
   const partMetrics = [...sampleMetrics, ...targets.metrics, criticMetrics, policyMetrics ?? {}];
   return {
-    // `progress` is the place of the next prompts in the data, and what the rewards keep from batch to batch.
-    state: { ...state, ...batch.progress, klController, entropyCoeff },
+    // `taskStates` is the place of the next prompts in the data, and what the rewards keep from batch to batch.
+    state: { ...state, ...batch.taskStates, klController, entropyCoeff },
     metrics: stepMetrics(context, { batch, outputs, estimate, partMetrics, clock }),
     isPolicyTrained: policyMetrics !== null,
     scored: batch.scored,

@@ -3,7 +3,7 @@ import * as t from 'io-ts';
 import { whole } from '../../../src/check/scalars.ts';
 import type { Prompt } from '../../messages.ts';
 import { Group } from '../../rollout/protocol.ts';
-import type { Answer } from '../batch.ts';
+import type { GroupSampler } from '../batch.ts';
 import type { PromptGroup } from '../sample.ts';
 
 const SampledGroup = t.intersection([Group, t.type({ policyVersion: whole })]);
@@ -44,8 +44,8 @@ export class Answers {
    */
   async answer(
     prompts: readonly Prompt[],
-    request: Parameters<Answer>[1],
-    ask: Answer,
+    request: Parameters<GroupSampler>[1],
+    ask: GroupSampler,
   ): Promise<PromptGroup[]> {
     const stream = request.stream.join('/');
     const isOfStream = (call: SampledCall): boolean => call.stream === stream;

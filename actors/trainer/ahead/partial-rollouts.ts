@@ -1,7 +1,7 @@
 import type { WeightLoan } from '../../weights/rollout-weights.ts';
 import type { BeginRequest, GenerateRequest, Group } from '../../rollout/protocol.ts';
 import { withAny } from '../../runtime/pool.ts';
-import type { Answer } from '../batch.ts';
+import type { GroupSampler } from '../batch.ts';
 import type { RunActors, StepContext } from '../context.ts';
 import { ANY_WORK_MS, RETRIES } from '../patience.ts';
 import { generateGroups } from '../sample.ts';
@@ -21,7 +21,7 @@ type Rollout = RunActors['rollouts'][number];
 export function answersInParts(
   { actors, plan, reporter, rolloutWeights }: StepContext,
   oldest: number,
-): Answer {
+): GroupSampler {
   const { rollouts } = actors;
   const cache = plan.step.partialRollout ?? 'recompute';
   let share = 0;

@@ -7,9 +7,9 @@ import { Answers } from './answers.ts';
 import {
   answersBy,
   sampleBatch,
-  type Answer,
+  type GroupSampler,
   type ScoredBatch,
-  type Progress,
+  type TaskStates,
   type SampledBatch,
   type SampledResponse,
 } from '../batch.ts';
@@ -33,7 +33,7 @@ interface BatchAhead {
 /** The end of a batch, after which the next one may be sampled, and scored. */
 interface EndOfBatch {
   readonly sampled: Promise<unknown>;
-  readonly progress: Promise<Progress>;
+  readonly taskStates: Promise<TaskStates>;
 }
 
 /** The run that batches are sampled for. */
@@ -91,7 +91,7 @@ export class RolloutsAhead implements BatchSource {
     this.#kept = kept;
     this.#done = point.step;
     this.#begun = point.step;
-    this.#last = { sampled: Promise.resolve(), progress: Promise.resolve(point.state) };
+    this.#last = { sampled: Promise.resolve(), taskStates: Promise.resolve(point.state) };
   }
 
   async take(
@@ -152,9 +152,9 @@ export class RolloutsAhead implements BatchSource {
       this.#batches.push(batch);
       this.#last = {
         sampled: batch.sampled,
-        progress: batch.scored.then(({ progress }) => progress),
+        taskStates: batch.scored.then(({ taskStates }) => taskStates),
       };
-      this.#last.progress.catch(() => undefined);
+      this.#last.taskStates.catch(() => undefined);
     }
   }
 
@@ -165,8 +165,8 @@ export class RolloutsAhead implements BatchSource {
     const oldest = this.#oldestFor(step);
     const calls = this.#kept.find((batch) => batch.step === step)?.calls ?? [];
     const answers = new Answers(calls, oldest);
-    const sampleBy = (ask: Answer): Promise<SampledBatch> =>
-      sampleBatch(context, before.progress, step, clock, (prompts, request) =>
+    const sampleBy = (ask: GroupSampler): Promise<SampledBatch> =>
+      sampleBatch(context, before.taskStates, step, clock, (prompts, request) =>
         answers.answer(prompts, request, ask),
       );
     const sampled = before.sampled.then(() =>

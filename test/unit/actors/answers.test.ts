@@ -3,7 +3,7 @@ import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { Answers, type SampledCall } from '../../../actors/trainer/ahead/answers.ts';
 import { readKept, writeKept } from '../../../actors/trainer/ahead/kept-batches.ts';
-import type { Answer } from '../../../actors/trainer/batch.ts';
+import type { GroupSampler } from '../../../actors/trainer/batch.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { versionAfter } from '../../../actors/trainer/schedule.ts';
 import { defaults } from '../../../src/config/schema.ts';
@@ -39,7 +39,7 @@ describe('answers that a checkpoint kept', () => {
     changed: Partial<typeof request> = {},
   ): Promise<{ asked: string[]; tokens: unknown[] }> => {
     const asked: string[] = [];
-    const ask: Answer = (prompts) => {
+    const ask: GroupSampler = (prompts) => {
       asked.push(...prompts.map(({ promptId }) => promptId));
       return Promise.resolve(
         prompts.map((prompt) => ({ id: prompt.promptId, prompt, ...groupOf('', 3, 9) })),
@@ -87,7 +87,7 @@ describe('answers that a checkpoint kept', () => {
 
   it('are of one prompt, where prompts of two data sets share an id', async () => {
     const twins = [first, { ...first, groundTruth: 'of the other set' }];
-    const ask: Answer = (prompts) =>
+    const ask: GroupSampler = (prompts) =>
       Promise.resolve(
         prompts.map((prompt, i) => ({ id: 'a', prompt, ...groupOf('a', 3, 10 + i) })),
       );

@@ -124,7 +124,7 @@ describe('the batch of a step', () => {
     assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b', 'c', 'c']);
     assert.deepEqual(made.calls.scored, [6]);
     assert.deepEqual(batch.generated.flat(), batch.scored);
-    assert.deepEqual(batch.progress.cursor, { epoch: 0, position: 2 });
+    assert.deepEqual(batch.taskStates.cursor, { epoch: 0, position: 2 });
   });
 
   it('tells two groups of a prompt apart, which get streams of their own', async () => {
@@ -191,7 +191,7 @@ describe('the batch of a step', () => {
       const batch = await make(made);
       assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b']);
       assert.deepEqual(made.calls.scored, [4, 4, 4, 4], 'every round is scored at once');
-      assert.deepEqual(batch.progress.cursor, { epoch: 0, position: 4 });
+      assert.deepEqual(batch.taskStates.cursor, { epoch: 0, position: 4 });
     });
 
     it('reports every response it scored, those it dropped too', async () => {
@@ -225,7 +225,7 @@ describe('the batch of a step', () => {
       const options = { ...filtering, filter_key: 'acc' };
       const batch = await make(contextOf({ algorithm: options }, rounds, low, gate));
       // Means .75, 0, .75: the second lies below the running mean, the third above what is left of it.
-      assert.deepEqual(batch.progress.gate, { ema: 0.5 * 0.75 + 0.5 * (0.5 * 0.75) });
+      assert.deepEqual(batch.taskStates.gate, { ema: 0.5 * 0.75 + 0.5 * (0.5 * 0.75) });
       assert.deepEqual(
         batch.generated.flat().map(({ parts }) => parts['overall']! - parts['base_reward']!),
         [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1],

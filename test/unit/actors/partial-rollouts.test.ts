@@ -3,7 +3,7 @@ import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/p
 import type { Ask } from '../../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.ts';
-import type { Answer } from '../../../actors/trainer/batch.ts';
+import type { GroupSampler } from '../../../actors/trainer/batch.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { loadPolicy } from '../../../actors/trainer/models.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
@@ -32,7 +32,7 @@ function answered(
   loan: WeightLoan,
   { n, maxTokens, cache = 'keep' }: { n: number; maxTokens: number; cache?: 'keep' | 'recompute' },
   forget: (id: string) => void = () => undefined,
-): ReturnType<Answer> {
+): ReturnType<GroupSampler> {
   const tell = {
     forget: (id: string) => {
       forget(id);
