@@ -34,7 +34,7 @@ import { ToolSession } from './tool-session.ts';
 const MOST_KEPT_BYTES = 2 ** 26;
 
 /** A connected server, and its tools by name. */
-interface Connection {
+interface ConnectedServer {
   readonly session: ToolSession;
   readonly tools: ReadonlyMap<string, ServerTool>;
 }
@@ -48,7 +48,9 @@ export class ToolServer implements AsyncDisposable {
   /** Sessions that are ending. */
   readonly #ending = new Set<Promise<void>>();
   /** The session that calls go to, and its opening. */
-  #current: { readonly session: ToolSession; readonly opened: Promise<Connection> } | undefined;
+  #current:
+    | { readonly session: ToolSession; readonly opened: Promise<ConnectedServer> }
+    | undefined;
 
   /** @param graceMs of each step of a session's end; that of `ToolSession` if absent */
   constructor(server: McpServer, logger: Logger, graceMs?: number) {
@@ -116,7 +118,7 @@ export class ToolServer implements AsyncDisposable {
     }
   }
 
-  #connected(): Promise<Connection> {
+  #connected(): Promise<ConnectedServer> {
     if (this.#current !== undefined) return this.#current.opened;
     const onGone = (): void => this.#forget(session);
     const session = new ToolSession(this.#transport(), onGone, this.#graceMs);
@@ -135,7 +137,7 @@ export class ToolServer implements AsyncDisposable {
   }
 
   /** Opens a session with the tools that the policy may call. */
-  async #connect(session: ToolSession): Promise<Connection> {
+  async #connect(session: ToolSession): Promise<ConnectedServer> {
     const { allowedTools } = this.#server;
     const tools = await session.open(LOAD_LIMIT_MS);
     const missing = allowedTools?.find((name) => !tools.has(name));

@@ -4,18 +4,12 @@ import { chatTools, type ChatSettings } from '../../src/data/sample-options.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import type { PromptInput } from '../../src/model/pack.ts';
-import type { ChatMessage } from '../../src/text/chat-template.ts';
+import type { RewardInput } from '../../src/reward/reward.ts';
 import type { ProcessedPixels } from '../../src/vision/processor.ts';
 import type { BitDepth } from '../../src/vision/sample-depth.ts';
 
 /** Settings by which pictures of prompts are read. */
 export type RewardMedia = Pick<ChatSettings, 'minPixels' | 'maxPixels' | 'window'>;
-
-/** A response, and the conversation that it ends. */
-export interface Conversation {
-  readonly messages: readonly ChatMessage[];
-  readonly response: string;
-}
 
 /** Pictures of a prompt as patches. */
 export type Pictures = readonly ProcessedPixels[];
@@ -46,11 +40,14 @@ export class ConversationWriter {
   }
 
   /**
-   * The conversation as the model reads it.
+   * The prompt and its response as tokens and patches of the model.
    *
    * @throws DATA_INVALID for a conversation with other pictures, or with videos
    */
-  write({ messages, response }: Conversation, pictures: Pictures): PromptInput {
+  write(
+    { messages, response }: Pick<RewardInput, 'messages' | 'response'>,
+    pictures: Pictures,
+  ): PromptInput {
     const { tokenizer, chatTemplate, vision, positionsOf } = this.#tools;
     const kinds = messages.flatMap(({ content }) =>
       typeof content === 'string' ? [] : content.map(({ type }) => type),

@@ -90,7 +90,7 @@ export function correctRollouts(
 }
 
 /** A batch with its log ratios `oldLogProbs - rolloutLogProbs`. */
-interface LogRatios extends RolloutCorrectionInput {
+interface BatchLogRatios extends RolloutCorrectionInput {
   /** f32 `[T]`. */
   readonly logRatios: Float32Array;
   /** Sums over the responses, f32 `[B]`. */
@@ -99,7 +99,7 @@ interface LogRatios extends RolloutCorrectionInput {
 
 /** Truncated importance weights, and metrics of them before truncation; by token where no level is chosen. */
 function importanceWeights(
-  ratios: LogRatios,
+  ratios: BatchLogRatios,
   options: RolloutCorrectionOptions,
 ): { weights: Float32Array | null; metrics: Statistics } {
   const { rolloutIs, rolloutIsThreshold, rolloutIsBatchNormalize } = options;
@@ -126,7 +126,7 @@ function importanceWeights(
 /** Statistics of the weights, most of them with weights clamped to `[1 / upper, upper]`. */
 function importanceMetrics(
   weights: Float32Array,
-  rows: LogRatios,
+  rows: BatchLogRatios,
   level: ImportanceLevel,
   upper: number,
 ): Statistics {
@@ -160,7 +160,7 @@ function importanceMetrics(
 }
 
 /** Distances between the two policies: KL, perplexities by response, and χ². */
-function distanceMetrics(ratios: LogRatios): Statistics {
+function distanceMetrics(ratios: BatchLogRatios): Statistics {
   const ofOld = rowMeans(ratios.oldLogProbs, ratios);
   const ofRollout = rowMeans(ratios.rolloutLogProbs, ratios);
   const difference = ofRollout.map((value, i) => value - ofOld[i]!);

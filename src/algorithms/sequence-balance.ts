@@ -12,7 +12,7 @@ interface RowSet {
 }
 
 /** `k` sets, the largest first. */
-type State = readonly RowSet[];
+type Partition = readonly RowSet[];
 
 /**
  * Divides rows into `setCount` sets of nearly equal total length.
@@ -32,15 +32,18 @@ export function balancedSets(lengths: readonly number[], setCount: number): numb
   }
   const byLength = [...lengths.keys()].sort((a, b) => lengths[a]! - lengths[b]! || a - b);
   const empty = new Array<RowSet>(setCount - 1).fill({ rows: [], total: 0 });
-  const states = byLength.map((row): State => [{ rows: [row], total: lengths[row]! }, ...empty]);
-  states.sort(compareStates);
-  while (states.length > 1) {
-    const first = states.pop()!;
-    const second = states.pop()!;
+  const partitions = byLength.map((row): Partition => [
+    { rows: [row], total: lengths[row]! },
+    ...empty,
+  ]);
+  partitions.sort(comparePartitions);
+  while (partitions.length > 1) {
+    const first = partitions.pop()!;
+    const second = partitions.pop()!;
     const merged = first.map((set, j) => union(set, second[setCount - 1 - j]!));
-    insertState(states, largestFirst(merged));
+    insertPartition(partitions, largestFirst(merged));
   }
-  return states[0]!.map(({ rows }) => rows.toSorted((a, b) => a - b));
+  return partitions[0]!.map(({ rows }) => rows.toSorted((a, b) => a - b));
 }
 
 /** `global_seqlen/*`: how even contiguous chunks of a batch are before and after balancing, in tokens. */
@@ -88,31 +91,31 @@ function compareSets(a: RowSet, b: RowSet): number {
   return i < 0 ? 0 : a.rows[i]! - b.rows[i]!;
 }
 
-/** States by spread, the total of the first set less that of the last, then by their first set. */
-function compareStates(a: State, b: State): number {
+/** Partitions by spread, the total of the first set less that of the last, then by their first set. */
+function comparePartitions(a: Partition, b: Partition): number {
   return spreadOf(a) - spreadOf(b) || compareSets(a[0]!, b[0]!);
 }
 
-function spreadOf(state: State): number {
-  return state[0]!.total - state.at(-1)!.total;
+function spreadOf(partition: Partition): number {
+  return partition[0]!.total - partition.at(-1)!.total;
 }
 
 function union(a: RowSet, b: RowSet): RowSet {
   return { rows: [...a.rows, ...b.rows], total: a.total + b.total };
 }
 
-function largestFirst(sets: readonly RowSet[]): State {
+function largestFirst(sets: readonly RowSet[]): Partition {
   return sets.toSorted((a, b) => compareSets(b, a));
 }
 
-/** Inserts into states in rising order, by bisection. */
-function insertState(states: State[], state: State): void {
+/** Inserts into partitions in rising order, by bisection. */
+function insertPartition(partitions: Partition[], partition: Partition): void {
   let low = 0;
-  let high = states.length;
+  let high = partitions.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compareStates(states[middle]!, state) < 0) low = middle + 1;
+    if (comparePartitions(partitions[middle]!, partition) < 0) low = middle + 1;
     else high = middle;
   }
-  states.splice(low, 0, state);
+  partitions.splice(low, 0, partition);
 }

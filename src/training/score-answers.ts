@@ -14,14 +14,14 @@ import { tensorOf } from '../tensor/tensor.ts';
 import { sequenceLength, splitBy } from './experience.ts';
 
 /** Tokens of a row's answer and their log-probabilities, `[T]` each, the end-of-turn token last. */
-interface AnswerScore {
+interface AnswerLogProbs {
   readonly tokenIds: Int32Array;
   readonly logProbs: Float32Array;
 }
 
 /** Scores in the order of the rows, and the gradients if requested. */
 export interface AnswerScores {
-  readonly scores: readonly AnswerScore[];
+  readonly scores: readonly AnswerLogProbs[];
   /** Gradient of Σ weight · log-probability over all rows, by every parameter. */
   readonly gradients: Arena | null;
 }
@@ -31,7 +31,7 @@ const PASS_TOKENS = 4096;
 
 const Weights = t.array(t.number, 'a list of numbers');
 
-interface Answer {
+interface WeightedAnswer {
   readonly sequence: SequenceInput;
   readonly weights: readonly number[];
 }
@@ -61,9 +61,9 @@ export async function scoreAnswers(
   using policy = new Policy(device, config, arena, { gradientCheckpointing: true });
   using added = device.allocate('f32', [withGradients ? arena.layout.length : 0]);
   const gradients = withGradients ? new DeviceArena(arena.layout, added) : null;
-  const scores: AnswerScore[] = [];
+  const scores: AnswerLogProbs[] = [];
 
-  const run = async (pass: readonly Answer[]): Promise<void> => {
+  const run = async (pass: readonly WeightedAnswer[]): Promise<void> => {
     const responses = pass.map(({ sequence }) => sequence.response.data);
     const lengths = responses.map(({ length }) => length);
     const parts = splitBy(await passLogProbs(policy, pass, gradients), lengths);
@@ -72,7 +72,7 @@ export async function scoreAnswers(
     }
     onProgress(scores.length);
   };
-  let pass: Answer[] = [];
+  let pass: WeightedAnswer[] = [];
   let tokens = 0;
   for (const row of rows) {
     const answer = await answerOf(row, model.builder);
@@ -94,7 +94,7 @@ export async function scoreAnswers(
 /** Log-probabilities of a pass's answers; adds their weighted gradient to `gradients`. */
 async function passLogProbs(
   policy: Policy,
-  pass: readonly Answer[],
+  pass: readonly WeightedAnswer[],
   gradients: DeviceArena<'f32'> | null,
 ): Promise<Float32Array> {
   const batch = packSequences(pass.map(({ sequence }) => sequence));
@@ -109,7 +109,7 @@ async function passLogProbs(
   return logProbs;
 }
 
-async function answerOf(row: DatasetRow, builder: SampleBuilder): Promise<Answer> {
+async function answerOf(row: DatasetRow, builder: SampleBuilder): Promise<WeightedAnswer> {
   const prompt = promptInputOf(await builder.build(row));
   const response = builder.encodeAnswer(row);
   const weights =

@@ -26,7 +26,7 @@ interface LiveOptions extends Pick<RunStatus, 'device' | 'samples'> {
 }
 
 /** Numbers of a run that change from step to step. */
-type Pace = Pick<RunStatus, 'step' | 'steps' | 'secondsLeft' | 'secondsPerStep'>;
+type StepStatus = Pick<RunStatus, 'step' | 'steps' | 'secondsLeft' | 'secondsPerStep'>;
 
 export class LiveRun implements Disposable {
   readonly #options: LiveOptions;
@@ -35,7 +35,7 @@ export class LiveRun implements Disposable {
   readonly #phases = new Set<Phase>();
   readonly #started = Date.now();
   #state: RunStatus['state'] = 'starting';
-  #pace: Pace = { step: 0, steps: null, secondsLeft: null, secondsPerStep: null };
+  #pace: StepStatus = { step: 0, steps: null, secondsLeft: null, secondsPerStep: null };
   #checkpoint: RunStatus['checkpoint'] = null;
   #lastError: string | null = null;
 
@@ -85,7 +85,7 @@ export class LiveRun implements Disposable {
   }
 
   /** Notes a step that was taken. */
-  takes(pace: Pace): void {
+  takes(pace: StepStatus): void {
     this.#pace = pace;
   }
 
