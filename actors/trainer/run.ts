@@ -206,8 +206,7 @@ export async function evaluatePolicy(
   const places = placeRun(plan.placement, hosts);
   const policy = await loadPolicy(system, plan.policy.model);
   await using weights = new PolicyWeights(system, policy, logger);
-  const sets = { trainFiles: null, validationFiles: config.data.valFiles, batchSize: 1 };
-  const task = { ...plan.task, data: { ...plan.task.data, ...sets } };
+  const task = { ...plan.task, data: { ...plan.task.data, trainFiles: null, batchSize: 1 } };
   const tools = await toolsFor(system, plan.rollout, logger);
   const actors = {
     task: await spawnTask(system, task, { model: policy.config, tools }, places.rewards),
