@@ -12,6 +12,7 @@ import { TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { criticProtocol, type ValueUpdateRequest } from './protocol.ts';
 
+/** Props of a critic. */
 export interface CriticProps extends TrainedProps {
   readonly loss: ValueLossOptions;
 }

@@ -4,6 +4,7 @@ import { runControl } from '../run-folder/requests.ts';
 import { actorFactory } from '../runtime/actor.ts';
 import { dashboardProtocol } from './protocol.ts';
 
+/** Props of the dashboard of a run. */
 export interface DashboardProps {
   /** Folder of the run, or of the curriculum that it is a stage of. */
   readonly folder: string;

@@ -34,7 +34,7 @@ export async function writeState(
 }
 
 /**
- * Reads that state: the weights into the arena, the optimizer's arrays as the result.
+ * Reads the state that `writeState` wrote: the weights into the arena, the optimizer's arrays as the result.
  *
  * @param isOffloaded whether the arrays are put in a file
  * @throws CHECKPOINT_INVALID when the state does not fit what is trained

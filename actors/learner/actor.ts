@@ -27,6 +27,7 @@ import {
 /** Folder of a checkpoint that has the adapters, in PEFT's form. */
 const ADAPTER_FOLDER = 'lora_adapter';
 
+/** Props of a learner. */
 export interface LearnerProps extends TrainedProps {
   /** The policy loss but for the weight of its entropy bonus, which each update names. */
   readonly loss: Omit<PolicyLossOptions, 'entropyCoeff'>;

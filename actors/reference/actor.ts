@@ -7,6 +7,7 @@ import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { referenceProtocol } from './protocol.ts';
 
+/** Props of the reference. */
 export interface ReferenceProps {
   readonly model: ModelProps;
   readonly microBatch: MicroBatchOptions;

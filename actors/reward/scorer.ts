@@ -26,7 +26,7 @@ export interface ScorerProps extends FunctionProps {
   readonly cpus: number;
 }
 
-/** A user's function, run where it cannot take the actor down with it. */
+/** Opens a user's function, run where it cannot take the actor down with it. */
 export function openScorer(
   { python, cpus, ...props }: ScorerProps,
   logger: Logger,

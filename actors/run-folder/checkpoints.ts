@@ -98,6 +98,7 @@ interface Keepers {
   readonly reference: { readonly weights: ModelKeeper & { readonly hasMoved: boolean } } | null;
 }
 
+/** A checkpoint to be written, besides the models that their keepers save. */
 export interface SaveRequest extends ResumePoint {
   /** The score of the newest validation. */
   readonly score: number;

@@ -11,6 +11,7 @@ import { replaceFile } from '../../src/files.ts';
 
 const BEAT_MS = 1000;
 
+/** The status file of a run, kept up to date until it is disposed of. */
 export class StatusFile implements AsyncDisposable {
   readonly #file: string;
   readonly #read: () => RunStatus;

@@ -24,6 +24,7 @@ import {
 } from './score.ts';
 import type { Stopwatch } from './report/timeline.ts';
 
+/** A response with the group that it belongs to. */
 export type SampledResponse = Pick<ScoredResponse, 'group' | 'response'>;
 
 /** A response with its prompt, as models read them. */

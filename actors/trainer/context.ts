@@ -15,6 +15,7 @@ import type { LiveRun } from './report/live-run.ts';
 import type { Reporter } from './report/reporter.ts';
 import type { Timeline } from './report/timeline.ts';
 
+/** The actors of a run by their roles. */
 export interface RunActors {
   /** The run's own prompts and rewards. */
   readonly task: Task;

@@ -36,7 +36,7 @@ import { validate, type OnScored, type Validation } from './validation.ts';
 /** Long enough to read a data set. */
 const TIMEOUT_MS = 3600_000;
 
-/** Options of any training. */
+/** Options of reinforcement learning and of supervised fine-tuning. */
 export interface TrainingOptions {
   readonly reporter: Reporter;
   readonly logger: Logger;

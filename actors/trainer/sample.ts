@@ -13,6 +13,7 @@ import type { RunActors } from './context.ts';
 import { ANY_WORK_MS, RETRIES } from './patience.ts';
 import type { Reporter } from './report/reporter.ts';
 
+/** A prompt with the responses to it. */
 export interface PromptGroup {
   /** Id of the group: that of the prompt, which another may share; a step makes it unique in its batch. */
   readonly id: string;

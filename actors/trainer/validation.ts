@@ -18,6 +18,7 @@ import { generationOf, type RunLog } from './report/tracking.ts';
 import type { RunActors, StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 
+/** The result of a validation. */
 export interface Validation {
   readonly metrics: Metrics;
   /** Mean over all responses that could be scored; NaN without validation prompts. */

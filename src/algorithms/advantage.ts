@@ -39,6 +39,7 @@ const DEVIATION_EPSILON = f32(1e-6);
  * almost never answered above the others. `batch` weighs all prompts alike (arXiv:2508.08221).
  */
 export const rewardScales = ['group', 'batch', 'none'] as const;
+/** Config name of a deviation that scores are divided by. */
 export type RewardScale = (typeof rewardScales)[number];
 
 /** Inputs of the estimators. */
@@ -62,7 +63,7 @@ export interface AdvantageInput extends TokenRows {
 /**
  * Advantages and returns per token, f32 `[T]` each; perhaps the same array.
  *
- * Those of masked tokens mean nothing, whatever an estimator leaves there: losses and metrics count no masked token.
+ * Values at masked tokens mean nothing, whatever an estimator leaves there: losses and metrics count no masked token.
  */
 export interface AdvantageEstimate {
   readonly advantages: Float32Array;
@@ -129,6 +130,7 @@ export const advantageEstimators = {
   },
 } as const satisfies Record<string, AdvantageEstimator>;
 
+/** Config name of an estimator. */
 export type AdvantageEstimatorName = keyof typeof advantageEstimators;
 
 /** The estimate in which every token of a response has the response's advantage, f32 `[B]`. */

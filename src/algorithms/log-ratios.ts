@@ -53,7 +53,7 @@ export const meanLogRatios: LogRatioRule = ({ differences, ...rows }) => ({
 });
 
 /**
- * The same mean held constant, times the token's own ratio to itself: each token has its own gradient.
+ * The mean over the response, held constant, times the token's own ratio to itself: each token has its own gradient.
  *
  * @see GSPO, section 4.3
  */

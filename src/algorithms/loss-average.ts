@@ -79,6 +79,7 @@ export const lossAverages = {
   },
 } as const satisfies Record<string, LossAverage>;
 
+/** Config name of an average. */
 export type LossAverageMode = keyof typeof lossAverages;
 
 /** One loss from token losses: this micro-batch's, which its share of the mini-batch's tokens weighs. */

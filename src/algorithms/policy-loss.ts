@@ -1,6 +1,6 @@
 /**
- * The policy loss of a micro-batch, its gradient and its metrics, with the numbers of EasyR1. `policy-losses.ts` has what
- * the losses make of a token. `f32` stands where EasyR1's tensors round; `primitives.ts` has the rule.
+ * The policy loss of a micro-batch, its gradient and its metrics, with the numbers of EasyR1. `policy-losses.ts` has the
+ * losses of a token. `f32` stands where EasyR1's tensors round; `primitives.ts` has the rule.
  */
 import { estimateKl, type KlKind } from './kl.ts';
 import {

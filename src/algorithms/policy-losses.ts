@@ -1,5 +1,5 @@
 /**
- * The policy losses by name: what each makes of a token, of which log ratio, and how it is averaged.
+ * The policy losses by name: the loss of each at a token, the log ratio that it is of, and its average.
  *
  * `default`, `gspo`, `gspo_token`, `cispo` and `sapo` give the numbers of EasyR1, the others those of verl or TRL.
  *
@@ -64,6 +64,7 @@ export const lossMeasures = {
   phi_seq_mean: 'seq-mean-token-mean',
 } as const satisfies Record<string, LossAverageMode>;
 
+/** Name of a metric that some losses measure. */
 export type LossMeasure = keyof typeof lossMeasures;
 
 /** A sampled token, as losses see it. */
@@ -173,6 +174,7 @@ export const policyLosses = {
   },
 } as const satisfies Record<string, PolicyLossKind>;
 
+/** Config name of a policy loss. */
 export type PolicyLossType = keyof typeof policyLosses;
 
 /**

@@ -29,6 +29,7 @@ import {
 
 /** Levels of importance weights: a ratio for each token, or the product over a response for all of its tokens. */
 export const importanceLevels = ['token', 'sequence'] as const;
+/** Config name of a level of importance weights. */
 export type ImportanceLevel = (typeof importanceLevels)[number];
 
 /** The camelCase twins of verl's `algorithm.rollout_correction` keys. */

@@ -21,6 +21,7 @@ export const lrSchedules = {
   },
 } as const satisfies Record<string, (step: number, options: LrScheduleOptions) => number>;
 
+/** Config name of a schedule. */
 export type LrScheduleKind = keyof typeof lrSchedules;
 
 /**

@@ -1,8 +1,7 @@
-/**
- * Statistics of token values and of one value for each row, as metrics want them.
- */
+/** Statistics of token values and of one value for each row, as metrics want them. */
 import { isCounted, rowMaskSums, sum, type TokenRows } from './primitives.ts';
 
+/** Numbers by the names of their metrics. */
 export type Statistics = Readonly<Record<string, number>>;
 
 /** The squares of values. */

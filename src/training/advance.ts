@@ -21,6 +21,7 @@ export interface AdvanceState {
   readonly ema: number | null;
 }
 
+/** The running mean as a stage begins. */
 export const initialAdvanceState: AdvanceState = { ema: null };
 
 /**

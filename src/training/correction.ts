@@ -12,6 +12,7 @@ import { mismatchMetrics, prefixed, type Metrics } from '../metrics.ts';
 import { vector, type Tensor } from '../tensor/tensor.ts';
 import { concatenate, splitBy } from './experience.ts';
 
+/** Options of the correction of a step. */
 export interface StepCorrectionOptions extends RolloutCorrectionOptions {
   /** Factor of the policy loss that importance weights multiply; the advantage where it is left out. */
   readonly weightsMultiply?: 'advantage' | 'ratio';

@@ -5,7 +5,7 @@ import { packSequences, type SequenceInput } from '../model/pack.ts';
 import { splitBy } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 
-/** Numbers of a batch's response tokens by a model, f32 `[R]`: one list or more, such as log-probabilities and entropies. */
+/** Has a model evaluate a batch: one list or more of numbers of its response tokens, f32 `[R]`, such as log-probabilities. */
 export type Evaluation = (batch: PackedBatch) => Promise<readonly Float32Array[]>;
 
 /** Scores of each sequence's response tokens, in order: a policy's log-probabilities at temperature 1, a critic's values. */

@@ -31,6 +31,7 @@ const PASS_TOKENS = 4096;
 
 const Weights = t.array(t.number, 'a list of numbers');
 
+/** A row's answer with the weight of each of its tokens in the gradient. */
 interface WeightedAnswer {
   readonly sequence: SequenceInput;
   readonly weights: readonly number[];

@@ -4,7 +4,7 @@ import type { Placed } from '../optim/sliced-array.ts';
 export interface SteppedWeights extends Disposable {
   /** The learner's own part, `[N / learners]`, which its optimizer steps in place. */
   readonly own: Placed<'f32' | 'bf16'>;
-  /** The same part of the working copy, which each step writes too; null where models compute with `own`. */
+  /** The learner's part of the working copy, which each step writes too; null where models compute with `own`. */
   readonly ownWorking: Placed | null;
   /** Copies every learner's stepped part to every learner. */
   spread(): Promise<void>;

@@ -15,7 +15,7 @@ interface EndedResponse {
  * as in TRL. A step of nothing but truncated responses has no gradient.
  *
  * @param masks u8 `[T]` for each response; null where all tokens count
- * @returns the same
+ * @returns u8 `[T]` for each response; null where all tokens count
  * @see DAPO, arXiv:2503.14476, section 3.4; TRL's `mask_truncated_completions`
  */
 export function lossMasks(

@@ -1,7 +1,7 @@
 /**
  * A run as it is now: its state, step and pace, the phases that go on, the actors, and the spans of its steps.
  *
- * What the trainer does anyway is noted here; the rest is asked of the actor system when the status is written.
+ * The trainer notes its own work here. The rest is asked of the actor system when the status is written.
  */
 import { freemem, hostname, totalmem } from 'node:os';
 import type { ActorState, RunStatus } from '../../../src/dashboard/run-files.ts';
@@ -28,6 +28,7 @@ interface LiveOptions extends Pick<RunStatus, 'device' | 'samples'> {
 /** Numbers of a run that change from step to step. */
 type StepStatus = Pick<RunStatus, 'step' | 'steps' | 'secondsLeft' | 'secondsPerStep'>;
 
+/** The state of a run, from which its status file and its progress display are made. */
 export class LiveRun implements Disposable {
   readonly #options: LiveOptions;
   readonly #spans: SpanLog;

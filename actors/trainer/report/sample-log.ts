@@ -18,6 +18,7 @@ import type { ScoredResponse } from '../score.ts';
 const NAME = /^(\d+)\.jsonl$/;
 const PICTURES = 'pictures';
 
+/** A folder of responses with their scores. */
 export class SampleLog {
   readonly #folder: string;
   /** Names of pictures by their bytes, which the responses to a prompt share. */
