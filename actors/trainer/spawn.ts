@@ -27,6 +27,7 @@ import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
+import type { ReferenceWeights } from '../weights/reference-weights.ts';
 import { TrailingWeights, weightsInPlace } from '../weights/rollout-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
 import { keptOnCard, memoryTable } from './card-memory.ts';
@@ -78,16 +79,12 @@ export async function spawnRun(
       spawnTask(system, each, { model: policy.config, tools }, places.rewards),
     ),
   );
-  // The reference takes the weights before anything restores or trains them.
+  // Before anything restores or trains the weights.
   let reference: RunActors['reference'] = null;
   if (plan.reference !== null) {
-    const { model, moves, ...settings } = plan.reference;
+    const { model, moves } = plan.reference;
     const frozen = owned.use(freezeReference(system, model, policy, weights, logger, moves));
-    const ref = await spawnReference(system, settings, policy, frozen.sync, places.reference);
-    if (takesPolicyWeights(model, moves)) {
-      await ref.ask.takeWeights(undefined, { timeoutMs: TAKING_MS, signal: system.starting });
-    }
-    reference = { ref, weights: frozen };
+    reference = await spawnReference(system, plan.reference, policy, frozen, places.reference);
   }
   const critic = plan.critic && (await loadCritic(system, plan.critic.model));
   for (const note of critic?.notes ?? []) reporter.note(note);
@@ -346,16 +343,16 @@ export async function spawnRollouts(
   return refs;
 }
 
-/** Starts the reference on its weights. */
+/** Starts the reference on its weights; its device has taken them when this returns, if it takes the policy's. */
 async function spawnReference(
   system: ActorSystem,
-  settings: Omit<ReferenceProps, 'model'>,
+  { model, moves, ...settings }: NonNullable<RunPlan['reference']>,
   policy: LoadedModel,
-  weights: WeightSync,
+  weights: ReferenceWeights,
   { place, device }: Station,
-): Promise<ActorRef<typeof referenceProtocol>> {
+): Promise<RunActors['reference']> {
   const props: WithSharedBlocks<ReferenceProps> = {
-    model: modelProps(policy, weights, device),
+    model: modelProps(policy, weights.sync, device),
     ...settings,
   };
   const ref = await system.spawn({
@@ -366,8 +363,11 @@ async function spawnReference(
     props,
     ...placedAt(place),
   });
-  weights.follow(ref);
-  return ref;
+  weights.sync.follow(ref);
+  if (takesPolicyWeights(model, moves)) {
+    await ref.ask.takeWeights(undefined, { timeoutMs: TAKING_MS, signal: system.starting });
+  }
+  return { ref, weights };
 }
 
 type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;
