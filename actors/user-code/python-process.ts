@@ -38,8 +38,8 @@ type Answered =
   | { readonly misfit: string };
 
 /**
- * One life of a process of Python that runs a user's code, `host.py`. It leads a group of its own: what it starts ends
- * with it.
+ * A process of Python that runs a user's code by `host.py`. It leads a process group, which ends with it. Node's `spawn`
+ * starts it, as execa ends one process and not a group.
  */
 export class PythonProcess {
   readonly #code: ErrorCode;

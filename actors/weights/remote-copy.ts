@@ -20,7 +20,7 @@ export interface CopyOptions {
 
 /** Elements of a chunk: 4 MiB, so that a slow link sees progress and little is in memory twice. */
 const CHUNK = 2 ** 20;
-/** Chunks in flight, so that the link is never idle. */
+/** Chunks in flight, so that the link is never idle; few enough for an array as their queue. */
 const WINDOW = 4;
 /** Limit for a chunk on a slow link. The runtime notices a lost node at once, without it. */
 const TIMEOUT_MS = 600_000;
