@@ -131,7 +131,7 @@ export class SharedWeights {
     }
   }
 
-  /** Makes a learner on this device the one that steps what is trained, beginning with its values now. */
+  /** Lets a learner on this device step the trained weights, from their values now. */
   async handOver(): Promise<void> {
     await this.#frozen?.copy?.bring(FROZEN_VERSION);
     await this.#stepped.copy?.handOver();

@@ -160,7 +160,7 @@ export class Environments implements AsyncDisposable {
     return all;
   }
 
-  /** Answers a call by its server. A call that none can answer is told so. */
+  /** Has a call's server answer it. A call that no server knows is answered by the names of the tools that there are. */
   async #call(call: WrittenCall, signal: AbortSignal): Promise<ShownMessage> {
     if ('problem' in call) return { role: 'tool', content: call.problem };
     const server = this.#serverOf.get(call.name);

@@ -190,12 +190,12 @@ function isTimeout({ code }: McpError): boolean {
   return code === (ErrorCode.RequestTimeout as number);
 }
 
-/** Tells whether an error says that there is no answer, rather than what the answer is. */
+/** True for an error by which no answer came. Any other error of the protocol is the server's answer. */
 function isLoss(error: McpError): boolean {
   return isTimeout(error) || error.code === (ErrorCode.ConnectionClosed as number);
 }
 
-/** A tool's result as a message: texts and pictures; whatever else there is by its name. */
+/** A tool's result as a message: its texts and pictures, and any other part by the name of its type. */
 function messageOfResult({ content }: CallToolResult): ShownMessage {
   return {
     role: 'tool',

@@ -27,7 +27,7 @@ export class ToolSession {
   #ending: Promise<void> | undefined;
 
   /**
-   * @param onGone  hears that the connection has ended, by whichever side
+   * @param onGone  called when the connection has ended, by either side
    * @param graceMs of each step of its end
    */
   constructor(transport: Transport, onGone: () => void, graceMs = GRACE_MS) {

@@ -90,7 +90,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     return this.#optimization;
   }
 
-  /** Evaluates response tokens with the model, by its scores unless it is told otherwise. */
+  /** Evaluates response tokens with the model: its scores, or the numbers of another evaluation. */
   protected evaluate(
     { temperature, ...request }: EvaluateRequest,
     { signal }: Context,
@@ -164,7 +164,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     }
   }
 
-  /** Leaves the other ranks first, which ends what they still do together. */
+  /** Leaves the other ranks first, which ends the collectives that are under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#joined?.leave();
     await this.#listener?.[Symbol.asyncDispose]();

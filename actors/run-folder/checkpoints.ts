@@ -102,7 +102,7 @@ interface Keepers {
 export interface SaveRequest extends ResumePoint {
   /** The score of the newest validation. */
   readonly score: number;
-  /** Writes what else belongs to the checkpoint into its folder. */
+  /** Writes the checkpoint's other files into its folder. */
   readonly writeMore: (directory: string) => Promise<void>;
   /** Called with the seconds it took once all is written, before the folder gets its name. */
   readonly beforeNaming: (seconds: number) => Promise<void>;
@@ -173,7 +173,7 @@ export class Checkpoints {
   /**
    * Finds the newest checkpoint that a run can resume from; null where there is none at all.
    *
-   * @param tell hears why each newer one cannot be resumed
+   * @param tell called with the reason why each newer one cannot be resumed
    * @throws CHECKPOINT_INVALID where there are, or were, checkpoints, and none of them can be resumed
    */
   async newest(tell: (problem: string) => void): Promise<string | null> {

@@ -145,7 +145,7 @@ export function warmStartModel(folder: string): string {
   return join(folder, 'huggingface');
 }
 
-/** The stage of what a run has left in a folder: it is `done`, it may go `on` from a checkpoint, or there is `none`. */
+/** The state of a folder's run: `done`, `on` where it can go on from a checkpoint, `none` where there is neither. */
 export async function stageOf(folder: string): Promise<'done' | 'on' | 'none'> {
   const summary = await summaryIn(folder);
   if (summary !== null && summary.preempted !== true) return 'done';

@@ -36,7 +36,7 @@ export class RequestBox implements AsyncDisposable {
 
   /**
    * Opens the requests of a run that has taken its folder's lock and does nothing else yet, as requests come from then
-   * on. What was asked of the run before is over.
+   * on. Requests that the run before left open are failed.
    */
   static async open(folder: string): Promise<RequestBox> {
     const box = new RequestBox(folder);
@@ -45,7 +45,7 @@ export class RequestBox implements AsyncDisposable {
     return box;
   }
 
-  /** Takes no more requests, and fails what the run has not come to. */
+  /** Takes no more requests, and fails those that are still open. */
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(join(this.#folder, FOLDER, OPEN), { force: true });
     await this.#close('the run has ended');
@@ -56,12 +56,12 @@ export class RequestBox implements AsyncDisposable {
     return (await requestsIn(this.#folder)).filter(({ state }) => state === 'waiting').reverse();
   }
 
-  /** Tells what came of a request. */
+  /** Writes the new state of a request, with a text for people. */
   async answer(request: RunRequest, state: RunRequest['state'], text: string): Promise<void> {
     await write(this.#folder, { ...request, state, text, updated: Date.now() });
   }
 
-  /** Fails what nobody will come to any more, and removes all but the newest requests. */
+  /** Fails the requests that are still open, and removes all but the newest. */
   async #close(reason: string): Promise<void> {
     const requests = await requestsIn(this.#folder);
     for (const request of requests) {

@@ -2,8 +2,8 @@
  * Writes a run's `status.json` once a second while the run goes on, and a last time when it ends.
  *
  * A reader finds the old file or the new one, never a part. It is not flushed to the disk: after a crash of the machine
- * the run is dead, whatever its status said. A file that cannot be written is let be, since whatever else the run writes
- * reports that the folder is gone or full.
+ * the run is dead, whatever its status said. A write that fails is ignored, as the run's other files report a folder that
+ * is gone or full.
  */
 import { join } from 'node:path';
 import type { RunStatus } from '../../src/dashboard/run-files.ts';

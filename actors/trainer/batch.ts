@@ -221,7 +221,7 @@ class StepTasks {
     this.#gates.catch(() => undefined);
   }
 
-  /** The place in the data and the gates, and what was left out, after the last round. */
+  /** The states of the tasks after the last round, and the responses and rows that were left out. */
   async outcome(): Promise<Pick<ScoredBatch, 'invalid' | 'counts' | 'taskStates' | 'skipped'>> {
     const gates = await this.#gates;
     const [own, ...replay] = this.#cursors.map((cursor, i) => ({ cursor, gate: gates[i]! }));
@@ -338,7 +338,7 @@ function trainable(
   );
 }
 
-/** The responses that have a baseline, which only ReMax wants: the greedy response to their prompt could be scored. */
+/** The responses that have the baseline they need: under ReMax those to a prompt whose greedy response has a score. */
 function withBaseline(
   scored: readonly ScoredResponse[],
   baselines: ReadonlyMap<string, number>,

@@ -56,7 +56,7 @@ export interface StepContext {
   readonly product: string | null;
   /** Memory of those devices. */
   readonly gauge: MemoryGauge;
-  /** The run as it is now, for whoever looks at its folder. */
+  /** The state of the run, as its status file has it. */
   readonly live: LiveRun;
   /** Aborts when the run is given up. */
   readonly signal: AbortSignal;

@@ -65,7 +65,7 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
     return Promise.all(this.refs.map(ask));
   }
 
-  /** Has each rank evaluate its share of the sequences; returns what it says of each, in order. */
+  /** Has each rank evaluate its share of the sequences. @returns the numbers of each sequence, in order */
   protected async evaluate(
     { sequences, ...rest }: Omit<EvaluateRequest, 'progress'>,
     progress: Tensor<'i32'>,

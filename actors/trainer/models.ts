@@ -24,7 +24,7 @@ import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
 import { weightsMarker, WeightSync, type Synced } from '../weights/sync.ts';
 import type { ComputeSettings, ModelSettings } from './settings.ts';
 
-/** A model in shared memory, and what of it is trained. */
+/** A model in shared memory, and the part of it that is trained. */
 export interface LoadedModel extends LoadedCheckpoint, ComputeSettings {
   /** Adapters trained instead of the weights; null where weights are trained. */
   readonly adapter: Adapter | null;

@@ -48,7 +48,7 @@ export interface MixedStage {
  * Plans a run of reinforcement learning.
  *
  * @param config as this machine runs it: its models are directories, and its device is chosen
- * @param note   hears of a gate that the scores of a reward file bring about
+ * @param note   called with a line on a gate that the scores of a reward file bring about
  * @throws CONFIG_INVALID for a gate without the parts that it needs, or structured outputs that cannot be followed
  */
 export function planRun(

@@ -301,7 +301,7 @@ class Run {
     return true;
   }
 
-  /** Saves what was preempted, or validates at the end; then writes the summary. */
+  /** Saves a run that was preempted, or validates one that is done; then writes the summary. */
   async #conclude(): Promise<RunSummary> {
     const { reporter, plan } = this.#context;
     const { steps, log, validations, saving } = this.#parts;

@@ -94,7 +94,7 @@ export async function scoreGroups(
 
 type Parts = Readonly<Record<string, number>>;
 
-/** Scores of some responses by one reward, in order, and what they took. */
+/** Scores of some responses by one reward, in order, and the costs of scoring. */
 async function askReward(
   { actors, seesPictures = false }: TaskReward,
   all: readonly NamedResponse[],

@@ -29,7 +29,7 @@ type Trained = Config['worker']['actor'] | Config['worker']['critic'];
 
 /** The devices and the dtype that a model's programs compute in, and the place of its weights. */
 export type ComputeSettings = ReturnType<typeof computeSettings>;
-/** A model to load, and what of it is trained. */
+/** A model to load, and the part of it that is trained. */
 export type ModelSettings = ReturnType<typeof policyModel>;
 
 /** The policy's model. Where no dtype is named, the processor computes in f32 and a card in bf16. */
@@ -158,7 +158,7 @@ export interface RewardPlan extends Weighted {
 /**
  * The rewards of a run.
  *
- * @param note hears of a gate that the scores of a reward file bring about
+ * @param note called with a line on a gate that the scores of a reward file bring about
  * @throws CONFIG_INVALID for a gate without the parts that it needs, and for several gates
  */
 export function rewardPlans(config: Config, note?: (line: string) => void): RewardPlan[] {
@@ -286,7 +286,7 @@ export function microBatch({ data }: Config, trained: Trained, use: 'update' | '
   };
 }
 
-/** The settings of what the policy's entropy does to a step. */
+/** The settings of the policy's entropy in a step. */
 export function explorationSettings({ algorithm, worker: { actor } }: Config): ExplorationOptions {
   const { calculateEntropy, entropyCoeff, useAdaptiveEntropy } = actor;
   const { entropyTarget: target, entropyCoeffDelta: delta } = actor;

@@ -46,9 +46,9 @@ import type { RunPlacement, Station } from './placement.ts';
 import type { CriticPlan, PolicyPlan, RunPlan, TaskPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
 
-/** Time for a user's function to do what it does at exit. One that still computes then is ended. */
+/** Time for a user's function to run its exit handlers. One that still computes then is ended. */
 const REWARD_GRACE_MS = 3_000;
-/** Time for a rollout to come to the end of a pass of a large model, after which it hears of a pause. */
+/** Time for a rollout to end a pass of a large model, after which it reads the message that pauses it. */
 const ROLLOUT_GRACE_MS = 120_000;
 /** Long enough to bring the weights of a large model to a device. */
 const TAKING_MS = 600_000;
@@ -60,7 +60,7 @@ const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
 /**
  * Loads the models of a run and starts its actors.
  *
- * @param owned takes what has to be put away after the run, before its actors are stopped
+ * @param owned takes the weights, to dispose of them after the run, before its actors are stopped
  */
 export async function spawnRun(
   system: ActorSystem,

@@ -29,7 +29,7 @@ export class Steering {
     this.#steered = steered;
   }
 
-  /** Does what was asked for since the last call. @param point the run's place, all of its last step done */
+  /** Handles the requests since the last call. @param point the run's place, with its last step complete */
   async take(point: ResumePoint): Promise<void> {
     for (const request of await this.#box.waiting()) {
       await this.#box.answer(request, 'taken', `after step ${point.step}`);

@@ -10,7 +10,7 @@ import type { Reporter } from './report/reporter.ts';
 /**
  * Chooses the device of `trainer.device` on this machine; for `cuda`, the number of its cards.
  *
- * @param note hears the choice and its reason
+ * @param note called with the choice and its reason
  * @throws DEVICE_MISSING where a card was asked for and cannot be used, CONFIG_INVALID for several cards on one thread
  */
 export function withDevice(

@@ -139,7 +139,7 @@ export class Validations {
     return validation;
   }
 
-  /** Validates, and writes and shows what came of it. */
+  /** Validates, and writes and shows the result. */
   async #validated(step: number, gate: GateState, isNew: boolean): Promise<Validation | null> {
     if (this.#prompts === 0) return null;
     const { plan, signal, preemption, reporter, logger } = this.#context;
@@ -165,7 +165,7 @@ export class Validations {
   /**
    * Validates on a person's request, between two steps. The gate of the run's own validations stays as it is.
    *
-   * @returns what came of it, in words
+   * @returns the result in words
    */
   async request(step: number, gate: GateState): Promise<string> {
     if (this.#prompts === 0) return 'there are no validation prompts: data.val_files names none';

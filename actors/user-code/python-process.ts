@@ -49,7 +49,7 @@ export class PythonProcess {
   #isAlive = true;
   #isEnding = false;
   #onReply: ((reply: unknown) => void) | undefined;
-  /** Hears of its end during a request. */
+  /** Called with the way in which the process ended, where that is during a request. */
   #onEnd: ((how: string) => void) | undefined;
 
   constructor({ python, pythonKey, cpus, kind, title, code }: PythonOptions, logger: Logger) {
@@ -133,7 +133,7 @@ export class PythonProcess {
     throw new CxmindError(this.#code, `raised\n${answer.error}`);
   }
 
-  /** Lets it do what it does at exit, unless it is in the middle of a call. */
+  /** Ends the process, which may run its exit handlers unless it is in the middle of a call. */
   async end(): Promise<void> {
     this.#isEnding = true;
     this.#child.stdin.end();

@@ -5,7 +5,7 @@ import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { CodeKind } from '../../src/reward/user-file.ts';
 import type { Logger } from '../runtime/actor.ts';
 
-/** A user's code, run where it can take nobody down with it. What was lost is started again by the next call. */
+/** A user's code, run where it can take nobody down with it. After its loss the next call starts it again. */
 export interface UserCode<Request> extends AsyncDisposable {
   /** Loads it, unless it is there. @throws the code of its names when that fails; the signal's reason */
   start(signal: AbortSignal): Promise<void>;
@@ -27,7 +27,7 @@ export interface CodeNames extends CodeKind {
 /** Time for loading user code, which may mean heavy libraries. */
 export const LOAD_LIMIT_MS = 120_000;
 
-/** Time for user code to do what it does at exit. */
+/** Time for user code to run its exit handlers. */
 export const EXIT_LIMIT_MS = 2_000;
 
 /** The error of code that does not load. */

@@ -63,7 +63,7 @@ export class RemoteCopy {
     await this.#task;
   }
 
-  /** Gives up what is being sent; the weights here may change once this resolves. */
+  /** Aborts the copy in flight; the weights here may change once this resolves. */
   async cancel(): Promise<void> {
     this.#abort.abort();
     await this.#task;

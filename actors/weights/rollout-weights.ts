@@ -102,7 +102,7 @@ export class TrailingWeights implements RolloutWeights {
   readonly #copy: WeightSync;
   readonly #collect: () => Promise<void>;
   readonly #turns = new Turns();
-  /** Settles when nothing works with the copy but what it is lent to. */
+  /** Settles when no work but that of loans reads the copy. */
   #working: Promise<unknown> = Promise.resolve();
   readonly #loans = new Set<WeightLoan>();
 

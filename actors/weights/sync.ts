@@ -188,7 +188,7 @@ export class WeightSync implements AsyncDisposable {
     await copied;
   }
 
-  /** Gives up what is being sent and withdraws every copy: the next run's weights go to the same blocks. */
+  /** Aborts the copies in flight and withdraws every copy: the next run's weights go to the same blocks. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#here.beginWrite();

@@ -3,7 +3,7 @@
  *
  * The weight is fixed, or adapts as in Skywork-OR1 (arXiv:2505.22312, section 4.3): it rises by a constant at each step
  * whose entropy is below a target and falls by it above, and it applies only at steps whose entropy is not above the
- * target. TRL's `use_adaptive_entropy` is the same rule, but that its steps apply what the step before has measured.
+ * target. TRL's `use_adaptive_entropy` is the same rule, but each step goes by the entropy of the step before.
  */
 import { clamp } from './clamp.ts';
 import { f32, isCounted, type TokenRows } from './primitives.ts';

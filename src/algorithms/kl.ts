@@ -14,8 +14,8 @@ interface KlTerm {
 /**
  * The estimators of the KL divergence from one sampled token, by their config name (`algorithm.kl_penalty`).
  *
- * The reference's `full` wants log-probabilities of the whole vocabulary, which its own trainer never
- * passes, so it is not offered.
+ * EasyR1's `full` wants log-probabilities of the whole vocabulary, which its own trainer never passes, so it is not
+ * offered.
  */
 export const klEstimators = {
   kl: (d) => ({ value: d, derivative: 1 }),

@@ -80,7 +80,7 @@ interface SampledToken {
   readonly isSingledOut: boolean;
 }
 
-/** The loss at one token, its derivative, and what is measured of it. */
+/** The loss at one token, its derivative, and its measures. */
 interface TokenLoss {
   readonly loss: number;
   /**

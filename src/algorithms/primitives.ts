@@ -19,7 +19,7 @@ export const EPSILON = f32(1e-8);
  * Division of a flat array of `T` token values into `B` responses: row `i` is `[offsets[i], offsets[i + 1])`.
  *
  * Rows carry no padding. A mask is needed only where tokens inside a row do not count: tool output between two turns,
- * or the padded rectangles of the reference.
+ * or the padded rectangles of EasyR1.
  */
 export interface TokenRows {
   /** i32 `[B + 1]`, rising from 0 to `T`. */
@@ -124,7 +124,7 @@ export function maskedVariance(values: Float32Array, rows: TokenRows): number {
 
 /**
  * `(x - mean) / √(variance + 1e-8)` with the masked mean and variance, f32 `[T]`.
- * Masked positions are scaled like the others, as in the reference: every consumer masks.
+ * Masked positions are scaled like the others, as in EasyR1: every consumer masks.
  */
 export function maskedWhiten(values: Float32Array, rows: TokenRows): Float32Array {
   const mean = maskedMean(values, rows);

@@ -29,7 +29,7 @@ export type LrScheduleKind = keyof typeof lrSchedules;
  * `minRatio`.
  *
  * The schedule moves once a training step, however many optimizer steps that takes. Past `total` the cosine continues
- * and rises again, as in the reference.
+ * and rises again, as in EasyR1.
  *
  * @param step from 0
  * @see EasyR1's newer schedules: unlike CX-Mind's, a constant rate without warm-up starts at 1, not 0

@@ -71,7 +71,7 @@ export function dynamicBatchCount(lengths: readonly number[], tokenBudget: numbe
 
 /**
  * Divides rows into micro-batches of about `tokenBudget` valid tokens each, the one whose attention
- * costs most (by `Σ length²`) first. A set may exceed the budget a little, as in the reference.
+ * costs most (by `Σ length²`) first. A set may exceed the budget a little, as in EasyR1.
  *
  * @param lengths    `[B]`, valid tokens of each row
  * @param batchCount from `dynamicBatchCount`

@@ -35,7 +35,7 @@ export function tokenLevelScores(scores: Float32Array, rows: TokenRows): Float32
   return tokenScores;
 }
 
-/** Token rewards with the KL penalty taken off, and the KL that the controller is told. */
+/** Token rewards less the KL penalty, and the KL by which the controller moves. */
 export interface PenalizedRewards {
   /** f32 `[T]`. */
   readonly rewards: Float32Array;

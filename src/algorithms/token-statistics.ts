@@ -1,4 +1,4 @@
-/** Statistics of token values and of one value for each row, as metrics want them. */
+/** Statistics for metrics: of token values, and of one value for each row. */
 import { isCounted, rowMaskSums, sum, type TokenRows } from './primitives.ts';
 
 /** Numbers by the names of their metrics. */

@@ -22,13 +22,13 @@ export interface ValueLossInput extends LossRows {
   readonly returns: Float32Array;
 }
 
-/** Options of the value loss: camelCase twins of the reference's `worker.critic` keys. */
+/** Options of the value loss: camelCase twins of `worker.critic` keys. */
 export interface ValueLossOptions extends LossAverageOptions {
   /** Largest distance of a value from its old one. */
   readonly cliprangeValue: number;
 }
 
-/** A loss, its gradient, and metrics under the reference's names, less the `critic/` prefix. */
+/** A loss, its gradient, and metrics under EasyR1's names, less the `critic/` prefix. */
 export interface ValueLoss {
   readonly loss: number;
   /** dLoss/dValues, f32 `[T]`; 0 at masked tokens. */

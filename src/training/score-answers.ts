@@ -43,7 +43,7 @@ interface WeightedAnswer {
  * A row's `weights` weigh its gradient: one for each token of its answer and one for the end of turn. A row without
  * them has ones.
  *
- * @param onProgress is told the number of rows so far after each pass
+ * @param onProgress called with the number of rows so far after each pass
  * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
  */
 export async function scoreAnswers(

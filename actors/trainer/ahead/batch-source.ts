@@ -11,7 +11,7 @@ export interface BatchSource extends AsyncDisposable {
    * Gives the batch of a step.
    *
    * @param context of the step, which may be undone
-   * @param clock   hears how long the step waits, and how long its batch took
+   * @param clock   takes the time that the step waits, and the time that its batch took
    */
   take(
     context: StepContext,

@@ -42,7 +42,7 @@ export function answersInParts(
   };
 }
 
-/** Has one rollout answer, pauses it whenever newer weights come, and puts the request away whatever comes of it. */
+/** Has one rollout answer, pauses it whenever newer weights come, and removes the request in any case. */
 async function respond(
   rollout: Rollout,
   request: BeginRequest,

@@ -186,7 +186,7 @@ export class RolloutsAhead implements BatchSource {
     return versionAfter(plan.step, step - 1 - plan.step.maxStaleness);
   }
 
-  /** Gives up what is in flight. */
+  /** Aborts the batches in flight. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort(new CxmindError('RUNTIME_CANCELLED', 'the run needs no more rollouts'));
     await Promise.allSettled(this.#batches.map(({ scored }) => scored));

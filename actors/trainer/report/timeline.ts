@@ -93,7 +93,7 @@ export class Timeline {
     this.#isKept = true;
   }
 
-  /** Begins a phase that is told of while it goes on, until disposed of. */
+  /** Begins a phase that `openPhases` has until it is disposed of. */
   open(name: string): Disposable {
     const phase = { name, since: Date.now() };
     this.#open.add(phase);

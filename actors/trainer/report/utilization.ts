@@ -66,7 +66,7 @@ function mlpWeights({ hiddenSize, intermediateSize, layers, experts }: DecoderSi
 /**
  * Peak dense bf16 TFLOPS by part of the name that a card is sold under; the first that occurs in it counts.
  *
- * H200 stands before H20, which it contains, and L40S before L40: the reference takes one for the other.
+ * H200 stands before H20, which it contains, and L40S before L40: EasyR1 takes one for the other.
  */
 const peaks: readonly (readonly [string, number])[] = [
   ['B200', 2250],
