@@ -2,8 +2,9 @@
 
     python3 host.py
 
-The first request loads the function, each further one scores a batch or plays a turn. What JSON has no word for, as bytes,
-is an object with one key, MARK. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
+The first request loads the function, each further one scores a batch or plays a turn. A value that JSON cannot write, such as
+bytes, is an object with one key, MARK. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or
+later.
 
 Processes that the function starts by "spawn" or "forkserver" import this file as well, to find the function's own in it.
 """
@@ -21,15 +22,15 @@ import threading
 import time
 import traceback
 
-MODULE = "custom_reward_fn"  # what the original calls the user's file
+MODULE = "custom_reward_fn"  # EasyR1's name for the module of the user's file
 FILE = "CXMIND_REWARD_FILE"  # where it is, for this process and those that it starts
-MARK = "$cxmind"  # key of an object that stands for what JSON has no word for
+MARK = "$cxmind"  # key of an object that stands for a value that JSON cannot write
 GRACE_SECONDS = 3
 END = object()  # of the requests
 
 
 class RewardFinder:
-    """Finds the user's file by the name that it has here, which is that of no file."""
+    """Lets an import of MODULE find the user's file."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -40,7 +41,7 @@ sys.meta_path.append(RewardFinder)
 
 
 def marked(value):
-    """What JSON has no word for, as the object that stands for it."""
+    """The object that stands for a value that JSON cannot write."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {MARK: ["bytes", base64.b64encode(value).decode()]}
     raise TypeError("cannot send a value of type %s" % type(value).__name__)
@@ -62,7 +63,10 @@ def restored(found):
     if not is_ours or mark[0] not in KINDS:
         return found
     kind, text = mark
-    return KINDS[kind](text)
+    try:
+        return KINDS[kind](text)
+    except ValueError:
+        return found
 
 
 def die_with_the_parent():
@@ -82,7 +86,7 @@ def outlive_warnings():
 
 
 def requests_of(stream):
-    """A queue of requests, END at the end of the stream: what is not over soon after that is ended."""
+    """A queue of the requests, and END after the last. The process is ended if it is not done soon after that."""
     waiting = queue.Queue()
 
     def read():
@@ -110,7 +114,7 @@ def trace():
 
 
 def load(request):
-    """What answers the requests to come, and its name."""
+    """Loads the user's code. Returns the function that answers later requests, and its name."""
     path = request["file"]
     for folder in (os.getcwd(), os.path.dirname(os.path.abspath(path))):
         if folder not in sys.path:
@@ -155,7 +159,7 @@ class Episodes:
 
 
 def reply_of(reply):
-    """What a step returned, (messages, done), as a map."""
+    """The pair (messages, done) that a step returned, as a map."""
     if not isinstance(reply, (list, tuple)) or len(reply) != 2:
         raise TypeError("step: expected (messages, done), got a %s" % type(reply).__name__)
     messages, done = reply
@@ -183,7 +187,7 @@ class WrongNumber(Exception):
 
 
 def one_each(values, count):
-    """What a function of a batch returned, as a list."""
+    """The scores that a function of a batch returned, as a list."""
     if hasattr(values, "items"):
         got = 'one %s; a function of one response needs REWARD_TYPE = "sequential"' % type(values).__name__
     elif isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):

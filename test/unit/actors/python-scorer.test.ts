@@ -75,7 +75,16 @@ def score(items):
   });
 
   it("sees, and may return, objects that have the marks' key and are none", async () => {
-    const marks = ['word', null, ['bytes'], ['other', '1'], [1, '2'], [['bytes'], '1']];
+    const marks = [
+      'word',
+      null,
+      ['bytes'],
+      ['other', '1'],
+      ['int', 'one'],
+      ['bytes', 'A'],
+      [1, '2'],
+      [['bytes'], '1'],
+    ];
     const columns = {
       one: marks.map((mark) => ({ $cxmind: mark })),
       more: { $cxmind: ['bytes', 'AAAA'], more: 1 },
