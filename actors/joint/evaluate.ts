@@ -24,8 +24,8 @@ export const EvaluateRequest = t.type({
 export interface EvaluateRequest extends t.TypeOf<typeof EvaluateRequest> {}
 
 /**
- * Numbers of each sequence's response tokens: values of a critic; of a policy log-probabilities, and where it is asked for
- * them, the entropies of their distributions, in nats.
+ * Numbers of each sequence's response tokens: values of a critic; or log-probabilities of a policy, and the entropies of
+ * their distributions where these are asked for, in nats.
  */
 export const EvaluateReply = t.array(t.array(tensor('f32', ['T'])));
 export type EvaluateReply = t.TypeOf<typeof EvaluateReply>;

@@ -8,8 +8,8 @@ import { rewardInputs } from './inputs.ts';
 import type { rewardProtocol, ScoreReply } from './protocol.ts';
 
 /**
- * Scores a batch: an outcome for each response, and the costs of scoring. An outcome is undefined when an earlier response
- * failed and this one was not scored.
+ * Scores a batch: an outcome for each response, and the costs of scoring. An outcome is undefined when an earlier
+ * response failed and this one was not scored.
  */
 export type Score = (
   batch: readonly RewardInput<Answer>[],

@@ -25,7 +25,7 @@ const KEPT_LINES = 20;
 /** Wait for the last output of a process whose children hold its streams open. */
 const LAST_WORDS_MS = 200;
 
-/** Key of an object that stands for what JSON has no word for. */
+/** Key of an object that stands for a value that JSON cannot write. */
 const MARK = '$cxmind';
 
 /** An object that `host.py` has marked. */
@@ -169,7 +169,7 @@ export class PythonProcess {
   }
 }
 
-/** Writes what JSON has no word for as an object with one key, `MARK`, and texts so that Python can encode them. */
+/** Writes a value that JSON cannot write as an object with one key, `MARK`, and texts so that Python can encode them. */
 function marked(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
   // Before `toJSON` of a buffer.
   const given = this[key];

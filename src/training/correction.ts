@@ -20,7 +20,7 @@ export interface StepCorrectionOptions extends RolloutCorrectionOptions {
 
 /** The tokens of a step before the update. */
 export interface MismatchInput {
-  /** Rows of the responses. Text of an environment has no probability under the policy: it is masked, and counts in nothing. */
+  /** Rows of the responses. Text of an environment is masked and counts in nothing: the policy did not draw it. */
   readonly tokens: TokenRows;
   /** Log-probabilities under the policy that sampled, f32 `[T]` for each response. */
   readonly rolloutLogProbs: readonly Tensor<'f32'>[];

@@ -5,10 +5,10 @@ import { packSequences, type SequenceInput } from '../model/pack.ts';
 import { splitBy } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 
-/** Has a model evaluate a batch: one list or more of numbers of its response tokens, f32 `[R]`, such as log-probabilities. */
+/** Evaluates the response tokens of a batch: one list of numbers or more, f32 `[R]`, such as log-probabilities. */
 export type Evaluation = (batch: PackedBatch) => Promise<readonly Float32Array[]>;
 
-/** Scores of each sequence's response tokens, in order: a policy's log-probabilities at temperature 1, a critic's values. */
+/** Scores of each sequence's response tokens, in order: log-probabilities at temperature 1, or values of a critic. */
 export async function responseScores(
   network: Pick<Network, 'scores'>,
   sequences: readonly SequenceInput[],
