@@ -4,6 +4,11 @@
  */
 import { isAbsolute, join, relative } from 'node:path';
 import * as t from 'io-ts';
+import {
+  advantageEstimators,
+  needsCritic,
+  type AdvantageEstimatorName,
+} from '../../src/algorithms/advantage.ts';
 import { jsonIn } from '../../src/check/json.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { byKey } from '../../src/loggers/nesting.ts';
@@ -78,7 +83,7 @@ export function refuseMisfits(
   const misfits = changes.filter(
     ({ key, before, now }) =>
       keys.some((pattern) => pattern.test(key)) ||
-      (key === 'algorithm.adv_estimator' && [before, now].includes('gae')),
+      (key === 'algorithm.adv_estimator' && isOfCritic(before) !== isOfCritic(now)),
   );
   if (misfits.length === 0) return;
   const lines = changeLines(misfits).map((line) => line.trim());
@@ -88,6 +93,12 @@ export function refuseMisfits(
       `or go on all the same by trainer.load_checkpoint_path=${checkpoint}`,
     { detail: { checkpoint, keys: misfits.map(({ key }) => key) } },
   );
+}
+
+/** True for the config name of an estimator with a critic. */
+function isOfCritic(estimator: unknown): boolean {
+  const names = Object.keys(advantageEstimators) as AdvantageEstimatorName[];
+  return names.some((name) => name === estimator && needsCritic(name));
 }
 
 /** Reads the config that a run was started with last; null where there is none that can be read. */

@@ -1,5 +1,5 @@
 /** Advantages of a step: from scores, and from what the models said of each token, by the estimator of the config. */
-import { advantageEstimators } from '../../src/algorithms/advantage.ts';
+import { advantageEstimators, needsGreedy } from '../../src/algorithms/advantage.ts';
 import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
@@ -95,7 +95,7 @@ export function estimateAdvantages(
     rewards: tokenRewards,
     groupIds: scored.map(({ group }) => group.id),
     ...(values !== null && { values: concatenate(values) }),
-    ...(algorithm.advEstimator === 'remax' && {
+    ...(needsGreedy(algorithm.advEstimator) && {
       baselines: Float32Array.from(scored, ({ group }) => baselines.get(group.id)!),
     }),
     gamma: algorithm.gamma,

@@ -1,7 +1,7 @@
 /**
  * The batch of a step: prompts are answered round by round, and scored, until there are enough groups to train on.
  */
-import { advantageEstimators } from '../../src/algorithms/advantage.ts';
+import { advantageEstimators, needsGreedy } from '../../src/algorithms/advantage.ts';
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
@@ -306,8 +306,7 @@ async function answer(
     const { name } = tasks.all[task]!;
     return { ...group, task, id: [round, ...(name === null ? [] : [name]), group.id].join('/') };
   });
-  if (algorithm.advEstimator !== 'remax') return { groups, greedy: [] };
-  // The reward of the greedy response to a prompt is the baseline of ReMax.
+  if (!needsGreedy(algorithm.advEstimator)) return { groups, greedy: [] };
   const likeliest = { ...sampling, n: 1, temperature: 0 };
   const request = { sampling: likeliest, maxTokens, stream: ['greedy'], signal };
   const greedy = await ask(prompts, request);
@@ -344,7 +343,7 @@ function withBaseline(
   baselines: ReadonlyMap<string, number>,
   { advEstimator }: Algorithm,
 ): readonly ScoredResponse[] {
-  return advEstimator === 'remax' ? scored.filter(({ group }) => baselines.has(group.id)) : scored;
+  return needsGreedy(advEstimator) ? scored.filter(({ group }) => baselines.has(group.id)) : scored;
 }
 
 /**
@@ -367,7 +366,7 @@ function groupsToKeep(
   const ids = scored.map(({ group }) => group.id);
   const rows = rowsToKeep(values, ids, { low: filterLow, high: filterHigh });
   const groups = Map.groupBy(rows, (row) => ids[row]!);
-  const smallest = advantageEstimators[advEstimator].comparesResponses ? 2 : 1;
+  const smallest = advantageEstimators[advEstimator].baseline === 'group' ? 2 : 1;
   return [...groups.values()]
     .filter(({ length }) => length >= smallest)
     .map((group) => group.map((row) => scored[row]!));

@@ -1,5 +1,6 @@
 /** Plans of training: the config, cut once into a slice for each part of the trainer. No part below reads it itself. */
 import { join } from 'node:path';
+import { needsCritic } from '../../src/algorithms/advantage.ts';
 import { promptsOfShares } from '../../src/config/curriculum.ts';
 import { sourceList, type DataSources } from '../../src/config/names.ts';
 import { learnerCount, trainingSteps, validationSampling } from '../../src/config/derive.ts';
@@ -75,10 +76,9 @@ export function planRun(
     /** Steps of a run over so many training prompts. */
     stepsOver: (prompts: number) => trainingSteps(config, prompts),
     /** The value model and how it is trained; null unless advantages are estimated from values. */
-    critic:
-      algorithm.advEstimator === 'gae'
-        ? { model: criticModel(config), settings: criticSettings(config) }
-        : null,
+    critic: needsCritic(algorithm.advEstimator)
+      ? { model: criticModel(config), settings: criticSettings(config) }
+      : null,
     /** The copy of the policy as training began, and how it scores; null where KL is off. */
     reference: algorithm.disableKl
       ? null

@@ -176,7 +176,7 @@ export function withAdvantage(
   estimator: AdvantageEstimatorName,
 ): readonly ScoredResponse[] {
   if (scored.length === 0 && invalid.length > 0) throw noScores(invalid);
-  if (invalid.length === 0 || !advantageEstimators[estimator].comparesResponses) return scored;
+  if (invalid.length === 0 || advantageEstimators[estimator].baseline !== 'group') return scored;
   const groups = Map.groupBy(scored, ({ group }) => group.id);
   const left = scored.filter(({ group }) => groups.get(group.id)!.length > 1);
   if (left.length > 0) return left;

@@ -48,9 +48,9 @@ export interface AdvantageInput extends TokenRows {
   readonly rewards: Float32Array;
   /** `[B]`, the prompt each response answers. */
   readonly groupIds: readonly string[];
-  /** f32 `[B]`, reward of the greedy response to the same prompt; `remax` only. */
+  /** f32 `[B]`, reward of the greedy response to the same prompt; for estimators with that baseline only. */
   readonly baselines?: Float32Array | undefined;
-  /** f32 `[T]`, the critic's values; `gae` only. */
+  /** f32 `[T]`, the critic's values; for estimators with that baseline only. */
   readonly values?: Float32Array | undefined;
   /** Discount per token; `reinforce_plus_plus` and `gae`. */
   readonly gamma: number;
@@ -73,44 +73,47 @@ export interface AdvantageEstimate {
 /** An advantage estimator. */
 export interface AdvantageEstimator {
   readonly estimate: (input: AdvantageInput) => AdvantageEstimate;
-  /** True if it compares the responses to a prompt with each other, so that every prompt needs two at least. */
-  readonly comparesResponses: boolean;
+  /**
+   * Baseline that a response is held against: the other responses to its prompt, at least one; the values of a critic;
+   * the greedy response to its prompt; null is none.
+   */
+  readonly baseline: 'group' | 'values' | 'greedy' | null;
   /** True if it divides by the deviation that `scaleRewards` chooses. */
   readonly scalesRewards: boolean;
 }
 
 /** The advantage estimators by their config name (`algorithm.adv_estimator`). */
 export const advantageEstimators = {
-  gae: { estimate: generalizedAdvantage, comparesResponses: false, scalesRewards: false },
+  gae: { estimate: generalizedAdvantage, baseline: 'values', scalesRewards: false },
   grpo: {
     estimate: (input) =>
       perResponse(
         input,
         groupRelativeAdvantage(scoresOf(input), input.groupIds, input.scaleRewards),
       ),
-    comparesResponses: true,
+    baseline: 'group',
     scalesRewards: true,
   },
   reinforce_plus_plus: {
     estimate: reinforcePlusPlus,
-    comparesResponses: false,
+    baseline: null,
     scalesRewards: false,
   },
-  remax: { estimate: remax, comparesResponses: false, scalesRewards: false },
+  remax: { estimate: remax, baseline: 'greedy', scalesRewards: false },
   rloo: {
     estimate: (input) => perResponse(input, leaveOneOutAdvantage(scoresOf(input), input.groupIds)),
-    comparesResponses: true,
+    baseline: 'group',
     scalesRewards: false,
   },
   grpo_passk: {
     estimate: (input) =>
       perResponse(input, passAtKAdvantage(scoresOf(input), input.groupIds, input.scaleRewards)),
-    comparesResponses: true,
+    baseline: 'group',
     scalesRewards: true,
   },
   reinforce_plus_plus_baseline: {
     estimate: reinforcePlusPlusBaseline,
-    comparesResponses: true,
+    baseline: 'group',
     scalesRewards: false,
   },
   opo: {
@@ -119,19 +122,29 @@ export const advantageEstimators = {
         input,
         optimalBaselineAdvantage(scoresOf(input), input.groupIds, rowMaskSums(input)),
       ),
-    comparesResponses: true,
+    baseline: 'group',
     scalesRewards: false,
   },
   gpg: {
     estimate: (input) =>
       perResponse(input, groupPolicyGradientAdvantage(scoresOf(input), input.groupIds)),
-    comparesResponses: true,
+    baseline: 'group',
     scalesRewards: false,
   },
 } as const satisfies Record<string, AdvantageEstimator>;
 
 /** Config name of an estimator. */
 export type AdvantageEstimatorName = keyof typeof advantageEstimators;
+
+/** True where a run with an estimator has a critic, whose values are the baseline. */
+export function needsCritic(estimator: AdvantageEstimatorName): boolean {
+  return advantageEstimators[estimator].baseline === 'values';
+}
+
+/** True where an estimator takes the score of the greedy response to each prompt as the baseline. */
+export function needsGreedy(estimator: AdvantageEstimatorName): boolean {
+  return advantageEstimators[estimator].baseline === 'greedy';
+}
 
 /** The estimate in which every token of a response has the response's advantage, f32 `[B]`. */
 function perResponse(input: AdvantageInput, ofResponses: Float32Array): AdvantageEstimate {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
+import { needsCritic } from '../algorithms/advantage.ts';
 import { localPath } from '../files.ts';
 import type { JudgeSettings } from './judge-schema.ts';
 import { rewardFileOf } from './names.ts';
@@ -106,12 +107,12 @@ const derivations: readonly Derivation[] = [
       existing(actor.model.tokenizerPath, cwd) ?? actor.model.modelPath,
   ),
 
-  // A value model begins as the policy, unless it is told otherwise. Only `gae` has one.
+  // A value model begins as the policy, unless it is told otherwise. Without a critic there is none.
   key(
     'worker.critic.model.modelPath',
     ({ worker: { actor, critic }, algorithm }, cwd) =>
       existing(critic.model.modelPath, cwd) ??
-      (algorithm.advEstimator === 'gae' ? actor.model.modelPath : null),
+      (needsCritic(algorithm.advEstimator) ? actor.model.modelPath : null),
   ),
   key(
     'worker.critic.model.tokenizerPath',

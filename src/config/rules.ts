@@ -1,5 +1,5 @@
 /** Rules between the keys of a training run, and the check of rules against a config. */
-import { advantageEstimators } from '../algorithms/advantage.ts';
+import { advantageEstimators, needsCritic } from '../algorithms/advantage.ts';
 import { policyLosses } from '../algorithms/policy-losses.ts';
 import { rejectionsOf } from '../algorithms/rejection.ts';
 import type { Issue, SourceOf } from '../check/issues.ts';
@@ -68,11 +68,11 @@ function scaleFactorRule(role: 'actor' | 'critic'): Rule {
   };
 }
 
-/** The rule, held only where there is a critic: with `gae`. */
+/** The rule where there is a critic. */
 export function ofCritic({ keys, broken }: Rule): Rule {
   return {
     keys: [...keys, 'algorithm.adv_estimator'],
-    broken: (config) => (config.algorithm.advEstimator === 'gae' ? broken(config) : undefined),
+    broken: (config) => (needsCritic(config.algorithm.advEstimator) ? broken(config) : undefined),
   };
 }
 
@@ -102,7 +102,7 @@ export const trainingRules: readonly Rule[] = [
   {
     keys: ['worker.rollout.n', 'algorithm.adv_estimator'],
     broken: ({ algorithm: { advEstimator }, worker: { rollout } }) =>
-      rollout.n > 1 || !advantageEstimators[advEstimator].comparesResponses
+      rollout.n > 1 || advantageEstimators[advEstimator].baseline !== 'group'
         ? undefined
         : `algorithm.adv_estimator = ${advEstimator} compares the responses of a prompt, ` +
           `so it takes more than 1, got ${rollout.n}`,

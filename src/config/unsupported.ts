@@ -1,4 +1,5 @@
 /** Keys and values of the reference's configs that are refused here, or taken without effect. */
+import { needsCritic } from '../algorithms/advantage.ts';
 import { asMapping, keyPaths, valueAt } from '../check/codec.ts';
 import { floatDTypeOf } from './compute.ts';
 import { rewardFileOf } from './names.ts';
@@ -142,7 +143,7 @@ export function ignoredKeys(config: Config): string | undefined {
   const isSet = (path: string): boolean =>
     JSON.stringify(valueAt(given, path)) !== JSON.stringify(valueAt(usual, path));
   const { advEstimator, disableKl } = config.algorithm;
-  const critic = advEstimator === 'gae' ? [] : ['worker.critic'];
+  const critic = needsCritic(advEstimator) ? [] : ['worker.critic'];
   // Beside adapters the reference reads the policy's own weights.
   const hasReference = !disableKl && config.worker.actor.model.lora.rank === 0;
   const reference = hasReference ? [] : referenceOffloads;

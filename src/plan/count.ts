@@ -1,4 +1,5 @@
 /** The work and the memory of one step of a run, counted part by part on devices that compute nothing. */
+import { needsGreedy } from '../algorithms/advantage.ts';
 import type { PromptInput, SequenceInput } from '../model/pack.ts';
 import { modelModules } from '../model/parameters.ts';
 import { parameterGroupsOf } from '../model/weights/modules.ts';
@@ -87,7 +88,7 @@ export async function countStep(
   const generation = await countedGeneration(rollout, policy, {
     prompts: prompts.slice(0, Math.ceil(prompts.length / places.rollouts)),
     // ReMax compares with the greedy response to each prompt.
-    responses: run.step.algorithm.advEstimator === 'remax' ? n + 1 : n,
+    responses: needsGreedy(run.step.algorithm.advEstimator) ? n + 1 : n,
     responseTokens,
     longest: run.step.maxPromptLength + run.step.maxResponseLength,
     engine: run.rollout.engine,
