@@ -91,7 +91,7 @@ class VersionedArena {
   }
 }
 
-/** Weights that are written only while nobody reads them. */
+/** A model's weights in shared memory, with the copies that it computes with. They are written only while nobody reads them. */
 export class SharedWeights {
   readonly arena: Arena;
   readonly adapter: Adapter | null;

@@ -196,6 +196,7 @@ export class Checkpoints {
     );
   }
 
+  /** Folder names of the checkpoints after a step. */
   async namesAfter(step: number): Promise<string[]> {
     if (!existsSync(this.#folder)) return [];
     return (await this.#steps()).filter((saved) => saved > step).map(nameOf);

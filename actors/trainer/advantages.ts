@@ -1,4 +1,4 @@
-/** Advantages of a step: from scores, and from what the models said of each token, by the estimator of the config. */
+/** Advantages of a step by the config's estimator, from scores and from the models' outputs for each token. */
 import { advantageEstimators, needsGreedy } from '../../src/algorithms/advantage.ts';
 import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';

@@ -1,7 +1,4 @@
-/**
- * Weights of one name in every process: the shared blocks that they lie in, and bringing them there version by
- * version.
- */
+/** Weights in every process that reads them: the shared blocks they lie in, and the copying of each new version. */
 import { setImmediate } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { DeviceName } from '../../src/device/open.ts';
@@ -169,8 +166,7 @@ export class WeightSync implements AsyncDisposable {
   }
 
   /**
-   * Publishes the weights that another sync of the same layout has now, in place of this one's. The other's are not
-   * revised meanwhile.
+   * Publishes a copy of the weights of another sync of the same layout. The other's are not revised meanwhile.
    *
    * @param ready is waited for first, with the other's weights held
    */

@@ -1,6 +1,6 @@
 /**
- * Tokens that a loss singles out because the covariance of their log-probability and advantage is high: it is these whose
- * updates take the policy's entropy down.
+ * Tokens that a loss singles out because the covariance of their log-probability and advantage is high: updates at such
+ * tokens lower the policy's entropy most.
  *
  * Covariances are those of a micro-batch, as in verl. Importance weights of rollouts multiply the advantages, so they are
  * part of the covariances, and not of KL-Cov's penalty; in verl it is the other way round.

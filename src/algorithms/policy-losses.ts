@@ -85,7 +85,7 @@ interface TokenLoss {
   readonly loss: number;
   /**
    * Derivative by the log ratio; by the log-probability where the loss holds the ratio constant (`cispo`, `gpg`, `vespo`).
-   * The rule of the log ratios carries the one on to log-probabilities, and hands on the other as it is.
+   * The log ratios' rule turns the first into a derivative by the log-probability, and leaves the second as it is.
    */
   readonly derivative: number;
   /** Values of the loss's `measures`. */
@@ -114,7 +114,7 @@ interface PolicyLossKind {
 
 const clipFractions = ['pg_clipfrac_higher', 'pg_clipfrac_lower'] as const;
 
-/** PPO, whose fields are those of losses that say nothing else. */
+/** PPO. Every other loss has its fields, but for those that it replaces. */
 const ppo = {
   tokenLossOf: ppoLoss,
   logRatiosOf: tokenLogRatios,

@@ -1,6 +1,5 @@
 /**
- * Token values of responses: their rows and masks, masked sums, means and variances, and the float32 that formulas
- * share.
+ * Token values of responses: their rows and masks, masked sums, means and variances, and rounding to float32.
  *
  * The formulas of this folder round where PyTorch does in EasyR1, whose numbers they have to give: after each
  * elementwise operation on tensors. Options are float64 until they meet a tensor. A `Float32Array` rounds what it

@@ -114,7 +114,7 @@ function invalid(message: string): CxmindError {
   return new CxmindError('CONFIG_INVALID', message);
 }
 
-/** The tokens that pass every criterion, and how many of the others each criterion found. */
+/** The tokens that pass every criterion, and statistics of each criterion. */
 export function rejectTokens(
   logRatios: Float32Array,
   rows: TokenRows,
