@@ -1,3 +1,4 @@
+/** The base of actors that compute with a model, and the calls that profile them. */
 import * as t from 'io-ts';
 import type { Device, Profile, TimedRun } from '../src/device/device.ts';
 import { openDevice } from '../src/device/open.ts';

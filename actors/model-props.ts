@@ -91,7 +91,11 @@ class VersionedArena {
   }
 }
 
-/** A model's weights in shared memory, with the copies that it computes with. They are written only while nobody reads them. */
+/**
+ * A model's weights in shared memory, and the copies that it computes with.
+ *
+ * They are written only while nobody reads them.
+ */
 export class SharedWeights {
   readonly arena: Arena;
   readonly adapter: Adapter | null;

@@ -1,3 +1,4 @@
+/** Readers of pixels, which decode and resize beside the data actor: their messages, their actor, and a pool of them. */
 import * as t from 'io-ts';
 import { bytes, whole } from '../../src/check/scalars.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from '../../src/data/pixel-reader.ts';

@@ -1,3 +1,9 @@
+/**
+ * The file of a checkpoint that training resumes from, `optimizer.safetensors`, in full precision.
+ *
+ * It has `weights`, the trained ones, and the optimizer's arrays `m`, `v` and `c`, all flat, and `step`. It does not
+ * depend on the number of ranks.
+ */
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/weights/arena.ts';
@@ -11,12 +17,7 @@ const stateFile = (directory: string): string => join(directory, 'optimizer.safe
 
 const optimizerArrays = ['m', 'v', 'c'] as const;
 
-/**
- * Writes the state that a run resumes from, in full precision, to `optimizer.safetensors`.
- *
- * The file has `weights`, the trained ones, and the optimizer's arrays `m`, `v` and `c`, all flat, and `step`. It does
- * not depend on the number of ranks.
- */
+/** Writes the trained weights and the optimizer's state. */
 export async function writeState(
   directory: string,
   trained: Arena,
@@ -34,7 +35,7 @@ export async function writeState(
 }
 
 /**
- * Reads the state that `writeState` wrote: the weights into the arena, the optimizer's arrays as the result.
+ * Reads the file: the weights into the arena, the optimizer's state as the result.
  *
  * @param isOffloaded whether the arrays are put in a file
  * @throws CHECKPOINT_INVALID when the state does not fit what is trained

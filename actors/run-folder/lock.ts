@@ -1,3 +1,4 @@
+/** The lock of a run's folder, `run.lock`: its taking, its release, and who holds it. */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises';

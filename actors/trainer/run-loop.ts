@@ -1,3 +1,4 @@
+/** The loop of a run over its steps, with what lies around them: resuming, validations, checkpoints and logs. */
 import { addAbortListener } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

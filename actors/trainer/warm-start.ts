@@ -1,3 +1,4 @@
+/** A run of supervised fine-tuning, from its config to its summary: the warm start of reinforcement learning. */
 import { addAbortListener } from 'node:events';
 import type { Config } from '../../src/config/schema.ts';
 import { shrinkHeap } from '../../src/collector.ts';

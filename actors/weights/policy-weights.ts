@@ -1,3 +1,4 @@
+/** The policy's weights, and the adapters beside them, as learners and rollouts follow them. */
 import { Arena } from '../../src/model/weights/arena.ts';
 import { isInFile } from '../../src/tensor/file-memory.ts';
 import { FROZEN_VERSION, type SharedWeights } from '../model-props.ts';

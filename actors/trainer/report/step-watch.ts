@@ -1,3 +1,4 @@
+/** Watches over the metrics of steps: for gradients that are not finite, and for training that learns nothing. */
 import { CxmindError } from '../../../src/errors.ts';
 import type { Metrics } from '../../../src/metrics.ts';
 import type { StepContext } from '../context.ts';
