@@ -17,7 +17,7 @@ import { Relay, type RelayOptions } from './relay.ts';
 import { CrashRecord, type Supervision } from './supervisor.ts';
 import type { WorkWatch } from './work.ts';
 
-/** Options of a cell and of its relays. The cell, too, reports dead letters to `onDeadLetter`. */
+/** Options of a cell and of its relays, among them `onDeadLetter`, which the cell calls too. */
 export interface CellOptions extends RelayOptions {
   readonly name: string;
   readonly launcher: Launcher;
@@ -67,7 +67,7 @@ interface Backoff {
  * The cell launches one incarnation after another and supervises them. Refs send through it. Messages that no incarnation
  * got yet wait in the mailbox of its `PendingAsks`. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
- *   status      phase                      when ready  when it crashes          after stop()
+ *   status      phases, in this order      when ready  when it crashes          after stop()
  *   starting    null, launch, launched     running     stopped                  stopping
  *   running     launched                   -           restarting or stopped *  stopping
  *   restarting  backoff, launch, launched  running     restarting or stopped *  stopping
@@ -76,8 +76,9 @@ interface Backoff {
  *
  *   * as the supervision decides
  *
- * `PendingAsks` sends messages of any kind once it is connected to an incarnation. When that crashes it is disconnected,
- * and those that were sent fail. From `stop` on it is closed to new ones, and at the end it abandons the rest.
+ * `PendingAsks` sends messages of any kind once it is connected to an incarnation. When that has crashed and ended, it is
+ * disconnected, and those that were sent fail. From `stop` on it is closed to new ones, and at the end it abandons the
+ * rest.
  */
 export class Cell implements Sender {
   readonly name: string;
@@ -168,7 +169,9 @@ export class Cell implements Sender {
   }
 
   /**
-   * Launches the first incarnation and resolves when it is ready. Rejects with what went wrong, or when it is stopped.
+   * Launches the first incarnation and resolves when it is ready; called once.
+   *
+   * @throws what went wrong; ACTOR_STOPPED when it is stopped before
    */
   async start(): Promise<void> {
     if (this.#status === 'starting') void this.#launch();
@@ -303,7 +306,7 @@ export class Cell implements Sender {
    * Decides what follows when an incarnation has ended, or could not be launched.
    *
    * @param end      what ended it
-   * @param reported the reason of a crash that was known before
+   * @param reported the reason of a crash that was known before; it says more than `end`
    */
   #onEnded(end: CxmindError, reported?: CxmindError): void {
     // The actor was told to stop, so its end is no crash, whatever caused it.

@@ -43,7 +43,7 @@ export interface SampledBatch {
    * @returns at least one response
    * @throws REWARD_INVALID when no response can be trained on
    */
-  readonly score: (signal: AbortSignal) => Promise<ScoredBatch>;
+  readonly scoreResponses: (signal: AbortSignal) => Promise<ScoredBatch>;
 }
 
 /** The responses that a step trains on. */
@@ -141,7 +141,7 @@ async function wholeBatch(batch: BatchParts): Promise<SampledBatch> {
     .flatMap(({ groups }) => groups)
     .slice(0, wanted)
     .sort((one, other) => one.task - other.task);
-  const score = (signal: AbortSignal): Promise<ScoredBatch> =>
+  const scoreResponses = (signal: AbortSignal): Promise<ScoredBatch> =>
     clock.time('reward', async () => {
       const baselines = new Map<string, number>();
       for (const { greedy } of rounds) await scoreGreedy(tasks, greedy, baselines, signal);
@@ -152,7 +152,7 @@ async function wholeBatch(batch: BatchParts): Promise<SampledBatch> {
   const responses = groups.flatMap((group) =>
     group.responses.map((response) => ({ group, response })),
   );
-  return { responses, score };
+  return { responses, scoreResponses };
 }
 
 /** Samples and scores rounds until enough groups are left that teach something. */
@@ -181,7 +181,7 @@ async function filteredBatch(parts: BatchParts): Promise<SampledBatch> {
   }
   const scored = kept.slice(0, wanted).flat();
   const batch = { scored, generated, baselines, ...(await tasks.outcome()) };
-  return { responses: scored, score: () => Promise.resolve(batch) };
+  return { responses: scored, scoreResponses: () => Promise.resolve(batch) };
 }
 
 /** Scores the greedy responses of a round, and notes their rewards by group. */

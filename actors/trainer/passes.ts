@@ -129,6 +129,14 @@ export async function updateCritic(
   });
 }
 
+/** Input of an update of the policy. */
+export interface PolicyInput {
+  /** Each response with the policy's targets. */
+  readonly policy: readonly ExperienceMessage[];
+  /** Weight of the entropy bonus in the loss. */
+  readonly entropyCoeff: number;
+}
+
 /**
  * Trains the policy and publishes its weights.
  *
@@ -136,8 +144,7 @@ export async function updateCritic(
  */
 export async function updatePolicy(
   { actors, plan, reporter, weights, signal }: StepContext,
-  experiences: readonly ExperienceMessage[],
-  entropyCoeff: number,
+  { policy, entropyCoeff }: PolicyInput,
   counter: StepCounter,
   clock: Stopwatch,
 ): Promise<Metrics | null> {
@@ -146,13 +153,13 @@ export async function updatePolicy(
   return await clock.time('update_actor', async () => {
     const learningRate = policyRate(plan.step, counter);
     const progress = zeros('i32', [actors.learners.count]);
-    const total = experiences.length * epochs;
+    const total = policy.length * epochs;
     using _ = reporter.phase({ name: 'update', total, done: () => sum(progress.data) });
     // Readers let go of the weights before the learners step them.
     await weights.revise();
     const options = { timeoutMs: ANY_WORK_MS, signal };
     const request = { miniBatchSize, learningRate, entropyCoeff };
-    const metrics = await actors.learners.update(experiences, request, progress, options);
+    const metrics = await actors.learners.update(policy, request, progress, options);
     weights.publish(versionAfter(plan.step, counter.step));
     return { ...reduceMetrics(metrics), 'actor/lr': learningRate };
   });

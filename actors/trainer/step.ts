@@ -3,7 +3,6 @@ import { correctMismatch } from '../../src/training/correction.ts';
 import { entropyTerms } from '../../src/training/exploration.ts';
 import { lossMasks } from '../../src/training/truncation.ts';
 import type { ValueExperienceMessage } from '../critic/protocol.ts';
-import type { ExperienceMessage } from '../learner/protocol.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import {
   estimateAdvantages,
@@ -17,7 +16,13 @@ import { sequenceOf, type ScoredBatch, type SampledBatch } from './batch.ts';
 import { concurrently } from './concurrently.ts';
 import type { PreemptibleContext, StepContext } from './context.ts';
 import { policyTokens } from './episodes.ts';
-import { evaluateTokens, syncReference, updateCritic, updatePolicy } from './passes.ts';
+import {
+  evaluateTokens,
+  syncReference,
+  updateCritic,
+  updatePolicy,
+  type PolicyInput,
+} from './passes.ts';
 import type { StepPlan } from './plan.ts';
 import { rewardMetrics, stepMetrics } from './report/step-metrics.ts';
 import { Stopwatch } from './report/timeline.ts';
@@ -38,9 +43,10 @@ import type { ScoredResponse } from './score.ts';
  *     6  publish     the new weights, to rollouts and to a reference that follows the policy
  *
  * A run may be preempted during a step. Until `beginUpdate` resolves, any call may throw the reason of `context.signal`.
- * Neither weights nor `state` have changed by then, so the step is taken again later, with the same prompts. After that
- * it runs to its end.
+ * Neither weights nor `state`, which names the next prompts, have changed by then, so the step is taken again later. After
+ * that it runs to its end.
  *
+ * @param context parts of the run, and `beginUpdate`
  * @param batches gives the step's responses
  * @param state   what one step leaves for the next, weights apart
  * @param counter number of the step, and of all steps; learning rates follow from them
@@ -69,30 +75,29 @@ export async function trainingStep(
   );
 
   // 4. Correct.
-  const targets = correctedTargets(plan, batch.scored, outputs, estimate, state.entropyCoeff);
+  const input = updateInput(plan, batch.scored, outputs, estimate, state.entropyCoeff);
 
   // 5. Update. From here on the step cannot be undone.
   await context.beginUpdate();
-  const criticMetrics = await updateCritic(context, targets.critic, counter, clock);
-  const policyMetrics = await updatePolicy(
-    context,
-    targets.policy,
-    targets.entropyCoeff,
-    counter,
-    clock,
-  );
+  const criticMetrics = await updateCritic(context, input.critic, counter, clock);
+  // Null while the critic warms up: the policy stays as it is.
+  const policyMetrics = await updatePolicy(context, input, counter, clock);
 
   // 6. Publish. The weights lie where rollouts read them. Rollouts that run ahead go on with them at once: they do not
   // need the reference.
-  batches.policyUpdated(counter.step);
+  batches.continueAfter(counter.step);
   await syncReference(context, counter, clock);
 
+  // The place of the next prompts, the gate of the rewards, and both for earlier stages of a curriculum.
+  const { cursor, gate, replay } = batch.taskStates;
   const { klController } = estimate;
-  const { nextEntropyCoeff: entropyCoeff } = targets;
-  const partMetrics = [...sampleMetrics, ...targets.metrics, criticMetrics, policyMetrics ?? {}];
+  const partMetrics = [...sampleMetrics, ...input.metrics, criticMetrics, policyMetrics ?? {}];
   return {
-    // `taskStates` is the place of the next prompts in the data, and what the rewards keep from batch to batch.
-    state: { ...state, ...batch.taskStates, klController, entropyCoeff },
+    state: {
+      ...state,
+      ...{ cursor, gate, replay, klController },
+      entropyCoeff: input.nextEntropyCoeff,
+    },
     metrics: stepMetrics(context, { batch, outputs, estimate, partMetrics, clock }),
     isPolicyTrained: policyMetrics !== null,
     scored: batch.scored,
@@ -117,22 +122,19 @@ export interface StepResult {
  */
 async function scoreAndEvaluate(
   context: StepContext,
-  { responses, score }: SampledBatch,
+  { responses, scoreResponses }: SampledBatch,
   clock: Stopwatch,
 ): Promise<{ readonly batch: ScoredBatch; readonly outputs: ModelOutputs }> {
   const evaluate = (signal: AbortSignal): Promise<ModelOutputs> =>
     evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock);
-  const [batch, allOutputs] = await concurrently(context.signal, score, evaluate);
+  const [batch, allOutputs] = await concurrently(context.signal, scoreResponses, evaluate);
   return { batch, outputs: outputsOfScored(allOutputs, responses, batch.scored) };
 }
 
-/** Targets that the update of a step trains on, one for each response. */
-interface Targets {
-  /** Null without a critic. */
+/** Input of a step's update. */
+interface UpdateInput extends PolicyInput {
+  /** Each response with the critic's targets; null without a critic. */
   readonly critic: readonly ValueExperienceMessage[] | null;
-  readonly policy: readonly ExperienceMessage[];
-  /** Weight of the entropy bonus in the policy's loss. */
-  readonly entropyCoeff: number;
   /** Weight that the next step starts from; undefined where it is fixed. */
   readonly nextEntropyCoeff: number | undefined;
   readonly metrics: readonly Metrics[];
@@ -148,20 +150,20 @@ interface Targets {
  *   learners, perhaps in another precision or with older weights. It multiplies an advantage by an importance weight, or
  *   divides π_old by the weight for a loss that wants it there. It masks a token where the two are too far apart.
  * - `lossMasks` masks responses that were cut off at their longest length, if so configured.
- * - `entropyTerms` keeps advantages at the tokens of highest entropy alone, if so configured: a share of all tokens that were
- *   drawn, with those that the functions above mask. It also gives the weight of the entropy bonus.
+ * - `entropyTerms` keeps the advantages of those tokens alone that have most entropy, if so configured. Their share is
+ *   counted over all tokens that were drawn, masked ones too. It also gives the weight of the entropy bonus.
  *
  * The critic learns from the same tokens. Its loss has no ratio, so it takes no importance weights.
  *
  * @param carriedCoeff weight of the entropy bonus that the step before has left; undefined at the first step
  */
-function correctedTargets(
+function updateInput(
   plan: StepPlan,
   scored: readonly ScoredResponse[],
   { oldLogProbs, refLogProbs, entropies, values }: ModelOutputs,
   estimate: Estimate,
   carriedCoeff: number | undefined,
-): Targets {
+): UpdateInput {
   const responses = scored.map(({ response }) => response);
   const tokens = policyTokens(scored);
   const corrected = correctMismatch(plan.correction, {

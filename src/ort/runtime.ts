@@ -59,8 +59,8 @@ interface CompileOptions {
   /** The custom ops that the model has; the provider runs them. */
   readonly modelOps?: ModelOps;
   /**
-   * Waits for all that the device has queued. Called before the session is released, since queued runs use its memory,
-   * and after it, since the release queues work that frees the memory.
+   * Waits for all that the device has queued. It is called twice: before the session is released, since queued runs use its
+   * memory, and after that, since the release queues work that frees the memory.
    */
   readonly waitForDevice?: () => void;
 }
@@ -68,8 +68,11 @@ interface CompileOptions {
 /** ONNX Runtime in this thread. All sessions of the process share one environment, thread pool and memory arena. */
 export class Runtime implements Context, Disposable {
   readonly native = new Native();
+  /** ONNX Runtime's allocator of host memory, an `OrtAllocator *` that the library owns. */
   readonly allocator: bigint;
+  /** Description of host memory, an `OrtMemoryInfo *` that this runtime owns. */
   readonly hostMemory: bigint;
+  /** Told when each run begins and ends; null while nobody takes a profile. */
   observer: RunObserver | null = null;
   readonly #environment: Handle;
   readonly #customOps: CustomOps;

@@ -33,7 +33,7 @@ export class SharedBarrier {
    * Resolves when all have arrived.
    *
    * Rejects with the failure that `findFailure` gives, after which the owner drops the barrier. The arrival stays counted,
-   * because others may have seen it already: they may pass this one time, and find the failure when they arrive next.
+   * because others may have seen it already. They pass this time, and find the failure at their next arrival.
    */
   async arrive(findFailure: FindFailure): Promise<void> {
     // Before the arrival: the last one to arrive may open the barrier right after it.

@@ -45,7 +45,7 @@ export class SharedVersion {
 
   /** Tells readers that the block may not be read. Called before the first write to the block. */
   beginWrite(): void {
-    // Gives 0, since nobody else writes the word. Readers need not wake for it: they wait for a version.
+    // Leaves 0 in the word, since nobody else writes it. Readers need not wake for it: they wait for a version.
     this.#words.add(0, -this.current);
   }
 

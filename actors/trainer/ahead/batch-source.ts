@@ -19,8 +19,8 @@ export interface BatchSource extends AsyncDisposable {
     step: number,
     clock: Stopwatch,
   ): Promise<SampledBatch>;
-  /** Lets rollouts that run ahead take the weights that a step has updated. */
-  policyUpdated(step: number): void;
+  /** Lets rollouts that run ahead continue, with the weights after a step. */
+  continueAfter(step: number): void;
   /** The responses sampled so far that the weights after a step could not sample again. */
   keptAfter(step: number): Promise<readonly KeptBatch[]>;
   /** Metrics of a batch that a step is about to train on. */
@@ -30,7 +30,7 @@ export interface BatchSource extends AsyncDisposable {
 /** Samples each batch when its step begins, with the weights that the step starts from. */
 export const lockstep: BatchSource = {
   take: (context, state, step, clock) => sampleBatch(context, state, step, clock),
-  policyUpdated: () => undefined,
+  continueAfter: () => undefined,
   keptAfter: () => Promise.resolve([]),
   metrics: () => ({}),
   [Symbol.asyncDispose]: () => Promise.resolve(),

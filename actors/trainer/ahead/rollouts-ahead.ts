@@ -107,11 +107,11 @@ export class RolloutsAhead implements BatchSource {
     this.#stale = ahead.answers.stale;
     return {
       responses: batch.responses,
-      score: (scoring) => together(ahead.scored, scoring),
+      scoreResponses: (scoring) => together(ahead.scored, scoring),
     };
   }
 
-  policyUpdated(step: number): void {
+  continueAfter(step: number): void {
     this.#done = step;
     while (this.#batches[0] !== undefined && this.#batches[0].step <= step) this.#batches.shift();
     const { plan, rolloutWeights, signal } = this.#context;
@@ -174,7 +174,7 @@ export class RolloutsAhead implements BatchSource {
         ? rolloutWeights.use((version) => sampleBy(answersBy(context, version)), { oldest, signal })
         : sampleBy(answersInParts(context, oldest)),
     );
-    const scored = sampled.then(({ score }) => score(signal));
+    const scored = sampled.then(({ scoreResponses }) => scoreResponses(signal));
     // A failure is reported to the step that takes the batch, if one does.
     scored.catch(() => undefined);
     return { step, answers, clock, sampled, scored };

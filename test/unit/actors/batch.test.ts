@@ -106,7 +106,7 @@ const state = {
 } as const;
 
 const make = async ({ context }: { context: StepContext }): Promise<ScoredBatch> =>
-  (await sampleBatch(context, state, 7, new Stopwatch())).score(context.signal);
+  (await sampleBatch(context, state, 7, new Stopwatch())).scoreResponses(context.signal);
 const promptsOf = ({ scored }: ScoredBatch): string[] =>
   scored.map(({ group }) => group.prompt.promptId);
 

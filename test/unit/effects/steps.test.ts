@@ -108,7 +108,7 @@ describe('a key of the config', () => {
       });
       const state = { replay: [], gate: { ema: null } } as unknown as RunState;
       const sampled = await sampleBatch(context, state, 1, new Stopwatch());
-      const { scored } = await sampled.score(signal);
+      const { scored } = await sampled.scoreResponses(signal);
       return scored.map(({ response }) => [...response.tokenIds.data]);
     };
 
@@ -328,7 +328,7 @@ describe('a key of the config', () => {
         oldLogProbs: each[i]!,
         advantages: each[i]!,
       }));
-      await updatePolicy(context, experiences, 0, counter, clock);
+      await updatePolicy(context, { policy: experiences, entropyCoeff: 0 }, counter, clock);
       return requests;
     };
 
