@@ -1,4 +1,4 @@
-// oxlint's plugin with the project's own rule.
+// oxlint's plugin with the project's own rules.
 
 /** First words that make a docstring's first sentence lean on something outside it. */
 const leaning =
@@ -27,4 +27,42 @@ const standsAlone = {
   }),
 };
 
-export default { meta: { name: 'cxmind' }, rules: { 'stands-alone': standsAlone } };
+/** Exports and lines from which on a file has to say what they have in common. */
+const [FEW_EXPORTS, FEW_LINES] = [3, 60];
+
+/** True for an exported class, function or value. Types go with what uses them. */
+function isMain({ type, declaration }) {
+  const kinds = ['ClassDeclaration', 'FunctionDeclaration', 'VariableDeclaration'];
+  return type === 'ExportNamedDeclaration' && kinds.includes(declaration?.type);
+}
+
+/** Lint rule that asks for a header, a docstring before the imports, in a file with several exports. */
+const header = {
+  meta: {
+    type: 'suggestion',
+    schema: [],
+    messages: {
+      missing: 'A file of {{count}} exports begins with a docstring that says what it is for.',
+    },
+  },
+  create: ({ sourceCode, report }) => ({
+    Program(program) {
+      const count = program.body.filter(isMain).length;
+      if (count < FEW_EXPORTS || sourceCode.lines.length < FEW_LINES) return;
+      const [first] = program.body;
+      const [start] = first.range;
+      const isThere = sourceCode.getAllComments().some(({ type, range: [, end] }) => {
+        const gap = sourceCode.text.slice(end, start);
+        // Without imports, a docstring right before the first export is of that alone.
+        const isOfFile = first.type === 'ImportDeclaration' || gap.includes('\n\n');
+        return type === 'Block' && end <= start && isOfFile;
+      });
+      if (!isThere) report({ node: first, messageId: 'missing', data: { count } });
+    },
+  }),
+};
+
+export default {
+  meta: { name: 'cxmind' },
+  rules: { 'stands-alone': standsAlone, header },
+};
