@@ -103,6 +103,8 @@ export class Schedule {
    */
   async run(signal = this.#control.signal): Promise<void> {
     this.#lastTurnAt = performance.now();
+    // The first step is followed by a turn, so that a short run hears of its cancellation too.
+    this.#stepsSinceTurn = this.#intake.stepsPerTurn - 1;
     for (;;) {
       this.#dropAborted();
       await this.#admit(signal);

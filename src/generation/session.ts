@@ -46,7 +46,7 @@ export class GenerationSession implements AsyncDisposable {
   }
 
   /**
-   * Adds a job.
+   * Adds a job. One whose signal has aborted is dropped.
    *
    * @throws RUNTIME_CANCELLED once the session is closed; SHAPE_MISMATCH for a sequence longer than the capacity
    */

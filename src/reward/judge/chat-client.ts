@@ -10,7 +10,6 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import * as t from 'io-ts';
-import { decodeOrThrow } from '../../check/issues.ts';
 import { parsedJson } from '../../check/json.ts';
 import { CxmindError, messageOf } from '../../errors.ts';
 import { Slots } from './slots.ts';
@@ -184,14 +183,15 @@ function answerIn(text: string): ChatAnswer {
   if (json === undefined) {
     throw new Failure(`the answer is no JSON: ${text.slice(0, QUOTED)}`, true);
   }
-  const noCompletion = (): Failure =>
-    new Failure(`the answer is no completion: ${text.slice(0, QUOTED)}`, true);
-  const { choices, usage } = decodeOrThrow(Completion, json, noCompletion);
-  if (choices[0] === undefined) throw noCompletion();
+  // Nobody needs a list of all that is wrong, which may take long for a long body.
+  const choice = Completion.is(json) ? json.choices[0] : undefined;
+  if (!Completion.is(json) || choice === undefined) {
+    throw new Failure(`the answer is no completion: ${text.slice(0, QUOTED)}`, true);
+  }
   return {
-    content: choices[0].message.content,
-    promptTokens: usage?.prompt_tokens ?? 0,
-    completionTokens: usage?.completion_tokens ?? 0,
+    content: choice.message.content,
+    promptTokens: json.usage?.prompt_tokens ?? 0,
+    completionTokens: json.usage?.completion_tokens ?? 0,
   };
 }
 

@@ -187,7 +187,10 @@ describe('columnPages', () => {
         { offset: BigInt(page.length), first_row_index: 7n, compressed_page_size: page.length },
       ],
     });
-    await assert.rejects(pagesOf([page, header.slice(0, 20)], false, 14n));
+    for (let end = 1; end < header.length; end++) {
+      const cut = pagesOf([page, header.slice(0, end)], false, 14n);
+      await assert.rejects(cut, /thrift|outside the bounds/i, `${end} bytes`);
+    }
   });
 });
 

@@ -251,6 +251,10 @@ describe('GenerationEngine', () => {
     await assert.rejects(engine.generate(requests, { signal: AbortSignal.abort() }), {
       code: 'RUNTIME_CANCELLED',
     });
+    const short = requests.map((request) => ({ ...request, maxTokens: 2 }));
+    await assert.rejects(engine.generate(short, { signal: AbortSignal.abort() }), {
+      code: 'RUNTIME_CANCELLED',
+    });
     assert.deepEqual(tokensOf(await engine.generate(requests)), expected);
   });
 
