@@ -4,6 +4,7 @@ import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { readWhole } from '../../src/files.ts';
 import { openAskedModel } from '../../src/reward/judge/asked-model.ts';
 import { Judge, usualPattern } from '../../src/reward/judge/judge.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { rewardProtocol } from '../reward/protocol.ts';
 import { scoringActor } from '../reward/scoring.ts';
 import { actorFactory } from '../runtime/actor.ts';
@@ -27,14 +28,15 @@ export interface JudgeProps {
  * @throws CONFIG_INVALID for a key, a template or a cache that is not there
  */
 export const judgeActor = actorFactory(rewardProtocol, async (props: JudgeProps, { logger }) => {
-  const { name, judge: settings, firstDelayMs } = props;
+  const { name, judge: settings, firstDelayMs, tokenizerPath, ...scoring } = props;
+  const tokenizer = Tokenizer.load(tokenizerPath);
   const warn = (message: string): void => logger.warn({ reward: name }, message);
   const environment = process.env;
   const asked = await openAskedModel(settings, { name, environment, warn, firstDelayMs });
   const template = await templateOf(settings.promptTemplate);
   const scorePattern = settings.scorePattern ?? usualPattern;
   const judge = new Judge({ ...settings, template, scorePattern }, asked);
-  return scoringActor({ ...props, named: ['reward', name] }, async (batch, signal) => {
+  return scoringActor({ ...scoring, tokenizer, named: ['reward', name] }, async (batch, signal) => {
     const { outcomes, counts, firstFailure } = await judge.score(batch, signal);
     if (firstFailure !== null) {
       logger.warn({ reward: name, failed: counts.failed, why: firstFailure }, 'judge failed');

@@ -5,6 +5,7 @@ import { scoreWithFaults } from '../../src/reward/fault-search.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import { builtInReward } from '../../src/reward/registry.ts';
 import type { RewardType } from '../../src/reward/user-function.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { actorFactory } from '../runtime/actor.ts';
 import { rewardProtocol } from './protocol.ts';
 import { openScorer, scoreBy } from './scorer.ts';
@@ -47,7 +48,11 @@ export const rewardActor = actorFactory(
   rewardProtocol,
   async ({ rewardFunction, kwargs, file = usualFile, ...props }: RewardProps, { logger }) => {
     const { rewardType, limitMs, skipsInvalid, python, cpus } = file;
-    const options = { ...props, skipsInvalid, named: ['function', rewardFunction] } as const;
+    const { tokenizerPath, skipSpecialTokens } = props;
+    // Before the user's code, which would have to be ended if this failed.
+    const tokenizer = Tokenizer.load(tokenizerPath);
+    const named = ['function', rewardFunction] as const;
+    const options = { tokenizer, skipSpecialTokens, skipsInvalid, named };
     const source = rewardFileOf(rewardFunction);
     if (source === undefined) {
       const reward = builtInReward(rewardFunction, kwargs);

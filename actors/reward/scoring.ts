@@ -2,7 +2,7 @@ import type { Answer } from '../../src/data/row.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import { Tokenizer } from '../../src/text/tokenizer.ts';
+import type { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { Actor } from '../runtime/actor.ts';
 import { rewardInputs } from './inputs.ts';
 import type { rewardProtocol, ScoreReply } from './protocol.ts';
@@ -21,7 +21,7 @@ export type Score = (
 
 /** Options of an actor that scores. */
 interface ScoringOptions {
-  readonly tokenizerPath: string;
+  readonly tokenizer: Tokenizer;
   readonly skipSpecialTokens: boolean;
   /** True where a response that cannot be scored is part of the reply, not an error. */
   readonly skipsInvalid: boolean;
@@ -33,10 +33,9 @@ interface ScoringOptions {
 
 /** A reward actor: it decodes responses and has a function score them. */
 export function scoringActor(
-  { tokenizerPath, skipSpecialTokens, skipsInvalid, named, owned }: ScoringOptions,
+  { tokenizer, skipSpecialTokens, skipsInvalid, named, owned }: ScoringOptions,
   score: Score,
 ): Actor<typeof rewardProtocol> & AsyncDisposable {
-  const tokenizer = Tokenizer.load(tokenizerPath);
   return {
     async score(request, { signal }) {
       const batch = rewardInputs(request, tokenizer, skipSpecialTokens);

@@ -1,8 +1,6 @@
 /** An entry of a mailbox: a message that is not done. */
 interface Entry {
-  /**
-   * Number above that of every earlier entry. There may be gaps. Finding the entry after one takes time that grows with it.
-   */
+  /** Number above that of every earlier entry. There may be gaps, whose ids are looked at one by one. */
   readonly id: number;
 }
 

@@ -35,6 +35,8 @@ export class Uplink {
   readonly #outbox: Outbox;
   /** Messages whose answers have not come. */
   readonly #unanswered = new Map<number, OutgoingAsk>();
+  /** Number of them by actor: a pool reads it for every message. */
+  readonly #pending = new Map<string, number>();
   readonly #watches = new Map<number, (event: ActorEvent) => void>();
   #nextId = 0;
 
@@ -46,8 +48,7 @@ export class Uplink {
 
   /** Makes a ref to the actor of that name. The ref's `pending` counts this actor's own messages. */
   refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P> {
-    const pending = (): number =>
-      this.#unanswered.values().reduce((count, { actor }) => count + Number(actor === name), 0);
+    const pending = (): number => this.#pending.get(name) ?? 0;
     return refOver(protocol, name, {
       address: name,
       status: 'running',
@@ -98,13 +99,14 @@ export class Uplink {
         asked?.reject(fromWireError(envelope.error));
         break;
     }
-    this.#unanswered.delete(envelope.id);
+    if (asked !== undefined) this.#forget(asked);
   }
 
   /** Rejects every message that is unanswered, since the actor ends. */
   close(error: CxmindError): void {
     for (const ask of this.#unanswered.values()) ask.reject(error);
     this.#unanswered.clear();
+    this.#pending.clear();
     this.#watches.clear();
   }
 
@@ -145,16 +147,26 @@ export class Uplink {
       ...(items !== undefined && { items }),
       onCancel: (given, error) => this.#cancel(given, error),
     });
-    if (this.#outbox.post(envelope, body)) this.#unanswered.set(id, ask);
-    else ask.reject(stoppedError(actor));
+    if (this.#outbox.post(envelope, body)) {
+      this.#unanswered.set(id, ask);
+      this.#pending.set(actor, (this.#pending.get(actor) ?? 0) + 1);
+    } else {
+      ask.reject(stoppedError(actor));
+    }
     return ask;
+  }
+
+  /** Takes a message off those that are unanswered; false if it was not there. */
+  #forget({ id, actor }: OutgoingAsk): boolean {
+    if (!this.#unanswered.delete(id)) return false;
+    this.#pending.set(actor, this.#pending.get(actor)! - 1);
+    return true;
   }
 
   /** Gives up a message that is unanswered. No answer to it is heard any more. */
   #cancel(ask: OutgoingAsk, error: CxmindError): void {
-    const { id } = ask;
-    if (!this.#unanswered.delete(id)) return;
-    this.#outbox.post({ kind: 'cancel', id, reason: toWireError(error) });
+    if (!this.#forget(ask)) return;
+    this.#outbox.post({ kind: 'cancel', id: ask.id, reason: toWireError(error) });
     ask.reject(error);
   }
 }

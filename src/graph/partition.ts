@@ -197,6 +197,7 @@ function inputsForSymbols(
     source.inputs.find(({ shape }) => shape.includes(dim));
   for (const dim of values.flatMap(({ shape }) => shape)) {
     for (const symbol of symbolsOf([dim])) {
+      if (knownDims.has(symbol)) continue;
       // An input may have a whole expression as its dimension, such as `T*2`, and none of its symbols.
       const wanted = inputWith(symbol) === undefined ? dim : symbol;
       if (knownDims.has(wanted)) continue;

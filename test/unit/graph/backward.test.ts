@@ -306,6 +306,22 @@ describe('differentiate', () => {
     }
   });
 
+  it("takes a size from an output's gradient where inputs have expressions alone", () => {
+    const g = new GraphBuilder('gradient');
+    const y = g.reshape(g.input('x', 'f32', ['T*2', 1]), ['T', 2]);
+    g.output('y', y);
+    g.output('s', g.reduceSum(g.exp(g.concat([y, g.input('w', 'f32', [1, 2])], 0)), [0, 1]));
+    const { backward } = differentiate(g.build(), { wrt: ['x'], save: 'nothing' });
+    const given = {
+      x: zeros('f32', [4, 1]),
+      w: zeros('f32', [1, 2]),
+      'grad.s': number(3),
+      'grad.y': tensorOf('f32', [2, 2], [1, 2, 3, 4]),
+    };
+    const gradients = interpret(backward, pick(backward, given));
+    assert.deepEqual([...gradients['grad.x']!.data], [4, 5, 6, 7]);
+  });
+
   it('adds up the gradients of several outputs', () => {
     const g = new GraphBuilder('outputs');
     const x = g.input('x', 'f32', []);
