@@ -60,8 +60,10 @@ export class ConversationWriter {
     const ids = tokenizer.encode(chatTemplate.render(turns, { addGenerationPrompt: false }));
     const { tokenCounts } = placesOf(vision, 'image', pictures);
     const places = { kind: 'image', tokenCounts } as const;
-    const tokenIds = expandedIds(ids, vision, places, (_, found, wanted) =>
-      this.#invalid(`has ${found} place(s) for ${wanted} picture(s)`),
+    const tokenIds = expandedIds(ids, vision, places, (kind, found, wanted) =>
+      this.#invalid(
+        kind === 'video' ? 'reads no videos' : `has ${found} place(s) for ${wanted} picture(s)`,
+      ),
     );
     return promptWith(tokenIds, 'image', pictures, positionsOf);
   }

@@ -56,7 +56,7 @@ export interface ScoredBatch {
   readonly invalid: readonly InvalidResponse[];
   /** Costs of all scorings, by task; the metrics of `Scoring.counts`. */
   readonly counts: readonly Metrics[];
-  /** Reward of the greedy response to a group's prompt, by the group's id; empty unless the estimator is `remax`. */
+  /** Reward of the greedy response to a group's prompt, by the group's id; empty unless the estimator needs it. */
   readonly baselines: ReadonlyMap<string, number>;
   /** The place in the data and the gates after the batch. */
   readonly taskStates: TaskStates;
@@ -337,7 +337,7 @@ function trainable(
   );
 }
 
-/** The responses that have the baseline they need: under ReMax those to a prompt whose greedy response has a score. */
+/** The responses that have the baseline they need: that of a greedy response is there where that has a score. */
 function withBaseline(
   scored: readonly ScoredResponse[],
   baselines: ReadonlyMap<string, number>,

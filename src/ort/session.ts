@@ -8,7 +8,6 @@ import type { Provider } from './provider.ts';
 
 /** A compiled graph. Made by `Runtime.compile`. */
 export class Session implements Disposable {
-  readonly name: string;
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly #context: Context;
@@ -44,7 +43,6 @@ export class Session implements Disposable {
     if (waitForDevice !== undefined) made.defer(waitForDevice);
     made.adopt(pointer, ort.ReleaseSession);
     if (waitForDevice !== undefined) made.defer(waitForDevice);
-    this.name = name;
     this.#context = context;
     this.inputs = describeIo(native, pointer, allocator, 'Input', name);
     this.outputs = describeIo(native, pointer, allocator, 'Output', name);

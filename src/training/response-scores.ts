@@ -8,7 +8,7 @@ import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 /** Evaluates the response tokens of a batch: one list of numbers or more, f32 `[R]`, such as log-probabilities. */
 export type Evaluation = (batch: PackedBatch) => Promise<readonly Float32Array[]>;
 
-/** Scores of each sequence's response tokens, in order: log-probabilities at temperature 1, or values of a critic. */
+/** Scores of each sequence's response tokens, in order: log-probabilities at temperature 1, or scores of a reward model. */
 export async function responseScores(
   network: Pick<Network, 'scores'>,
   sequences: readonly SequenceInput[],

@@ -88,13 +88,18 @@ function scaledGradient<S extends MaskedInput>(
 ): LossGradient | EntropyLossGradient {
   const scaled = (derivatives: Float32Array): Float32Array =>
     derivatives.map((value) => value * share);
-  const derivatives = (scores: Float32Array, entropies?: Float32Array) => {
+  const evaluate = (scores: Float32Array, entropies?: Float32Array): LossResult => {
     const result = loss(samples, scores, whole, entropies);
     onMetrics(result.metrics);
-    const { gradient, entropyGradient = new Float32Array(scores.length) } = result;
-    return [scaled(gradient), scaled(entropyGradient)] as const;
+    return result;
   };
-  return withEntropies ? { withEntropies: derivatives } : (scores) => derivatives(scores)[0];
+  if (!withEntropies) return (scores) => scaled(evaluate(scores).gradient);
+  return {
+    withEntropies: (scores, entropies) => {
+      const { gradient, entropyGradient } = evaluate(scores, entropies);
+      return [scaled(gradient), scaled(entropyGradient ?? new Float32Array(scores.length))];
+    },
+  };
 }
 
 /** Adds a micro-batch's metrics to those of its optimizer step, by its share of the mini-batch. */

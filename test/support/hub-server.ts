@@ -57,7 +57,9 @@ export class HubServer implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#server[Symbol.asyncDispose]();
+    const closed = this.#server[Symbol.asyncDispose]();
+    this.#server.closeAllConnections();
+    return closed;
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

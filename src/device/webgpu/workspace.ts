@@ -28,7 +28,7 @@ export class BufferWorkspace implements Workspace {
     return view;
   }
 
-  /** A buffer of a size that buffers have, taken as a tensor is. */
+  /** A buffer of `byteLength` bytes, a multiple of 256, taken as a tensor is. */
   storage(byteLength: number): Storage {
     const storage = this.#free.get(byteLength)?.pop() ?? this.#make(byteLength);
     this.#taken.push(storage);

@@ -324,7 +324,7 @@ describe('a key of the config', () => {
       const values = unmasked.map((one, i) => ({ ...one, oldValues: each[i]!, returns: each[i]! }));
       await updateCritic(context, values, counter, clock);
       const experiences = unmasked.map((one, i) => ({
-        ...{ ...one, promptId: String(i), refLogProbs: null },
+        ...{ ...one, refLogProbs: null },
         oldLogProbs: each[i]!,
         advantages: each[i]!,
       }));
