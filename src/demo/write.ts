@@ -118,7 +118,7 @@ export async function writeDemo(directory: string, options: DemoOptions): Promis
     for (const part of partsOf(options.rows)) {
       const drawn = { ...drawing, rejections: rejections[part.task] };
       const own = await writePart(partial, part, drawn);
-      if (part.split === 'train') texts.push(...own.flatMap((text) => [text, ...chatWords]));
+      if (part.split === 'train') for (const text of own) texts.push(text, ...chatWords);
     }
     const model = demoPaths(partial).model;
     await writeDemoCheckpoint(model, { seed, family, size: modelSize, texts });
