@@ -81,7 +81,7 @@ export class TensorBoardLogger implements MetricLogger {
     const seconds = String(Math.floor(now() / 1000)).padStart(10, '0');
     const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${tick()}`;
     this.#file = join(folder, name);
-    this.#append({ fileVersion: FILE_VERSION });
+    this.#append({ fileVersion: FILE_VERSION }, 'ax');
     if (run.resumedAfter !== null && !run.isLook) {
       this.#append({ step: run.resumedAfter + 1, sessionLog: { status: SESSION_START } });
     }
@@ -117,9 +117,9 @@ export class TensorBoardLogger implements MetricLogger {
     this.#append({ summary: { value: [{ tag: PLACEHOLDER, simpleValue: 0 }] } });
   }
 
-  #append(event: object): void {
+  #append(event: object, flag: 'a' | 'ax' = 'a'): void {
     const data = this.#encodeEvent({ wallTime: this.#now() / 1000, ...event });
-    appendFileSync(this.#file, recordBytes(data));
+    appendFileSync(this.#file, recordBytes(data), { flag });
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import { crc32c } from '../../../src/loggers/event-file.ts';
 import { chosenGenerations, legacyShuffle } from '../../../src/loggers/generations.ts';
 import type { RunDescription } from '../../../src/loggers/logger.ts';
@@ -77,6 +78,18 @@ describe('TensorBoardLogger', () => {
     const [name = ''] = readdirSync(events);
     assert.match(name, /^events\.out\.tfevents\.1700000000\./);
     assert.equal(readFileSync(join(events, name)).toString('base64'), golden.tensorboard);
+  });
+
+  it('writes into no file that is there already', () => {
+    using folder = new TemporaryDirectory();
+    const tick = mock.method(process.hrtime, 'bigint', () => 5n);
+    try {
+      const open = () => new TensorBoardLogger(run, folder.path, now);
+      open();
+      assert.throws(open, { code: 'EEXIST' });
+    } finally {
+      tick.mock.restore();
+    }
   });
 });
 
