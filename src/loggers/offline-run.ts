@@ -96,7 +96,7 @@ export function timestampOf(milliseconds: number): { seconds: number; nanos: num
 
 /** Local time in the form that names folders of runs: `20250131_235959`. */
 export function localStamp(milliseconds: number): string {
-  // Sweden writes dates as ISO 8601 does.
-  const text = new Date(milliseconds).toLocaleString('sv');
-  return text.replaceAll(/[-:]/g, '').replace(' ', '_');
+  const offset = new Date(milliseconds).getTimezoneOffset() * 60_000;
+  const text = new Date(milliseconds - offset).toISOString().slice(0, 19);
+  return text.replaceAll(/[-:]/g, '').replace('T', '_');
 }

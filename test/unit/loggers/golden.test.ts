@@ -6,7 +6,7 @@ import { mock } from 'node:test';
 import { crc32c } from '../../../src/loggers/event-file.ts';
 import { chosenGenerations, legacyShuffle } from '../../../src/loggers/generations.ts';
 import type { RunDescription } from '../../../src/loggers/logger.ts';
-import { RecordLog } from '../../../src/loggers/offline-run.ts';
+import { localStamp, RecordLog } from '../../../src/loggers/offline-run.ts';
 import { SwanLabLogger } from '../../../src/loggers/swanlab.ts';
 import { TensorBoardLogger } from '../../../src/loggers/tensorboard.ts';
 import { WandbLogger } from '../../../src/loggers/wandb.ts';
@@ -109,6 +109,13 @@ describe('RecordLog', () => {
       recordsOf(bytes).map(({ length }) => length),
       golden.recordStore.sizes,
     );
+  });
+});
+
+describe('the stamp in the name of an offline run', () => {
+  it('is the local time', () => {
+    assert.equal(localStamp(new Date(2025, 0, 31, 23, 59, 58).getTime()), '20250131_235958');
+    assert.equal(localStamp(new Date(2025, 6, 1, 0, 2, 3).getTime()), '20250701_000203');
   });
 });
 
