@@ -12,7 +12,7 @@ import type { RunStatus } from './run-files.ts';
 import type { SampleSteps, SampleKind, ValidationReport } from './api-samples.ts';
 import { logPage, WarningList, type LogQuery } from './readers/log.ts';
 import { MetricTable } from './readers/metrics.ts';
-import { SampleFile, SampleFolder } from './readers/sample-files.ts';
+import { SampleFile, SampleFolder, type SampleFiles } from './readers/sample-files.ts';
 import { sampleKinds, Samples } from './readers/samples.ts';
 import { listingOf, statusIn, statusVersion } from './readers/status.ts';
 import { TimelineFile } from './readers/timeline.ts';
@@ -23,8 +23,9 @@ import type { RunControl } from './run-control.ts';
 export type RunPlace = Pick<RunListing, 'id' | 'name' | 'folder'>;
 
 type Grown = Extract<Event, { type: 'grown' }>;
-/** Name of a thing that changes, its version, and the event that tells of a new version. */
-type Told = readonly [name: string, version: number | string | null, event: Event | null];
+type Version = number | string | null;
+/** A thing that changes, by its name or its files, with its version and the event that tells of a new version. */
+type Told = readonly [thing: string | SampleFiles, version: Version, event: Event | null];
 
 const hints: Readonly<Record<SampleKind, string>> = {
   rollout: 'trainer.rollout_data_dir=rollouts keeps the responses of every step.',
@@ -47,11 +48,12 @@ export class RunView {
   /** True once somebody has looked into the run, whose changes are told from then on. */
   isOpened = false;
   #report: {
+    readonly samples: Samples;
     readonly key: string;
     readonly report: ReturnType<typeof validationReport>;
   } | null = null;
-  /** Versions that events have told of, by the names of the things. */
-  readonly #told = new Map<string, number | string | null>();
+  /** Versions that events have told of. */
+  #told: ReadonlyMap<Told[0], Version> = new Map();
 
   /** @param logFolder folder of `cxmind.log`: that of the run, or of the curriculum that it is a stage of */
   constructor(place: RunPlace, logFolder: string, control: RunControl) {
@@ -79,8 +81,6 @@ export class RunView {
     if (JSON.stringify(this.#status?.samples) === before) return;
     // The samples that were read lie in other folders.
     this.#samples = this.#openSamples();
-    this.#report = null;
-    for (const kind of sampleKinds) this.#told.delete(kind);
   }
 
   /** The run as it is now, for a list of runs. */
@@ -129,10 +129,10 @@ export class RunView {
     const wanted = step ?? steps.at(-1);
     if (wanted === undefined || !steps.includes(wanted)) return null;
     const key = `${wanted}:${samples.files.version}`;
-    if (this.#report?.key !== key) {
+    if (this.#report?.samples !== samples || this.#report.key !== key) {
       const records = await samples.records(wanted);
       if (records.length === 0) return null;
-      this.#report = { key, report: validationReport(wanted, records) };
+      this.#report = { samples, key, report: validationReport(wanted, records) };
     }
     return { ...this.#report.report, steps, isWhole: this.#status?.samples.validation != null };
   }
@@ -163,17 +163,17 @@ export class RunView {
       ['metrics', this.metrics.version, grown('metrics', this.metrics.lastStep)],
       ['timeline', this.timeline.version, grown('timeline', this.timeline.lastStep)],
       ['log', this.#warnings.version, grown('log', this.#warnings.size)],
-      ...samples.map(({ kind, files: { version, index } }): Told => {
+      ...samples.map(({ kind, files }): Told => {
         const what = kind === 'validation' ? kind : 'samples';
-        return [kind, version, grown(what, index.lastStep)];
+        return [files, files.version, grown(what, files.index.lastStep)];
       }),
       ...requests.map((request): Told => {
         const { id, state, text } = request;
         return [id, `${state} ${text}`, { type: 'request', run, request }];
       }),
     ];
-    const news = told.filter(([name, version]) => this.#told.get(name) !== version);
-    for (const [name, version] of news) this.#told.set(name, version);
+    const news = told.filter(([thing, version]) => this.#told.get(thing) !== version);
+    this.#told = new Map(told.map(([thing, version]) => [thing, version]));
     return news.flatMap(([, , event]) => event ?? []);
   }
 

@@ -3,15 +3,22 @@ import { once } from 'node:events';
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { runControl } from '../../../actors/run-folder/requests.ts';
+import type { Event } from '../../../src/dashboard/api.ts';
 import { EventStream } from '../../../src/dashboard/http/event-stream.ts';
+import type { RunView } from '../../../src/dashboard/run-view.ts';
 import { Runs } from '../../../src/dashboard/runs.ts';
 import { listenAt } from '../../../src/serving/http.ts';
 import { runHere } from '../../support/cxmind-process.ts';
 import { jsonLines } from '../../support/json-lines.ts';
 import { writeMadeRun } from '../../support/made-run.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+function isOfValidation(event: Event): boolean {
+  return event.type === 'grown' && event.what === 'validation';
+}
 
 describe('runs in a folder', () => {
   let temporary: TemporaryDirectory;
@@ -22,6 +29,19 @@ describe('runs in a folder', () => {
     writeMadeRun(folder, { steps: 3, status: { state: 'done' } });
   });
   after(() => temporary[Symbol.dispose]());
+
+  /** A run that kept one answer of its validation, and that keeps all once it is resumed. */
+  async function stoppedRun(control = runControl): Promise<{ run: RunView; resume: () => void }> {
+    const stopped = join(temporary.path, 'stopped');
+    rmSync(stopped, { recursive: true, force: true });
+    const samples = { rollout: 'rollouts', validation: null };
+    writeMadeRun(stopped, { steps: 5, status: { state: 'stopped', samples } });
+    const generation = { step: 5, prompt: 'Which?', output: 'B', ground_truth: 'A', score: 0 };
+    writeFileSync(join(stopped, 'generations.jsonl'), `${JSON.stringify(generation)}\n`);
+    const [run] = await new Runs([stopped], control).find();
+    const resume = () => writeMadeRun(stopped, { steps: 5, status: { state: 'done' } });
+    return { run: run!, resume };
+  }
 
   it('have one set of readers and one status, however many look for them at once', async () => {
     const runs = new Runs([temporary.path], runControl);
@@ -38,21 +58,42 @@ describe('runs in a folder', () => {
   });
 
   it('have their validations anew where a resumed run keeps all of its answers', async () => {
-    const resumed = join(temporary.path, 'resumed');
-    const samples = { rollout: 'rollouts', validation: null };
-    writeMadeRun(resumed, { steps: 5, status: { state: 'stopped', samples } });
-    const generation = { step: 5, prompt: 'Which?', output: 'B', ground_truth: 'A', score: 0 };
-    writeFileSync(join(resumed, 'generations.jsonl'), `${JSON.stringify(generation)}\n`);
-    const [run] = await new Runs([resumed], runControl).find();
-    await run!.changes();
-    const chosen = await run!.validation();
+    const { run, resume } = await stoppedRun();
+    await run.changes();
+    const chosen = await run.validation();
     assert.deepEqual([chosen!.answers, chosen!.isWhole], [1, false]);
-    writeMadeRun(resumed, { steps: 5, status: { state: 'done' } });
-    const events = await run!.changes();
-    assert.ok(events.some((event) => event.type === 'grown' && event.what === 'validation'));
-    const all = await run!.validation();
+    resume();
+    assert.ok((await run.changes()).some(isOfValidation));
+    const all = await run.validation();
     assert.deepEqual([all!.answers, all!.isWhole], [8, true]);
-    rmSync(resumed, { recursive: true });
+  });
+
+  it('have their validations anew where the run is resumed while they are read', async () => {
+    const { run, resume } = await stoppedRun();
+    const samples = await run.samples('validation');
+    const read = samples.records.bind(samples);
+    samples.records = async (step) => {
+      const records = await read(step);
+      resume();
+      await run.freshListing();
+      return records;
+    };
+    await run.validation();
+    const all = await run.validation();
+    assert.deepEqual([all!.answers, all!.isWhole], [8, true]);
+  });
+
+  it('tell of new validations where the run is resumed while changes are looked for', async () => {
+    const control = { ...runControl };
+    const { run, resume } = await stoppedRun(control);
+    const resumeMeanwhile = async (): Promise<[]> => {
+      resume();
+      await run.freshListing();
+      return [];
+    };
+    mock.method(control, 'requests', resumeMeanwhile, { times: 1 });
+    await run.changes();
+    assert.ok((await run.changes()).some(isOfValidation));
   });
 
   it('are not told to a page that left while they were looked for', async () => {
