@@ -54,7 +54,7 @@ export class ChartSet {
   /** Draws with other settings. */
   apply(settings: CurveSettings): void {
     this.#settings = settings;
-    this.refresh();
+    this.#drawAndLoad();
   }
 
   /** Draws the runs of the session. */
@@ -65,8 +65,7 @@ export class ChartSet {
       element('span', {}, colourMark(place), visibleText(name)),
     );
     fill(this.legend, names);
-    this.#draw();
-    this.#load.ask();
+    this.#drawAndLoad();
   }
 
   /** Fetches new steps. */
@@ -80,7 +79,13 @@ export class ChartSet {
       if (isIntersecting) this.#inSight.add(name);
       else this.#inSight.delete(name);
     }
-    this.refresh();
+    this.#drawAndLoad();
+  }
+
+  /** Draws what has been fetched, and asks for the rest. */
+  #drawAndLoad(): void {
+    this.#draw();
+    this.#load.ask();
   }
 
   #fetch(hasGrown: boolean): void {
