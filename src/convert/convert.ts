@@ -99,8 +99,11 @@ export async function convertSet(directory: string, options: ConvertOptions): Pr
 
 /** Pictures of each part of the set that questions are made of. */
 async function partsOf(options: ConvertOptions): Promise<Map<string, LabelledPicture[]>> {
-  const all = await Array.fromAsync(layouts[options.layout].pictures(options));
-  const wanted = all.filter(({ isFrontal }) => isFrontal || options.lateral);
+  const wanted: LabelledPicture[] = [];
+  for await (const picture of layouts[options.layout].pictures(options)) {
+    if (!picture.isFrontal && !options.lateral) continue;
+    wanted.push(picture);
+  }
   return Map.groupBy(wanted, ({ split }) => split);
 }
 
