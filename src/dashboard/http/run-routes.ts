@@ -98,17 +98,21 @@ function sampleRoutes(view: RunView): Routes {
   });
   return {
     samples: get((query) => view.sampleSteps(kindIn(query))),
-    'samples/page': get(async (query) =>
-      (await samplesOf(query)).page(query.whole('step') ?? 0, sliceIn(query, 50, MOST_SAMPLES)),
-    ),
+    'samples/page': get(async (query) => {
+      const step = query.whole('step') ?? 0;
+      const slice = sliceIn(query, 50, MOST_SAMPLES);
+      return (await samplesOf(query)).page(step, slice);
+    }),
     'samples/one': get(async (query) => {
       const sample = await (await samplesOf(query)).one(placeIn(query));
       if (sample === null) throw refusal(404, 'no such sample');
       return sample;
     }),
-    'samples/prompt': get(async (query) =>
-      (await samplesOf(query)).history(query.text('prompt'), sliceIn(query, 10, MOST_HISTORY)),
-    ),
+    'samples/prompt': get(async (query) => {
+      const prompt = query.text('prompt');
+      const slice = sliceIn(query, 10, MOST_HISTORY);
+      return (await samplesOf(query)).history(prompt, slice);
+    }),
     'samples/picture': {
       GET: async (request, response) => {
         const query = new Query(request.url ?? '');
