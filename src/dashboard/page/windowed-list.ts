@@ -30,17 +30,17 @@ export class WindowedList {
   #isScheduled = false;
 
   /**
-   * @param label     name for readers of screens
-   * @param rowHeight CSS pixels
-   * @param className further class of the style sheet
+   * @param label      name for readers of screens
+   * @param rowHeight  CSS pixels
+   * @param classNames further classes of the style sheet
    */
-  constructor(label: string, rowHeight: number, className = '') {
+  constructor(label: string, rowHeight: number, ...classNames: readonly string[]) {
     this.#rowHeight = rowHeight;
     this.#space = element('div', { className: 'list-space', attributes: { role: 'presentation' } });
     this.element = element(
       'div',
       {
-        className: `list ${className}`,
+        className: ['list', ...classNames].join(' '),
         tabIndex: 0,
         attributes: { role: 'listbox', 'aria-label': label },
         style: { '--row-height': `${rowHeight}px` },
