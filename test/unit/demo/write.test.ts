@@ -155,6 +155,7 @@ describe('writeDemo', () => {
     await writeDemoCheckpoint(target, { seed: 1, size: tied, texts });
     const tensors = await readSafetensors(path.join(target, 'model.safetensors'));
     assert.ok(!tensors.has('lm_head.weight'));
+    assert.ok(tensors.values().every(({ dtype }) => dtype === 'f32'));
     await loadCheckpoint(target);
     const wrong = { ...demoModelSize, heads: 3 };
     await assert.rejects(
