@@ -43,14 +43,14 @@ import type { ScoredResponse } from './score.ts';
  *     6  publish     the new weights, to rollouts and to a reference that follows the policy
  *
  * A run may be preempted during a step. Until `beginUpdate` resolves, any call may throw the reason of `context.signal`.
- * Neither weights nor `state`, which names the next prompts, have changed by then, so the step is taken again later. After
- * that it runs to its end.
+ * Neither weights nor `state`, which names the next prompts, have changed by then, so the resumed run takes the step
+ * again. After that it runs to its end.
  *
  * @param context parts of the run, and `beginUpdate`
  * @param batches gives the step's responses
  * @param state   what one step leaves for the next, weights apart
  * @param counter number of the step, and of all steps; learning rates follow from them
- * @throws the first failure of an actor. The run ends then, and goes on from its last checkpoint
+ * @throws the first failure of an actor. The run ends with it, and is resumed from its last checkpoint
  */
 export async function trainingStep(
   context: PreemptibleContext,
@@ -83,19 +83,23 @@ export async function trainingStep(
   // Null while the critic warms up: the policy stays as it is.
   const policyMetrics = await updatePolicy(context, input, counter, clock);
 
-  // 6. Publish. The weights lie where rollouts read them. Rollouts that run ahead go on with them at once: they do not
-  // need the reference.
+  // 6. Publish. `updatePolicy` has put the weights where rollouts read them. Those that run ahead continue at once: they
+  // do not need the reference.
   batches.continueAfter(counter.step);
   await syncReference(context, counter, clock);
 
-  // The place of the next prompts, the gate of the rewards, and both for earlier stages of a curriculum.
+  // The place of the next prompts, the gate that decides whether bonuses count, and both for earlier stages of a
+  // curriculum whose prompts come again.
   const { cursor, gate, replay } = batch.taskStates;
   const { klController } = estimate;
   const partMetrics = [...sampleMetrics, ...input.metrics, criticMetrics, policyMetrics ?? {}];
   return {
     state: {
       ...state,
-      ...{ cursor, gate, replay, klController },
+      cursor,
+      gate,
+      replay,
+      klController,
       entropyCoeff: input.nextEntropyCoeff,
     },
     metrics: stepMetrics(context, { batch, outputs, estimate, partMetrics, clock }),
