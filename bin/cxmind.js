@@ -8,6 +8,7 @@ import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { keepCompiledCode } from './compile-cache.js';
 import { refuseDebuggerSignal } from './debugger-signal.js';
+import { exposeCollector } from './expose-collector.js';
 
 refuseDebuggerSignal();
 
@@ -28,6 +29,7 @@ if (Number(process.versions.node.split('.')[0]) >= oldestNode) {
 
 /** Runs the sources of a checkout, which Node refuses to read under node_modules, or else the build. */
 async function start() {
+  exposeCollector();
   keepCompiledCode();
   const source = join(root, 'src', 'cli', 'main.ts');
   const isCheckout = existsSync(source) && !root.split(sep).includes('node_modules');

@@ -31,13 +31,15 @@ const checkMs = 20;
  *
  * V8 counts a SharedArrayBuffer as a few bytes of garbage, whatever its size, so gigabytes of dropped tensors pile up
  * (100 dropped blocks of 32 MiB: 3.2 GiB resident, with this class 0.5 GiB). Each thread reports the memory that it makes
- * or receives. A collection takes a few milliseconds, and runs only if the process grew.
+ * or receives. A collection takes a few milliseconds, and runs only if the process grew. Without `--expose-gc` there is none,
+ * and V8 frees the memory when it likes.
  */
 class CollectionPace {
   #bytes = 0;
   #checkedAt = 0;
   #residentBytes = Infinity;
-  #collect: NodeJS.GCFunction | undefined;
+  /** Undefined before the first collection, null where Node does not show its collector. */
+  #collect: NodeJS.GCFunction | null | undefined;
 
   note(bytes: number): void {
     this.#bytes += bytes;
@@ -52,8 +54,8 @@ class CollectionPace {
   }
 
   collect(): void {
-    this.#collect ??= garbageCollector();
-    this.#collect();
+    if (this.#collect === undefined) this.#collect = garbageCollector();
+    this.#collect?.();
   }
 }
 

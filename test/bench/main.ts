@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { exposeCollector } from '../../bin/expose-collector.js';
 import { benchActors } from './actors.bench.ts';
 import { benchAdapters } from './adapters.bench.ts';
 import { benchAsync } from './async.bench.ts';
@@ -18,6 +19,8 @@ import { benchRestarts } from './restarts.bench.ts';
 import { benchRows } from './rows.bench.ts';
 import { benchServe } from './serve.bench.ts';
 import { benchStep } from './step.bench.ts';
+
+exposeCollector();
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void> | void>> = {

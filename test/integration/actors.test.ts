@@ -451,7 +451,7 @@ describe('actors and real crashes', () => {
       await Promise.all(Array.from({ length: 1000 }, () => counter.ask.add(1, soon)));
       for (let i = 0; i < 1000; i++) await counter.ask.fill({ values, value: i }, soon);
     };
-    const collect = garbageCollector();
+    const collect = garbageCollector()!;
     const heapBytes = (): number => {
       collect();
       return process.memoryUsage().heapUsed;

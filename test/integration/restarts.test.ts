@@ -24,7 +24,7 @@ describe('many restarts', () => {
 
   it('leave nothing of two thousand lives in the heap', async () => {
     const counter = await spawnCounter['same thread'](system, { supervision });
-    const collect = garbageCollector();
+    const collect = garbageCollector()!;
     await restart(counter, 500);
     collect();
     const start = process.memoryUsage().heapUsed;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RootHookObject } from 'mocha';
+import { exposeCollector } from '../../bin/expose-collector.js';
 import { LivingWorkers } from './living-workers.ts';
 
 /** Temporary files of the tests and of their child processes lie in here; its name marks those too. */
@@ -18,6 +19,7 @@ enableCompileCache(compiled);
 // What cxmind prints is compared as text, in whatever terminal the tests run.
 delete process.env['FORCE_COLOR'];
 process.env['NO_COLOR'] = '1';
+exposeCollector();
 const workers = new LivingWorkers();
 
 /** Processes that were started with our temporary directory and still run; none where there is no /proc. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
@@ -18,10 +19,26 @@ import(workerData).then(({ shrinkHeap }) => {
 });
 `;
 
+const module = new URL('../../src/collector.ts', import.meta.url).href;
+
+describe('garbageCollector', () => {
+  it('is there where Node was started with --expose-gc, and changes nothing of Node itself', () => {
+    const program = `
+      import { garbageCollector, shrinkHeap } from ${JSON.stringify(module)};
+      shrinkHeap();
+      process.stdout.write(garbageCollector() === null ? 'none' : 'one');`;
+    const kindWith = (...flags: readonly string[]): string => {
+      const args = [...flags, '--input-type=module', '--eval', program];
+      return spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout;
+    };
+    assert.equal(kindWith(), 'none');
+    assert.equal(kindWith('--expose-gc'), 'one');
+  });
+});
+
 describe('shrinkHeap', () => {
   it('gives the memory back that new objects took', async () => {
-    const workerData = new URL('../../src/collector.ts', import.meta.url).href;
-    const worker = new Worker(work, { eval: true, workerData });
+    const worker = new Worker(work, { eval: true, workerData: module });
     // Both may come in one turn, so both are awaited from the beginning.
     const [[[before, after]]] = (await Promise.all([
       once(worker, 'message'),

@@ -116,7 +116,7 @@ async function assertEcho(channel: Channel, inbox: Inbox, index: number): Promis
 }
 
 function heapAfterCollection(): number {
-  garbageCollector()();
+  garbageCollector()!();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
