@@ -1,6 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+  open as openFile,
+} from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -84,7 +92,8 @@ export class RepositoryCache {
     try {
       const content =
         file.sizeBytes === 0 ? Readable.from([]) : Readable.fromWeb((await open()).stream());
-      const target = createWriteStream(incomplete, { flags: 'wx', flush: true });
+      // The file is there before the transfer begins: one that a stream still opened would come after it is removed.
+      const target = (await openFile(incomplete, 'wx')).createWriteStream({ flush: true });
       await pipeline(content, (chunks) => checked(file, chunks), target);
       await rename(incomplete, blob);
     } finally {
