@@ -184,12 +184,11 @@ function answerIn(text: string): ChatAnswer {
     throw new Failure(`the answer is no JSON: ${text.slice(0, QUOTED)}`, true);
   }
   // Nobody needs a list of all that is wrong, which may take long for a long body.
-  const choice = Completion.is(json) ? json.choices[0] : undefined;
-  if (!Completion.is(json) || choice === undefined) {
+  if (!Completion.is(json) || json.choices[0] === undefined) {
     throw new Failure(`the answer is no completion: ${text.slice(0, QUOTED)}`, true);
   }
   return {
-    content: choice.message.content,
+    content: json.choices[0].message.content,
     promptTokens: json.usage?.prompt_tokens ?? 0,
     completionTokens: json.usage?.completion_tokens ?? 0,
   };
